@@ -1,0 +1,79 @@
+//! Eight lanes in plain Rust: the compiler maps them to whatever the target's baseline has (two SSE
+//! registers on x86-64, two NEON registers on AArch64).
+
+use super::Simd;
+
+/// The instruction set that every CPU has.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+const LANES: usize = 8;
+type F = [f32; LANES];
+
+#[inline(always)]
+fn zip(a: F, b: F, f: impl Fn(f32, f32) -> f32) -> F {
+    std::array::from_fn(|i| f(a[i], b[i]))
+}
+
+impl Simd for Portable {
+    type F = F;
+    const LANES: usize = LANES;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> F {
+        [x; LANES]
+    }
+    #[inline(always)]
+    fn load(self, x: &[f32]) -> F {
+        std::array::from_fn(|i| x[i])
+    }
+    #[inline(always)]
+    fn store(self, v: F, y: &mut [f32]) {
+        y[..LANES].copy_from_slice(&v);
+    }
+    #[inline(always)]
+    fn add(self, a: F, b: F) -> F {
+        zip(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, a: F, b: F) -> F {
+        zip(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, a: F, b: F) -> F {
+        zip(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, a: F, b: F) -> F {
+        zip(a, b, |a, b| a / b)
+    }
+    /// Two roundings: `f32::mul_add` is a library call where the baseline has no such instruction.
+    #[inline(always)]
+    fn fma(self, a: F, b: F, c: F) -> F {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    fn sqrt(self, a: F) -> F {
+        a.map(f32::sqrt)
+    }
+    /// Adding 1.5 * 2^23 leaves no bits for a fraction; taking it away leaves the rounded number.
+    #[inline(always)]
+    fn round(self, a: F) -> F {
+        const MAGIC: f32 = 12_582_912.0;
+        a.map(|a| (a + MAGIC) - MAGIC)
+    }
+    /// A float is 2^e with e + 127 in bits 23 to 30.
+    #[inline(always)]
+    fn exp2i(self, a: F) -> F {
+        a.map(|a| f32::from_bits(((a as i32).wrapping_add(127) << 23) as u32))
+    }
+    #[inline(always)]
+    fn select_gt(self, a: F, b: F, yes: F, no: F) -> F {
+        std::array::from_fn(|i| if a[i] > b[i] { yes[i] } else { no[i] })
+    }
+    #[inline(always)]
+    fn sum(self, a: F) -> f32 {
+        let pairs: [f32; 4] = std::array::from_fn(|i| a[i] + a[i + 4]);
+        (pairs[0] + pairs[2]) + (pairs[1] + pairs[3])
+    }
+}
