@@ -5,11 +5,13 @@ pub fn forward(table: &[f64], ids: &[u32], h: usize) -> Vec<f64> {
     ids.iter().flat_map(|&id| &table[id as usize * h..][..h]).copied().collect()
 }
 
-/// Adds each row of `dy` (`[T, H]`) to its row of `dtable` (`[V, H]`).
-pub fn backward(dy: &[f64], ids: &[u32], h: usize, dtable: &mut [f64]) {
+/// dtable `[V, H]`, from zeros: each row of `dy` (`[T, H]`) added to its row.
+pub fn backward(dy: &[f64], ids: &[u32], h: usize, v: usize) -> Vec<f64> {
+    let mut dtable = vec![0.0; v * h];
     for (dy, &id) in dy.chunks(h).zip(ids) {
         for (d, dy) in dtable[id as usize * h..][..h].iter_mut().zip(dy) {
             *d += dy;
         }
     }
+    dtable
 }
