@@ -18,6 +18,26 @@ pub(crate) const fn elements_per_task() -> usize {
     TASK
 }
 
+/// Calls `f` on matching chunks of `x` and `y`, in parallel; the lengths are equal.
+pub(crate) fn map_chunks(x: &[f32], y: &mut [f32], f: impl Fn(&[f32], &mut [f32]) + Sync) {
+    let n = elements_per_task();
+    x.par_chunks(n).zip(y.par_chunks_mut(n)).for_each(|(x, y)| f(x, y));
+}
+
+/// Calls `f` on matching chunks of `a`, `b` and `y`, in parallel; the lengths are equal.
+pub(crate) fn map2_chunks(
+    a: &[f32],
+    b: &[f32],
+    y: &mut [f32],
+    f: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
+) {
+    let n = elements_per_task();
+    a.par_chunks(n)
+        .zip(b.par_chunks(n))
+        .zip(y.par_chunks_mut(n))
+        .for_each(|((a, b), y)| f(a, b, y));
+}
+
 /// Rows whose contributions to a column sum are added up before the next block of rows is begun.
 pub(crate) const ROW_BLOCK: usize = 64;
 
