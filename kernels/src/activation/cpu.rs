@@ -2,7 +2,7 @@
 
 use super::{Activation, GELU_C, GELU_K};
 use crate::parallel::{map_chunks, map2_chunks};
-use crate::simd::{Simd, dispatch, map_fn, map2_fn, math};
+use crate::simd::{Simd, dispatch, inlined, map, map2, math};
 
 /// From 14 on both forms of GELU are x in f32, from -14 on less than 1e-37 away from 0: beyond, where
 /// products are inf * 0, the kernels compute with ±14.
@@ -32,22 +32,22 @@ dispatch!(fn backward_chunk(op: Activation, x: &[f32], dy: &[f32], dx: &mut [f32
 #[inline(always)]
 fn forward_body<S: Simd>(s: S, op: Activation, x: &[f32], y: &mut [f32]) {
     match op {
-        Activation::Gelu => map_fn(s, x, y, gelu),
-        Activation::GeluTanh => map_fn(s, x, y, gelu_tanh),
-        Activation::Relu => map_fn(s, x, y, relu),
-        Activation::Tanh => map_fn(s, x, y, math::tanh),
-        Activation::Sigmoid => map_fn(s, x, y, sigmoid),
+        Activation::Gelu => map(s, x, y, inlined!(|x| gelu(s, x))),
+        Activation::GeluTanh => map(s, x, y, inlined!(|x| gelu_tanh(s, x))),
+        Activation::Relu => map(s, x, y, inlined!(|x| relu(s, x))),
+        Activation::Tanh => map(s, x, y, inlined!(|x| math::tanh(s, x))),
+        Activation::Sigmoid => map(s, x, y, inlined!(|x| sigmoid(s, x))),
     }
 }
 
 #[inline(always)]
 fn backward_body<S: Simd>(s: S, op: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) {
     match op {
-        Activation::Gelu => map2_fn(s, x, dy, dx, gelu_dx),
-        Activation::GeluTanh => map2_fn(s, x, dy, dx, gelu_tanh_dx),
-        Activation::Relu => map2_fn(s, x, dy, dx, relu_dx),
-        Activation::Tanh => map2_fn(s, x, dy, dx, tanh_dx),
-        Activation::Sigmoid => map2_fn(s, x, dy, dx, sigmoid_dx),
+        Activation::Gelu => map2(s, x, dy, dx, inlined!(|x, dy| gelu_dx(s, x, dy))),
+        Activation::GeluTanh => map2(s, x, dy, dx, inlined!(|x, dy| gelu_tanh_dx(s, x, dy))),
+        Activation::Relu => map2(s, x, dy, dx, inlined!(|x, dy| relu_dx(s, x, dy))),
+        Activation::Tanh => map2(s, x, dy, dx, inlined!(|x, dy| tanh_dx(s, x, dy))),
+        Activation::Sigmoid => map2(s, x, dy, dx, inlined!(|x, dy| sigmoid_dx(s, x, dy))),
     }
 }
 

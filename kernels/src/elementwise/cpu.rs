@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{Binary, Unary};
 use crate::parallel::{map_chunks, map2_chunks, rows_per_task};
-use crate::simd::{Simd, dispatch, map_fn, map2_fn, map2_in_place, math};
+use crate::simd::{Simd, dispatch, inlined, map, map2, map2_in_place, math};
 
 /// y = a op b; all `[n]`.
 ///
@@ -87,10 +87,10 @@ dispatch!(fn unary_backward_chunk(
 #[inline(always)]
 fn binary_body<S: Simd>(s: S, op: Binary, a: &[f32], b: &[f32], y: &mut [f32]) {
     match op {
-        Binary::Add => map2_fn(s, a, b, y, S::add),
-        Binary::Sub => map2_fn(s, a, b, y, S::sub),
-        Binary::Mul => map2_fn(s, a, b, y, S::mul),
-        Binary::Div => map2_fn(s, a, b, y, S::div),
+        Binary::Add => map2(s, a, b, y, inlined!(|a, b| s.add(a, b))),
+        Binary::Sub => map2(s, a, b, y, inlined!(|a, b| s.sub(a, b))),
+        Binary::Mul => map2(s, a, b, y, inlined!(|a, b| s.mul(a, b))),
+        Binary::Div => map2(s, a, b, y, inlined!(|a, b| s.div(a, b))),
     }
 }
 
@@ -104,48 +104,30 @@ fn binary_rows_body<S: Simd>(s: S, op: Binary, a: &[f32], b: &[f32], y: &mut [f3
 #[inline(always)]
 fn scale_body<S: Simd>(s: S, alpha: f32, x: &[f32], y: &mut [f32]) {
     let alpha = s.splat(alpha);
-    map_fn(
-        s,
-        x,
-        y,
-        #[inline(always)]
-        |s, x| s.mul(alpha, x),
-    );
+    map(s, x, y, inlined!(|x| s.mul(alpha, x)));
 }
 
 #[inline(always)]
 fn axpy_body<S: Simd>(s: S, alpha: f32, x: &[f32], y: &mut [f32]) {
     let alpha = s.splat(alpha);
-    map2_in_place(
-        s,
-        y,
-        x,
-        #[inline(always)]
-        |y, x| s.fma(alpha, x, y),
-    );
+    map2_in_place(s, y, x, inlined!(|y, x| s.fma(alpha, x, y)));
 }
 
 #[inline(always)]
 fn add_assign_body<S: Simd>(s: S, x: &[f32], y: &mut [f32]) {
-    map2_in_place(
-        s,
-        y,
-        x,
-        #[inline(always)]
-        |y, x| s.add(y, x),
-    );
+    map2_in_place(s, y, x, inlined!(|y, x| s.add(y, x)));
 }
 
 #[inline(always)]
 fn unary_body<S: Simd>(s: S, op: Unary, x: &[f32], y: &mut [f32]) {
     match op {
-        Unary::Neg => map_fn(s, x, y, negative),
-        Unary::Exp => map_fn(s, x, y, math::exp),
-        Unary::Ln => map_fn(s, x, y, math::ln),
-        Unary::Sqrt => map_fn(s, x, y, S::sqrt),
-        Unary::Abs => map_fn(s, x, y, S::abs),
-        Unary::Square => map_fn(s, x, y, square),
-        Unary::Recip => map_fn(s, x, y, reciprocal),
+        Unary::Neg => map(s, x, y, inlined!(|x| negative(s, x))),
+        Unary::Exp => map(s, x, y, inlined!(|x| math::exp(s, x))),
+        Unary::Ln => map(s, x, y, inlined!(|x| math::ln(s, x))),
+        Unary::Sqrt => map(s, x, y, inlined!(|x| s.sqrt(x))),
+        Unary::Abs => map(s, x, y, inlined!(|x| s.abs(x))),
+        Unary::Square => map(s, x, y, inlined!(|x| square(s, x))),
+        Unary::Recip => map(s, x, y, inlined!(|x| reciprocal(s, x))),
     }
 }
 
@@ -153,13 +135,13 @@ fn unary_body<S: Simd>(s: S, op: Unary, x: &[f32], y: &mut [f32]) {
 #[inline(always)]
 fn unary_backward_body<S: Simd>(s: S, op: Unary, saved: &[f32], dy: &[f32], dx: &mut [f32]) {
     match op {
-        Unary::Neg => map_fn(s, dy, dx, negative),
-        Unary::Exp => map2_fn(s, saved, dy, dx, S::mul),
-        Unary::Ln => map2_fn(s, dy, saved, dx, S::div),
-        Unary::Sqrt => map2_fn(s, saved, dy, dx, sqrt_dx),
-        Unary::Abs => map2_fn(s, saved, dy, dx, abs_dx),
-        Unary::Square => map2_fn(s, saved, dy, dx, square_dx),
-        Unary::Recip => map2_fn(s, saved, dy, dx, reciprocal_dx),
+        Unary::Neg => map(s, dy, dx, inlined!(|dy| negative(s, dy))),
+        Unary::Exp => map2(s, saved, dy, dx, inlined!(|v, dy| s.mul(v, dy))),
+        Unary::Ln => map2(s, dy, saved, dx, inlined!(|dy, v| s.div(dy, v))),
+        Unary::Sqrt => map2(s, saved, dy, dx, inlined!(|v, dy| sqrt_dx(s, v, dy))),
+        Unary::Abs => map2(s, saved, dy, dx, inlined!(|v, dy| abs_dx(s, v, dy))),
+        Unary::Square => map2(s, saved, dy, dx, inlined!(|v, dy| square_dx(s, v, dy))),
+        Unary::Recip => map2(s, saved, dy, dx, inlined!(|v, dy| reciprocal_dx(s, v, dy))),
     }
 }
 

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::parallel::{elements_per_task, rows_per_task, sum_blocks};
-use crate::simd::{MAX_LANES, Simd, dispatch, map2_in_place};
+use crate::simd::{MAX_LANES, Simd, dispatch, inlined, map2_in_place};
 
 /// Accumulators of a sum: enough to hide the latency of an addition at eight f64 a vector.
 const LANES: usize = 32;
@@ -146,12 +146,6 @@ fn greater<S: Simd>(s: S, a: S::F, b: S::F) -> S::F {
 #[inline(always)]
 fn add_rows_body<S: Simd>(s: S, x: &[f32], acc: &mut [f32]) {
     for row in x.chunks_exact(acc.len()) {
-        map2_in_place(
-            s,
-            acc,
-            row,
-            #[inline(always)]
-            |acc, v| s.add(acc, v),
-        );
+        map2_in_place(s, acc, row, inlined!(|acc, v| s.add(acc, v)));
     }
 }

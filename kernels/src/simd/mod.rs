@@ -10,15 +10,14 @@
 //! #[inline(always)]
 //! fn scale_body<S: Simd>(s: S, a: f32, x: &mut [f32]) {
 //!     let a = s.splat(a);
-//!     map_in_place(s, x, #[inline(always)] |v| s.mul(a, v));
+//!     map_in_place(s, x, inlined!(|v| s.mul(a, v)));
 //! }
 //! ```
 //!
 //! Everything a body calls must be `#[inline(always)]` too: only then does it become part of the function
 //! that has the target feature, and each method below one instruction. That goes for closures as well: one
-//! of more than a few operations stays a function of its own, without the feature, and calls each
-//! instruction (measured: 40 times slower), unless it says `#[inline(always)] |v| ..`. Prefer [`map_fn`]
-//! with a named function.
+//! of more than a few operations stays a function of its own, without the feature, and calls every
+//! instruction (measured on GELU: 40 times slower). [`inlined!`](crate::simd::inlined) forces it.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -150,37 +149,6 @@ pub(crate) fn map_in_place<S: Simd>(s: S, x: &mut [f32], f: impl Fn(S::F) -> S::
     if !x.is_empty() {
         s.store_partial(f(s.load_partial(x, 0.0)), x);
     }
-}
-
-/// `y[i] = f(s, x[i])` for a named `#[inline(always)]` function, such as `math::exp` or `S::sqrt`.
-#[inline(always)]
-pub(crate) fn map_fn<S: Simd>(s: S, x: &[f32], y: &mut [f32], f: impl Fn(S, S::F) -> S::F) {
-    map(
-        s,
-        x,
-        y,
-        #[inline(always)]
-        |x| f(s, x),
-    );
-}
-
-/// `y[i] = f(s, a[i], b[i])` for a named `#[inline(always)]` function, such as `S::add`.
-#[inline(always)]
-pub(crate) fn map2_fn<S: Simd>(
-    s: S,
-    a: &[f32],
-    b: &[f32],
-    y: &mut [f32],
-    f: impl Fn(S, S::F, S::F) -> S::F,
-) {
-    map2(
-        s,
-        a,
-        b,
-        y,
-        #[inline(always)]
-        |a, b| f(s, a, b),
-    );
 }
 
 /// `y[i] = f(y[i], x[i])`, a vector at a time; the lengths are equal.
@@ -322,3 +290,12 @@ macro_rules! dispatch {
     };
 }
 pub(crate) use dispatch;
+
+/// A closure that becomes part of its caller, however long it is: for the closures of vector bodies.
+macro_rules! inlined {
+    (|$($arg:pat_param),*| $body:expr) => {
+        #[inline(always)]
+        |$($arg),*| $body
+    };
+}
+pub(crate) use inlined;
