@@ -1,2 +1,35 @@
-//! Under construction.
+//! Tensors: shape, strides, dtype and shared storage over the [`kernels`].
+//!
+//! A [`Tensor`] is an immutable, strided view of storage that other tensors may share: [`Tensor::reshape`],
+//! [`Tensor::transpose`], [`Tensor::narrow`] and [`Tensor::broadcast_to`] copy nothing. Arithmetic lives in
+//! [`ops`], one file per op: it checks shapes, allocates the result and calls the kernel. `f32` runs the
+//! fast kernels; `f64` runs their plain definitions, so that anything built on tensors can be checked in
+//! double precision without a second implementation.
+//!
+//! Nothing here records derivatives: that is the `autograd` crate, one layer up.
 #![forbid(unsafe_code)]
+
+mod arithmetic;
+mod convert;
+mod dtype;
+mod error;
+pub mod ops;
+pub mod pool;
+pub mod safetensors;
+mod seqlens;
+mod shape;
+mod storage;
+mod tensor;
+mod view;
+
+pub use dtype::{DType, Element};
+pub use error::{Error, Result};
+pub use seqlens::CuSeqLens;
+pub use shape::{broadcast_shapes, describe};
+pub use tensor::Tensor;
+
+pub use kernels::activation::Activation;
+pub use kernels::dropout::Dropout;
+pub use kernels::elementwise::{Binary, Unary};
+pub use kernels::philox;
+pub use kernels::pooling::Pooling;

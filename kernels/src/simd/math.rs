@@ -29,3 +29,20 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     let y = s.select_gt(s.splat(-87.0), x, s.splat(0.0), y);
     s.select_gt(x, s.splat(88.722_84), s.splat(f32::INFINITY), y)
 }
+
+/// ln(1 + x) for x in [0, 1], relative error below 3 ulp (3.6e-7), near 0 too; NaN stays NaN.
+///
+/// ln(1 + x) = 2 atanh z with z = x / (2 + x) <= 1/3, and atanh(z) / z a polynomial of degree 5 in z^2:
+/// least squares at 400 Chebyshev nodes of [0, 1/9], relative error 1e-10 before rounding.
+#[inline(always)]
+pub(crate) fn ln_1p<S: Simd>(s: S, x: S::F) -> S::F {
+    const POLY: [f32; 5] = [0.244_094_03, 0.213_942_68, 0.286_206_25, 0.399_986_95, 0.666_666_8];
+
+    let z = s.div(x, s.add(s.splat(2.0), x));
+    let u = s.mul(z, z);
+    let mut p = s.splat(POLY[0]);
+    for c in &POLY[1..] {
+        p = s.fma(p, u, s.splat(*c));
+    }
+    s.fma(s.mul(z, u), p, s.add(z, z))
+}

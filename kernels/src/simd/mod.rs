@@ -176,6 +176,20 @@ pub(crate) fn dot<S: Simd>(s: S, a: &[f32], b: &[f32]) -> f32 {
     s.sum(acc)
 }
 
+/// Sums `f(a[i], b[i])`, blocks of 1024 in f32 and their sums in f64; the lengths are equal.
+#[inline(always)]
+pub(crate) fn sum2_of<S: Simd>(s: S, a: &[f32], b: &[f32], f: impl Fn(S::F, S::F) -> S::F) -> f64 {
+    const BLOCK: usize = 1024;
+    let mut buffer = [0.0; BLOCK];
+    let mut total = 0.0;
+    for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
+        let y = &mut buffer[..a.len()];
+        map2(s, a, b, y, &f);
+        total += f64::from(sum_of(s, y, 0.0, |v| v));
+    }
+    total
+}
+
 /// The greatest element, -inf of an empty slice; NaNs may be passed over.
 #[inline(always)]
 pub(crate) fn max_of<S: Simd>(s: S, x: &[f32]) -> f32 {

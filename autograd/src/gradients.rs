@@ -1,0 +1,46 @@
+//! The result of a walk.
+
+use std::collections::HashMap;
+
+use tensor::Tensor;
+
+use crate::param::ParamId;
+use crate::tape::accumulate;
+use crate::{Param, Result, Var};
+
+/// Where a walk ends.
+#[derive(Clone, Copy)]
+pub(crate) enum Leaf {
+    Param(ParamId),
+    Input,
+}
+
+/// The gradients of a loss with respect to the parameters and inputs of its tape.
+#[derive(Default, Debug)]
+pub struct Gradients {
+    params: HashMap<ParamId, Option<Tensor>>,
+    inputs: HashMap<usize, Tensor>,
+}
+
+impl Gradients {
+    /// The gradient of a parameter; `None` if the loss does not depend on it or it is frozen.
+    pub fn param(&self, param: &Param) -> Option<&Tensor> {
+        self.params.get(&param.id())?.as_ref()
+    }
+
+    /// The gradient of a variable made by [`Tape::input`](crate::Tape::input).
+    pub fn input(&self, var: &Var) -> Option<&Tensor> {
+        self.inputs.get(&var.node.as_ref()?.index)
+    }
+
+    /// A parameter used several times (tied weights) receives the sum over its uses.
+    pub(crate) fn add(&mut self, leaf: Leaf, index: usize, grad: Tensor) -> Result<()> {
+        match leaf {
+            Leaf::Param(id) => accumulate(self.params.entry(id).or_default(), grad),
+            Leaf::Input => {
+                self.inputs.insert(index, grad);
+                Ok(())
+            }
+        }
+    }
+}

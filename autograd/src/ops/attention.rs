@@ -1,0 +1,19 @@
+//! Ragged multi-head attention; saves its operands, its output and one log-sum-exp a row and head. The
+//! probabilities are computed again in the backward.
+
+use tensor::ops::attention::{self as op, Attention};
+
+use crate::{Result, Var, record};
+
+/// softmax(q k^T / sqrt(D)) v for each sequence and head; q, k, v and the result are `[T, H]`.
+///
+/// # Errors
+/// When the shapes do not fit, T is not that of the batch, or H no multiple of the number of heads.
+pub fn attention(settings: Attention, q: &Var, k: &Var, v: &Var) -> Result<Var> {
+    let (o, lse) = op::forward(&settings, [&q.value, &k.value, &v.value])?;
+    let saved = [&q.value, &k.value, &v.value, &o].map(Clone::clone);
+    record("attention", [q, k, v], o, move |d_o, _| {
+        let [q, k, v, o] = &saved;
+        Ok(op::backward(&settings, [q, k, v], (o, &lse), d_o)?.map(Some))
+    })
+}

@@ -1,0 +1,20 @@
+//! LayerNorm; saves its input and two numbers a row.
+
+use tensor::ops::layer_norm as op;
+
+use crate::{Result, Var, record};
+
+/// y = (x - mean) / sqrt(var + eps) w + b along the last axis: x `[.., H]`, w and b `[H]`.
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn layer_norm(x: &Var, w: &Var, b: &Var, eps: f64) -> Result<Var> {
+    let op::Output { y, mean, rstd } = op::forward(&x.value, &w.value, &b.value, eps)?;
+    let (x_value, w_value) = (x.value.clone(), w.value.clone());
+    record("layer_norm", [x, w, b], y, move |dy, [dx, dw, db]| {
+        let saved = (&mean, &rstd);
+        let grads = op::backward(&x_value, &w_value, saved, dy, eps, (dx, dw || db))?;
+        let (dw, db) = grads.dw_db.unzip();
+        Ok([grads.dx, dw, db])
+    })
+}

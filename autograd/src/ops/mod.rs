@@ -1,0 +1,29 @@
+//! The derivative rules, one file per op: what the forward saves and what the backward makes of it.
+//!
+//! Most are methods of [`Var`](crate::Var); those with settings are functions here. The equations stand in
+//! the module of the same name in `kernels`.
+
+mod activation;
+mod attention;
+mod bce_with_logits;
+mod cross_entropy;
+mod dropout;
+mod elementwise;
+mod embedding;
+mod layer_norm;
+mod linear;
+mod matmul;
+mod mse;
+mod pooling;
+mod reduce;
+mod softmax;
+mod view;
+
+pub use attention::attention;
+pub use bce_with_logits::bce_with_logits;
+pub use cross_entropy::cross_entropy;
+pub use embedding::embedding;
+pub use layer_norm::layer_norm;
+pub use linear::linear;
+pub use mse::mse;
+pub use tensor::ops::attention::Attention;

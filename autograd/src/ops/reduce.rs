@@ -1,0 +1,50 @@
+//! Sums and means; the gradient is spread over what was summed.
+
+use tensor::Tensor;
+use tensor::ops::reduce;
+
+use crate::{Result, Var, record};
+
+impl Var {
+    /// The sum of all elements, a scalar.
+    ///
+    /// # Errors
+    /// When the dtype is not f32 or f64.
+    pub fn sum(&self) -> Result<Var> {
+        let shape = self.shape().to_vec();
+        record("sum", [self], reduce::sum(&self.value)?, move |dy, _| {
+            Ok([Some(dy.broadcast_to(&shape)?.contiguous())])
+        })
+    }
+
+    /// The mean of all elements, a scalar.
+    ///
+    /// # Errors
+    /// When there are no elements.
+    pub fn mean(&self) -> Result<Var> {
+        self.sum()?.scale(1.0 / self.value.len().max(1) as f64)
+    }
+
+    /// The sum along `axis`, which goes away.
+    ///
+    /// # Errors
+    /// When there is no such axis.
+    pub fn sum_axis(&self, axis: usize) -> Result<Var> {
+        let shape = self.shape().to_vec();
+        let y = reduce::sum_axis(&self.value, axis)?;
+        record("sum_axis", [self], y, move |dy, _| Ok([Some(spread(dy, axis, &shape)?)]))
+    }
+
+    /// The mean along `axis`, which goes away.
+    ///
+    /// # Errors
+    /// When there is no such axis.
+    pub fn mean_axis(&self, axis: usize) -> Result<Var> {
+        let sum = self.sum_axis(axis)?;
+        sum.scale(1.0 / self.shape()[axis].max(1) as f64)
+    }
+}
+
+fn spread(dy: &Tensor, axis: usize, shape: &[usize]) -> Result<Tensor> {
+    Ok(dy.unsqueeze(axis)?.broadcast_to(shape)?.contiguous())
+}

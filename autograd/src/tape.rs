@@ -1,0 +1,184 @@
+//! The tape: what was computed, in order, and the walk back.
+//!
+//! Reverse-mode differentiation is the chain rule read from the end. When y = f(a, b) and the gradient dy
+//! of the loss with respect to y is known, f's derivative rule gives da and db; walking the operations
+//! backwards, every dy is complete before its rule runs, because everything that used y came later.
+//!
+//! An entry keeps its inputs' places and the rule as a closure, which owns what the forward saved. The walk
+//! takes entries off the end, so saved activations are freed as it passes them.
+//!
+//! Source: Baydin et al., *Automatic differentiation in machine learning: a survey*, 2018,
+//! <https://arxiv.org/abs/1502.05767>, section 3.2.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tensor::Tensor;
+use tensor::ops::elementwise;
+
+use crate::gradients::Leaf;
+use crate::{Error, Gradients, Param, Result, Var};
+
+/// A derivative rule: from the gradient of the output to one gradient per input, `None` where the input
+/// needs none.
+type Rule = Box<dyn FnOnce(&Tensor) -> Result<Vec<Option<Tensor>>>>;
+
+/// One recorded value.
+struct Entry {
+    op: &'static str,
+    shape: Vec<usize>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// A parameter or an input: the walk ends here.
+    Leaf(Leaf),
+    /// The output of an operation on earlier entries; `None` for an input that needs no gradient.
+    Op { inputs: Vec<Option<usize>>, rule: Rule },
+}
+
+/// Records the operations on its variables, unless it was made for [inference](Tape::inference).
+#[derive(Clone, Default)]
+pub struct Tape {
+    entries: Option<Entries>,
+}
+
+/// The shared list of entries.
+pub(crate) type Entries = Rc<RefCell<Vec<EntryHandle>>>;
+
+/// Hides the entry's insides from other modules.
+pub(crate) struct EntryHandle(Entry);
+
+/// A place on a tape.
+#[derive(Clone)]
+pub(crate) struct Node {
+    entries: Entries,
+    pub(crate) index: usize,
+}
+
+impl Tape {
+    /// A tape that records.
+    pub fn new() -> Self {
+        Self { entries: Some(Rc::default()) }
+    }
+
+    /// A tape that records nothing: the same code, without derivatives and without their memory.
+    pub fn inference() -> Self {
+        Self::default()
+    }
+
+    /// Whether operations are recorded.
+    pub fn is_recording(&self) -> bool {
+        self.entries.is_some()
+    }
+
+    /// The current value of a parameter as a variable; a frozen one is a constant.
+    pub fn param(&self, param: &Param) -> Var {
+        match param.is_frozen() {
+            true => Var::constant(param.value()),
+            false => self.leaf(param.value(), Leaf::Param(param.id())),
+        }
+    }
+
+    /// A value whose gradient is wanted, as a variable; see [`Gradients::input`].
+    pub fn input(&self, value: Tensor) -> Var {
+        self.leaf(value, Leaf::Input)
+    }
+
+    fn leaf(&self, value: Tensor, leaf: Leaf) -> Var {
+        let Some(entries) = &self.entries else { return Var::constant(value) };
+        push(entries.clone(), "leaf", value, Kind::Leaf(leaf))
+    }
+}
+
+/// Records `value` as the output of `op` on `inputs`.
+///
+/// `backward` receives the gradient of the output and, for each input, whether its gradient is wanted; it
+/// returns one gradient per input, of that input's shape, or `None` for one that is not wanted. If no input
+/// is on a tape nothing is recorded, and the result is a constant.
+///
+/// This is how every op of this crate is made, and how to add one of your own.
+///
+/// # Errors
+/// When the inputs are on different tapes, or on one that was walked.
+pub fn record<const N: usize>(
+    op: &'static str,
+    inputs: [&Var; N],
+    value: Tensor,
+    backward: impl FnOnce(&Tensor, [bool; N]) -> Result<[Option<Tensor>; N]> + 'static,
+) -> Result<Var> {
+    let mut nodes = inputs.iter().filter_map(|v| v.node.as_ref());
+    let Some(first) = nodes.next() else { return Ok(Var::constant(value)) };
+    if nodes.any(|n| !Rc::ptr_eq(&n.entries, &first.entries)) {
+        return Err(Error::TwoTapes { op });
+    }
+    if inputs.iter().any(|v| v.node.as_ref().is_some_and(|n| n.is_stale())) {
+        return Err(Error::Walked);
+    }
+    let wanted = inputs.map(|v| v.node.is_some());
+    let rule: Rule = Box::new(move |dy| Ok(backward(dy, wanted)?.into()));
+    let inputs = inputs.map(|v| v.node.as_ref().map(|n| n.index)).into();
+    Ok(push(first.entries.clone(), op, value, Kind::Op { inputs, rule }))
+}
+
+fn push(entries: Entries, op: &'static str, value: Tensor, kind: Kind) -> Var {
+    let shape = value.shape().to_vec();
+    entries.borrow_mut().push(EntryHandle(Entry { op, shape, kind }));
+    let index = entries.borrow().len() - 1;
+    Var { value, node: Some(Node { entries, index }) }
+}
+
+impl Node {
+    fn is_stale(&self) -> bool {
+        self.index >= self.entries.borrow().len()
+    }
+
+    /// Walks the tape back from this node with gradient `seed`, and empties it.
+    pub(crate) fn walk(&self, seed: Tensor) -> Result<Gradients> {
+        let mut entries = std::mem::take(&mut *self.entries.borrow_mut());
+        if self.index >= entries.len() {
+            return Err(Error::Walked);
+        }
+        entries.truncate(self.index + 1);
+        let mut pending: Vec<Option<Tensor>> = entries.iter().map(|_| None).collect();
+        pending[self.index] = Some(seed);
+        let mut gradients = Gradients::default();
+        while let Some(EntryHandle(entry)) = entries.pop() {
+            let Some(dy) = pending.pop().flatten() else { continue };
+            match entry.kind {
+                Kind::Leaf(leaf) => gradients.add(leaf, entries.len(), dy)?,
+                Kind::Op { inputs, rule } => {
+                    let results = rule(&dy)?;
+                    drop(dy);
+                    for (i, (input, grad)) in inputs.into_iter().zip(results).enumerate() {
+                        let (Some(at), Some(grad)) = (input, grad) else { continue };
+                        check_shape(entry.op, i, &entries[at].0.shape, &grad)?;
+                        accumulate(&mut pending[at], grad)?;
+                    }
+                }
+            }
+        }
+        Ok(gradients)
+    }
+}
+
+/// Adds a gradient to what other uses of the same value have contributed.
+pub(crate) fn accumulate(slot: &mut Option<Tensor>, grad: Tensor) -> Result<()> {
+    match slot {
+        Some(sum) => elementwise::add_assign(sum, &grad)?,
+        None => *slot = Some(grad),
+    }
+    Ok(())
+}
+
+fn check_shape(op: &'static str, input: usize, expected: &[usize], grad: &Tensor) -> Result<()> {
+    match grad.shape() == expected {
+        true => Ok(()),
+        false => Err(Error::GradientShape {
+            op,
+            input,
+            expected: expected.to_vec(),
+            got: grad.shape().to_vec(),
+        }),
+    }
+}

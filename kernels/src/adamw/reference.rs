@@ -1,0 +1,18 @@
+//! The definition, in f64.
+
+use super::Step;
+
+/// One update of `w`, with its gradient `g` and the moments `m` and `v`, all of the same length.
+pub fn update(s: Step, w: &mut [f64], g: &[f64], m: &mut [f64], v: &mut [f64]) {
+    let [lr, beta1, beta2, eps, weight_decay, grad_scale] =
+        [s.lr, s.beta1, s.beta2, s.eps, s.weight_decay, s.grad_scale].map(f64::from);
+    for i in 0..w.len() {
+        let g = grad_scale * g[i];
+        w[i] -= lr * weight_decay * w[i];
+        m[i] = beta1 * m[i] + (1.0 - beta1) * g;
+        v[i] = beta2 * v[i] + (1.0 - beta2) * g * g;
+        let m_hat = m[i] / (1.0 - beta1.powf(s.step as f64));
+        let v_hat = v[i] / (1.0 - beta2.powf(s.step as f64));
+        w[i] -= lr * m_hat / (v_hat.sqrt() + eps);
+    }
+}

@@ -1,0 +1,88 @@
+//! Sequence by sequence.
+
+use rayon::prelude::*;
+
+use crate::simd::{Simd, dispatch, each_vector, load, map, map_in_place, store};
+
+/// What of a sequence stands for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// Its first token.
+    First,
+    /// The mean of its tokens.
+    Mean,
+}
+
+/// y of each sequence; `x` is `[T, H]`, `cu_seqlens` is `[B + 1]`, `y` is `[B, H]`.
+///
+/// # Panics
+/// When the lengths do not fit, or the offsets do not ascend strictly from 0 to T.
+pub fn forward(op: Pooling, x: &[f32], cu_seqlens: &[u32], h: usize, y: &mut [f32]) {
+    check(x, cu_seqlens, h, y);
+    y.par_chunks_mut(h).zip(cu_seqlens.par_windows(2)).for_each(|(y, ends)| {
+        let x = &x[ends[0] as usize * h..ends[1] as usize * h];
+        match op {
+            Pooling::First => y.copy_from_slice(&x[..h]),
+            Pooling::Mean => mean(x, y),
+        }
+    });
+}
+
+/// dx (`[T, H]`, overwritten) from `dy` (`[B, H]`).
+///
+/// # Panics
+/// As [`forward`].
+pub fn backward(op: Pooling, dy: &[f32], cu_seqlens: &[u32], h: usize, dx: &mut [f32]) {
+    check(dx, cu_seqlens, h, dy);
+    split(dx, cu_seqlens, h).into_par_iter().zip(dy.par_chunks(h)).for_each(|(dx, dy)| match op {
+        Pooling::First => {
+            let (first, others) = dx.split_at_mut(h);
+            first.copy_from_slice(dy);
+            others.fill(0.0);
+        }
+        Pooling::Mean => mean_backward(dy, dx),
+    });
+}
+
+fn check(tokens: &[f32], cu_seqlens: &[u32], h: usize, sequences: &[f32]) {
+    assert!(cu_seqlens.first() == Some(&0), "pooling: expected cu_seqlens to begin with 0");
+    assert!(cu_seqlens.is_sorted_by(|a, b| a < b), "pooling: expected ascending cu_seqlens");
+    assert!(cu_seqlens[cu_seqlens.len() - 1] as usize * h == tokens.len(), "pooling: tokens");
+    assert!((cu_seqlens.len() - 1) * h == sequences.len(), "pooling: sequences");
+}
+
+/// The rows of each sequence.
+fn split<'a>(mut x: &'a mut [f32], cu_seqlens: &[u32], h: usize) -> Vec<&'a mut [f32]> {
+    let mut sequences = Vec::with_capacity(cu_seqlens.len() - 1);
+    for ends in cu_seqlens.windows(2) {
+        let (sequence, rest) = x.split_at_mut((ends[1] - ends[0]) as usize * h);
+        sequences.push(sequence);
+        x = rest;
+    }
+    sequences
+}
+
+dispatch!(fn mean(x: &[f32], y: &mut [f32]) = mean_body);
+dispatch!(fn mean_backward(dy: &[f32], dx: &mut [f32]) = mean_backward_body);
+
+#[inline(always)]
+fn mean_body<S: Simd>(s: S, x: &[f32], y: &mut [f32]) {
+    let h = y.len();
+    y.fill(0.0);
+    for x in x.chunks_exact(h) {
+        each_vector::<S>(h, |at, n| {
+            store(s, s.add(load(s, y, at, n), load(s, x, at, n)), y, at, n);
+        });
+    }
+    let scale = s.splat(1.0 / (x.len() / h) as f32);
+    map_in_place(s, y, |v| s.mul(v, scale));
+}
+
+#[inline(always)]
+fn mean_backward_body<S: Simd>(s: S, dy: &[f32], dx: &mut [f32]) {
+    let h = dy.len();
+    let scale = s.splat(1.0 / (dx.len() / h) as f32);
+    for dx in dx.chunks_exact_mut(h) {
+        map(s, dy, dx, |v| s.mul(v, scale));
+    }
+}

@@ -1,0 +1,105 @@
+//! Conversions: dtypes, strided views to row-major order, and `ndarray`, the interchange with the host.
+
+use half::{bf16, f16};
+use ndarray::{ArrayD, ArrayViewD, ShapeBuilder};
+use rayon::prelude::*;
+
+use crate::{DType, Element, Error, Result, Tensor};
+
+/// Elements one task converts.
+const TASK: usize = 64 * 1024;
+
+impl Tensor {
+    /// The same values in row-major order: this tensor itself where it is so already, else a copy.
+    pub fn contiguous(&self) -> Self {
+        if self.is_contiguous() {
+            return self.clone();
+        }
+        match self.dtype() {
+            DType::F32 => self.copied::<f32>(),
+            DType::F64 => self.copied::<f64>(),
+            DType::BF16 => self.copied::<bf16>(),
+            DType::F16 => self.copied::<f16>(),
+            DType::I64 => self.copied::<i64>(),
+            DType::U32 => self.copied::<u32>(),
+        }
+    }
+
+    /// The values in another dtype, each rounded to the nearest; floats to integers cut off towards zero.
+    pub fn to_dtype(&self, dtype: DType) -> Self {
+        if dtype == self.dtype() {
+            return self.clone();
+        }
+        match dtype {
+            DType::F32 => self.cast_to::<f32>(),
+            DType::F64 => self.cast_to::<f64>(),
+            DType::BF16 => self.cast_to::<bf16>(),
+            DType::F16 => self.cast_to::<f16>(),
+            DType::I64 => self.cast_to::<i64>(),
+            DType::U32 => self.cast_to::<u32>(),
+        }
+    }
+
+    /// The values in f64, in row-major order, whatever the dtype.
+    pub fn to_f64_vec(&self) -> Vec<f64> {
+        let wide = self.to_dtype(DType::F64).contiguous();
+        wide.as_slice::<f64>().expect("converted to contiguous f64").to_vec()
+    }
+
+    /// From an `ndarray` array of any layout.
+    pub fn from_ndarray<T: Element>(array: &ArrayD<T>) -> Self {
+        let values: Vec<T> = array.iter().copied().collect();
+        Self::wrap(T::wrap(values), array.shape())
+    }
+
+    /// A copy as an `ndarray` array.
+    ///
+    /// # Errors
+    /// When the dtype is another.
+    pub fn to_ndarray<T: Element>(&self) -> Result<ArrayD<T>> {
+        Ok(self.view::<T>()?.to_owned())
+    }
+
+    /// A view as an `ndarray` array, strides and all.
+    ///
+    /// # Errors
+    /// When the dtype is another.
+    pub fn view<T: Element>(&self) -> Result<ArrayViewD<'_, T>> {
+        let values = T::unwrap(&self.storage).ok_or(Error::DType {
+            op: "view",
+            expected: "the dtype asked for",
+            got: self.dtype(),
+        })?;
+        let shape = self.shape().strides(self.strides().to_vec().into());
+        let values = if self.is_empty() { &[] } else { &values[self.layout.offset..] };
+        Ok(ArrayViewD::from_shape(shape, values).expect("a layout stays inside its storage"))
+    }
+
+    fn copied<T: Element>(&self) -> Self {
+        let view = self.view::<T>().expect("called with the tensor's own dtype");
+        Self::wrap(T::wrap(view.iter().copied().collect()), self.shape())
+    }
+
+    fn cast_to<U: Element>(&self) -> Self {
+        match self.dtype() {
+            DType::F32 => self.cast::<f32, U>(),
+            DType::F64 => self.cast::<f64, U>(),
+            DType::BF16 => self.cast::<bf16, U>(),
+            DType::F16 => self.cast::<f16, U>(),
+            DType::I64 => self.cast::<i64, U>(),
+            DType::U32 => self.cast::<u32, U>(),
+        }
+    }
+
+    fn cast<T: Element, U: Element>(&self) -> Self {
+        let x = self.contiguous();
+        let x = x.as_slice::<T>().expect("called with the tensor's own dtype");
+        let mut y = vec![U::zeroed(); x.len()];
+        y.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).for_each(|(y, x)| {
+            for (y, x) in y.iter_mut().zip(x) {
+                *y = U::from_f64(x.to_f64());
+            }
+        });
+        Self::wrap(U::wrap(y), self.shape())
+    }
+}

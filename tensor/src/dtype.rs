@@ -1,0 +1,100 @@
+//! The element types of tensors.
+
+use half::{bf16, f16};
+
+use crate::storage::Storage;
+
+/// The type of a tensor's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// 32-bit float: what is computed in.
+    F32,
+    /// 64-bit float: the plain definitions, for checks.
+    F64,
+    /// The upper half of an f32: checkpoints, and operands of fast matrix products.
+    BF16,
+    /// IEEE half precision: checkpoints.
+    F16,
+    /// 64-bit integer: checkpoints.
+    I64,
+    /// 32-bit unsigned integer: token ids, labels, offsets.
+    U32,
+}
+
+impl DType {
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        match self {
+            DType::BF16 | DType::F16 => 2,
+            DType::F32 | DType::U32 => 4,
+            DType::F64 | DType::I64 => 8,
+        }
+    }
+
+    /// The name in messages: `f32`, `bf16`, ...
+    pub fn name(self) -> &'static str {
+        match self {
+            DType::F32 => "f32",
+            DType::F64 => "f64",
+            DType::BF16 => "bf16",
+            DType::F16 => "f16",
+            DType::I64 => "i64",
+            DType::U32 => "u32",
+        }
+    }
+}
+
+impl std::fmt::Display for DType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A Rust type that tensors can hold.
+pub trait Element: bytemuck::Pod + Send + Sync + std::fmt::Debug + private::Sealed {
+    /// Its dtype.
+    const DTYPE: DType;
+    /// The value in f64: exact but for integers beyond 2^53.
+    fn to_f64(self) -> f64;
+    /// The nearest value of this type; floats to integers are cut off towards zero.
+    fn from_f64(x: f64) -> Self;
+    #[doc(hidden)]
+    fn wrap(values: Vec<Self>) -> Storage;
+    #[doc(hidden)]
+    fn unwrap(storage: &Storage) -> Option<&[Self]>;
+}
+
+mod private {
+    pub trait Sealed {}
+}
+
+macro_rules! element {
+    ($ty:ty, $variant:ident, $to:expr, $from:expr, $wrap:expr) => {
+        impl private::Sealed for $ty {}
+        impl Element for $ty {
+            const DTYPE: DType = DType::$variant;
+            fn to_f64(self) -> f64 {
+                $to(self)
+            }
+            fn from_f64(x: f64) -> Self {
+                $from(x)
+            }
+            fn wrap(values: Vec<Self>) -> Storage {
+                Storage::$variant($wrap(values))
+            }
+            fn unwrap(storage: &Storage) -> Option<&[Self]> {
+                match storage {
+                    Storage::$variant(values) => Some(values),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+element!(f32, F32, f64::from, |x| x as f32, |v| std::sync::Arc::new(crate::pool::Buffer::from(v)));
+element!(f64, F64, |x| x, |x| x, std::sync::Arc::new);
+element!(bf16, BF16, f64::from, bf16::from_f64, std::sync::Arc::new);
+element!(f16, F16, f64::from, f16::from_f64, std::sync::Arc::new);
+element!(i64, I64, |x| x as f64, |x| x as i64, std::sync::Arc::new);
+element!(u32, U32, f64::from, |x| x as u32, std::sync::Arc::new);

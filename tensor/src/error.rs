@@ -1,0 +1,82 @@
+//! What can go wrong with tensors: every message names the op and both sides.
+
+use crate::DType;
+
+/// The result of a tensor operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a tensor operation was refused. Nothing is computed when one is returned.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The shape of an operand does not fit.
+    #[error("{op}: expected shape {expected}, got {got:?}")]
+    Shape {
+        /// The operation.
+        op: &'static str,
+        /// What it takes, in the notation of the docs: `[.., 768]`.
+        expected: String,
+        /// What it was given.
+        got: Vec<usize>,
+    },
+    /// Two shapes that can't be combined.
+    #[error("{op}: shapes {left:?} and {right:?} do not fit together")]
+    Shapes {
+        /// The operation.
+        op: &'static str,
+        /// The shape of the first operand.
+        left: Vec<usize>,
+        /// The shape of the second operand.
+        right: Vec<usize>,
+    },
+    /// The dtype of an operand is not one that the operation takes.
+    #[error("{op}: expected {expected}, got {got}")]
+    DType {
+        /// The operation.
+        op: &'static str,
+        /// What it takes.
+        expected: &'static str,
+        /// What it was given.
+        got: DType,
+    },
+    /// An axis that the tensor does not have.
+    #[error("{op}: axis {axis} of a tensor of shape {shape:?}")]
+    Axis {
+        /// The operation.
+        op: &'static str,
+        /// The axis asked for.
+        axis: usize,
+        /// The tensor's shape.
+        shape: Vec<usize>,
+    },
+    /// An index beyond the table that it points into.
+    #[error("{op}: index {index} at position {position}, but there are only {limit} rows")]
+    Index {
+        /// The operation.
+        op: &'static str,
+        /// The index.
+        index: u64,
+        /// Where in the list of indices it stands.
+        position: usize,
+        /// The number of rows of the table.
+        limit: usize,
+    },
+    /// Offsets that are no division of the tokens into sequences.
+    #[error("cu_seqlens: {0}")]
+    CuSeqLens(String),
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A safetensors file is not what its header says.
+    #[error("{path}: {message}")]
+    Safetensors {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}

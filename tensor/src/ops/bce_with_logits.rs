@@ -1,0 +1,37 @@
+//! Binary cross-entropy of logits, averaged over all elements; see [`kernels::bce_with_logits`].
+
+use kernels::bce_with_logits::{self, reference};
+
+use super::{Floats, floats, not_empty, same_shape, wide, wide_scalar};
+use crate::{Result, Tensor};
+
+const OP: &str = "bce_with_logits";
+
+/// The loss, a scalar; both operands have the same shape.
+///
+/// # Errors
+/// When the shapes or dtypes differ, or there are no elements.
+pub fn forward(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    same_shape(OP, logits, targets)?;
+    not_empty(OP, logits)?;
+    let (x, t) = (logits.contiguous(), targets.contiguous());
+    Ok(match floats(OP, [&x, &t])? {
+        Floats::F32([x, t]) => Tensor::scalar(bce_with_logits::forward(x, t)),
+        Floats::F64([x, t]) => wide_scalar(reference::forward(x, t)),
+    })
+}
+
+/// The gradient of the first operand, from the gradient of the loss.
+///
+/// # Errors
+/// When the shapes or dtypes differ.
+pub fn backward(logits: &Tensor, targets: &Tensor, dloss: f64) -> Result<Tensor> {
+    same_shape(OP, logits, targets)?;
+    let (x, t) = (logits.contiguous(), targets.contiguous());
+    Ok(match floats(OP, [&x, &t])? {
+        Floats::F32([v, t]) => {
+            Tensor::build(x.shape(), |dx| bce_with_logits::backward(v, t, dloss as f32, dx))
+        }
+        Floats::F64([v, t]) => wide(reference::backward(v, t, dloss), x.shape()),
+    })
+}

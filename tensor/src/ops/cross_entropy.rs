@@ -1,0 +1,47 @@
+//! Softmax cross-entropy, averaged over rows; see [`kernels::cross_entropy`].
+
+use kernels::cross_entropy::{self, reference};
+
+use super::{Floats, expect_shape, floats, indices, matrix, wide, wide_scalar};
+use crate::{Result, Tensor};
+
+const OP: &str = "cross_entropy";
+
+/// The loss, a scalar, and the log-sum-exp of each row, `[rows]`, for the backward (empty in f64).
+///
+/// logits `[rows, C]`, labels `[rows]` (u32).
+///
+/// # Errors
+/// When a label is not below C, there is not one a row, or there are no rows.
+pub fn forward(logits: &Tensor, labels: &Tensor) -> Result<(Tensor, Tensor)> {
+    let ((rows, c), x, labels) = (matrix(OP, logits)?, logits.contiguous(), labels.contiguous());
+    expect_shape(OP, &labels, &[rows])?;
+    super::not_empty(OP, &x)?;
+    let labels = indices(OP, &labels, c)?;
+    Ok(match floats(OP, [&x])? {
+        Floats::F32([x]) => {
+            let mut lse = Tensor::zeros(&[rows]);
+            let loss = cross_entropy::forward(x, labels, lse.make_mut()?);
+            (Tensor::scalar(loss), lse)
+        }
+        Floats::F64([x]) => (wide_scalar(reference::forward(x, labels)), Tensor::zeros(&[0])),
+    })
+}
+
+/// dlogits `[rows, C]` from the operands, the saved log-sum-exp and the gradient of the loss.
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn backward(logits: &Tensor, labels: &Tensor, lse: &Tensor, dloss: f64) -> Result<Tensor> {
+    let ((_, c), x, labels) = (matrix(OP, logits)?, logits.contiguous(), labels.contiguous());
+    let labels = indices(OP, &labels, c)?;
+    Ok(match floats(OP, [&x])? {
+        Floats::F32([v]) => {
+            let lse = lse.as_slice()?;
+            Tensor::build(x.shape(), |dx| {
+                cross_entropy::backward(v, labels, lse, dloss as f32, dx);
+            })
+        }
+        Floats::F64([v]) => wide(reference::backward(v, labels, dloss), x.shape()),
+    })
+}

@@ -1,0 +1,127 @@
+//! The operations, one file each: check shapes, allocate the result, call the kernel.
+//!
+//! Every op takes f32, which runs the fast kernel, and f64, which runs the plain definition beside it
+//! (`kernels/src/*/reference.rs`). Both operands have the same dtype. `forward` and `backward` stand
+//! together; the derivative rules of `autograd` call them.
+
+pub mod activation;
+pub mod adamw;
+pub mod attention;
+pub mod bce_with_logits;
+pub mod concat;
+pub mod cross_entropy;
+pub mod dropout;
+pub mod elementwise;
+pub mod embedding;
+pub mod layer_norm;
+pub mod linear;
+pub mod matmul;
+pub mod mse;
+pub mod pooling;
+pub mod reduce;
+pub mod softmax;
+
+use crate::{DType, Error, Result, Tensor};
+
+/// The elements of N contiguous operands of one float type.
+pub(crate) enum Floats<'a, const N: usize> {
+    /// To the kernels.
+    F32([&'a [f32]; N]),
+    /// To the definitions.
+    F64([&'a [f64]; N]),
+}
+
+/// The elements of contiguous operands, which must be all f32 or all f64.
+pub(crate) fn floats<'a, const N: usize>(
+    op: &'static str,
+    operands: [&'a Tensor; N],
+) -> Result<Floats<'a, N>> {
+    let dtype = operands[0].dtype();
+    let refuse = |expected, got| Err(Error::DType { op, expected, got });
+    if let Some(other) = operands.iter().find(|t| t.dtype() != dtype) {
+        return refuse(dtype.name(), other.dtype());
+    }
+    match dtype {
+        DType::F32 => Ok(Floats::F32(slices(operands)?)),
+        DType::F64 => Ok(Floats::F64(slices(operands)?)),
+        other => refuse("f32 or f64", other),
+    }
+}
+
+fn slices<'a, T: crate::Element, const N: usize>(
+    operands: [&'a Tensor; N],
+) -> Result<[&'a [T]; N]> {
+    let mut slices: [&[T]; N] = [&[]; N];
+    for (slice, tensor) in slices.iter_mut().zip(operands) {
+        *slice = tensor.as_slice()?;
+    }
+    Ok(slices)
+}
+
+/// A new tensor of `shape` from f64 values.
+pub(crate) fn wide(values: Vec<f64>, shape: &[usize]) -> Tensor {
+    Tensor::from_vec(values, shape).expect("a definition returns as many elements as its shape has")
+}
+
+/// A scalar result of an f64 definition.
+pub(crate) fn wide_scalar(value: f64) -> Tensor {
+    wide(vec![value], &[])
+}
+
+/// The length of the last axis, which must exist and not be 0.
+pub(crate) fn last_axis(op: &'static str, x: &Tensor) -> Result<usize> {
+    match x.shape().last() {
+        Some(&n) if n > 0 => Ok(n),
+        _ => Err(Error::Shape { op, expected: "[.., n > 0]".into(), got: x.shape().to_vec() }),
+    }
+}
+
+/// An error unless the shapes are equal.
+pub(crate) fn same_shape(op: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
+    match a.shape() == b.shape() {
+        true => Ok(()),
+        false => Err(Error::Shapes { op, left: a.shape().to_vec(), right: b.shape().to_vec() }),
+    }
+}
+
+/// An error unless `x` has exactly this shape.
+pub(crate) fn expect_shape(op: &'static str, x: &Tensor, shape: &[usize]) -> Result<()> {
+    match x.shape() == shape {
+        true => Ok(()),
+        false => Err(Error::Shape { op, expected: format!("{shape:?}"), got: x.shape().to_vec() }),
+    }
+}
+
+/// The rows and columns of a matrix.
+pub(crate) fn matrix(op: &'static str, x: &Tensor) -> Result<(usize, usize)> {
+    match x.shape() {
+        &[rows, cols] => Ok((rows, cols)),
+        got => Err(Error::Shape { op, expected: "[rows, columns]".into(), got: got.to_vec() }),
+    }
+}
+
+/// Token ids or labels: u32, each below `limit`.
+pub(crate) fn indices<'a>(op: &'static str, ids: &'a Tensor, limit: usize) -> Result<&'a [u32]> {
+    if ids.dtype() != DType::U32 {
+        return Err(Error::DType { op, expected: "u32", got: ids.dtype() });
+    }
+    let ids = ids.as_slice::<u32>()?;
+    match ids.iter().position(|&id| id as usize >= limit) {
+        None => Ok(ids),
+        Some(position) => {
+            Err(Error::Index { op, index: u64::from(ids[position]), position, limit })
+        }
+    }
+}
+
+/// An error for a mean over nothing.
+pub(crate) fn not_empty(op: &'static str, x: &Tensor) -> Result<()> {
+    match x.is_empty() {
+        false => Ok(()),
+        true => Err(Error::Shape {
+            op,
+            expected: "with at least one element".into(),
+            got: x.shape().to_vec(),
+        }),
+    }
+}

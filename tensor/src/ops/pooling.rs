@@ -1,0 +1,36 @@
+//! One vector per sequence of a ragged batch; see [`kernels::pooling`].
+
+use kernels::pooling::{self, Pooling, reference};
+
+use super::{Floats, expect_shape, floats, matrix, wide};
+use crate::{CuSeqLens, Result, Tensor};
+
+const OP: &str = "pooling";
+
+/// `[T, H] -> [B, H]`: the first token of each sequence, or the mean of its tokens.
+///
+/// # Errors
+/// When `x` does not have as many rows as the batch has tokens.
+pub fn forward(how: Pooling, x: &Tensor, batch: &CuSeqLens) -> Result<Tensor> {
+    let ((_, h), x) = (matrix(OP, x)?, x.contiguous());
+    expect_shape(OP, &x, &[batch.total(), h])?;
+    let (shape, cu) = ([batch.batch(), h], batch.offsets());
+    Ok(match floats(OP, [&x])? {
+        Floats::F32([v]) => Tensor::build(&shape, |y| pooling::forward(how, v, cu, h, y)),
+        Floats::F64([v]) => wide(reference::forward(how, v, cu, h), &shape),
+    })
+}
+
+/// dx `[T, H]` from dy `[B, H]`.
+///
+/// # Errors
+/// When `dy` does not have a row for each sequence.
+pub fn backward(how: Pooling, dy: &Tensor, batch: &CuSeqLens) -> Result<Tensor> {
+    let ((_, h), dy) = (matrix(OP, dy)?, dy.contiguous());
+    expect_shape(OP, &dy, &[batch.batch(), h])?;
+    let (shape, cu) = ([batch.total(), h], batch.offsets());
+    Ok(match floats(OP, [&dy])? {
+        Floats::F32([v]) => Tensor::build(&shape, |dx| pooling::backward(how, v, cu, h, dx)),
+        Floats::F64([v]) => wide(reference::backward(how, v, cu, h), &shape),
+    })
+}

@@ -1,0 +1,191 @@
+//! Tensors in files: the safetensors format.
+//!
+//! A file is 8 bytes of header length (little-endian), a JSON header that names every tensor with dtype,
+//! shape and byte range, then the bytes. The header is checked against the length of the file before
+//! anything is allocated; each tensor is then read straight into its own memory.
+//!
+//! Source: <https://github.com/huggingface/safetensors>.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
+
+use crate::pool::Buffer;
+use crate::shape::count;
+use crate::{DType, Element, Error, Result, Tensor};
+
+/// Headers are a few hundred bytes a tensor; the format's own limit.
+const LARGEST_HEADER: u64 = 100_000_000;
+
+/// An open safetensors file.
+#[derive(Debug)]
+pub struct File {
+    path: PathBuf,
+    file: fs::File,
+    header: Metadata,
+    data_start: u64,
+}
+
+impl File {
+    /// Opens a file and checks its header.
+    ///
+    /// # Errors
+    /// When the file can't be read, is shorter than its header says, or the header is not valid.
+    pub fn open(path: &Path) -> Result<Self> {
+        let mut file = fs::File::open(path).map_err(|e| io(path, e))?;
+        let size = file.metadata().map_err(|e| io(path, e))?.len();
+        let bytes = read_header(path, &mut file, size)?;
+        let data_start = bytes.len() as u64;
+        let (_, header) = SafeTensors::read_metadata(&bytes)
+            .map_err(|e| invalid(path, format!("the header is not valid: {e}")))?;
+        let end = data_start + header.data_len() as u64;
+        if size != end {
+            let what = if size < end { "truncated" } else { "longer than its header says" };
+            let message = format!("the file is {what}: {size} bytes, expected {end}");
+            return Err(invalid(path, message));
+        }
+        Ok(Self { path: path.to_owned(), file, header, data_start })
+    }
+
+    /// The names of the tensors, in the order of their bytes.
+    pub fn names(&self) -> Vec<String> {
+        self.header.offset_keys()
+    }
+
+    /// The free-form metadata of the header, such as `format: pt`.
+    pub fn metadata(&self) -> HashMap<String, String> {
+        self.header.metadata().clone().unwrap_or_default()
+    }
+
+    /// The shape of a tensor, if the file has it.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.header.info(name).map(|info| info.shape.as_slice())
+    }
+
+    /// The dtype of a tensor as the file spells it (`F32`, `BF16`, ...), if the file has it.
+    pub fn dtype(&self, name: &str) -> Option<String> {
+        self.header.info(name).map(|info| info.dtype.to_string())
+    }
+
+    /// Reads one tensor, in the dtype it is stored in.
+    ///
+    /// # Errors
+    /// When there is no such tensor, its dtype is not one of [`DType`], or reading fails.
+    pub fn read(&mut self, name: &str) -> Result<Tensor> {
+        let info = self.header.info(name).cloned();
+        let info = info.ok_or_else(|| invalid(&self.path, format!("no tensor {name}")))?;
+        let at = self.data_start + info.data_offsets.0 as u64;
+        self.file.seek(SeekFrom::Start(at)).map_err(|e| io(&self.path, e))?;
+        match info.dtype {
+            Dtype::F32 => self.read_f32(&info),
+            Dtype::F64 => self.read_as::<f64>(&info),
+            Dtype::BF16 => self.read_as::<bf16>(&info),
+            Dtype::F16 => self.read_as::<f16>(&info),
+            Dtype::I64 => self.read_as::<i64>(&info),
+            Dtype::U32 => self.read_as::<u32>(&info),
+            other => {
+                let message = format!("tensor {name} is {other}: expected a float type or I64");
+                Err(invalid(&self.path, message))
+            }
+        }
+    }
+
+    fn read_f32(&mut self, info: &TensorInfo) -> Result<Tensor> {
+        let mut values = Buffer::stale(count(&info.shape));
+        let bytes = bytemuck::cast_slice_mut::<f32, u8>(&mut values);
+        self.file.read_exact(bytes).map_err(|e| io(&self.path, e))?;
+        Ok(Tensor::from_buffer(values, &info.shape))
+    }
+
+    fn read_as<T: Element>(&mut self, info: &TensorInfo) -> Result<Tensor> {
+        let mut values = vec![T::zeroed(); count(&info.shape)];
+        let bytes = bytemuck::cast_slice_mut::<T, u8>(&mut values);
+        self.file.read_exact(bytes).map_err(|e| io(&self.path, e))?;
+        Tensor::from_vec(values, &info.shape)
+    }
+}
+
+/// Writes named tensors to a file, with `{"format": "pt"}` as every reader of the ecosystem expects.
+///
+/// The file appears under its name only when it is complete.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn write(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
+    let views = tensors.iter().map(|(name, tensor)| (name, Bytes(tensor.contiguous())));
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let bytes = safetensors::serialize(views, Some(metadata))
+        .map_err(|e| invalid(path, format!("can't be written: {e}")))?;
+    let unfinished = path.with_extension("safetensors.partial");
+    fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, path)).map_err(|e| {
+        // What can't be removed either is reported by the error that comes first.
+        let _ = fs::remove_file(&unfinished);
+        io(path, e)
+    })
+}
+
+/// A contiguous tensor as the bytes of the format.
+struct Bytes(Tensor);
+
+impl safetensors::View for Bytes {
+    fn dtype(&self) -> Dtype {
+        match self.0.dtype() {
+            DType::F32 => Dtype::F32,
+            DType::F64 => Dtype::F64,
+            DType::BF16 => Dtype::BF16,
+            DType::F16 => Dtype::F16,
+            DType::I64 => Dtype::I64,
+            DType::U32 => Dtype::U32,
+        }
+    }
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
+        fn cast<T: Element>(tensor: &Tensor) -> &[u8] {
+            bytemuck::cast_slice(tensor.as_slice::<T>().expect("contiguous, of its own dtype"))
+        }
+        let bytes = match self.0.dtype() {
+            DType::F32 => cast::<f32>(&self.0),
+            DType::F64 => cast::<f64>(&self.0),
+            DType::BF16 => cast::<bf16>(&self.0),
+            DType::F16 => cast::<f16>(&self.0),
+            DType::I64 => cast::<i64>(&self.0),
+            DType::U32 => cast::<u32>(&self.0),
+        };
+        bytes.into()
+    }
+    fn data_len(&self) -> usize {
+        self.0.len() * self.0.dtype().size()
+    }
+}
+
+/// The length field and the header, together.
+fn read_header(path: &Path, file: &mut fs::File, size: u64) -> Result<Vec<u8>> {
+    let mut length = [0u8; 8];
+    if size < 8 {
+        return Err(invalid(path, format!("no safetensors file: {size} bytes")));
+    }
+    file.read_exact(&mut length).map_err(|e| io(path, e))?;
+    let n = u64::from_le_bytes(length);
+    if n > LARGEST_HEADER || n > size - 8 {
+        let message = format!("the header length {n} is beyond the file of {size} bytes");
+        return Err(invalid(path, message));
+    }
+    let mut bytes = vec![0u8; 8 + n as usize];
+    bytes[..8].copy_from_slice(&length);
+    file.read_exact(&mut bytes[8..]).map_err(|e| io(path, e))?;
+    Ok(bytes)
+}
+
+fn io(path: &Path, source: std::io::Error) -> Error {
+    Error::Io { path: path.display().to_string(), source }
+}
+
+fn invalid(path: &Path, message: String) -> Error {
+    Error::Safetensors { path: path.display().to_string(), message }
+}

@@ -1,0 +1,94 @@
+//! Offsets of the sequences of a ragged batch.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::{Error, Result};
+
+/// Where each sequence of a ragged batch begins: B + 1 offsets into the T tokens, from 0, ascending.
+///
+/// Sequence `i` is rows `offsets[i]..offsets[i + 1]` of every `[T, H]` tensor of the batch. Cloning shares
+/// the memory.
+///
+/// ```
+/// let batch = tensor::CuSeqLens::from_lens(&[3, 1, 2]).unwrap();
+/// assert_eq!(batch.offsets(), [0, 3, 4, 6]);
+/// assert_eq!(batch.range(2), 4..6);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CuSeqLens(Arc<[u32]>);
+
+impl CuSeqLens {
+    /// From the lengths of the sequences.
+    ///
+    /// # Errors
+    /// When there are none, one is empty, or the tokens are more than a u32 counts.
+    pub fn from_lens(lens: &[usize]) -> Result<Self> {
+        let mut offsets = vec![0u32];
+        let mut total = 0u32;
+        for (i, &len) in lens.iter().enumerate() {
+            let next = u32::try_from(len).ok().and_then(|len| total.checked_add(len));
+            total = next.ok_or_else(|| Error::CuSeqLens(format!("too many tokens at {i}")))?;
+            offsets.push(total);
+        }
+        Self::from_offsets(offsets)
+    }
+
+    /// From the offsets themselves.
+    ///
+    /// # Errors
+    /// When they do not begin with 0, do not ascend, or name no sequence.
+    pub fn from_offsets(offsets: Vec<u32>) -> Result<Self> {
+        if offsets.len() < 2 || offsets[0] != 0 {
+            let message = format!("expected at least two offsets from 0, got {offsets:?}");
+            return Err(Error::CuSeqLens(message));
+        }
+        if let Some(i) = offsets.windows(2).position(|w| w[0] >= w[1]) {
+            let (a, b) = (offsets[i], offsets[i + 1]);
+            return Err(Error::CuSeqLens(format!("sequence {i} is empty: from {a} to {b}")));
+        }
+        Ok(Self(offsets.into()))
+    }
+
+    /// The B + 1 offsets.
+    pub fn offsets(&self) -> &[u32] {
+        &self.0
+    }
+
+    /// B, the number of sequences.
+    pub fn batch(&self) -> usize {
+        self.0.len() - 1
+    }
+
+    /// T, the number of tokens of all sequences.
+    pub fn total(&self) -> usize {
+        self.0[self.batch()] as usize
+    }
+
+    /// The rows of sequence `i`.
+    ///
+    /// # Panics
+    /// When there is no such sequence.
+    pub fn range(&self, i: usize) -> Range<usize> {
+        self.0[i] as usize..self.0[i + 1] as usize
+    }
+
+    /// The length of each sequence.
+    pub fn lens(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.windows(2).map(|w| (w[1] - w[0]) as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_is_no_division() {
+        for offsets in [vec![], vec![0], vec![1, 2], vec![0, 2, 2], vec![0, 3, 1]] {
+            assert!(CuSeqLens::from_offsets(offsets.clone()).is_err(), "{offsets:?}");
+        }
+        assert!(CuSeqLens::from_lens(&[2, 0, 1]).is_err());
+        assert!(CuSeqLens::from_lens(&[u32::MAX as usize, 1]).is_err());
+    }
+}

@@ -1,0 +1,171 @@
+//! The tensor: construction and access.
+
+use kernels::philox;
+
+use crate::pool::Buffer;
+use crate::shape::{Layout, count};
+use crate::storage::Storage;
+use crate::{DType, Element, Error, Result};
+
+/// An n-dimensional array: an immutable, strided view of shared storage.
+///
+/// Cloning is cheap (a reference count and two short vectors).
+///
+/// ```
+/// use tensor::Tensor;
+/// let x = Tensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3]).unwrap();
+/// let t = x.transpose(0, 1).unwrap();
+/// assert_eq!(t.shape(), [3, 2]);
+/// assert_eq!(t.to_vec::<f32>().unwrap(), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    pub(crate) storage: Storage,
+    pub(crate) layout: Layout,
+}
+
+impl Tensor {
+    /// A tensor of `shape` from its elements in row-major order.
+    ///
+    /// # Errors
+    /// When the number of elements is not that of the shape.
+    pub fn from_vec<T: Element>(values: Vec<T>, shape: &[usize]) -> Result<Self> {
+        if values.len() != count(shape) {
+            let expected = format!("of {} elements", values.len());
+            return Err(Error::Shape { op: "from_vec", expected, got: shape.to_vec() });
+        }
+        Ok(Self::wrap(T::wrap(values), shape))
+    }
+
+    /// Zeros of `shape`, f32.
+    pub fn zeros(shape: &[usize]) -> Self {
+        Self::from_buffer(Buffer::zeroed(count(shape)), shape)
+    }
+
+    /// Zeros of this tensor's shape and dtype (f64 stays f64, everything else becomes f32).
+    pub fn zeros_like(&self) -> Self {
+        match self.dtype() {
+            DType::F64 => Self::wrap(f64::wrap(vec![0.0; self.len()]), self.shape()),
+            _ => Self::zeros(self.shape()),
+        }
+    }
+
+    /// Every element `value`, f32.
+    pub fn full(value: f32, shape: &[usize]) -> Self {
+        Self::build(shape, |y| y.fill(value))
+    }
+
+    /// A tensor without axes, f32.
+    pub fn scalar(value: f32) -> Self {
+        Self::full(value, &[])
+    }
+
+    /// Independent standard normal values, f32, the same for the same generator state.
+    pub fn randn(shape: &[usize], rng: &mut philox::Rng) -> Self {
+        Self::build(shape, |y| y.fill_with(|| rng.normal() as f32))
+    }
+
+    /// The lengths of the axes.
+    pub fn shape(&self) -> &[usize] {
+        &self.layout.shape
+    }
+
+    /// Steps in the storage along each axis, in elements.
+    pub fn strides(&self) -> &[usize] {
+        &self.layout.strides
+    }
+
+    /// The number of axes.
+    pub fn rank(&self) -> usize {
+        self.layout.shape.len()
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        count(&self.layout.shape)
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.storage.dtype()
+    }
+
+    /// Whether the elements lie in row-major order without gaps.
+    pub fn is_contiguous(&self) -> bool {
+        self.layout.is_contiguous()
+    }
+
+    /// The elements as they lie in memory.
+    ///
+    /// # Errors
+    /// When the dtype is another, or the tensor is a strided view (call [`Tensor::contiguous`] first).
+    pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
+        let values = T::unwrap(&self.storage).ok_or(Error::DType {
+            op: "as_slice",
+            expected: T::DTYPE.name(),
+            got: self.dtype(),
+        })?;
+        if !self.is_contiguous() {
+            let expected = format!("in row-major order, strides {:?}", self.layout.strides);
+            return Err(Error::Shape { op: "as_slice", expected, got: self.shape().to_vec() });
+        }
+        Ok(&values[self.layout.offset..][..self.len()])
+    }
+
+    /// A copy of the elements in row-major order.
+    ///
+    /// # Errors
+    /// When the dtype is another.
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        Ok(self.contiguous().as_slice::<T>()?.to_vec())
+    }
+
+    /// The value of a tensor of one element, whatever its dtype.
+    ///
+    /// # Errors
+    /// When there is not exactly one element.
+    pub fn item(&self) -> Result<f64> {
+        if self.len() != 1 {
+            let expected = "of one element".to_owned();
+            return Err(Error::Shape { op: "item", expected, got: self.shape().to_vec() });
+        }
+        Ok(self.to_f64_vec()[0])
+    }
+
+    /// The elements for writing, in row-major order. Storage that other tensors share is copied first, so
+    /// they keep their values.
+    ///
+    /// # Errors
+    /// When the dtype is not f32.
+    pub fn make_mut(&mut self) -> Result<&mut [f32]> {
+        if !self.is_contiguous() {
+            *self = self.contiguous();
+        }
+        let (offset, len, got) = (self.layout.offset, self.len(), self.dtype());
+        match &mut self.storage {
+            Storage::F32(values) => Ok(&mut std::sync::Arc::make_mut(values)[offset..][..len]),
+            _ => Err(Error::DType { op: "make_mut", expected: "f32", got }),
+        }
+    }
+
+    /// A new f32 tensor whose elements `fill` writes; it must write all of them.
+    pub(crate) fn build(shape: &[usize], fill: impl FnOnce(&mut [f32])) -> Self {
+        let mut buffer = Buffer::stale(count(shape));
+        fill(&mut buffer);
+        Self::from_buffer(buffer, shape)
+    }
+
+    pub(crate) fn from_buffer(buffer: Buffer, shape: &[usize]) -> Self {
+        Self::wrap(Storage::F32(std::sync::Arc::new(buffer)), shape)
+    }
+
+    /// A contiguous tensor over all of `storage`, whose length is that of the shape.
+    pub(crate) fn wrap(storage: Storage, shape: &[usize]) -> Self {
+        Self { storage, layout: Layout::contiguous(shape) }
+    }
+}
