@@ -30,9 +30,8 @@ pub struct SelfAttention {
 impl SelfAttention {
     /// With the sizes, heads and attention dropout of `config`.
     pub fn new(name: &str, config: &LayerConfig, init: &Initializer) -> Self {
-        let linear = |part: &str| {
-            Linear::new(&format!("{name}.{part}"), config.hidden, config.hidden, init)
-        };
+        let linear =
+            |part: &str| Linear::new(&format!("{name}.{part}"), config.hidden, config.hidden, init);
         Self {
             query: linear("query"),
             key: linear("key"),

@@ -49,7 +49,8 @@ impl TransformerLayer {
     /// A layer with fresh parameters.
     pub fn new(name: &str, config: &LayerConfig, init: &Initializer) -> Self {
         let (h, f) = (config.hidden, config.intermediate);
-        let residual = |part: &str, width| Residual::new(&format!("{name}.{part}"), width, config, init);
+        let residual =
+            |part: &str, width| Residual::new(&format!("{name}.{part}"), width, config, init);
         Self {
             attention: SelfAttention::new(&format!("{name}.attention.self"), config, init),
             attention_output: residual("attention.output", h),

@@ -15,7 +15,7 @@ use autograd::{Gradients, Param};
 use tensor::Tensor;
 use tensor::ops::adamw::{self, Step};
 
-use crate::state::restore;
+use crate::state::restored;
 use crate::{Optimizer, ParamGroup, Result, State, StepSize};
 
 /// Decay rates of the moments, and epsilon.
@@ -105,9 +105,10 @@ impl Optimizer for Adam {
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
-        restore(state, "exp_avg", &mut self.means)?;
-        restore(state, "exp_avg_sq", &mut self.squares)?;
-        self.step = state.step;
+        // Both or neither: a refused state leaves the optimizer as it was.
+        let means = restored(state, "exp_avg", &self.means)?;
+        let squares = restored(state, "exp_avg_sq", &self.squares)?;
+        (self.means, self.squares, self.step) = (means, squares, state.step);
         Ok(())
     }
 }

@@ -14,7 +14,7 @@
 use autograd::{Gradients, Param};
 use tensor::Tensor;
 
-use crate::state::restore;
+use crate::state::restored;
 use crate::{Optimizer, ParamGroup, Result, State, StepSize};
 
 /// Momentum.
@@ -69,7 +69,7 @@ impl Optimizer for Sgd {
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
-        restore(state, "momentum", &mut self.velocities)?;
+        self.velocities = restored(state, "momentum", &self.velocities)?;
         self.step = state.step;
         Ok(())
     }

@@ -53,19 +53,21 @@ impl State {
     }
 }
 
-/// Puts saved tensors into the slots of `prefix`, one per parameter; lists all that do not fit.
-pub(crate) fn restore(
+/// The saved tensors under `prefix`, one for each slot; lists all that do not fit.
+pub(crate) fn restored(
     saved: &State,
     prefix: &str,
-    slots: &mut [(Param, Tensor)],
-) -> Result<()> {
+    slots: &[(Param, Tensor)],
+) -> Result<Vec<(Param, Tensor)>> {
     let by_name: HashMap<&str, &Tensor> =
         saved.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-    let mut problems = Vec::new();
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
     for (param, slot) in slots {
         let name = format!("{prefix}.{}", param.name());
         match by_name.get(name.as_str()) {
-            Some(tensor) if tensor.shape() == slot.shape() => *slot = (*tensor).clone(),
+            Some(&tensor) if tensor.shape() == slot.shape() => {
+                found.push((param.clone(), tensor.clone()));
+            }
             Some(tensor) => {
                 let (got, expected) = (tensor.shape(), slot.shape());
                 problems.push(format!("{name}: expected {expected:?}, got {got:?}"));
@@ -74,7 +76,7 @@ pub(crate) fn restore(
         }
     }
     match problems.is_empty() {
-        true => Ok(()),
+        true => Ok(found),
         false => Err(Error::State(problems.join("; "))),
     }
 }

@@ -156,12 +156,12 @@ unsafe impl Send for SharedMat<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for SharedMat<'_> {}
 
-impl SharedMat<'_> {
+impl<'a> SharedMat<'a> {
     /// Stores a product that is zero because K is.
     ///
     /// # Safety
     /// Nobody else uses the matrix.
-    pub(super) unsafe fn store_zero(&self, store: Store) {
+    pub(super) unsafe fn store_zero(self, store: Store) {
         for i in (0..self.rows).filter(|_| !store.accumulate) {
             // SAFETY: the caller's contract.
             let row = unsafe { self.row(i, 0..self.cols) };
@@ -177,7 +177,7 @@ impl SharedMat<'_> {
     /// # Safety
     /// Nobody else uses these elements while the slice lives.
     #[inline(always)]
-    pub(super) unsafe fn row(&self, i: usize, cols: Range<usize>) -> &mut [f32] {
+    pub(super) unsafe fn row(self, i: usize, cols: Range<usize>) -> &'a mut [f32] {
         assert!(i < self.rows && cols.start <= cols.end && cols.end <= self.cols);
         // SAFETY: inside the borrowed slice, by the assertion and the check of `MatMut::strided`; not
         // aliased, by the contract.
