@@ -3,6 +3,8 @@
 //! The split depends on shapes only, never on the number of threads, and partial sums are added in a fixed
 //! order: the same input gives the same bits on any machine with the same instruction set.
 
+use std::marker::PhantomData;
+
 use rayon::prelude::*;
 
 /// Elements one task should touch at least: enough work (some 10 microseconds) to pay for handing it out.
@@ -16,6 +18,26 @@ pub(crate) fn rows_per_task(cols: usize) -> usize {
 /// Elements of one task in an elementwise kernel.
 pub(crate) const fn elements_per_task() -> usize {
     TASK
+}
+
+/// Calls `f` on matching chunks of `x` and `y`, in parallel; the lengths are equal.
+pub(crate) fn map_chunks(x: &[f32], y: &mut [f32], f: impl Fn(&[f32], &mut [f32]) + Sync) {
+    let n = elements_per_task();
+    x.par_chunks(n).zip(y.par_chunks_mut(n)).for_each(|(x, y)| f(x, y));
+}
+
+/// Calls `f` on matching chunks of `a`, `b` and `y`, in parallel; the lengths are equal.
+pub(crate) fn map2_chunks(
+    a: &[f32],
+    b: &[f32],
+    y: &mut [f32],
+    f: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
+) {
+    let n = elements_per_task();
+    a.par_chunks(n)
+        .zip(b.par_chunks(n))
+        .zip(y.par_chunks_mut(n))
+        .for_each(|((a, b), y)| f(a, b, y));
 }
 
 /// Rows whose contributions to a column sum are added up before the next block of rows is begun.
@@ -39,5 +61,33 @@ pub(crate) fn sum_blocks(
         for (o, a) in out.iter_mut().zip(acc) {
             *o += a;
         }
+    }
+}
+
+/// A slice that several tasks write at once, each to elements of its own: the columns of one head, say, which
+/// no split of a row-major matrix into slices can hand out.
+pub(crate) struct Shared<'a> {
+    data: *mut f32,
+    len: usize,
+    lifetime: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: elements are reached through `slice` alone, whose callers vouch that no two tasks share one.
+unsafe impl Sync for Shared<'_> {}
+
+impl<'a> Shared<'a> {
+    /// Takes the slice until the last use of what `slice` hands out.
+    pub(crate) fn new(data: &'a mut [f32]) -> Self {
+        Self { data: data.as_mut_ptr(), len: data.len(), lifetime: PhantomData }
+    }
+
+    /// The `n` elements from `at` on; panics when they lie outside.
+    ///
+    /// # Safety
+    /// While the result lives, no other result of this function has an element in common with it.
+    pub(crate) unsafe fn slice(&self, at: usize, n: usize) -> &'a mut [f32] {
+        assert!(at <= self.len && n <= self.len - at, "shared: {at} + {n} of {}", self.len);
+        // SAFETY: inside the slice that `new` took for 'a, and by the caller's word not handed out twice.
+        unsafe { std::slice::from_raw_parts_mut(self.data.add(at), n) }
     }
 }

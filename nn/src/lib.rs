@@ -1,2 +1,31 @@
-//! Under construction.
+//! Layers: named parameters and how they are applied.
+//!
+//! A layer owns its [`Param`]s under the names of a checkpoint and has a `forward` that takes a [`Pass`]
+//! (the tape and, in training, the dropout key) and variables. There is no padding anywhere: hidden states
+//! are `[T, H]`, all tokens of the batch one below the other, and only attention, positions and pooling
+//! know where sequences begin ([`tensor::CuSeqLens`]).
+//!
+//! Read `linear.rs`, then `attention.rs` and `transformer.rs`, which put the pieces together.
 #![forbid(unsafe_code)]
+
+mod attention;
+mod dropout;
+mod embedding;
+pub mod init;
+mod layer_norm;
+mod linear;
+pub mod loss;
+mod module;
+mod pass;
+mod transformer;
+
+pub use attention::SelfAttention;
+pub use autograd::{Error, Param, Result};
+pub use dropout::Dropout;
+pub use embedding::Embedding;
+pub use init::{Init, Initializer};
+pub use layer_norm::LayerNorm;
+pub use linear::Linear;
+pub use module::{Module, count, freeze};
+pub use pass::Pass;
+pub use transformer::{LayerConfig, TransformerLayer};

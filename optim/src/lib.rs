@@ -1,2 +1,66 @@
-//! Under construction.
+//! Update rules, gradient clipping and learning-rate schedules.
+//!
+//! An optimizer owns the state it keeps per parameter (moments, velocities); the learning rate of each step
+//! comes from outside, out of a [`Schedule`], and so does the factor of [gradient clipping](clip):
+//!
+//! ```
+//! use optim::{Adam, Optimizer, Schedule, ScheduleKind, StepSize, clip, weight_decay_groups};
+//! # use autograd::{Param, Tape, Tensor};
+//! # fn main() -> optim::Result<()> {
+//! # let params = vec![Param::new("w", Tensor::full(1.0, &[2]))];
+//! let mut optimizer = Adam::adamw(weight_decay_groups(&params, 0.01));
+//! let schedule = Schedule { kind: ScheduleKind::Linear, warmup: 10, total: 100 };
+//! for step in 0..100 {
+//!     let w = Tape::new().param(&params[0]);
+//!     let grads = w.mul(&w)?.sum()?.backward()?;
+//!     let norm = clip::global_norm(&params, &grads)?;
+//!     let lr = 1e-2 * schedule.factor(step);
+//!     optimizer.step(&grads, StepSize { lr, grad_scale: clip::factor(norm, 1.0) })?;
+//! }
+//! # Ok(()) }
+//! ```
 #![forbid(unsafe_code)]
+
+mod adam;
+pub mod clip;
+mod error;
+mod group;
+mod schedule;
+mod sgd;
+mod state;
+
+pub use adam::{Adam, AdamOptions};
+pub use error::{Error, Result};
+pub use group::{ParamGroup, weight_decay_groups};
+pub use schedule::{Schedule, ScheduleKind, Warmup};
+pub use sgd::{Sgd, SgdOptions};
+pub use state::State;
+
+use autograd::Gradients;
+
+/// How far to go in one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepSize {
+    /// The learning rate.
+    pub lr: f64,
+    /// Multiplies every gradient first: the factor of [`clip::factor`], 1 to leave them alone.
+    pub grad_scale: f64,
+}
+
+/// An update rule with its state.
+pub trait Optimizer {
+    /// Updates every parameter that has a gradient.
+    ///
+    /// # Errors
+    /// When a gradient does not fit its parameter.
+    fn step(&mut self, grads: &Gradients, size: StepSize) -> Result<()>;
+
+    /// A copy of the state, for a checkpoint.
+    fn state(&self) -> State;
+
+    /// Goes on from a saved state.
+    ///
+    /// # Errors
+    /// When it belongs to other parameters; lists every name that does not fit.
+    fn load_state(&mut self, state: &State) -> Result<()>;
+}

@@ -1,1 +1,107 @@
-//! Under construction.
+//! Matrix product of f32.
+//!
+//! ```text
+//! forward    C  = A B          c_ij  = sum_k a_ik b_kj
+//! backward   dA = dC B^T       da_ik = sum_j dc_ij b_kj
+//!            dB = A^T dC       db_kj = sum_i a_ik dc_ij
+//! ```
+//!
+//! Shapes: `[M, K] x [K, N] -> [M, N]`. All three are the same product of views: [`MatRef::t`] transposes
+//! without a copy. A linear layer with its weight `[N, K]` is `gemm(x, w.t(), y)`, its gradients are
+//! `gemm(dy, w, dx)` and `gemm(dy.t(), x, dw)`.
+//!
+//! Sums are f32, in the order of k; blocks of K are added one after the other, and K is never split between
+//! threads. No product is skipped: 0 x NaN is NaN.
+//!
+//! From the inside out: `portable`, `avx2` and `avx512` hold the micro-kernels, `pack` the copies that feed
+//! them, `blocked` the loops around them. Above: `tensor/src/ops/matmul.rs`.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod blocked;
+mod kernel;
+mod pack;
+mod portable;
+pub mod reference;
+mod view;
+
+use rayon::prelude::*;
+
+use blocked::Product;
+pub use blocked::Scratch;
+pub use view::{MatMut, MatRef, Store};
+
+/// C = A B, by the rule of `store`, on the threads of the current rayon pool.
+///
+/// `a` is `[M, K]`, `b` is `[K, N]`, `c` is `[M, N]`.
+///
+/// # Panics
+/// When the shapes disagree, or `store` has both a bias and `accumulate`.
+pub fn gemm(a: MatRef, b: MatRef, c: MatMut, store: Store) {
+    if let Some(product) = prepare(a, b, c, store) {
+        // SAFETY: `prepare` has taken the exclusive borrow of C.
+        unsafe { product.run() }
+    }
+}
+
+/// [`gemm`] on this thread alone, for products within work that is parallel already. The same bits.
+///
+/// # Panics
+/// As [`gemm`].
+pub fn gemm_serial(a: MatRef, b: MatRef, c: MatMut, store: Store, scratch: &mut Scratch) {
+    if let Some(product) = prepare(a, b, c, store) {
+        // SAFETY: `prepare` has taken the exclusive borrow of C.
+        unsafe { product.run_serial(scratch) }
+    }
+}
+
+/// `batch` products of one shape, in parallel: C_i = A_i B_i with `operands(i)` = (A_i, B_i).
+///
+/// `c` is `[batch, M, N]` without gaps; `store` holds for each product.
+///
+/// # Panics
+/// As [`gemm`]; when `c` has another length.
+pub fn gemm_batched<'a>(
+    batch: usize,
+    operands: impl Fn(usize) -> (MatRef<'a>, MatRef<'a>) + Sync,
+    c: &mut [f32],
+    store: Store,
+) {
+    if c.is_empty() {
+        return;
+    }
+    assert!(batch > 0 && c.len().is_multiple_of(batch), "matmul: {} in {batch} parts", c.len());
+    c.par_chunks_mut(c.len() / batch).enumerate().for_each(|(i, c)| {
+        let (a, b) = operands(i);
+        assert_eq!(c.len(), a.rows() * b.cols(), "matmul: length of c in product {i}");
+        gemm(a, b, MatMut::new(c, a.rows(), b.cols()), store);
+    });
+}
+
+/// Checks the shapes; none where nothing is left to multiply.
+fn prepare<'a>(
+    a: MatRef<'a>,
+    b: MatRef<'a>,
+    c: MatMut<'a>,
+    store: Store<'a>,
+) -> Option<Product<'a>> {
+    let (m, n) = (a.rows(), b.cols());
+    assert_eq!(a.cols(), b.rows(), "matmul: {:?} times {:?}", a.shape(), b.shape());
+    assert_eq!(c.shape(), [m, n], "matmul: shape of the output");
+    if let Some(bias) = store.bias {
+        assert!(!store.accumulate, "matmul: a bias and accumulate");
+        assert_eq!(bias.len(), n, "matmul: length of the bias");
+    }
+    if m == 0 || n == 0 {
+        return None;
+    }
+    let c = c.share();
+    if a.cols() == 0 {
+        // SAFETY: `c` comes from an exclusive borrow and is used here only.
+        unsafe { c.store_zero(store) };
+        return None;
+    }
+    Some(Product { a, b, c, store })
+}

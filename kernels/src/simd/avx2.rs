@@ -65,6 +65,14 @@ impl Simd for Avx2 {
         }
     );
     op!(select_gt(a, b, yes, no) = _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_GT_OQ>(a, b)));
+    op!(select_nan(a, yes, no) = _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a)));
+    op!(
+        /// The inverse of `exp2i`.
+        exponent(a) = {
+            let biased = _mm256_srli_epi32::<23>(_mm256_castps_si256(a));
+            _mm256_cvtepi32_ps(_mm256_sub_epi32(biased, _mm256_set1_epi32(127)))
+        }
+    );
     #[inline(always)]
     fn sum(self, a: Self::F) -> f32 {
         // SAFETY: `self` is the proof that the CPU has the instructions.

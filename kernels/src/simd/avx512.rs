@@ -66,6 +66,9 @@ impl Simd for Avx512 {
     );
     op!(select_gt(a, b, yes, no) =
         _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b), no, yes));
+    op!(select_nan(a, yes, no) =
+        _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a), no, yes));
+    op!(exponent(a) = _mm512_getexp_ps(a));
     #[inline(always)]
     fn sum(self, a: Self::F) -> f32 {
         // SAFETY: `self` is the proof that the CPU has the instructions.

@@ -72,6 +72,15 @@ impl Simd for Portable {
         std::array::from_fn(|i| if a[i] > b[i] { yes[i] } else { no[i] })
     }
     #[inline(always)]
+    fn select_nan(self, a: F, yes: F, no: F) -> F {
+        std::array::from_fn(|i| if a[i].is_nan() { yes[i] } else { no[i] })
+    }
+    /// The inverse of `exp2i`.
+    #[inline(always)]
+    fn exponent(self, a: F) -> F {
+        a.map(|a| ((a.to_bits() >> 23) as i32 - 127) as f32)
+    }
+    #[inline(always)]
     fn sum(self, a: F) -> f32 {
         let pairs: [f32; 4] = std::array::from_fn(|i| a[i] + a[i + 4]);
         (pairs[0] + pairs[2]) + (pairs[1] + pairs[3])

@@ -34,8 +34,7 @@ pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
             gemm(x, w.t(), MatMut::new(y, rows, o), store);
         }),
         Floats::F64([x, w, b]) => {
-            let w_t = transposed(w, o, i);
-            let mut y = reference::matmul(x, &w_t, [rows, i, o]);
+            let mut y = reference::product(x, &reference::transpose(w, o, i), rows, o);
             y.chunks_mut(o).for_each(|row| row.iter_mut().zip(b).for_each(|(y, b)| *y += b));
             wide(y, &shape)
         }
@@ -57,7 +56,7 @@ pub fn backward_input(dy: &Tensor, w: &Tensor) -> Result<Tensor> {
             let (dy, w) = (MatRef::new(dy, rows, o), MatRef::new(w, o, i));
             gemm(dy, w, MatMut::new(dx, rows, i), Store::default());
         }),
-        Floats::F64([dy, w]) => wide(reference::matmul(dy, w, [rows, o, i]), &shape),
+        Floats::F64([dy, w]) => wide(reference::product(dy, w, rows, i), &shape),
     })
 }
 
@@ -76,7 +75,7 @@ pub fn backward_weight(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
             gemm(dy.t(), x, MatMut::new(dw, o, i), Store::default());
         }),
         Floats::F64([x, dy]) => {
-            wide(reference::matmul(&transposed(dy, rows, o), x, [o, rows, i]), &[o, i])
+            wide(reference::product(&reference::transpose(dy, rows, o), x, o, i), &[o, i])
         }
     })
 }
@@ -96,8 +95,4 @@ fn rows_of(x: &Tensor, cols: usize) -> Result<usize> {
         return Err(crate::Error::Shape { op: OP, expected, got: x.shape().to_vec() });
     }
     Ok(x.len() / cols)
-}
-
-fn transposed(x: &[f64], rows: usize, cols: usize) -> Vec<f64> {
-    (0..cols).flat_map(|j| (0..rows).map(move |i| x[i * cols + j])).collect()
 }

@@ -119,7 +119,7 @@ fn forward_wide(a: &Tensor, b: &Tensor, shape: &[usize]) -> Result<Tensor> {
     let Floats::F64([a, b]) = floats(OP, [&a, &b])? else { unreachable!("the caller checked a") };
     let mut y = Vec::with_capacity(count(shape));
     for i in 0..count(lead) {
-        y.extend(reference::matmul(&a[i * m * k..][..m * k], &b[i * k * n..][..k * n], [m, k, n]));
+        y.extend(reference::product(&a[i * m * k..][..m * k], &b[i * k * n..][..k * n], m, n));
     }
     Ok(super::wide(y, shape))
 }

@@ -1,0 +1,56 @@
+//! A ragged batch of token ids.
+
+use tensor::{CuSeqLens, Tensor};
+
+use crate::Result;
+
+/// The tokens of several sequences, one below the other.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Token ids, `[T]`, u32.
+    pub ids: Tensor,
+    /// 0 for the first text of a pair, 1 for the second, `[T]`, u32.
+    pub type_ids: Tensor,
+    /// The place of each token in its sequence, `[T]`, u32.
+    pub positions: Tensor,
+    /// Where each sequence begins.
+    pub seqlens: CuSeqLens,
+}
+
+impl Batch {
+    /// From (ids, type ids) of each sequence; both of equal length, at least one token.
+    ///
+    /// # Errors
+    /// When there are no sequences, or one is empty.
+    ///
+    /// # Panics
+    /// When ids and type ids of a sequence differ in number.
+    pub fn new<'a>(sequences: impl IntoIterator<Item = (&'a [u32], &'a [u32])>) -> Result<Self> {
+        let (mut ids, mut types, mut positions, mut lens) = (vec![], vec![], vec![], vec![]);
+        for (sequence, type_ids) in sequences {
+            assert_eq!(sequence.len(), type_ids.len(), "batch: ids and type ids");
+            ids.extend_from_slice(sequence);
+            types.extend_from_slice(type_ids);
+            positions.extend(0..sequence.len() as u32);
+            lens.push(sequence.len());
+        }
+        let seqlens = CuSeqLens::from_lens(&lens)?;
+        let shape = [seqlens.total()];
+        Ok(Self {
+            ids: Tensor::from_vec(ids, &shape)?,
+            type_ids: Tensor::from_vec(types, &shape)?,
+            positions: Tensor::from_vec(positions, &shape)?,
+            seqlens,
+        })
+    }
+
+    /// B, the number of sequences.
+    pub fn len(&self) -> usize {
+        self.seqlens.batch()
+    }
+
+    /// Never: a batch has at least one sequence.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+}

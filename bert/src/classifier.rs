@@ -1,0 +1,138 @@
+//! The sequence classifier: encoder, pooler, linear head; and its losses.
+//!
+//! ```text
+//! pooled = tanh(h_first Wp^T + bp)         the first token, [CLS], of each sequence
+//! logits = dropout(pooled) Wc^T + bc       [B, C]
+//! ```
+//!
+//! What the logits mean is the configuration's `problem_type`: one of C classes, any of C labels, or a
+//! number (C = 1). This is `BertForSequenceClassification` of transformers, to the names of the weights.
+
+use autograd::{Param, Var};
+use nn::{Dropout, Initializer, Linear, Module, Pass, loss};
+use tensor::{Pooling, Tensor};
+
+use crate::{Batch, Checkpoint, Config, Encoder, Error, LoadReport, ProblemType, Result};
+
+/// The truth about a batch.
+#[derive(Clone, Debug)]
+pub enum Targets {
+    /// The class of each sequence, `[B]`, u32.
+    Classes(Tensor),
+    /// 1 for each label that holds, else 0, `[B, C]`.
+    Labels(Tensor),
+    /// The value of each sequence, `[B, 1]`.
+    Scores(Tensor),
+}
+
+/// An encoder with a classification head.
+#[derive(Clone, Debug)]
+pub struct SequenceClassifier {
+    encoder: Encoder,
+    pooler: Linear,
+    dropout: Dropout,
+    classifier: Linear,
+}
+
+impl SequenceClassifier {
+    /// A model with fresh parameters; `outputs` is C.
+    pub fn new(config: &Config, outputs: usize, seed: u64) -> Self {
+        let init = Initializer::bert(config.initializer_range, seed);
+        Self::build(config, outputs, &init, &init)
+    }
+
+    /// A model whose encoder comes from a checkpoint. Pooler and head come from it too if it has them;
+    /// otherwise they start fresh, by `seed`, and the report names them as missing. A head of another size
+    /// belongs to another task: it is left behind.
+    ///
+    /// # Errors
+    /// When an encoder weight is missing, or a weight is mis-shaped or not finite; lists all.
+    pub fn load(
+        checkpoint: &mut Checkpoint,
+        config: &Config,
+        outputs: usize,
+        seed: u64,
+    ) -> Result<(Self, LoadReport)> {
+        let head = Initializer::bert(config.initializer_range, seed);
+        let model = Self::build(config, outputs, &Initializer::zeros(), &head);
+        let fits = |p: &Param| {
+            !p.name().starts_with("classifier.")
+                || checkpoint.shape(p.name()).is_none_or(|shape| shape == p.shape())
+        };
+        let (wanted, left): (Vec<Param>, Vec<Param>) = model.params().into_iter().partition(fits);
+        let mut report = checkpoint.load(&wanted)?;
+        report.missing.extend(left.iter().map(|p| p.name().to_owned()));
+        let is_encoder =
+            |name: &&String| name.starts_with("bert.") && !name.starts_with("bert.pooler.");
+        let lost: Vec<String> = report.missing.iter().filter(is_encoder).cloned().collect();
+        match lost.is_empty() {
+            true => Ok((model, report)),
+            false => Err(Error::MissingWeights { names: lost }),
+        }
+    }
+
+    fn build(config: &Config, outputs: usize, encoder: &Initializer, head: &Initializer) -> Self {
+        let h = config.hidden_size;
+        Self {
+            encoder: Encoder::new(config, encoder),
+            pooler: Linear::new("bert.pooler.dense", h, h, head),
+            dropout: Dropout::new(config.classifier_dropout.unwrap_or(config.hidden_dropout_prob)),
+            classifier: Linear::new("classifier", h, outputs, head),
+        }
+    }
+
+    /// The encoder.
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// The pooled state of each sequence, `[B, H]`.
+    ///
+    /// # Errors
+    /// As [`Encoder::forward`].
+    pub fn pooled(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
+        let hidden = self.encoder.forward(pass, batch)?;
+        let first = hidden.pool(Pooling::First, &batch.seqlens)?;
+        Ok(self.pooler.forward(pass, &first)?.tanh()?)
+    }
+
+    /// The logits, `[B, C]`.
+    ///
+    /// # Errors
+    /// As [`Encoder::forward`].
+    pub fn forward(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
+        let pooled = self.dropout.forward(pass, &self.pooled(pass, batch)?)?;
+        Ok(self.classifier.forward(pass, &pooled)?)
+    }
+}
+
+impl Module for SequenceClassifier {
+    fn params(&self) -> Vec<Param> {
+        let mut params = self.encoder.params();
+        params.extend(self.pooler.params());
+        params.extend(self.classifier.params());
+        params
+    }
+}
+
+/// The mean loss of a batch, by the kind of targets.
+///
+/// # Errors
+/// When the targets do not fit the logits.
+pub fn loss(logits: &Var, targets: &Targets) -> Result<Var> {
+    Ok(match targets {
+        Targets::Classes(classes) => loss::cross_entropy(logits, classes)?,
+        Targets::Labels(labels) => loss::bce_with_logits(logits, labels)?,
+        Targets::Scores(scores) => loss::mse(logits, scores)?,
+    })
+}
+
+impl ProblemType {
+    /// C: the columns of the logits for `labels` labels.
+    pub fn outputs(self, labels: usize) -> usize {
+        match self {
+            ProblemType::Regression => 1,
+            ProblemType::SingleLabel | ProblemType::MultiLabel => labels,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The BERT encoder: embeddings, then a stack of transformer layers.
+//!
+//! ```text
+//! x_t    = LayerNorm(word[id_t] + position[place of t] + type[type_t]), dropped out
+//! h      = layer_L( ... layer_1(x))
+//! ```
+//!
+//! Shapes: `[T]` ids `-> [T, H]`. Source: Devlin et al., 2018, <https://arxiv.org/abs/1810.04805>.
+
+use autograd::{Param, Var};
+use nn::{Dropout, Embedding, Initializer, LayerConfig, LayerNorm, Module, Pass, TransformerLayer};
+
+use crate::{Batch, Config, Error, Result};
+
+/// Sums of three embeddings, normalized.
+#[derive(Clone, Debug)]
+struct Embeddings {
+    word: Embedding,
+    position: Embedding,
+    token_type: Embedding,
+    layer_norm: LayerNorm,
+    dropout: Dropout,
+}
+
+impl Embeddings {
+    fn new(name: &str, config: &Config, init: &Initializer) -> Self {
+        let h = config.hidden_size;
+        let table =
+            |part: &str, rows| Embedding::new(&format!("{name}.{part}_embeddings"), rows, h, init);
+        let norm = format!("{name}.LayerNorm");
+        Self {
+            word: table("word", config.vocab_size),
+            position: table("position", config.max_position_embeddings),
+            token_type: table("token_type", config.type_vocab_size),
+            layer_norm: LayerNorm::new(&norm, h, config.layer_norm_eps, init),
+            dropout: Dropout::new(config.hidden_dropout_prob),
+        }
+    }
+
+    fn forward(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
+        let words = self.word.forward(pass, &batch.ids)?;
+        let positions = self.position.forward(pass, &batch.positions)?;
+        let types = self.token_type.forward(pass, &batch.type_ids)?;
+        let sum = words.add(&positions)?.add(&types)?;
+        Ok(self.dropout.forward(pass, &self.layer_norm.forward(pass, &sum)?)?)
+    }
+
+    fn params(&self) -> Vec<Param> {
+        let mut params = Vec::new();
+        for table in [&self.word, &self.position, &self.token_type] {
+            params.extend(table.params());
+        }
+        params.extend(self.layer_norm.params());
+        params
+    }
+}
+
+/// A BERT encoder without a head.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    embeddings: Embeddings,
+    layers: Vec<TransformerLayer>,
+    max_positions: usize,
+}
+
+impl Encoder {
+    /// An encoder with fresh parameters under the names of a checkpoint (`bert.embeddings...`).
+    pub fn new(config: &Config, init: &Initializer) -> Self {
+        let layer_config = layer_config(config);
+        let layer = |i| {
+            TransformerLayer::new(&format!("bert.encoder.layer.{i}"), &layer_config, init)
+        };
+        Self {
+            embeddings: Embeddings::new("bert.embeddings", config, init),
+            layers: (0..config.num_hidden_layers).map(layer).collect(),
+            max_positions: config.max_position_embeddings,
+        }
+    }
+
+    /// The last hidden states, `[T, H]`.
+    ///
+    /// # Errors
+    /// When a sequence is longer than the position table, or an id is not in its table.
+    pub fn forward(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
+        self.check_lengths(batch)?;
+        let mut x = self.embeddings.forward(pass, batch)?;
+        for layer in &self.layers {
+            x = layer.forward(pass, &x, &batch.seqlens)?;
+        }
+        Ok(x)
+    }
+
+    /// The hidden states before the first layer and after each one: L + 1 times `[T, H]`.
+    ///
+    /// # Errors
+    /// As [`Encoder::forward`].
+    pub fn hidden_states(&self, pass: &Pass, batch: &Batch) -> Result<Vec<Var>> {
+        self.check_lengths(batch)?;
+        let mut states = vec![self.embeddings.forward(pass, batch)?];
+        for layer in &self.layers {
+            let next = layer.forward(pass, &states[states.len() - 1], &batch.seqlens)?;
+            states.push(next);
+        }
+        Ok(states)
+    }
+
+    fn check_lengths(&self, batch: &Batch) -> Result<()> {
+        let longest = batch.seqlens.lens().max().unwrap_or(0);
+        match longest <= self.max_positions {
+            true => Ok(()),
+            false => Err(Error::TooLong { length: longest, limit: self.max_positions }),
+        }
+    }
+}
+
+impl Module for Encoder {
+    fn params(&self) -> Vec<Param> {
+        let layers = self.layers.iter().flat_map(|layer| layer.params());
+        self.embeddings.params().into_iter().chain(layers).collect()
+    }
+}
+
+fn layer_config(config: &Config) -> LayerConfig {
+    LayerConfig {
+        hidden: config.hidden_size,
+        heads: config.num_attention_heads,
+        intermediate: config.intermediate_size,
+        activation: config.hidden_act,
+        layer_norm_eps: config.layer_norm_eps,
+        hidden_dropout: config.hidden_dropout_prob,
+        attention_dropout: config.attention_probs_dropout_prob,
+    }
+}

@@ -1,0 +1,119 @@
+//! One pass, a vector at a time, in chunks that threads take.
+
+use super::{Activation, GELU_C, GELU_K};
+use crate::parallel::{map_chunks, map2_chunks};
+use crate::simd::{Simd, dispatch, inlined, map, map2, math};
+
+/// From 14 on both forms of GELU are x in f32, from -14 on less than 1e-37 away from 0: beyond, where
+/// products are inf * 0, the kernels compute with ±14.
+const GELU_FAR: f32 = 14.0;
+
+/// y = op x; both `[n]`.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn forward(op: Activation, x: &[f32], y: &mut [f32]) {
+    assert_eq!(x.len(), y.len(), "{}: lengths", op.name());
+    map_chunks(x, y, |x, y| forward_chunk(op, x, y));
+}
+
+/// dx from the input `x` and the gradient `dy` of the output; all `[n]`.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn backward(op: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    assert!(x.len() == dx.len() && dy.len() == dx.len(), "{} backward: lengths", op.name());
+    map2_chunks(x, dy, dx, |x, dy, dx| backward_chunk(op, x, dy, dx));
+}
+
+dispatch!(fn forward_chunk(op: Activation, x: &[f32], y: &mut [f32]) = forward_body);
+dispatch!(fn backward_chunk(op: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) = backward_body);
+
+#[inline(always)]
+fn forward_body<S: Simd>(s: S, op: Activation, x: &[f32], y: &mut [f32]) {
+    match op {
+        Activation::Gelu => map(s, x, y, inlined!(|x| gelu(s, x))),
+        Activation::GeluTanh => map(s, x, y, inlined!(|x| gelu_tanh(s, x))),
+        Activation::Relu => map(s, x, y, inlined!(|x| relu(s, x))),
+        Activation::Tanh => map(s, x, y, inlined!(|x| math::tanh(s, x))),
+        Activation::Sigmoid => map(s, x, y, inlined!(|x| sigmoid(s, x))),
+    }
+}
+
+#[inline(always)]
+fn backward_body<S: Simd>(s: S, op: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    match op {
+        Activation::Gelu => map2(s, x, dy, dx, inlined!(|x, dy| gelu_dx(s, x, dy))),
+        Activation::GeluTanh => map2(s, x, dy, dx, inlined!(|x, dy| gelu_tanh_dx(s, x, dy))),
+        Activation::Relu => map2(s, x, dy, dx, inlined!(|x, dy| relu_dx(s, x, dy))),
+        Activation::Tanh => map2(s, x, dy, dx, inlined!(|x, dy| tanh_dx(s, x, dy))),
+        Activation::Sigmoid => map2(s, x, dy, dx, inlined!(|x, dy| sigmoid_dx(s, x, dy))),
+    }
+}
+
+#[inline(always)]
+fn relu<S: Simd>(s: S, x: S::F) -> S::F {
+    s.max(s.splat(0.0), x)
+}
+
+#[inline(always)]
+fn relu_dx<S: Simd>(s: S, x: S::F, dy: S::F) -> S::F {
+    let zero = s.splat(0.0);
+    s.select_gt(x, zero, dy, zero)
+}
+
+#[inline(always)]
+fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
+    math::sigmoid(s, x).0
+}
+
+#[inline(always)]
+fn sigmoid_dx<S: Simd>(s: S, x: S::F, dy: S::F) -> S::F {
+    s.mul(dy, math::sigmoid(s, x).1)
+}
+
+#[inline(always)]
+fn tanh_dx<S: Simd>(s: S, x: S::F, dy: S::F) -> S::F {
+    let (_, slope) = math::sigmoid(s, s.add(x, x));
+    s.mul(dy, s.mul(s.splat(4.0), slope))
+}
+
+#[inline(always)]
+fn gelu<S: Simd>(s: S, x: S::F) -> S::F {
+    s.mul(bounded_below(s, x), math::normal(s, x).0)
+}
+
+#[inline(always)]
+fn gelu_dx<S: Simd>(s: S, x: S::F, dy: S::F) -> S::F {
+    let (cdf, density) = math::normal(s, x);
+    s.mul(dy, s.fma(math::clamp(s, x, GELU_FAR), density, cdf))
+}
+
+#[inline(always)]
+fn gelu_tanh<S: Simd>(s: S, x: S::F) -> S::F {
+    let near = math::clamp(s, x, GELU_FAR);
+    let (sigmoid, _) = math::sigmoid(s, gelu_tanh_twice_u(s, near));
+    s.mul(bounded_below(s, x), sigmoid)
+}
+
+#[inline(always)]
+fn gelu_tanh_dx<S: Simd>(s: S, x: S::F, dy: S::F) -> S::F {
+    let x = math::clamp(s, x, GELU_FAR);
+    let (sigmoid, slope) = math::sigmoid(s, gelu_tanh_twice_u(s, x));
+    let (c, ck) = (s.splat((2.0 * GELU_C) as f32), s.splat((6.0 * GELU_C * GELU_K) as f32));
+    let twice_du = s.fma(s.mul(ck, x), x, c);
+    s.mul(dy, s.fma(s.mul(x, slope), twice_du, sigmoid))
+}
+
+/// 2 c (x + k x^3)
+#[inline(always)]
+fn gelu_tanh_twice_u<S: Simd>(s: S, x: S::F) -> S::F {
+    let (c, ck) = (s.splat((2.0 * GELU_C) as f32), s.splat((2.0 * GELU_C * GELU_K) as f32));
+    s.mul(x, s.fma(s.mul(ck, x), x, c))
+}
+
+/// max(x, -14); NaN stays NaN.
+#[inline(always)]
+fn bounded_below<S: Simd>(s: S, x: S::F) -> S::F {
+    s.max(s.splat(-GELU_FAR), x)
+}

@@ -1,0 +1,143 @@
+//! Products of small matrices: c = a b, c += a b.
+//!
+//! A tile of up to 4 rows and 2 vectors of c stays in registers while k runs: per step 2 loads of b, and 4
+//! elements of a, each broadcast and used twice. b and c are padded to whole vectors, so there is no
+//! remainder but in the rows. Nothing is packed for a: it may be a view of the input, or transposed scores.
+
+use crate::simd::{Simd, dispatch};
+
+/// A matrix in a slice: element (r, c) is `data[r * row + c * col]`.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+    row: usize,
+    col: usize,
+}
+
+impl<'a> View<'a> {
+    /// Rows of neighbouring elements, `stride` apart.
+    pub(super) fn new(data: &'a [f32], [rows, cols]: [usize; 2], stride: usize) -> Self {
+        Self { data, rows, cols, row: stride, col: 1 }
+    }
+
+    /// The transpose, without a copy.
+    pub(super) fn t(self) -> Self {
+        Self { rows: self.cols, cols: self.rows, row: self.col, col: self.row, ..self }
+    }
+}
+
+dispatch!(
+    /// c = a b, for a `[M, K]`, b `[K, P]` and c `[M, P]`, P a multiple of `MAX_LANES`.
+    pub(super) fn product(a: View, b: &[f32], c: &mut [f32]) = product_body
+);
+dispatch!(
+    /// c += a b, otherwise as [`product`].
+    pub(super) fn add_product(a: View, b: &[f32], c: &mut [f32]) = add_product_body
+);
+dispatch!(
+    /// y = scale x with rows padded by zeros: x is `[M, K]`, y is `[M, P]`, P >= K a multiple of `MAX_LANES`.
+    pub(super) fn pack(x: View, scale: f32, y: &mut [f32]) = pack_body
+);
+dispatch!(
+    /// y = scale x transposed, its rows padded by zeros: x is `[M, K]`, y is `[K, P]`, P >= M.
+    pub(super) fn pack_transposed(x: View, scale: f32, y: &mut [f32]) = pack_transposed_body
+);
+
+/// Rows of a tile: with 2 vectors, 8 accumulators hide the latency of two FMA units.
+const ROWS: usize = 4;
+
+#[inline(always)]
+fn product_body<S: Simd>(s: S, a: View, b: &[f32], c: &mut [f32]) {
+    each_tile(s, a, b, c, false);
+}
+
+#[inline(always)]
+fn add_product_body<S: Simd>(s: S, a: View, b: &[f32], c: &mut [f32]) {
+    each_tile(s, a, b, c, true);
+}
+
+#[inline(always)]
+fn each_tile<S: Simd>(s: S, a: View, b: &[f32], c: &mut [f32], accumulate: bool) {
+    let width = c.len() / a.rows;
+    let mut at = 0;
+    while at + 2 * S::LANES <= width {
+        column_of_tiles::<S, 2>(s, a, &b[at..], &mut c[at..], (width, accumulate));
+        at += 2 * S::LANES;
+    }
+    if at < width {
+        column_of_tiles::<S, 1>(s, a, &b[at..], &mut c[at..], (width, accumulate));
+    }
+}
+
+/// The tiles of one or two vectors of columns.
+#[inline(always)]
+fn column_of_tiles<S: Simd, const V: usize>(
+    s: S,
+    a: View,
+    b: &[f32],
+    c: &mut [f32],
+    width: (usize, bool),
+) {
+    for r in (0..a.rows).step_by(ROWS) {
+        let below = View { data: &a.data[r * a.row..], rows: a.rows - r, ..a };
+        let c = &mut c[r * width.0..];
+        match below.rows {
+            1 => tile::<S, 1, V>(s, below, b, c, width),
+            2 => tile::<S, 2, V>(s, below, b, c, width),
+            3 => tile::<S, 3, V>(s, below, b, c, width),
+            _ => tile::<S, ROWS, V>(s, below, b, c, width),
+        }
+    }
+}
+
+/// R rows and V vectors of c.
+#[inline(always)]
+fn tile<S: Simd, const R: usize, const V: usize>(
+    s: S,
+    a: View,
+    b: &[f32],
+    c: &mut [f32],
+    (width, accumulate): (usize, bool),
+) {
+    let mut acc = [[s.splat(0.0); V]; R];
+    for k in 0..a.cols {
+        let (a_k, b_k) = (&a.data[k * a.col..], &b[k * width..][..V * S::LANES]);
+        for r in 0..R {
+            let x = s.splat(a_k[r * a.row]);
+            for v in 0..V {
+                acc[r][v] = s.fma(x, s.load(&b_k[v * S::LANES..]), acc[r][v]);
+            }
+        }
+    }
+    for r in 0..R {
+        let c_r = &mut c[r * width..][..V * S::LANES];
+        for v in 0..V {
+            let c_rv = &mut c_r[v * S::LANES..];
+            let sum = if accumulate { s.add(s.load(c_rv), acc[r][v]) } else { acc[r][v] };
+            s.store(sum, c_rv);
+        }
+    }
+}
+
+#[inline(always)]
+fn pack_body<S: Simd>(s: S, x: View, scale: f32, y: &mut [f32]) {
+    let factor = s.splat(scale);
+    for (r, y) in y.chunks_exact_mut(y.len() / x.rows).enumerate() {
+        let (y, padding) = y.split_at_mut(x.cols);
+        crate::simd::map(s, &x.data[r * x.row..][..x.cols], y, |v| s.mul(v, factor));
+        padding.fill(0.0);
+    }
+}
+
+#[inline(always)]
+fn pack_transposed_body<S: Simd>(_: S, x: View, scale: f32, y: &mut [f32]) {
+    for (c, y) in y.chunks_exact_mut(y.len() / x.cols).enumerate() {
+        let (y, padding) = y.split_at_mut(x.rows);
+        for (r, y) in y.iter_mut().enumerate() {
+            *y = scale * x.data[r * x.row + c];
+        }
+        padding.fill(0.0);
+    }
+}

@@ -1,0 +1,98 @@
+//! The definition, in f64: one query of one head at a time.
+
+use super::Attention;
+use crate::{dropout::Dropout, philox};
+
+/// o from `q`, `k` and `v`; all `[T, N*D]`.
+pub fn forward(a: Attention, q: &[f64], k: &[f64], v: &[f64]) -> Vec<f64> {
+    let mut o = vec![0.0; q.len()];
+    each_query(a, |query| {
+        let p = query.probabilities(a, q, k);
+        for (j, key) in query.keys.clone().enumerate() {
+            let weight = p[j] * query.mask(a, j);
+            for c in query.columns.clone() {
+                o[query.row + c] += weight * v[key + c];
+            }
+        }
+    });
+    o
+}
+
+/// (dq, dk, dv) from the inputs and the gradient of the output; all `[T, N*D]`.
+pub fn backward(
+    a: Attention,
+    q: &[f64],
+    k: &[f64],
+    v: &[f64],
+    d_o: &[f64],
+) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+    let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; q.len()], vec![0.0; q.len()]);
+    let scale = f64::from(a.scale);
+    each_query(a, |query| {
+        let p = query.probabilities(a, q, k);
+        let dot = |key: usize| -> f64 {
+            query.columns.clone().map(|c| d_o[query.row + c] * v[key + c]).sum()
+        };
+        let dp: Vec<f64> =
+            (query.keys.clone().enumerate()).map(|(j, key)| query.mask(a, j) * dot(key)).collect();
+        let delta: f64 = p.iter().zip(&dp).map(|(p, dp)| p * dp).sum();
+        for (j, key) in query.keys.clone().enumerate() {
+            let ds = p[j] * (dp[j] - delta);
+            for c in query.columns.clone() {
+                dq[query.row + c] += scale * ds * k[key + c];
+                dk[key + c] += scale * ds * q[query.row + c];
+                dv[key + c] += p[j] * query.mask(a, j) * d_o[query.row + c];
+            }
+        }
+    });
+    (dq, dk, dv)
+}
+
+/// One token under one head.
+struct Query {
+    /// Where its row begins.
+    row: usize,
+    /// Where the rows of the sequence begin.
+    keys: std::iter::StepBy<std::ops::Range<usize>>,
+    /// The columns of the head.
+    columns: std::ops::Range<usize>,
+    /// Its row of the dropout mask.
+    mask_row: usize,
+}
+
+fn each_query(a: Attention, mut f: impl FnMut(Query)) {
+    let (n, d) = (a.heads, a.head_dim);
+    for sequence in a.cu_seqlens.windows(2) {
+        let (start, end) = (sequence[0] as usize, sequence[1] as usize);
+        for (token, head) in (start..end).flat_map(|t| (0..n).map(move |h| (t, h))) {
+            f(Query {
+                row: token * n * d,
+                keys: (start * n * d..end * n * d).step_by(n * d),
+                columns: head * d..(head + 1) * d,
+                mask_row: token * n + head,
+            });
+        }
+    }
+}
+
+impl Query {
+    /// The softmax of the scores, one for each key.
+    fn probabilities(&self, a: Attention, q: &[f64], k: &[f64]) -> Vec<f64> {
+        let score = |key: usize| -> f64 {
+            self.columns.clone().map(|c| q[self.row + c] * k[key + c]).sum::<f64>()
+        };
+        let scores: Vec<f64> = self.keys.clone().map(|k| f64::from(a.scale) * score(k)).collect();
+        crate::softmax::reference::forward(&scores, scores.len())
+    }
+
+    /// The dropout factor of key number `j`: 0 or 1 / (1 - p), 1 without dropout.
+    fn mask(&self, a: Attention, j: usize) -> f64 {
+        a.dropout.map_or(1.0, |d| mask(d, self.mask_row, j))
+    }
+}
+
+fn mask(d: Dropout, row: usize, col: usize) -> f64 {
+    let key = [d.key.seed as u32, (d.key.seed >> 32) as u32];
+    let words = philox::block([col as u32 / 4, row as u32, d.key.site, d.key.step], key);
+    if words[col % 4] < d.threshold() { 0.0 } else { 1.0 / (1.0 - f64::from(d.p)) }
+}

@@ -1,0 +1,58 @@
+//! 6 x 16: twelve accumulators of eight lanes, two registers for B and two for A.
+
+use std::arch::x86_64::*;
+
+use super::kernel::{MicroKernel, Tile};
+
+const ROWS: usize = 6;
+const COLS: usize = 16;
+const LANES: usize = 8;
+
+pub(super) const KERNEL: MicroKernel = MicroKernel { rows: ROWS, cols: COLS, run };
+
+/// # Safety
+/// The CPU has AVX2 and FMA; nobody else uses the elements of the tile.
+unsafe fn run(a: &[f32], b: &[f32], tile: &Tile) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match (tile.rows.len(), tile.cols.len() <= LANES) {
+            (1, true) => product::<1, 1>(a, b, tile),
+            (2, true) => product::<2, 1>(a, b, tile),
+            (3 | 4, true) => product::<4, 1>(a, b, tile),
+            (_, true) => product::<6, 1>(a, b, tile),
+            (1, false) => product::<1, 2>(a, b, tile),
+            (2, false) => product::<2, 2>(a, b, tile),
+            (3 | 4, false) => product::<4, 2>(a, b, tile),
+            (_, false) => product::<6, 2>(a, b, tile),
+        }
+    }
+}
+
+/// The first `M` rows and `V` vectors of columns.
+///
+/// # Safety
+/// As `run`.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn product<const M: usize, const V: usize>(a: &[f32], b: &[f32], tile: &Tile) {
+    let mut acc = [[_mm256_setzero_ps(); V]; M];
+    for (a, b) in a.as_chunks::<ROWS>().0.iter().zip(b.as_chunks::<COLS>().0) {
+        // SAFETY: `V` vectors lie within a group of B.
+        let b: [_; V] =
+            std::array::from_fn(|v| unsafe { _mm256_loadu_ps(b.as_ptr().add(v * LANES)) });
+        for (acc, a) in acc.iter_mut().zip(a) {
+            let a = _mm256_set1_ps(*a);
+            for (acc, b) in acc.iter_mut().zip(b) {
+                *acc = _mm256_fmadd_ps(a, b, *acc);
+            }
+        }
+    }
+    let mut product = [[0.0; COLS]; M];
+    for (product, acc) in product.iter_mut().zip(acc) {
+        for (product, acc) in product.as_chunks_mut::<LANES>().0.iter_mut().zip(acc) {
+            // SAFETY: eight elements.
+            unsafe { _mm256_storeu_ps(product.as_mut_ptr(), acc) };
+        }
+    }
+    // SAFETY: the caller's contract.
+    unsafe { tile.write(&product) }
+}

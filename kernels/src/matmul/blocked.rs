@@ -1,0 +1,215 @@
+//! The loops around the micro-kernel.
+//!
+//! ```text
+//! for each block of K            panels of B, packed by all threads and read by all
+//!   for each tile of C           one task; its rows of A are packed by the thread that needs them
+//!     for each block of K        [tile rows, K_BLOCK] of A and [K_BLOCK, tile columns] of B stay in L2
+//!       for each panel of A      stays in L1 ...
+//!         for each panel of B    ... while B streams past
+//!           micro-kernel         an element of C sums its K products in order, a block at a time
+//! ```
+//!
+//! The order of the additions into an element of C depends on K alone, not on the tiles: serial and parallel
+//! products, and products of a part of the rows, have the same bits.
+//!
+//! Source: Goto and van de Geijn, *Anatomy of high-performance matrix multiplication*, 2008,
+//! <https://doi.org/10.1145/1356052.1356053>.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::kernel::{MicroKernel, Tile};
+use super::pack::{Buffer, pack, pack_panel, packed_len};
+use super::view::{MatRef, SharedMat, Store};
+
+/// Products summed in registers before they are added to C. A panel of A (12 x 384 x 4 bytes = 18 KiB) and
+/// the passing panel of B share an L1 of 32 KiB. Hidden sizes are multiples of it.
+const K_BLOCK: usize = 384;
+
+/// Rows of a tile: a multiple of the rows of every micro-kernel. 168 x K_BLOCK of A take 252 KiB of L2.
+const TILE_ROWS: usize = 168;
+
+/// Columns of a tile: a multiple of the columns of every micro-kernel. K_BLOCK x 384 of B take 576 KiB of L2.
+const TILE_COLS: usize = 384;
+
+/// Tiles of a product, where it is large enough: several for each core of a large machine.
+const MIN_TILES: usize = 64;
+
+/// Multiplications worth a task (some 10 microseconds).
+const MIN_WORK: usize = 512 * 1024;
+
+/// Elements of packed B held at a time (16 MiB).
+const MAX_PACKED: usize = 4 * 1024 * 1024;
+
+/// Reusable packing buffers of [`gemm_serial`](super::gemm_serial).
+#[derive(Debug, Default)]
+pub struct Scratch {
+    a: Buffer,
+    b: Buffer,
+}
+
+thread_local! {
+    /// Packed rows of A of the tile that this thread works on; both buffers of a serial product.
+    static SCRATCH: Cell<Scratch> = Cell::default();
+    /// Packed B of the products that this thread has called for.
+    static SHARED: Cell<Buffer> = Cell::default();
+}
+
+/// Lends `f` the value of this thread. While it waits for other threads, a thread may begin a second product:
+/// that one finds a default value instead.
+fn lend<T: Default>(key: &'static std::thread::LocalKey<Cell<T>>, f: impl FnOnce(&mut T)) {
+    let mut value = key.take();
+    f(&mut value);
+    key.set(value);
+}
+
+/// C = A B, by the rule of `store`; shapes agree and none of them is 0.
+#[derive(Clone, Copy)]
+pub(super) struct Product<'a> {
+    pub a: MatRef<'a>,
+    pub b: MatRef<'a>,
+    pub c: SharedMat<'a>,
+    pub store: Store<'a>,
+}
+
+impl Product<'_> {
+    /// Runs on the threads of the current pool.
+    ///
+    /// # Safety
+    /// Nobody else uses C.
+    pub(super) unsafe fn run(&self) {
+        if self.a.rows() * self.b.cols() * self.a.cols() <= MIN_WORK {
+            // SAFETY: the caller's contract.
+            lend(&SCRATCH, |scratch| unsafe { self.run_serial(scratch) });
+        } else {
+            // SAFETY: the caller's contract.
+            lend(&SHARED, |shared| unsafe { self.run_parallel(shared) });
+        }
+    }
+
+    /// Runs on this thread.
+    ///
+    /// # Safety
+    /// Nobody else uses C.
+    pub(super) unsafe fn run_serial(&self, scratch: &mut Scratch) {
+        let kernel = MicroKernel::current();
+        for cols in blocks(0..self.b.cols(), TILE_COLS) {
+            for k in blocks(0..self.a.cols(), K_BLOCK) {
+                let b = scratch.b.take(packed_len(cols.len(), k.len(), kernel.cols));
+                pack(self.b.block(k.clone(), cols.clone()).t(), kernel.cols, b);
+                for rows in blocks(0..self.a.rows(), TILE_ROWS) {
+                    let panels = PanelsB { data: b, k: k.clone(), cols: cols.clone() };
+                    // SAFETY: the caller's contract.
+                    unsafe { self.tile(kernel, rows, cols.clone(), &panels, &mut scratch.a) };
+                }
+            }
+        }
+    }
+
+    unsafe fn run_parallel(&self, shared: &mut Buffer) {
+        let kernel = MicroKernel::current();
+        let n = self.b.cols();
+        let k_packed = (MAX_PACKED / n / K_BLOCK).max(1) * K_BLOCK;
+        let (tile_rows, tile_cols) = self.tile_shape(kernel);
+        let across = n.div_ceil(tile_cols);
+        let tiles = self.a.rows().div_ceil(tile_rows) * across;
+        for k in blocks(0..self.a.cols(), k_packed) {
+            let data = shared.take(packed_len(n, k.len(), kernel.cols));
+            self.pack_b(kernel, k.clone(), data);
+            let panels = PanelsB { data, k: k.clone(), cols: 0..n };
+            (0..tiles).into_par_iter().with_max_len(1).for_each(|i| {
+                let rows = part(i / across, tile_rows, self.a.rows());
+                let cols = part(i % across, tile_cols, n);
+                lend(&SCRATCH, |scratch| {
+                    // SAFETY: the caller's contract; no two tiles have an element in common.
+                    unsafe { self.tile(kernel, rows, cols, &panels, &mut scratch.a) }
+                });
+            });
+        }
+    }
+
+    /// Rows and columns of a tile: smaller where there would be too few of them. Rows go first, as a tile
+    /// packs its rows of A for its own columns only.
+    fn tile_shape(&self, kernel: MicroKernel) -> (usize, usize) {
+        let (m, n, k) = (self.a.rows(), self.b.cols(), self.a.cols());
+        let (mut rows, mut cols) = (TILE_ROWS.min(m), TILE_COLS.min(n));
+        while m.div_ceil(rows) * n.div_ceil(cols) < MIN_TILES && rows * cols * k > 2 * MIN_WORK {
+            if rows >= cols / 2 && rows > kernel.rows || cols <= kernel.cols {
+                rows = rows.div_ceil(2).max(1);
+            } else {
+                cols = cols.div_ceil(2);
+            }
+        }
+        (rows.next_multiple_of(kernel.rows), cols.next_multiple_of(kernel.cols))
+    }
+
+    /// Packs rows `k` of B, a panel or a part of it per task.
+    fn pack_b(&self, kernel: MicroKernel, k: Range<usize>, out: &mut [f32]) {
+        let width = kernel.cols;
+        out.par_chunks_mut(width * k.len()).enumerate().for_each(|(i, panel)| {
+            let cols = part(i, width, self.b.cols());
+            panel.par_chunks_mut(width * K_BLOCK).enumerate().for_each(|(i, out)| {
+                let k = k.start + i * K_BLOCK..k.end.min(k.start + (i + 1) * K_BLOCK);
+                pack_panel(self.b.block(k, cols.clone()).t(), width, out);
+            });
+        });
+    }
+
+    /// Adds the products of the K in `b` to one tile of C.
+    ///
+    /// # Safety
+    /// Nobody else uses the tile.
+    unsafe fn tile(
+        &self,
+        kernel: MicroKernel,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        b: &PanelsB,
+        scratch: &mut Buffer,
+    ) {
+        for k in blocks(b.k.clone(), K_BLOCK) {
+            let a = scratch.take(packed_len(rows.len(), k.len(), kernel.rows));
+            pack(self.a.block(rows.clone(), k.clone()), kernel.rows, a);
+            let store = self.store.of_block(k.start);
+            for (rows, a) in
+                blocks(rows.clone(), kernel.rows).zip(a.chunks_exact(kernel.rows * k.len()))
+            {
+                for cols in blocks(cols.clone(), kernel.cols) {
+                    let b = b.panel(kernel, cols.start, k.clone());
+                    let tile = Tile { c: self.c, rows: rows.clone(), cols, store };
+                    // SAFETY: the kernel is of the instruction set in use; the caller's contract.
+                    unsafe { (kernel.run)(a, b, &tile) };
+                }
+            }
+        }
+    }
+}
+
+/// Rows `k` and columns `cols` of B, packed.
+struct PanelsB<'a> {
+    data: &'a [f32],
+    k: Range<usize>,
+    cols: Range<usize>,
+}
+
+impl PanelsB<'_> {
+    /// The rows `k` of the panel that begins at column `col`.
+    fn panel(&self, kernel: MicroKernel, col: usize, k: Range<usize>) -> &[f32] {
+        let start = (col - self.cols.start) * self.k.len();
+        let rows = k.start - self.k.start..k.end - self.k.start;
+        &self.data[start + rows.start * kernel.cols..start + rows.end * kernel.cols]
+    }
+}
+
+/// `range` in parts of `size`, the last one shorter.
+fn blocks(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range.step_by(size).map(move |start| start..(start + size).min(end))
+}
+
+/// Part `i` of `0..len` in parts of `size`.
+fn part(i: usize, size: usize, len: usize) -> Range<usize> {
+    i * size..((i + 1) * size).min(len)
+}

@@ -1,0 +1,80 @@
+//! Copies of blocks in the order in which the micro-kernel reads them.
+//!
+//! A block `[lanes, K]` becomes panels of `width` lanes; a panel is K groups of `width` neighbours, so that
+//! the micro-kernel walks through memory without a gap. A is packed as it is, B as its transpose: one routine
+//! serves both operands and, as the view carries the strides, all transpositions.
+
+use super::view::MatRef;
+
+/// A buffer that keeps its memory; a fresh one would cost a page fault for every 4 KiB.
+#[derive(Debug, Default)]
+pub(super) struct Buffer(Vec<f32>);
+
+/// Bytes of a cache line: vectors loaded from the start of a panel should not straddle two.
+const LINE: usize = 64;
+
+impl Buffer {
+    /// `len` elements of any content, beginning at a cache line.
+    pub(super) fn take(&mut self, len: usize) -> &mut [f32] {
+        let slack = LINE / size_of::<f32>();
+        if self.0.len() < len + slack {
+            self.0.resize(len + slack, 0.0);
+        }
+        // `align_offset` may decline (it does so under interpreters): alignment is for speed only.
+        let start = self.0.as_ptr().align_offset(LINE).min(slack);
+        &mut self.0[start..start + len]
+    }
+}
+
+/// Elements of a packed block.
+pub(super) fn packed_len(lanes: usize, k: usize, width: usize) -> usize {
+    lanes.next_multiple_of(width) * k
+}
+
+/// Packs `x`, `[lanes, K]`, into panels of `width`; missing lanes of the last one are zero.
+pub(super) fn pack(x: MatRef, width: usize, out: &mut [f32]) {
+    for (i, panel) in out.chunks_exact_mut(width * x.cols()).enumerate() {
+        let start = i * width;
+        let end = (start + width).min(x.rows());
+        pack_panel(x.block(start..end, 0..x.cols()), width, panel);
+    }
+}
+
+/// Packs one panel: `x` is `[lanes <= width, K]`, `out` has `K * width` elements.
+pub(super) fn pack_panel(x: MatRef, width: usize, out: &mut [f32]) {
+    if x.rows() < width {
+        out.fill(0.0);
+    }
+    if x.t().has_contiguous_rows() {
+        copy_lanes(x, width, out);
+    } else if x.has_contiguous_rows() {
+        transpose(x, width, out);
+    } else {
+        gather(x, width, out);
+    }
+}
+
+/// Lanes are neighbours: a group is a copy.
+fn copy_lanes(x: MatRef, width: usize, out: &mut [f32]) {
+    for (k, group) in out.chunks_exact_mut(width).enumerate() {
+        group[..x.rows()].copy_from_slice(x.t().row(k));
+    }
+}
+
+/// K is contiguous.
+fn transpose(x: MatRef, width: usize, out: &mut [f32]) {
+    for lane in 0..x.rows() {
+        for (o, &v) in out[lane..].iter_mut().step_by(width).zip(x.row(lane)) {
+            *o = v;
+        }
+    }
+}
+
+/// Any strides.
+fn gather(x: MatRef, width: usize, out: &mut [f32]) {
+    for (k, group) in out.chunks_exact_mut(width).enumerate() {
+        for (lane, o) in group[..x.rows()].iter_mut().enumerate() {
+            *o = x.get(lane, k);
+        }
+    }
+}

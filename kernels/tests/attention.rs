@@ -1,0 +1,212 @@
+//! Attention against its definition.
+
+use kernels::attention::{self, Attention, Gradients, Qkv};
+use kernels::dropout::Dropout;
+use kernels::philox::Key;
+use kernels::testing::{assert_close, each_isa, f64s, random};
+
+const DROPOUT: Dropout = Dropout { p: 0.25, key: Key { seed: 11 << 32 | 7, step: 3, site: 5 } };
+
+/// Offsets of sequences of these lengths.
+fn offsets(lens: &[u32]) -> Vec<u32> {
+    let ends = lens.iter().scan(0, |end, len| {
+        *end += len;
+        Some(*end)
+    });
+    std::iter::once(0).chain(ends).collect()
+}
+
+fn settings(cu_seqlens: &[u32], heads: usize, head_dim: usize) -> Attention<'_> {
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    Attention { cu_seqlens, heads, head_dim, scale, dropout: None }
+}
+
+/// q, k, v and the gradient of o.
+fn inputs(a: Attention, size: f32) -> [Vec<f32>; 4] {
+    let n = *a.cu_seqlens.last().unwrap() as usize * a.heads * a.head_dim;
+    [1, 2, 3, 4].map(|seed| random(n, if seed < 3 { size } else { 1.0 }, seed))
+}
+
+/// o, lse, dq, dk, dv.
+fn run(a: Attention, [q, k, v, d_o]: &[Vec<f32>; 4]) -> [Vec<f32>; 5] {
+    let x = Qkv { q, k, v };
+    let mut y = [(); 4].map(|()| vec![f32::NAN; q.len()]);
+    let mut lse = vec![f32::NAN; q.len() / a.head_dim];
+    let [o, dq, dk, dv] = &mut y;
+    attention::forward(a, x, o, &mut lse);
+    attention::backward(a, x, o, &lse, d_o, Gradients { dq, dk, dv });
+    let [o, dq, dk, dv] = y;
+    [o, lse, dq, dk, dv]
+}
+
+fn check(what: &str, a: Attention, size: f32, tolerance: f64) {
+    let x = inputs(a, size);
+    let [o, _, dq, dk, dv] = run(a, &x);
+    let [q, k, v, d_o] = x.map(|x| f64s(&x));
+    let (want_dq, want_dk, want_dv) = attention::reference::backward(a, &q, &k, &v, &d_o);
+    let name = |y| format!("{what} {y}, N {}, D {}", a.heads, a.head_dim);
+    assert_close(&name("o"), &o, &attention::reference::forward(a, &q, &k, &v), tolerance);
+    assert_close(&name("dq"), &dq, &want_dq, tolerance);
+    assert_close(&name("dk"), &dk, &want_dk, tolerance);
+    assert_close(&name("dv"), &dv, &want_dv, tolerance);
+}
+
+#[test]
+fn equals_reference() {
+    let cu_seqlens = offsets(&[1, 7, 15, 17, 33, 130]);
+    each_isa(|isa| {
+        for (heads, head_dim) in [(1, 1), (3, 8), (12, 32), (3, 33), (1, 64), (12, 8), (3, 64)] {
+            for dropout in [None, Some(DROPOUT)] {
+                let a = Attention { dropout, ..settings(&cu_seqlens, heads, head_dim) };
+                check(&format!("{isa:?} {dropout:?}"), a, 2.0, 1e-5);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_sequence_of_several_spans_of_queries() {
+    let cu_seqlens = offsets(&[2, 300, 1]);
+    each_isa(|isa| {
+        let a = Attention { dropout: Some(DROPOUT), ..settings(&cu_seqlens, 2, 32) };
+        check(&format!("{isa:?}"), a, 2.0, 1e-5);
+    });
+}
+
+#[test]
+fn a_negative_scale() {
+    let cu_seqlens = offsets(&[20, 5]);
+    each_isa(|_| check("", Attention { scale: -0.7, ..settings(&cu_seqlens, 2, 8) }, 2.0, 1e-5));
+}
+
+#[test]
+fn lse_is_the_log_of_the_sum_of_exponentials() {
+    let cu_seqlens = offsets(&[9, 40]);
+    each_isa(|_| {
+        let a = settings(&cu_seqlens, 1, 16);
+        let x = inputs(a, 2.0);
+        let [_, lse, ..] = run(a, &x);
+        let score = |i: usize, j: usize| -> f64 {
+            let dot = |c| f64::from(x[0][i * 16 + c]) * f64::from(x[1][j * 16 + c]);
+            f64::from(a.scale) * (0..16).map(dot).sum::<f64>()
+        };
+        let want: Vec<f64> = (0..49)
+            .map(|i| if i < 9 { (i, 0..9) } else { (i, 9..49) })
+            .map(|(i, mut keys)| keys.by_ref().map(|j| score(i, j).exp()).sum::<f64>().ln())
+            .collect();
+        assert_close("lse", &lse, &want, 1e-6);
+    });
+}
+
+#[test]
+fn a_batch_equals_its_members_alone() {
+    let lens = [130, 1, 17, 300, 15];
+    let cu_seqlens = offsets(&lens);
+    each_isa(|_| {
+        let a = settings(&cu_seqlens, 3, 33);
+        let x = inputs(a, 2.0);
+        let together = run(a, &x);
+        for pair in cu_seqlens.windows(2) {
+            let tokens = pair[0] as usize..pair[1] as usize;
+            let alone_offsets = [0, pair[1] - pair[0]];
+            let alone = Attention { cu_seqlens: &alone_offsets, ..a };
+            let part = |m: &Vec<f32>| {
+                let width = m.len() / *cu_seqlens.last().unwrap() as usize;
+                m[tokens.start * width..tokens.end * width].to_vec()
+            };
+            let alone = run(alone, &x.each_ref().map(part));
+            assert_eq!(alone, together.each_ref().map(part), "tokens {tokens:?}");
+        }
+    });
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let cu_seqlens = offsets(&[40, 300, 3, 64, 65]);
+    let a = Attention { dropout: Some(DROPOUT), ..settings(&cu_seqlens, 3, 32) };
+    let x = inputs(a, 2.0);
+    each_isa(|_| {
+        let [one, two, five] = [1, 2, 5].map(|n| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
+            pool.install(|| run(a, &x))
+        });
+        assert_eq!(one, two);
+        assert_eq!(one, five);
+    });
+}
+
+#[test]
+fn huge_scores_stay_finite() {
+    let cu_seqlens = offsets(&[5, 70]);
+    each_isa(|_| {
+        let a = Attention { scale: 1.0, ..settings(&cu_seqlens, 2, 1) };
+        let x = inputs(a, 100.0);
+        let [o, lse, ..] = &run(a, &x);
+        assert!(lse.iter().any(|&lse| lse > 5e3), "no huge score in this test");
+        assert!(run(a, &x).iter().flatten().all(|y| y.is_finite()));
+        let [q, k, v, _] = x.each_ref().map(|x| f64s(x));
+        // Scores near 1e4 are known to 1e-3, and so are the probabilities.
+        assert_close("o", o, &attention::reference::forward(a, &q, &k, &v), 2e-3);
+    });
+}
+
+#[test]
+fn nan_stays_inside_its_sequence_and_head() {
+    let cu_seqlens = offsets(&[20, 20, 20]);
+    each_isa(|_| {
+        let a = settings(&cu_seqlens, 3, 8);
+        for poisoned in 0..4 {
+            let clean = inputs(a, 2.0);
+            let mut x = clean.clone();
+            // Token 27 is in the second sequence, column 9 in the second head.
+            x[poisoned][27 * 24 + 9] = f32::NAN;
+            let (got, want) = (run(a, &x), run(a, &clean));
+            for (got, want) in got.iter().zip(&want) {
+                let (row, width) = (got.len() / 60, got.len() / 180);
+                for (i, (got, want)) in got.iter().zip(want).enumerate() {
+                    let inside = (20..40).contains(&(i / row)) && i % row / width == 1;
+                    assert!(inside || got == want, "input {poisoned}: element {i} is {got}");
+                }
+            }
+            assert!(got[2..].iter().flatten().any(|y| y.is_nan()), "input {poisoned} vanished");
+        }
+    });
+}
+
+#[test]
+fn reference_gradients_are_central_differences() {
+    let cu_seqlens = offsets(&[4, 1, 3]);
+    for dropout in [None, Some(DROPOUT)] {
+        let a = Attention { dropout, ..settings(&cu_seqlens, 2, 3) };
+        let [q, k, v, d_o] = inputs(a, 2.0).map(|x| f64s(&x));
+        let (dq, dk, dv) = attention::reference::backward(a, &q, &k, &v, &d_o);
+        let x = [q, k, v];
+        let loss = |x: &[Vec<f64>; 3]| -> f64 {
+            let o = attention::reference::forward(a, &x[0], &x[1], &x[2]);
+            o.iter().zip(&d_o).map(|(o, d_o)| o * d_o).sum()
+        };
+        for (m, gradient) in [dq, dk, dv].iter().enumerate() {
+            for (i, got) in gradient.iter().enumerate() {
+                let [up, down] = [1e-5, -1e-5].map(|step| {
+                    let mut moved = x.clone();
+                    moved[m][i] += step;
+                    loss(&moved)
+                });
+                let want = (up - down) / 2e-5;
+                assert!((got - want).abs() < 1e-8, "input {m}[{i}]: {got}, expected {want}");
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "cu_seqlens must ascend from 0")]
+fn an_empty_sequence_is_refused() {
+    let a = settings(&[0, 2, 2], 1, 1);
+    attention::forward(
+        a,
+        Qkv { q: &[0.0; 2], k: &[0.0; 2], v: &[0.0; 2] },
+        &mut [0.0; 2],
+        &mut [0.0; 2],
+    );
+}

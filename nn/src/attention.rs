@@ -1,0 +1,61 @@
+//! Multi-head self-attention over a ragged batch.
+
+use autograd::ops::{self, Attention};
+use autograd::{Param, Result, Var};
+use tensor::CuSeqLens;
+
+use crate::{Initializer, LayerConfig, Linear, Module, Pass};
+
+/// Each token gathers values from the tokens of its own sequence, weighted by how its query meets their
+/// keys, in N subspaces at once.
+///
+/// ```text
+/// q, k, v = x Wq^T + bq, ...            N heads of D = H / N columns each
+/// o       = softmax(q k^T / sqrt(D)) v  per sequence and head, with dropout on the probabilities
+/// ```
+///
+/// Shapes: x and o `[T, H]`. Parameters: `NAME.{query,key,value}.{weight,bias}`. The projection behind it
+/// belongs to the [transformer layer](crate::TransformerLayer).
+///
+/// Source: Vaswani et al., 2017, <https://arxiv.org/abs/1706.03762>, section 3.2.
+#[derive(Clone, Debug)]
+pub struct SelfAttention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    heads: usize,
+    dropout: f32,
+}
+
+impl SelfAttention {
+    /// With the sizes, heads and attention dropout of `config`.
+    pub fn new(name: &str, config: &LayerConfig, init: &Initializer) -> Self {
+        let linear =
+            |part: &str| Linear::new(&format!("{name}.{part}"), config.hidden, config.hidden, init);
+        Self {
+            query: linear("query"),
+            key: linear("key"),
+            value: linear("value"),
+            heads: config.heads,
+            dropout: config.attention_dropout,
+        }
+    }
+
+    /// Applies the layer.
+    ///
+    /// # Errors
+    /// When `x` is not `[T, H]` for the batch's T, or H no multiple of N.
+    pub fn forward(&self, pass: &Pass, x: &Var, batch: &CuSeqLens) -> Result<Var> {
+        let q = self.query.forward(pass, x)?;
+        let k = self.key.forward(pass, x)?;
+        let v = self.value.forward(pass, x)?;
+        let dropout = pass.next_dropout(self.dropout);
+        ops::attention(Attention { batch: batch.clone(), heads: self.heads, dropout }, &q, &k, &v)
+    }
+}
+
+impl Module for SelfAttention {
+    fn params(&self) -> Vec<Param> {
+        [&self.query, &self.key, &self.value].iter().flat_map(|l| l.params()).collect()
+    }
+}

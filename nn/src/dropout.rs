@@ -1,0 +1,34 @@
+//! Dropout.
+
+use autograd::{Result, Var};
+
+use crate::Pass;
+
+/// In training each element is zeroed with probability p, the others are divided by 1 - p; in inference
+/// nothing happens.
+///
+/// Source: Srivastava et al., 2014, <https://jmlr.org/papers/v15/srivastava14a.html>.
+#[derive(Clone, Copy, Debug)]
+pub struct Dropout {
+    p: f32,
+}
+
+impl Dropout {
+    /// # Panics
+    /// When `p` is not in [0, 1).
+    pub fn new(p: f32) -> Self {
+        assert!((0.0..1.0).contains(&p), "dropout: expected p in [0, 1), got {p}");
+        Self { p }
+    }
+
+    /// Applies the layer, `[.., n] -> [.., n]`.
+    ///
+    /// # Errors
+    /// When `x` has no last axis.
+    pub fn forward(&self, pass: &Pass, x: &Var) -> Result<Var> {
+        match pass.next_dropout(self.p) {
+            Some(dropout) => x.dropout(dropout),
+            None => Ok(x.clone()),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! One forward pass: where it is recorded and which units it drops.
+
+use std::cell::Cell;
+
+use autograd::{Param, Tape, Var};
+use tensor::{Dropout, philox::Key};
+
+/// The circumstances of a forward pass.
+///
+/// Dropout masks are a function of (seed, step, site, element): every dropout of a pass takes the next site
+/// number, so a pass is repeated exactly by making it again with the same seed and step.
+pub struct Pass {
+    tape: Tape,
+    /// Seed and step; `None` drops nothing.
+    dropout: Option<(u64, u32)>,
+    site: Cell<u32>,
+}
+
+impl Pass {
+    /// No derivatives, no dropout.
+    pub fn inference() -> Self {
+        Self::on(&Tape::inference())
+    }
+
+    /// Records on a tape of its own, and drops units by `seed` and the number of the training step.
+    pub fn training(seed: u64, step: u32) -> Self {
+        Self { dropout: Some((seed, step)), ..Self::on(&Tape::new()) }
+    }
+
+    /// On the given tape, without dropout.
+    pub fn on(tape: &Tape) -> Self {
+        Self { tape: tape.clone(), dropout: None, site: Cell::new(0) }
+    }
+
+    /// The same pass with dropout by `seed` and `step`.
+    pub fn with_dropout(self, seed: u64, step: u32) -> Self {
+        Self { dropout: Some((seed, step)), ..self }
+    }
+
+    /// The tape.
+    pub fn tape(&self) -> &Tape {
+        &self.tape
+    }
+
+    /// A parameter as a variable of this pass.
+    pub fn param(&self, param: &Param) -> Var {
+        self.tape.param(param)
+    }
+
+    /// What the next dropout with probability `p` does; `None` where nothing is dropped.
+    pub(crate) fn next_dropout(&self, p: f32) -> Option<Dropout> {
+        let site = self.site.replace(self.site.get() + 1);
+        let (seed, step) = self.dropout?;
+        (p > 0.0).then_some(Dropout { p, key: Key { seed, step, site } })
+    }
+}

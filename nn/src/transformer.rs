@@ -1,0 +1,113 @@
+//! The encoder layer.
+
+use autograd::{Param, Result, Var};
+use tensor::{Activation, CuSeqLens};
+
+use crate::{Dropout, Initializer, LayerNorm, Linear, Module, Pass, SelfAttention};
+
+/// Sizes and rates of a transformer layer.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerConfig {
+    /// H.
+    pub hidden: usize,
+    /// N, a divisor of H.
+    pub heads: usize,
+    /// F, the width of the feed-forward block.
+    pub intermediate: usize,
+    /// Between the two halves of the feed-forward block.
+    pub activation: Activation,
+    /// In both LayerNorms.
+    pub layer_norm_eps: f64,
+    /// Dropout of what is added to the residual stream.
+    pub hidden_dropout: f32,
+    /// Dropout of the attention probabilities.
+    pub attention_dropout: f32,
+}
+
+/// One layer of a post-norm transformer encoder.
+///
+/// ```text
+/// a = LayerNorm(x + dropout(attention(x) Wo^T + bo))
+/// y = LayerNorm(a + dropout(f(a W1^T + b1) W2^T + b2))
+/// ```
+///
+/// Shapes: x and y `[T, H]`, inside the feed-forward block `[T, F]`. Parameters carry BERT's names below
+/// NAME: `attention.self.*`, `attention.output.{dense,LayerNorm}.*`, `intermediate.dense.*`,
+/// `output.{dense,LayerNorm}.*`.
+///
+/// Source: Vaswani et al., 2017, <https://arxiv.org/abs/1706.03762>, section 3.1; Devlin et al., 2018.
+#[derive(Clone, Debug)]
+pub struct TransformerLayer {
+    attention: SelfAttention,
+    attention_output: Residual,
+    intermediate: Linear,
+    activation: Activation,
+    output: Residual,
+}
+
+impl TransformerLayer {
+    /// A layer with fresh parameters.
+    pub fn new(name: &str, config: &LayerConfig, init: &Initializer) -> Self {
+        let (h, f) = (config.hidden, config.intermediate);
+        let residual =
+            |part: &str, width| Residual::new(&format!("{name}.{part}"), width, config, init);
+        Self {
+            attention: SelfAttention::new(&format!("{name}.attention.self"), config, init),
+            attention_output: residual("attention.output", h),
+            intermediate: Linear::new(&format!("{name}.intermediate.dense"), h, f, init),
+            activation: config.activation,
+            output: residual("output", f),
+        }
+    }
+
+    /// Applies the layer.
+    ///
+    /// # Errors
+    /// When `x` is not `[T, H]` for the batch's T.
+    pub fn forward(&self, pass: &Pass, x: &Var, batch: &CuSeqLens) -> Result<Var> {
+        let attended = self.attention.forward(pass, x, batch)?;
+        let a = self.attention_output.forward(pass, &attended, x)?;
+        let inner = self.intermediate.forward(pass, &a)?.activation(self.activation)?;
+        self.output.forward(pass, &inner, &a)
+    }
+}
+
+impl Module for TransformerLayer {
+    fn params(&self) -> Vec<Param> {
+        let mut params = self.attention.params();
+        params.extend(self.attention_output.params());
+        params.extend(self.intermediate.params());
+        params.extend(self.output.params());
+        params
+    }
+}
+
+/// y = LayerNorm(residual + dropout(x W^T + b)): the end of both halves of a layer.
+#[derive(Clone, Debug)]
+struct Residual {
+    dense: Linear,
+    dropout: Dropout,
+    layer_norm: LayerNorm,
+}
+
+impl Residual {
+    fn new(name: &str, width: usize, config: &LayerConfig, init: &Initializer) -> Self {
+        let norm = format!("{name}.LayerNorm");
+        Self {
+            dense: Linear::new(&format!("{name}.dense"), width, config.hidden, init),
+            dropout: Dropout::new(config.hidden_dropout),
+            layer_norm: LayerNorm::new(&norm, config.hidden, config.layer_norm_eps, init),
+        }
+    }
+
+    fn forward(&self, pass: &Pass, x: &Var, residual: &Var) -> Result<Var> {
+        let update = self.dropout.forward(pass, &self.dense.forward(pass, x)?)?;
+        self.layer_norm.forward(pass, &update.add(residual)?)
+    }
+
+    fn params(&self) -> Vec<Param> {
+        let mut params = self.dense.params();
+        params.extend(self.layer_norm.params());
+        params
+    }
+}
