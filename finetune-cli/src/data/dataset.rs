@@ -36,7 +36,9 @@ impl Labels {
         match self {
             Self::Absent => Self::Absent,
             Self::Class(labels) => Self::Class(rows.iter().map(|&row| labels[row]).collect()),
-            Self::Multi(labels) => Self::Multi(rows.iter().map(|&row| labels[row].clone()).collect()),
+            Self::Multi(labels) => {
+                Self::Multi(rows.iter().map(|&row| labels[row].clone()).collect())
+            }
             Self::Score(labels) => Self::Score(rows.iter().map(|&row| labels[row]).collect()),
         }
     }
@@ -114,20 +116,18 @@ impl Dataset {
         let mut taken = vec![false; self.len()];
         rows.iter().for_each(|&row| taken[row] = true);
         let rest: Vec<usize> = (0..self.len()).filter(|&row| !taken[row]).collect();
-        let labels = [self.labels.select(&rest), self.labels.select(rows)];
-        let examples = divide(self.examples, &taken);
         let mut other = [Vec::new(), Vec::new()];
         for Column { name, cells } in self.other {
             let [kept, moved] = divide(cells, &taken);
             other[0].push(Column { name: name.clone(), cells: kept });
             other[1].push(Column { name, cells: moved });
         }
-        let [kept, moved] = std::array::from_fn(|_| self.path.clone());
-        let ([e0, e1], [l0, l1], [o0, o1]) = (examples, labels, other);
-        (
-            Self { path: kept, examples: e0, labels: l0, other: o0 },
-            Self { path: moved, examples: e1, labels: l1, other: o1 },
-        )
+        let [examples, moved] = divide(self.examples, &taken);
+        let (labels, moved_labels) = (self.labels.select(&rest), self.labels.select(rows));
+        let [other, moved_other] = other;
+        let path = self.path.clone();
+        let moved = Self { path, examples: moved, labels: moved_labels, other: moved_other };
+        (Self { path: self.path, examples, labels, other }, moved)
     }
 }
 
@@ -165,7 +165,9 @@ fn read_labels(table: &Table, name: &str, schema: &Schema) -> Result<Labels> {
             let ids = numbered(table, set, cells.singles()?.into_iter().map(|label| vec![label]))?;
             Ok(Labels::Class(ids.into_iter().flatten().collect()))
         }
-        Task::MultiLabel(set) => Ok(Labels::Multi(numbered(table, set, cells.lists()?.into_iter())?)),
+        Task::MultiLabel(set) => {
+            Ok(Labels::Multi(numbered(table, set, cells.lists()?.into_iter())?))
+        }
     }
 }
 

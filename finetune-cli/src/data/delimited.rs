@@ -142,6 +142,7 @@ fn closing_quote(record: &[u8], open: usize) -> Option<usize> {
 
 /// Line breaks in `bytes`: `\n`, `\r\n`, or `\r` alone.
 fn line_breaks(bytes: &[u8]) -> usize {
-    let ends = |i: usize| bytes[i] == b'\n' || (bytes[i] == b'\r' && bytes.get(i + 1) != Some(&b'\n'));
+    let ends =
+        |i: usize| bytes[i] == b'\n' || (bytes[i] == b'\r' && bytes.get(i + 1) != Some(&b'\n'));
     (0..bytes.len()).filter(|&i| ends(i)).count()
 }

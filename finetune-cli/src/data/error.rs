@@ -67,7 +67,9 @@ pub enum Error {
     NoRows { path: PathBuf },
 
     // Its format.
-    #[error("{place}: expected {expected} fields as in the header, found {found}; quote fields that hold the delimiter")]
+    #[error(
+        "{place}: expected {expected} fields as in the header, found {found}; quote fields that hold the delimiter"
+    )]
     Ragged { place: Place, expected: usize, found: usize },
     #[error("{place}: two columns are called `{name}`; rename one")]
     DuplicateColumn { place: Place, name: String },
@@ -115,9 +117,14 @@ pub enum Error {
     NotText { place: Place, column: String, kind: &'static str },
     #[error("{place}: no label in column `{column}`; add it or remove the row")]
     MissingLabel { place: Place, column: String },
-    #[error("{place}: column `{column}` holds {kind}, not a label; name another with --label-column")]
+    #[error(
+        "{place}: column `{column}` holds {kind}, not a label; name another with --label-column"
+    )]
     NotLabel { place: Place, column: String, kind: &'static str },
-    #[error("{place}: label `{label}` is not a finite number; correct it, or pass --problem-type {} if these are classes", ProblemType::SingleLabel)]
+    #[error(
+        "{place}: label `{label}` is not a finite number; correct it, or pass --problem-type {} if these are classes",
+        ProblemType::SingleLabel
+    )]
     NotNumber { place: Place, label: String },
     #[error("{place}: `{label}` is not a list of labels; write [\"a\", \"b\"]")]
     NotList { place: Place, label: String },
@@ -138,13 +145,17 @@ pub enum Error {
     UnknownLabels { path: PathBuf, labels: Vec<(String, usize)>, hint: &'static str },
     #[error("a label set needs distinct names, but `{name}` stands in it twice; correct id2label")]
     DuplicateLabel { name: String },
-    #[error("unknown problem type `{name}`; use single_label_classification, multi_label_classification or regression")]
+    #[error(
+        "unknown problem type `{name}`; use single_label_classification, multi_label_classification or regression"
+    )]
     UnknownProblemType { name: String },
 
     // A split.
     #[error("a validation part of {fraction} is not between 0 and 1; use 0.1 for a tenth")]
     Fraction { fraction: f64 },
-    #[error("a validation part of {fraction} of {rows} rows leaves one side empty; add rows or give a validation file")]
+    #[error(
+        "a validation part of {fraction} of {rows} rows leaves one side empty; add rows or give a validation file"
+    )]
     EmptySplit { fraction: f64, rows: usize },
 }
 

@@ -32,7 +32,8 @@ pub(super) fn parse_lines(path: &Path, text: &str) -> Result<Table> {
     let mut builder = Builder::new(path, Unit::Line);
     for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let place = Place { path: path.into(), unit: Unit::Line, number: i + 1 };
-        let row = serde_json::from_str(line).map_err(|error| not_an_object(&place, line, &error))?;
+        let row =
+            serde_json::from_str(line).map_err(|error| not_an_object(&place, line, &error))?;
         add(&mut builder, place, row)?;
     }
     Ok(builder.finish())
@@ -69,7 +70,8 @@ fn add(builder: &mut Builder, place: Place, row: Row) -> Result<()> {
 
 fn not_an_object(place: &Place, line: &str, error: &serde_json::Error) -> Error {
     let array = line.trim_start().starts_with('[');
-    let advice = if array { "a JSON array is read with --format json" } else { "write one object per line" };
+    let advice =
+        if array { "a JSON array is read with --format json" } else { "write one object per line" };
     Error::Json { place: place.clone(), column: error.column(), message: reason(error), advice }
 }
 

@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Options;
 use super::columns::{Columns, no_label};
 use super::error::{Error, Result};
 use super::labels::{LabelSet, integer, number};
 use super::table::{Cell, Column, Table};
-use super::Options;
 
 /// More different integers than this may be scores as well as classes, so the user has to say. The largest
 /// common classification sets have about 150 classes (CLINC150 has 151).
@@ -161,7 +161,11 @@ impl LabelCells<'_> {
             Cell::Text(text) => return Ok(text.trim().into()),
             Cell::Number(_) | Cell::Bool(_) => return Ok(cell.to_string()),
             Cell::List(_) | Cell::Object(_) => {
-                return Err(Error::NotLabel { place: place(), column: column(), kind: cell.kind() });
+                return Err(Error::NotLabel {
+                    place: place(),
+                    column: column(),
+                    kind: cell.kind(),
+                });
             }
         }
         Err(Error::MissingLabel { place: place(), column: column() })
@@ -227,7 +231,8 @@ impl LabelCells<'_> {
                 }
             }
             ProblemType::MultiLabel => {
-                let set = LabelSet::from_training(self.lists()?.iter().flatten().map(String::as_str));
+                let set =
+                    LabelSet::from_training(self.lists()?.iter().flatten().map(String::as_str));
                 if set.is_empty() {
                     return Err(Error::NoLabels { path: path() });
                 }

@@ -61,7 +61,8 @@ fn shares(groups: &[Vec<usize>], fraction: f64, rows: usize) -> Vec<usize> {
     let exact: Vec<f64> = groups.iter().map(|group| fraction * group.len() as f64).collect();
     let mut counts: Vec<usize> = exact.iter().map(|share| share.floor() as usize).collect();
     let remainder = |i: usize| exact[i].fract();
-    let mut order: Vec<usize> = (0..groups.len()).filter(|&i| groups[i].len() > counts[i] + 1).collect();
+    let mut order: Vec<usize> =
+        (0..groups.len()).filter(|&i| groups[i].len() > counts[i] + 1).collect();
     // A stable sort: equal remainders go by size, then by class.
     order.sort_by(|&a, &b| {
         remainder(b).total_cmp(&remainder(a)).then(groups[b].len().cmp(&groups[a].len()))
