@@ -1,7 +1,7 @@
 //! Conversions: dtypes, strided views to row-major order, and `ndarray`, the interchange with the host.
 
 use half::{bf16, f16};
-use ndarray::{ArrayD, ArrayViewD, ShapeBuilder};
+use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 use rayon::prelude::*;
 
 use crate::{DType, Element, Error, Result, Tensor};
@@ -70,7 +70,7 @@ impl Tensor {
             expected: "the dtype asked for",
             got: self.dtype(),
         })?;
-        let shape = self.shape().strides(self.strides().to_vec().into());
+        let shape = IxDyn(self.shape()).strides(IxDyn(self.strides()));
         let values = if self.is_empty() { &[] } else { &values[self.layout.offset..] };
         Ok(ArrayViewD::from_shape(shape, values).expect("a layout stays inside its storage"))
     }
