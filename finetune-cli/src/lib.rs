@@ -1,2 +1,5 @@
 //! Under construction.
 #![forbid(unsafe_code)]
+
+pub mod data;
+pub mod metrics;
