@@ -99,7 +99,7 @@ impl Task {
         let from = rows.chunks_exact(rows.len() / tokens.len());
         for (token, row) in tokens.zip(from) {
             let at = (self.first + token) * stride + self.head * width;
-            // SAFETY: no two tasks have a token and a head in common, and a task runs on one thread.
+            // SAFETY: no two tasks write the same token and head, and a task runs on one thread.
             unsafe { to.slice(at, width) }.copy_from_slice(&row[..width]);
         }
     }
