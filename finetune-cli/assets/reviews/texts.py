@@ -20,14 +20,18 @@ def read_source():
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             sign, text = line[:1], line[2:]
             if sign not in LABELS or line[1:2] != " " or text != text.strip() or not text:
-                raise SystemExit(f"{path.name}:{number}: expected '+ text' or '- text', got {line!r}")
+                where = f"{path.name}:{number}"
+                raise SystemExit(f"{where}: expected '+ text' or '- text', got {line!r}")
             yield path.stem, LABELS[sign], text
 
 
 def read_split(split):
     """Returns the rows of one CSV file as lists of fields, header first."""
     with open(HERE / f"{split}.csv", encoding="utf-8", newline="") as file:
-        return list(csv.reader(file, strict=True))
+        try:
+            return list(csv.reader(file, strict=True))
+        except csv.Error as error:
+            raise SystemExit(f"{split}.csv: not well-formed CSV: {error}") from error
 
 
 def words(text):
