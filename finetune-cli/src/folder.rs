@@ -72,7 +72,7 @@ impl Folder {
     /// When the labels are not valid.
     pub fn task(&self) -> Result<Task> {
         let labels = &self.config.labels;
-        let kind = self.config.problem_type.unwrap_or(match labels.len() {
+        let kind = self.config.problem_type.and_then(|p| p.as_str().parse().ok()).unwrap_or(match labels.len() {
             1 => ProblemType::Regression,
             _ => ProblemType::SingleLabel,
         });
