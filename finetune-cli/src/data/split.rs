@@ -59,7 +59,9 @@ fn groups(labels: &Labels) -> Vec<Vec<usize>> {
 fn shares(groups: &[Vec<usize>], fraction: f64, rows: usize) -> Vec<usize> {
     let total = (fraction * rows as f64).round() as usize;
     let exact: Vec<f64> = groups.iter().map(|group| fraction * group.len() as f64).collect();
-    let mut counts: Vec<usize> = exact.iter().map(|share| share.floor() as usize).collect();
+    let most = groups.iter().map(|group| group.len().saturating_sub(1));
+    let mut counts: Vec<usize> =
+        exact.iter().zip(most).map(|(share, most)| (share.floor() as usize).min(most)).collect();
     let remainder = |i: usize| exact[i].fract();
     let mut order: Vec<usize> =
         (0..groups.len()).filter(|&i| groups[i].len() > counts[i] + 1).collect();
