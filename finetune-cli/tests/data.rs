@@ -229,7 +229,7 @@ fn refuses_broken_json() {
         (
             "d.jsonl",
             "{\"text\": \"a\", \"text\": \"b\"}",
-            "d.jsonl, line 1, column 20: the key `text` stands twice; write one object per line",
+            "d.jsonl, line 1, column 26: the key `text` stands twice; write one object per line",
         ),
         (
             "e.json",
@@ -553,7 +553,7 @@ fn refuses_malformed_lists() {
     assert_eq!(list(""), "a.csv, line 3: no label in column `label`; add it or remove the row");
     let nested =
         "a.csv, line 3: column `label` holds a list, not a label; name another with --label-column";
-    assert_eq!(list("[[1]]").replace("[1]", ""), nested.replace("[1]", ""));
+    assert_eq!(list("[[1]]"), nested);
     let want = "a.jsonl: every list of labels is empty; training needs at least one label";
     assert_eq!(refusal("a.jsonl", "{\"text\": \"a\", \"label\": []}"), want);
 }

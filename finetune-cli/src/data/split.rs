@@ -63,8 +63,8 @@ fn shares(groups: &[Vec<usize>], fraction: f64, rows: usize) -> Vec<usize> {
     let mut counts: Vec<usize> =
         exact.iter().zip(most).map(|(share, most)| (share.floor() as usize).min(most)).collect();
     let remainder = |i: usize| exact[i].fract();
-    let mut order: Vec<usize> =
-        (0..groups.len()).filter(|&i| groups[i].len() > counts[i] + 1).collect();
+    let may_give = |&i: &usize| remainder(i) > 0.0 && groups[i].len() > counts[i] + 1;
+    let mut order: Vec<usize> = (0..groups.len()).filter(may_give).collect();
     // A stable sort: equal remainders go by size, then by class.
     order.sort_by(|&a, &b| {
         remainder(b).total_cmp(&remainder(a)).then(groups[b].len().cmp(&groups[a].len()))
