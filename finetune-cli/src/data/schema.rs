@@ -250,11 +250,11 @@ fn is_list(cell: &Cell) -> bool {
     }
 }
 
-/// Whether a text cell is meant as a list: brackets around nothing, a quote or a number. A class that is
+/// Whether a text cell is meant as a list: brackets around nothing, a quote, a number or a bracket. A class that is
 /// called `[UNK]` is none.
 fn looks_like_list(text: &str) -> bool {
     let text = text.trim();
     let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).map(str::trim_start);
     let first = inner.map(|inner| inner.chars().next());
-    first.is_some_and(|c| c.is_none_or(|c| matches!(c, '"' | '\'' | '-' | '0'..='9')))
+    first.is_some_and(|c| c.is_none_or(|c| matches!(c, '"' | '\'' | '[' | '-' | '0'..='9')))
 }
