@@ -1,2 +1,25 @@
-//! Under construction.
+//! Fine-tuning pretrained encoders: what the `finetune` binary does, as a library.
+//!
+//! ```text
+//! args, config_file   flags as typed, and from a TOML file
+//! data, metrics       files to examples with labels; predictions to figures
+//! folder              a model folder: configuration, tokenizer, weights
+//! batches             examples to shuffled, ragged batches
+//! trainer             the training loop, evaluation
+//! run                 the output folder: complete, or not there
+//! commands            train, evaluate, predict, inspect
+//! ```
 #![forbid(unsafe_code)]
+
+pub mod args;
+pub mod batches;
+pub mod commands;
+pub mod config_file;
+pub mod data;
+pub mod folder;
+pub mod memory;
+pub mod metrics;
+pub mod predictions;
+pub mod progress;
+pub mod run;
+pub mod trainer;

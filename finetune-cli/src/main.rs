@@ -1,2 +1,25 @@
-//! Under construction.
-fn main() {}
+//! The `finetune` binary: flags in, exit code out. Everything else is the library.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use finetune::{args::Cli, commands, config_file};
+
+fn main() -> ExitCode {
+    let result = config_file::expand(std::env::args_os())
+        .and_then(|argv| commands::run(Cli::parse_from(argv)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `finetune predict ... | head` is no failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::parallel::elements_per_task;
-use crate::simd::{Simd, dispatch, each_vector, load, store};
+use crate::simd::{Simd, dispatch, each_vector, inlined, load, store};
 
 /// The numbers of one update.
 #[derive(Clone, Copy, Debug)]
@@ -81,15 +81,18 @@ fn update_body<S: Simd>(s: S, f: &Factors, w: &mut [f32], g: &[f32], m: &mut [f3
     let (first, second) = (f.first.map(|x| s.splat(x)), f.second.map(|x| s.splat(x)));
     let [grad_scale, keep] = [f.grad_scale, f.keep].map(|x| s.splat(x));
     let [minus_rate, correction, eps] = [-f.rate, f.correction, f.eps].map(|x| s.splat(x));
-    each_vector::<S>(w.len(), |at, n| {
-        let g = s.mul(grad_scale, load(s, g, at, n));
-        let m_new = s.fma(first[0], load(s, m, at, n), s.mul(first[1], g));
-        let v_new = s.fma(second[0], load(s, v, at, n), s.mul(second[1], s.mul(g, g)));
-        let denominator = s.add(s.sqrt(s.mul(v_new, correction)), eps);
-        let w_new = s.mul(keep, load(s, w, at, n));
-        let w_new = s.fma(minus_rate, s.div(m_new, denominator), w_new);
-        store(s, m_new, m, at, n);
-        store(s, v_new, v, at, n);
-        store(s, w_new, w, at, n);
-    });
+    each_vector::<S>(
+        w.len(),
+        inlined!(|at, n| {
+            let g = s.mul(grad_scale, load(s, g, at, n));
+            let m_new = s.fma(first[0], load(s, m, at, n), s.mul(first[1], g));
+            let v_new = s.fma(second[0], load(s, v, at, n), s.mul(second[1], s.mul(g, g)));
+            let denominator = s.add(s.sqrt(s.mul(v_new, correction)), eps);
+            let w_new = s.mul(keep, load(s, w, at, n));
+            let w_new = s.fma(minus_rate, s.div(m_new, denominator), w_new);
+            store(s, m_new, m, at, n);
+            store(s, v_new, v, at, n);
+            store(s, w_new, w, at, n);
+        }),
+    );
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::parallel::elements_per_task;
-use crate::simd::{Simd, dispatch, map2, math, sum2_of};
+use crate::simd::{Simd, dispatch, inlined, map2, math, sum2_of};
 
 /// The mean loss; `logits` and `targets` have the same length.
 ///
@@ -44,20 +44,31 @@ dispatch!(fn backward_elements(x: &[f32], t: &[f32], scale: f32, dx: &mut [f32])
 #[inline(always)]
 fn sum_losses_body<S: Simd>(s: S, x: &[f32], t: &[f32]) -> f64 {
     let zero = s.splat(0.0);
-    sum2_of(s, x, t, |x, t| {
-        let softplus = math::ln_1p(s, exp_minus_abs(s, x));
-        s.add(s.sub(s.max(zero, x), s.mul(x, t)), softplus)
-    })
+    sum2_of(
+        s,
+        x,
+        t,
+        inlined!(|x, t| {
+            let softplus = math::ln_1p(s, exp_minus_abs(s, x));
+            s.add(s.sub(s.max(zero, x), s.mul(x, t)), softplus)
+        }),
+    )
 }
 
 #[inline(always)]
 fn backward_body<S: Simd>(s: S, x: &[f32], t: &[f32], scale: f32, dx: &mut [f32]) {
     let (zero, one, scale) = (s.splat(0.0), s.splat(1.0), s.splat(scale));
-    map2(s, x, t, dx, |x, t| {
-        let e = exp_minus_abs(s, x);
-        let sigmoid = s.div(s.select_gt(x, zero, one, e), s.add(one, e));
-        s.mul(scale, s.sub(sigmoid, t))
-    });
+    map2(
+        s,
+        x,
+        t,
+        dx,
+        inlined!(|x, t| {
+            let e = exp_minus_abs(s, x);
+            let sigmoid = s.div(s.select_gt(x, zero, one, e), s.add(one, e));
+            s.mul(scale, s.sub(sigmoid, t))
+        }),
+    );
 }
 
 /// exp(-|x|), in [0, 1].

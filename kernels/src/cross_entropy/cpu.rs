@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::parallel::rows_per_task;
-use crate::simd::{Simd, dispatch, map, math, max_of, sum_of};
+use crate::simd::{Simd, dispatch, inlined, map, math, max_of, sum_of};
 
 /// The mean loss; `logits` is `[rows, C]`, `labels` and `lse` (written, for the backward) are `[rows]`.
 ///
@@ -58,7 +58,7 @@ fn forward_body<S: Simd>(s: S, logits: &[f32], labels: &[u32], lse: &mut [f32]) 
     for ((x, &label), lse) in rows.zip(labels).zip(lse) {
         let max = max_of(s, x);
         let centre = s.splat(max);
-        let sum = sum_of(s, x, f32::NEG_INFINITY, |v| math::exp(s, s.sub(v, centre)));
+        let sum = sum_of(s, x, f32::NEG_INFINITY, inlined!(|v| math::exp(s, s.sub(v, centre))));
         let (max, log) = (f64::from(max), f64::from(sum).ln());
         *lse = (max + log) as f32;
         total += max - f64::from(x[label as usize]) + log;
@@ -79,7 +79,7 @@ fn backward_body<S: Simd>(
     let rows = logits.chunks_exact(cols).zip(dlogits.chunks_exact_mut(cols));
     for ((x, dx), (&label, &lse)) in rows.zip(labels.iter().zip(lse)) {
         let (lse, scale_all) = (s.splat(lse), s.splat(scale));
-        map(s, x, dx, |v| s.mul(scale_all, math::exp(s, s.sub(v, lse))));
+        map(s, x, dx, inlined!(|v| s.mul(scale_all, math::exp(s, s.sub(v, lse)))));
         dx[label as usize] -= scale;
     }
 }

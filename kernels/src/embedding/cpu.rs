@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::parallel::rows_per_task;
-use crate::simd::{Simd, dispatch, each_vector, load, store};
+use crate::simd::{Simd, dispatch, each_vector, inlined, load, store};
 
 /// A row of the table: its id, then a token that reads it.
 type Use = (u32, u32);
@@ -78,7 +78,10 @@ dispatch!(fn add(x: &[f32], y: &mut [f32]) = add_body);
 
 #[inline(always)]
 fn add_body<S: Simd>(s: S, x: &[f32], y: &mut [f32]) {
-    each_vector::<S>(y.len(), |at, n| {
-        store(s, s.add(load(s, y, at, n), load(s, x, at, n)), y, at, n);
-    });
+    each_vector::<S>(
+        y.len(),
+        inlined!(|at, n| {
+            store(s, s.add(load(s, y, at, n), load(s, x, at, n)), y, at, n);
+        }),
+    );
 }

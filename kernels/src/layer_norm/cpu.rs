@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::parallel::{rows_per_task, sum_blocks};
-use crate::simd::{Simd, dispatch, each_vector, load, store, sum_of};
+use crate::simd::{Simd, dispatch, each_vector, inlined, load, store, sum_of};
 
 /// What the backward needs of the forward: one number a row each.
 #[derive(Clone, Copy)]
@@ -96,18 +96,26 @@ fn forward_body<S: Simd>(
 ) {
     let h = w.len();
     for (r, (x, y)) in x.chunks_exact(h).zip(y.chunks_exact_mut(h)).enumerate() {
-        let mean = sum_of(s, x, 0.0, |v| v) / h as f32;
+        let mean = sum_of(s, x, 0.0, inlined!(|v| v)) / h as f32;
         let centre = s.splat(mean);
-        let squares = sum_of(s, x, mean, |v| {
-            let d = s.sub(v, centre);
-            s.mul(d, d)
-        });
+        let squares = sum_of(
+            s,
+            x,
+            mean,
+            inlined!(|v| {
+                let d = s.sub(v, centre);
+                s.mul(d, d)
+            }),
+        );
         let rstd = 1.0 / (squares / h as f32 + eps).sqrt();
         let scale = s.splat(rstd);
-        each_vector::<S>(h, |at, n| {
-            let xhat = s.mul(s.sub(load(s, x, at, n), centre), scale);
-            store(s, s.fma(xhat, load(s, w, at, n), load(s, b, at, n)), y, at, n);
-        });
+        each_vector::<S>(
+            h,
+            inlined!(|at, n| {
+                let xhat = s.mul(s.sub(load(s, x, at, n), centre), scale);
+                store(s, s.fma(xhat, load(s, w, at, n), load(s, b, at, n)), y, at, n);
+            }),
+        );
         (means[r], rstds[r]) = (mean, rstd);
     }
 }
@@ -120,20 +128,26 @@ fn backward_body<S: Simd>(s: S, x: &[f32], w: &[f32], saved: Saved, dy: &[f32], 
         let (mean, rstd) = (saved.mean[r], saved.rstd[r]);
         let (centre, scale) = (s.splat(mean), s.splat(rstd));
         let (mut g_sum, mut gx_sum) = (s.splat(0.0), s.splat(0.0));
-        each_vector::<S>(h, |at, n| {
-            let g = s.mul(load(s, w, at, n), load(s, dy, at, n));
-            let xhat = s.mul(s.sub(load(s, x, at, n), centre), scale);
-            g_sum = s.add(g_sum, g);
-            gx_sum = s.fma(g, xhat, gx_sum);
-        });
+        each_vector::<S>(
+            h,
+            inlined!(|at, n| {
+                let g = s.mul(load(s, w, at, n), load(s, dy, at, n));
+                let xhat = s.mul(s.sub(load(s, x, at, n), centre), scale);
+                g_sum = s.add(g_sum, g);
+                gx_sum = s.fma(g, xhat, gx_sum);
+            }),
+        );
         let g_mean = s.splat(s.sum(g_sum) / h as f32);
         let gx_mean = s.splat(s.sum(gx_sum) / h as f32);
-        each_vector::<S>(h, |at, n| {
-            let g = s.mul(load(s, w, at, n), load(s, dy, at, n));
-            let xhat = s.mul(s.sub(load(s, x, at, n), centre), scale);
-            let centred = s.sub(s.sub(g, g_mean), s.mul(xhat, gx_mean));
-            store(s, s.mul(scale, centred), dx, at, n);
-        });
+        each_vector::<S>(
+            h,
+            inlined!(|at, n| {
+                let g = s.mul(load(s, w, at, n), load(s, dy, at, n));
+                let xhat = s.mul(s.sub(load(s, x, at, n), centre), scale);
+                let centred = s.sub(s.sub(g, g_mean), s.mul(xhat, gx_mean));
+                store(s, s.mul(scale, centred), dx, at, n);
+            }),
+        );
     }
 }
 
@@ -149,10 +163,13 @@ fn add_params_body<S: Simd>(
     let h = x.len();
     let (dw, db) = acc.split_at_mut(h);
     let (centre, scale) = (s.splat(mean), s.splat(rstd));
-    each_vector::<S>(h, |at, n| {
-        let dy = load(s, dy, at, n);
-        let xhat = s.mul(s.sub(load(s, x, at, n), centre), scale);
-        store(s, s.fma(dy, xhat, load(s, dw, at, n)), dw, at, n);
-        store(s, s.add(load(s, db, at, n), dy), db, at, n);
-    });
+    each_vector::<S>(
+        h,
+        inlined!(|at, n| {
+            let dy = load(s, dy, at, n);
+            let xhat = s.mul(s.sub(load(s, x, at, n), centre), scale);
+            store(s, s.fma(dy, xhat, load(s, dw, at, n)), dw, at, n);
+            store(s, s.add(load(s, db, at, n), dy), db, at, n);
+        }),
+    );
 }

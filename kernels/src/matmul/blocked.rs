@@ -80,7 +80,7 @@ impl Product<'_> {
     /// # Safety
     /// Nobody else uses C.
     pub(super) unsafe fn run(&self) {
-        if self.a.rows() * self.b.cols() * self.a.cols() <= MIN_WORK {
+        if self.a.rows() * self.b.cols() * self.a.cols() <= 2 * MIN_WORK {
             // SAFETY: the caller's contract.
             lend(&SCRATCH, |scratch| unsafe { self.run_serial(scratch) });
         } else {

@@ -55,7 +55,11 @@ impl Tile<'_> {
         for (i, product) in self.rows.clone().zip(product) {
             // SAFETY: the caller's contract.
             let c = unsafe { self.c.row(i, self.cols.clone()) };
-            self.write_row(product, c);
+            match <&mut [f32; COLS]>::try_from(&mut *c) {
+                // The usual case: the length is known, and the loops become a few vectors.
+                Ok(c) => self.write_row(product, c),
+                Err(_) => self.write_row(product, c),
+            }
         }
     }
 
@@ -65,9 +69,9 @@ impl Tile<'_> {
         let row = c.iter_mut().zip(product);
         match bias {
             _ if accumulate => row.for_each(|(c, p)| *c += alpha * p),
-            Some(bias) => {
-                row.zip(&bias[self.cols.clone()]).for_each(|((c, p), b)| *c = alpha * p + b)
-            }
+            Some(bias) => row
+                .zip(&bias[self.cols.start..self.cols.end])
+                .for_each(|((c, p), b)| *c = alpha * p + b),
             None => row.for_each(|(c, p)| *c = alpha * p),
         }
     }

@@ -61,13 +61,50 @@ fn copy_lanes(x: MatRef, width: usize, out: &mut [f32]) {
     }
 }
 
-/// K is contiguous.
+/// K is contiguous: 4 x 4 squares are turned in registers, what remains goes element by element.
 fn transpose(x: MatRef, width: usize, out: &mut [f32]) {
-    for lane in 0..x.rows() {
-        for (o, &v) in out[lane..].iter_mut().step_by(width).zip(x.row(lane)) {
-            *o = v;
+    let (lanes, k) = (x.rows() / 4 * 4, x.cols() / 4 * 4);
+    for lane in (0..lanes).step_by(4) {
+        let rows: [_; 4] = std::array::from_fn(|i| x.row(lane + i).as_chunks::<4>().0);
+        for (p, out) in out.chunks_exact_mut(4 * width).enumerate() {
+            let square = turn(rows.map(|row| &row[p]));
+            for (i, group) in square.iter().enumerate() {
+                out[i * width + lane..][..4].copy_from_slice(group);
+            }
         }
     }
+    for lane in 0..x.rows() {
+        let first = if lane < lanes { k } else { 0 };
+        let row = x.row(lane)[first..].iter().enumerate();
+        row.for_each(|(p, &v)| out[(first + p) * width + lane] = v);
+    }
+}
+
+/// The transpose of a 4 x 4 square.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn turn(x: [&[f32; 4]; 4]) -> [[f32; 4]; 4] {
+    use std::arch::x86_64::*;
+
+    let mut turned = [[0.0; 4]; 4];
+    // SAFETY: SSE is part of x86-64; each load and each store is one array of four.
+    unsafe {
+        let [a, b, c, d] = x.map(|row| _mm_loadu_ps(row.as_ptr()));
+        let (ab, cd) = (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d));
+        let (ab2, cd2) = (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d));
+        _mm_storeu_ps(turned[0].as_mut_ptr(), _mm_movelh_ps(ab, cd));
+        _mm_storeu_ps(turned[1].as_mut_ptr(), _mm_movehl_ps(cd, ab));
+        _mm_storeu_ps(turned[2].as_mut_ptr(), _mm_movelh_ps(ab2, cd2));
+        _mm_storeu_ps(turned[3].as_mut_ptr(), _mm_movehl_ps(cd2, ab2));
+    }
+    turned
+}
+
+/// The transpose of a 4 x 4 square.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn turn(x: [&[f32; 4]; 4]) -> [[f32; 4]; 4] {
+    std::array::from_fn(|i| x.map(|row| row[i]))
 }
 
 /// Any strides.

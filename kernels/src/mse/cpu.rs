@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::parallel::elements_per_task;
-use crate::simd::{Simd, dispatch, map2, sum2_of};
+use crate::simd::{Simd, dispatch, inlined, map2, sum2_of};
 
 /// The mean squared error; `x` and `target` have the same length.
 ///
@@ -42,14 +42,19 @@ dispatch!(fn backward_elements(x: &[f32], t: &[f32], scale: f32, dx: &mut [f32])
 
 #[inline(always)]
 fn sum_squares_body<S: Simd>(s: S, x: &[f32], t: &[f32]) -> f64 {
-    sum2_of(s, x, t, |x, t| {
-        let d = s.sub(x, t);
-        s.mul(d, d)
-    })
+    sum2_of(
+        s,
+        x,
+        t,
+        inlined!(|x, t| {
+            let d = s.sub(x, t);
+            s.mul(d, d)
+        }),
+    )
 }
 
 #[inline(always)]
 fn backward_body<S: Simd>(s: S, x: &[f32], t: &[f32], scale: f32, dx: &mut [f32]) {
     let scale = s.splat(scale);
-    map2(s, x, t, dx, |x, t| s.mul(scale, s.sub(x, t)));
+    map2(s, x, t, dx, inlined!(|x, t| s.mul(scale, s.sub(x, t))));
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::simd::{Simd, dispatch, each_vector, load, map, map_in_place, store};
+use crate::simd::{Simd, dispatch, each_vector, inlined, load, map, map_in_place, store};
 
 /// What of a sequence stands for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +70,15 @@ fn mean_body<S: Simd>(s: S, x: &[f32], y: &mut [f32]) {
     let h = y.len();
     y.fill(0.0);
     for x in x.chunks_exact(h) {
-        each_vector::<S>(h, |at, n| {
-            store(s, s.add(load(s, y, at, n), load(s, x, at, n)), y, at, n);
-        });
+        each_vector::<S>(
+            h,
+            inlined!(|at, n| {
+                store(s, s.add(load(s, y, at, n), load(s, x, at, n)), y, at, n);
+            }),
+        );
     }
     let scale = s.splat(1.0 / (x.len() / h) as f32);
-    map_in_place(s, y, |v| s.mul(v, scale));
+    map_in_place(s, y, inlined!(|v| s.mul(v, scale)));
 }
 
 #[inline(always)]
@@ -83,6 +86,6 @@ fn mean_backward_body<S: Simd>(s: S, dy: &[f32], dx: &mut [f32]) {
     let h = dy.len();
     let scale = s.splat(1.0 / (dx.len() / h) as f32);
     for dx in dx.chunks_exact_mut(h) {
-        map(s, dy, dx, |v| s.mul(v, scale));
+        map(s, dy, dx, inlined!(|v| s.mul(v, scale)));
     }
 }

@@ -103,6 +103,15 @@ pub(crate) trait Simd: Copy + Send + Sync {
     }
 }
 
+/// A closure that becomes part of its caller, however long it is: for the closures of vector bodies.
+macro_rules! inlined {
+    (|$($arg:pat_param),*| $body:expr) => {
+        #[inline(always)]
+        |$($arg),*| $body
+    };
+}
+pub(crate) use inlined;
+
 /// `y[i] = f(x[i])`, a vector at a time; the lengths are equal.
 #[inline(always)]
 pub(crate) fn map<S: Simd>(s: S, x: &[f32], y: &mut [f32], f: impl Fn(S::F) -> S::F) {
@@ -209,8 +218,8 @@ pub(crate) fn sum2_of<S: Simd>(s: S, a: &[f32], b: &[f32], f: impl Fn(S::F, S::F
     let mut total = 0.0;
     for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
         let y = &mut buffer[..a.len()];
-        map2(s, a, b, y, &f);
-        total += f64::from(sum_of(s, y, 0.0, |v| v));
+        map2(s, a, b, y, inlined!(|a, b| f(a, b)));
+        total += f64::from(sum_of(s, y, 0.0, inlined!(|v| v)));
     }
     total
 }
@@ -290,12 +299,3 @@ macro_rules! dispatch {
     };
 }
 pub(crate) use dispatch;
-
-/// A closure that becomes part of its caller, however long it is: for the closures of vector bodies.
-macro_rules! inlined {
-    (|$($arg:pat_param),*| $body:expr) => {
-        #[inline(always)]
-        |$($arg),*| $body
-    };
-}
-pub(crate) use inlined;

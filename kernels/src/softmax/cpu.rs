@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::parallel::rows_per_task;
-use crate::simd::{Simd, dispatch, dot, map_in_place, map2, math, max_of, sum_of};
+use crate::simd::{Simd, dispatch, dot, inlined, map_in_place, map2, math, max_of, sum_of};
 
 /// y = softmax(x) of each row.
 ///
@@ -38,9 +38,9 @@ dispatch!(fn backward_rows(y: &[f32], dy: &[f32], cols: usize, dx: &mut [f32]) =
 fn forward_body<S: Simd>(s: S, x: &[f32], cols: usize, y: &mut [f32]) {
     for (x, y) in x.chunks_exact(cols).zip(y.chunks_exact_mut(cols)) {
         let max = s.splat(max_of(s, x));
-        crate::simd::map(s, x, y, |v| math::exp(s, s.sub(v, max)));
-        let scale = s.splat(1.0 / sum_of(s, y, 0.0, |v| v));
-        map_in_place(s, y, |v| s.mul(v, scale));
+        crate::simd::map(s, x, y, inlined!(|v| math::exp(s, s.sub(v, max))));
+        let scale = s.splat(1.0 / sum_of(s, y, 0.0, inlined!(|v| v)));
+        map_in_place(s, y, inlined!(|v| s.mul(v, scale)));
     }
 }
 
@@ -49,6 +49,6 @@ fn backward_body<S: Simd>(s: S, y: &[f32], dy: &[f32], cols: usize, dx: &mut [f3
     let rows = y.chunks_exact(cols).zip(dy.chunks_exact(cols)).zip(dx.chunks_exact_mut(cols));
     for ((y, dy), dx) in rows {
         let d = s.splat(dot(s, y, dy));
-        map2(s, y, dy, dx, |y, dy| s.mul(y, s.sub(dy, d)));
+        map2(s, y, dy, dx, inlined!(|y, dy| s.mul(y, s.sub(dy, d))));
     }
 }

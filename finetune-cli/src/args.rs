@@ -1,0 +1,305 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
+
+use crate::data::{Format, Options, ProblemType};
+
+/// Fine-tune pretrained encoders on your data.
+#[derive(Debug, Parser)]
+#[command(name = "finetune", version, about, args_override_self = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Fine-tune a model on labelled text, evaluate it and save it.
+    Train(Box<TrainArgs>),
+    /// Measure a fine-tuned model on a labelled file.
+    Evaluate(EvaluateArgs),
+    /// Label texts with a fine-tuned model.
+    Predict(PredictArgs),
+    /// Show what a model folder holds: configuration, parameters, memory, task.
+    Inspect(InspectArgs),
+}
+
+/// How data files are read.
+#[derive(Args, Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// The text column, or the two columns of a pair: A,B [default: guessed from the usual names]
+    #[arg(long, value_name = "A[,B]", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_column: Option<Vec<String>>,
+    /// The label column [default: guessed from the usual names]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_column: Option<String>,
+    /// csv, tsv, jsonl or json [default: by extension]
+    #[arg(long)]
+    #[serde(skip)]
+    pub format: Option<Format>,
+    /// single_label_classification, multi_label_classification or regression [default: by the labels]
+    #[arg(long, value_name = "TYPE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem_type: Option<ProblemType>,
+    /// What stands between the labels of one cell; makes the task multi-label
+    #[arg(long, value_name = "CHAR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_delimiter: Option<char>,
+    /// Quotes in CSV and TSV are ordinary characters
+    #[arg(long)]
+    pub literal_quotes: bool,
+    /// Tokens of a sequence, special ones included; longer ones are truncated
+    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
+    pub max_length: usize,
+}
+
+impl DataArgs {
+    /// As the data modules take them.
+    pub fn options(&self) -> Options {
+        Options {
+            text_columns: self.text_column.clone(),
+            label_column: self.label_column.clone(),
+            format: self.format,
+            problem_type: self.problem_type,
+            label_delimiter: self.label_delimiter,
+            literal_quotes: self.literal_quotes,
+        }
+    }
+}
+
+/// How the machine is used.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Machine")]
+pub struct MachineArgs {
+    /// Threads; the results do not depend on it [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// No progress bars and no remarks
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Read further flags from a TOML file, under the same names; typed flags win
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `finetune train`
+#[derive(Args, Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TrainArgs {
+    /// The folder of the pretrained model
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Training data: CSV, TSV, JSONL or JSON
+    #[arg(long, value_name = "FILE")]
+    pub train: PathBuf,
+    /// Validation data, measured after each epoch [default: a part of the training data]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<PathBuf>,
+    /// Test data, measured once at the end
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<PathBuf>,
+    /// The folder for the fine-tuned model and the figures of the run
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip)]
+    pub output: PathBuf,
+    /// Replace an earlier run in the output folder, once this one is complete
+    #[arg(long)]
+    #[serde(skip)]
+    pub overwrite: bool,
+    /// Start from random weights: only configuration and tokenizer of the model are used
+    #[arg(long)]
+    pub from_scratch: bool,
+    /// The share of the training data held out when there is no validation file; 0 for none
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    pub validation_fraction: f64,
+    /// Train on the first N examples only
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_train_samples: Option<usize>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub recipe: RecipeArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    #[allow(missing_docs)]
+    pub machine: MachineArgs,
+}
+
+/// The hyperparameters of a training run.
+#[derive(Args, Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Recipe")]
+pub struct RecipeArgs {
+    /// Passes over the training data
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub epochs: u32,
+    /// Sequences in a training step
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub batch_size: usize,
+    /// Sequences in a forward pass of evaluation
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub eval_batch_size: usize,
+    /// The peak learning rate
+    #[arg(long, value_name = "RATE", default_value_t = 2e-5)]
+    pub learning_rate: f64,
+    /// Decoupled weight decay, of everything but biases and LayerNorm
+    #[arg(long, value_name = "RATE", default_value_t = 0.01)]
+    pub weight_decay: f64,
+    /// The course of the learning rate after the warm-up
+    #[arg(long, value_enum, default_value_t = ScheduleName::Linear)]
+    pub lr_scheduler_type: ScheduleName,
+    /// The share of all steps in which the learning rate rises from 0
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    pub warmup_ratio: f64,
+    /// The same in steps; wins over the ratio
+    #[arg(long, value_name = "STEPS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup_steps: Option<u64>,
+    /// Gradients are scaled down to this global norm; 0 for no clipping
+    #[arg(long, value_name = "NORM", default_value_t = 1.0)]
+    pub max_grad_norm: f64,
+    /// The update rule
+    #[arg(long, value_enum, default_value_t = OptimizerName::Adamw)]
+    pub optimizer: OptimizerName,
+    /// Decay rate of Adam's mean, or SGD's momentum
+    #[arg(long, value_name = "RATE", default_value_t = 0.9)]
+    pub adam_beta1: f64,
+    /// Decay rate of Adam's mean square
+    #[arg(long, value_name = "RATE", default_value_t = 0.999)]
+    pub adam_beta2: f64,
+    /// Adam's epsilon
+    #[arg(long, value_name = "EPS", default_value_t = 1e-8)]
+    pub adam_epsilon: f64,
+    /// Train the pooler and the head only
+    #[arg(long)]
+    pub freeze_encoder: bool,
+    /// Keep the weights of the epoch with the best validation figure, not those of the last
+    #[arg(long)]
+    pub load_best_model_at_end: bool,
+    /// The figure that decides on the best epoch [default: accuracy, f1_micro or pearson, by the task]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric_for_best_model: Option<String>,
+    /// Stop after N epochs without a better validation figure
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping_patience: Option<u32>,
+    /// Write loss and learning rate to metrics.jsonl every N steps
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub logging_steps: u64,
+    /// Chooses the shuffling, the dropout masks and the first weights of a new head
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+}
+
+/// Learning-rate schedules by the names that transformers has for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleName {
+    /// Stays at the peak.
+    Constant,
+    /// A straight line to 0.
+    Linear,
+    /// Half a cosine wave to 0.
+    Cosine,
+    /// A straight line to 1e-7.
+    Polynomial,
+}
+
+/// Update rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerName {
+    /// Adam with decoupled weight decay.
+    Adamw,
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+}
+
+/// `finetune evaluate`
+#[derive(Args, Clone, Debug)]
+pub struct EvaluateArgs {
+    /// The folder of the fine-tuned model
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Labelled data: CSV, TSV, JSONL or JSON
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Sequences in a forward pass
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub batch_size: usize,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub machine: MachineArgs,
+}
+
+/// `finetune predict`
+#[derive(Args, Clone, Debug)]
+pub struct PredictArgs {
+    /// The folder of the fine-tuned model
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// The texts [default: the lines of standard input]
+    #[arg(value_name = "TEXT", conflicts_with = "file")]
+    pub texts: Vec<String>,
+    /// The second text of a pair, once for each TEXT
+    #[arg(long, value_name = "TEXT", requires = "texts")]
+    pub pair: Vec<String>,
+    /// Texts from a file: CSV, TSV, JSONL or JSON, or one a line in a .txt
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Print one JSON object a line, with the scores of all labels
+    #[arg(long)]
+    pub json: bool,
+    /// From this probability on a label of a multi-label model holds
+    #[arg(long, value_name = "P", default_value_t = 0.5)]
+    pub threshold: f32,
+    /// Sequences in a forward pass
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub batch_size: usize,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub machine: MachineArgs,
+}
+
+/// `finetune inspect`
+#[derive(Args, Clone, Debug)]
+pub struct InspectArgs {
+    /// The folder of the model
+    #[arg(value_name = "DIR")]
+    pub model: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// The batch size for which memory is estimated
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub batch_size: usize,
+    /// The sequence length for which memory is estimated
+    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
+    pub max_length: usize,
+}

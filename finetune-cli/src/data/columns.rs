@@ -1,0 +1,201 @@
+//! Which columns hold the text and the label.
+
+use std::collections::HashSet;
+
+use super::Options;
+use super::error::{Error, Result};
+use super::table::Table;
+
+/// The columns that are used, the same in every file of a run.
+///
+/// Guessing takes the first of these groups of which the file has a member, whatever the case of its letters;
+/// two members of the same group are ambiguous, and an error.
+///
+/// | what | groups, in order |
+/// |---|---|
+/// | text | the pairs `sentence1`+`sentence2`, `question1`+`question2`, `premise`+`hypothesis`, `question`+`sentence`, `text1`+`text2`, `text_a`+`text_b` |
+/// |  | `text` |
+/// |  | `sentence`, `content`, `review`, `question`, `premise`, `comment`, `message`, `tweet`, `document`, `body`, `utterance`, `query`, and the first names of the pairs |
+/// | label | `label`, `labels` |
+/// |  | `score`, `target`, `class`, `category`, `stars`, `rating`, `sentiment`, `intent`, `topic`, `similarity` |
+///
+/// A column that the user named is no candidate for anything else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Columns {
+    /// The text column, or the two columns of a pair.
+    pub text: Vec<String>,
+    /// The label column, if there is one. Without, every data set has
+    /// [`Labels::Absent`](super::Labels::Absent).
+    pub label: Option<String>,
+}
+
+const PAIRS: [[&str; 2]; 6] = [
+    ["sentence1", "sentence2"],
+    ["question1", "question2"],
+    ["premise", "hypothesis"],
+    ["question", "sentence"],
+    ["text1", "text2"],
+    ["text_a", "text_b"],
+];
+
+const TEXTS: [&[&str]; 2] = [
+    &["text"],
+    &[
+        "sentence",
+        "content",
+        "review",
+        "question",
+        "premise",
+        "comment",
+        "message",
+        "tweet",
+        "document",
+        "body",
+        "utterance",
+        "query",
+        "sentence1",
+        "question1",
+        "text1",
+        "text_a",
+    ],
+];
+
+const LABELS: [&[&str]; 2] = [
+    &["label", "labels"],
+    &[
+        "score",
+        "target",
+        "class",
+        "category",
+        "stars",
+        "rating",
+        "sentiment",
+        "intent",
+        "topic",
+        "similarity",
+    ],
+];
+
+/// What a column is for, and the flag that names it.
+#[derive(Clone, Copy)]
+struct Role {
+    what: &'static str,
+    flag: &'static str,
+}
+
+const TEXT: Role = Role { what: "text", flag: "--text-column" };
+const LABEL: Role = Role { what: "label", flag: "--label-column" };
+
+impl Columns {
+    /// The columns that `options` names, and guesses for those that it does not.
+    ///
+    /// # Errors
+    /// When a named column is not there, or nothing or more than one thing could be the text or the label. A
+    /// label that cannot be found is left out; [`Schema::infer`](super::Schema::infer) insists on it.
+    pub fn choose(table: &Table, options: &Options) -> Result<Self> {
+        let names: Vec<&str> = table.columns().iter().map(|column| column.name.as_str()).collect();
+        let named = options.label_column.as_deref();
+        let named = named.map(|name| find(table, name, LABEL)).transpose()?;
+        let text = match &options.text_columns {
+            Some(wanted) => find_texts(table, wanted)?,
+            None => guess_texts(table, &without(&names, named.as_slice()))?,
+        };
+        let label = match named {
+            Some(name) => Some(name),
+            None => guess(table, &without(&names, &text), &LABELS, LABEL)?,
+        };
+        let mut used = HashSet::new();
+        match text.iter().chain(&label).find(|&name| !used.insert(name)) {
+            Some(name) => Err(Error::SameColumn { name: name.clone() }),
+            None => Ok(Self { text, label }),
+        }
+    }
+
+    /// The same columns under the names that `table` has for them (the case may differ).
+    ///
+    /// # Errors
+    /// When a text column is not there. A missing label column becomes `None`: a file to predict on.
+    pub fn within(&self, table: &Table) -> Result<Self> {
+        let text = find_texts(table, &self.text)?;
+        let label = self.label.as_deref().and_then(|name| find(table, name, LABEL).ok());
+        Ok(Self { text, label })
+    }
+}
+
+/// The error of a file without labels where there must be some.
+pub(super) fn no_label(table: &Table) -> Error {
+    not_found(table, LABEL)
+}
+
+/// The columns of `names` that are not in `taken`.
+fn without<'a>(names: &[&'a str], taken: &[String]) -> Vec<&'a str> {
+    names.iter().copied().filter(|name| !taken.iter().any(|taken| taken == name)).collect()
+}
+
+/// The column of this name: exactly, or the only one that differs in case alone.
+fn find(table: &Table, name: &str, role: Role) -> Result<String> {
+    if table.column(name).is_some() {
+        return Ok(name.into());
+    }
+    let columns = names_of(table);
+    let same: Vec<&String> = columns.iter().filter(|other| same_name(other, name)).collect();
+    if let [only] = same[..] {
+        return Ok(only.clone());
+    }
+    let (path, name) = (table.path().into(), name.into());
+    Err(Error::NoSuchColumn { path, name, flag: role.flag, columns })
+}
+
+fn find_texts(table: &Table, wanted: &[String]) -> Result<Vec<String>> {
+    if wanted.is_empty() || wanted.len() > 2 {
+        return Err(Error::TextColumnCount { found: wanted.len() });
+    }
+    wanted.iter().map(|name| find(table, name, TEXT)).collect()
+}
+
+fn guess_texts(table: &Table, names: &[&str]) -> Result<Vec<String>> {
+    let has = |wanted: &str| names.iter().any(|name| same_name(name, wanted));
+    let pairs: Vec<_> = PAIRS.iter().filter(|pair| pair.iter().all(|name| has(name))).collect();
+    let texts = match pairs[..] {
+        [] => vec![guess(table, names, &TEXTS, TEXT)?],
+        [pair] => {
+            let one = |name: &&str| guess(table, names, &[&[*name]], TEXT);
+            pair.iter().map(one).collect::<Result<_>>()?
+        }
+        _ => {
+            let candidates = pairs.iter().map(|pair| pair.join("+")).collect();
+            return Err(ambiguous(table, TEXT, candidates));
+        }
+    };
+    texts.into_iter().map(|text| text.ok_or_else(|| not_found(table, TEXT))).collect()
+}
+
+/// The only member of the first group that has any among `names`.
+fn guess(table: &Table, names: &[&str], groups: &[&[&str]], role: Role) -> Result<Option<String>> {
+    for group in groups {
+        let is_member = |name: &&&str| group.iter().any(|member| same_name(name, member));
+        let found: Vec<String> = names.iter().filter(is_member).map(|&name| name.into()).collect();
+        match &found[..] {
+            [] => {}
+            [only] => return Ok(Some(only.clone())),
+            _ => return Err(ambiguous(table, role, found)),
+        }
+    }
+    Ok(None)
+}
+
+fn not_found(table: &Table, Role { what, flag }: Role) -> Error {
+    Error::NoColumn { path: table.path().into(), what, flag, columns: names_of(table) }
+}
+
+fn ambiguous(table: &Table, Role { what, flag }: Role, candidates: Vec<String>) -> Error {
+    Error::Ambiguous { path: table.path().into(), what, flag, candidates, columns: names_of(table) }
+}
+
+fn names_of(table: &Table) -> Vec<String> {
+    table.columns().iter().map(|column| column.name.clone()).collect()
+}
+
+fn same_name(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
+}

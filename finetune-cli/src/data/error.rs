@@ -1,0 +1,182 @@
+//! What can be wrong with a data file: what, where, and what to do about it, on one line.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::schema::{MAX_INTEGER_CLASSES, ProblemType};
+
+/// A result whose error is about a data file.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What rows of a file are counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Lines of the file, the header included.
+    Line,
+    /// Objects of a JSON array.
+    Row,
+}
+
+/// A place in a file, counted from 1; shown as `train.csv, line 4`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub path: PathBuf,
+    /// What is counted.
+    pub unit: Unit,
+    /// The count, from 1.
+    pub number: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let unit = match self.unit {
+            Unit::Line => "line",
+            Unit::Row => "row",
+        };
+        write!(f, "{}, {unit} {}", self.path.display(), self.number)
+    }
+}
+
+/// Everything that can be wrong with a data file or with what was asked of it.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Error {
+    // The file.
+    #[error("{}: no such file; check the path", .path.display())]
+    NotFound { path: PathBuf },
+    #[error("{}: is a directory; name a file in it", .path.display())]
+    Directory { path: PathBuf },
+    #[error("{}: cannot be read: {source}", .path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error(
+        "{}: no known extension; use .csv, .tsv, .jsonl, .ndjson or .json, or name the format with --format",
+        .path.display()
+    )]
+    UnknownExtension { path: PathBuf },
+    #[error("unknown format `{name}`; use csv, tsv, jsonl or json")]
+    UnknownFormat { name: String },
+    #[error(
+        "{}, line {line}: not UTF-8 at byte {byte}{guess}; save the file as UTF-8",
+        .path.display()
+    )]
+    NotUtf8 { path: PathBuf, line: usize, byte: usize, guess: &'static str },
+    #[error("{}: the file is empty; it needs at least one row", .path.display())]
+    Empty { path: PathBuf },
+    #[error("{}: there are no rows; add some below the header or into the array", .path.display())]
+    NoRows { path: PathBuf },
+
+    // Its format.
+    #[error(
+        "{place}: expected {expected} fields as in the header, found {found}; quote fields that hold the delimiter"
+    )]
+    Ragged { place: Place, expected: usize, found: usize },
+    #[error("{place}: two columns are called `{name}`; rename one")]
+    DuplicateColumn { place: Place, name: String },
+    #[error(
+        "{place}: a quoted field begins here and never ends; close it, or pass --literal-quotes if quotes are plain text"
+    )]
+    OpenQuote { place: Place },
+    #[error(
+        "{place}: a quoted field ends in line {line} with text after its closing quote; double the quotes inside it, or pass --literal-quotes if quotes are plain text"
+    )]
+    TextAfterQuote { place: Place, line: usize },
+    #[error("{place}, column {column}: {message}; {advice}")]
+    Json { place: Place, column: usize, message: String, advice: &'static str },
+    #[error("{place}: more than {limit} different keys; give every object the same keys")]
+    TooManyKeys { place: Place, limit: usize },
+
+    // Its columns.
+    #[error("{}: no column `{name}`; {flag} takes one of {}", .path.display(), quoted(.columns))]
+    NoSuchColumn { path: PathBuf, name: String, flag: &'static str, columns: Vec<String> },
+    #[error(
+        "{}: cannot tell the {what} column among {}; name it with {flag}",
+        .path.display(), quoted(.columns)
+    )]
+    NoColumn { path: PathBuf, what: &'static str, flag: &'static str, columns: Vec<String> },
+    #[error(
+        "{}: {} could each be the {what}, columns are {}; choose with {flag}",
+        .path.display(), quoted(.candidates), quoted(.columns)
+    )]
+    Ambiguous {
+        path: PathBuf,
+        what: &'static str,
+        flag: &'static str,
+        candidates: Vec<String>,
+        columns: Vec<String>,
+    },
+    #[error("--text-column names {found} columns; name one, or two for pairs")]
+    TextColumnCount { found: usize },
+    #[error("column `{name}` is named twice; text and label columns must differ")]
+    SameColumn { name: String },
+
+    // Its cells.
+    #[error("{place}: no text in column `{column}`; add it or remove the row")]
+    MissingText { place: Place, column: String },
+    #[error("{place}: column `{column}` holds {kind}, not text; name another with --text-column")]
+    NotText { place: Place, column: String, kind: &'static str },
+    #[error("{place}: no label in column `{column}`; add it or remove the row")]
+    MissingLabel { place: Place, column: String },
+    #[error(
+        "{place}: column `{column}` holds {kind}, not a label; name another with --label-column"
+    )]
+    NotLabel { place: Place, column: String, kind: &'static str },
+    #[error(
+        "{place}: label `{label}` is not a finite number; correct it, or pass --problem-type {} if these are classes",
+        ProblemType::SingleLabel
+    )]
+    NotNumber { place: Place, label: String },
+    #[error("{place}: `{label}` is not a list of labels; write [\"a\", \"b\"]")]
+    NotList { place: Place, label: String },
+    #[error("{place}: label `{label}` stands twice in one list; list each label that holds once")]
+    RepeatedLabel { place: Place, label: String },
+
+    // Its labels as a whole.
+    #[error(
+        "{}: column `{column}` has {count} different integers, more than {MAX_INTEGER_CLASSES}; pass --problem-type {} or {}",
+        .path.display(), ProblemType::SingleLabel, ProblemType::Regression
+    )]
+    ManyIntegers { path: PathBuf, column: String, count: usize },
+    #[error("{}: every label is `{label}`; training needs at least two classes", .path.display())]
+    OneClass { path: PathBuf, label: String },
+    #[error("{}: every list of labels is empty; training needs at least one label", .path.display())]
+    NoLabels { path: PathBuf },
+    #[error("{}: labels that the training data lacks: {}; correct them, or add such rows to the training data{hint}", .path.display(), counted(.labels))]
+    UnknownLabels { path: PathBuf, labels: Vec<(String, usize)>, hint: &'static str },
+    #[error("a label set needs distinct names, but `{name}` stands in it twice; correct id2label")]
+    DuplicateLabel { name: String },
+    #[error(
+        "unknown problem type `{name}`; use single_label_classification, multi_label_classification or regression"
+    )]
+    UnknownProblemType { name: String },
+
+    // A split.
+    #[error("a validation part of {fraction} is not between 0 and 1; use 0.1 for a tenth")]
+    Fraction { fraction: f64 },
+    #[error(
+        "a validation part of {fraction} of {rows} rows leaves one side empty; add rows or give a validation file"
+    )]
+    EmptySplit { fraction: f64, rows: usize },
+}
+
+/// Names in a message, at most this many.
+const SHOWN: usize = 10;
+
+/// `` `a`, `b` and 3 more ``.
+fn list(items: impl ExactSizeIterator<Item = String>) -> String {
+    let more = items.len().saturating_sub(SHOWN);
+    let shown = items.take(SHOWN).collect::<Vec<_>>().join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+fn quoted(names: &[String]) -> String {
+    if names.is_empty() {
+        return "no columns at all".into();
+    }
+    list(names.iter().map(|name| format!("`{name}`")))
+}
+
+fn counted(labels: &[(String, usize)]) -> String {
+    let rows = |count| if count == 1 { "row" } else { "rows" };
+    list(labels.iter().map(|(label, count)| format!("`{label}` ({count} {})", rows(*count))))
+}

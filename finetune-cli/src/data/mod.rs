@@ -1,0 +1,76 @@
+//! From a data file to examples with labels.
+//!
+//! ```text
+//! read_table(path)          -> Table     the file's columns and cells, nothing guessed
+//! Schema::infer(&table)     -> Schema    which columns are text and label; the task; the class names
+//! Dataset::new(table, &s)   -> Dataset   texts moved out of the table, labels as numbers
+//! split::stratified(..)     -> rows      a validation part, where there is no validation file
+//! ```
+//!
+//! The schema is made once, from the training file (or from a saved model), and every other file is read by
+//! it. What is guessed, and by which rule, stands in [`Columns`] (the columns) and [`Schema`] (the task).
+//!
+//! Memory: while a file is parsed its text is there twice (the file and the cells), afterwards once; a
+//! [`Dataset`] takes the texts out of the table without copying them.
+
+mod columns;
+mod dataset;
+mod delimited;
+mod error;
+mod format;
+mod json;
+mod labels;
+mod schema;
+pub mod split;
+mod table;
+
+use std::path::Path;
+
+pub use columns::Columns;
+pub use dataset::{Dataset, Example, Labels};
+pub use error::{Error, Place, Result, Unit};
+pub use format::Format;
+pub use labels::LabelSet;
+pub use schema::{MAX_INTEGER_CLASSES, ProblemType, Schema, Task};
+pub use table::{Cell, Column, Table};
+
+/// What the user said about the data; everything that is left out is guessed.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The text column, or the two columns of a pair (`--text-column A[,B]`).
+    pub text_columns: Option<Vec<String>>,
+    /// The label column (`--label-column`).
+    pub label_column: Option<String>,
+    /// The format, whatever the file is called (`--format`).
+    pub format: Option<Format>,
+    /// The task, whatever the labels look like (`--problem-type`).
+    pub problem_type: Option<ProblemType>,
+    /// What stands between the labels of one cell (`--label-delimiter`); makes the task multi-label.
+    pub label_delimiter: Option<char>,
+    /// Quotes in CSV and TSV are ordinary characters (`--literal-quotes`), as in the GLUE downloads.
+    pub literal_quotes: bool,
+}
+
+/// Reads a whole data file, in the format of its extension unless `options.format` names one.
+///
+/// # Errors
+/// When the file cannot be read, is not UTF-8, has no rows or breaks the rules of its format.
+pub fn read_table(path: &Path, options: &Options) -> Result<Table> {
+    format::check(path)?;
+    let format = options.format.map_or_else(|| Format::of(path), Ok)?;
+    let text = format::read_text(path)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    if text.trim().is_empty() {
+        return Err(Error::Empty { path: path.into() });
+    }
+    let table = match format {
+        Format::Csv => delimited::parse(path, text, b',', !options.literal_quotes),
+        Format::Tsv => delimited::parse(path, text, b'\t', !options.literal_quotes),
+        Format::Jsonl => json::parse_lines(path, text),
+        Format::Json => json::parse_array(path, text),
+    }?;
+    if table.rows() == 0 {
+        return Err(Error::NoRows { path: path.into() });
+    }
+    Ok(table)
+}

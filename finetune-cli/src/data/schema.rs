@@ -1,0 +1,260 @@
+//! What the labels mean: the task and its classes.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Options;
+use super::columns::{Columns, no_label};
+use super::error::{Error, Result};
+use super::labels::{LabelSet, integer, number};
+use super::table::{Cell, Column, Table};
+
+/// More different integers than this may be scores as well as classes, so the user has to say. The largest
+/// common classification sets have about 150 classes (CLINC150 has 151).
+pub const MAX_INTEGER_CLASSES: usize = 200;
+
+/// What is to be predicted; named as in the `problem_type` of a Hugging Face `config.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProblemType {
+    /// One class per example.
+    #[serde(rename = "single_label_classification")]
+    SingleLabel,
+    /// Any number of classes per example.
+    #[serde(rename = "multi_label_classification")]
+    MultiLabel,
+    /// One number per example.
+    #[serde(rename = "regression")]
+    Regression,
+}
+
+impl fmt::Display for ProblemType {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::SingleLabel => "single_label_classification",
+            Self::MultiLabel => "multi_label_classification",
+            Self::Regression => "regression",
+        })
+    }
+}
+
+impl FromStr for ProblemType {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        [Self::SingleLabel, Self::MultiLabel, Self::Regression]
+            .into_iter()
+            .find(|problem| problem.to_string() == name)
+            .ok_or_else(|| Error::UnknownProblemType { name: name.into() })
+    }
+}
+
+/// A task with its classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// One of these classes per example.
+    SingleLabel(LabelSet),
+    /// Any of these classes per example.
+    MultiLabel(LabelSet),
+    /// One number per example.
+    Regression,
+}
+
+impl Task {
+    /// Its kind.
+    pub fn problem_type(&self) -> ProblemType {
+        match self {
+            Self::SingleLabel(_) => ProblemType::SingleLabel,
+            Self::MultiLabel(_) => ProblemType::MultiLabel,
+            Self::Regression => ProblemType::Regression,
+        }
+    }
+
+    /// Its classes; none for regression.
+    pub fn label_set(&self) -> Option<&LabelSet> {
+        match self {
+            Self::SingleLabel(set) | Self::MultiLabel(set) => Some(set),
+            Self::Regression => None,
+        }
+    }
+}
+
+/// How every file of a run is read: inferred from the training file, or put together from a saved model.
+///
+/// The task is inferred from all labels of the training file, and then holds for all files:
+///
+/// 1. `--problem-type` decides; else `--label-delimiter` means multi-label.
+/// 2. A JSON list, or a CSV cell that looks like one (`["a", "b"]`, `[1]`, `[]`): multi-label.
+/// 3. All labels are numbers and one has a fractional part (`4`, `3.8`, `4.2`): regression.
+/// 4. All labels are integers (`1`, `1.0`): single label up to [`MAX_INTEGER_CLASSES`] (200) different
+///    values; with more the user has to say.
+/// 5. All others (strings, booleans): single label. Numbers of which one has a fractional part beside labels that
+///    are none (`3.5` and `n/a`) are an error: that is a bad score, not a class.
+///
+/// Blanks around a label are cut off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// Text and label columns.
+    pub columns: Columns,
+    /// The task and its classes.
+    pub task: Task,
+    /// What stands between the labels of one cell, for multi-label text cells that are no JSON list.
+    pub label_delimiter: Option<char>,
+}
+
+impl Schema {
+    /// Columns, task and classes from the training file.
+    ///
+    /// # Errors
+    /// When a column cannot be found, a label is missing or malformed, or all labels are the same.
+    pub fn infer(training: &Table, options: &Options) -> Result<Self> {
+        let columns = Columns::choose(training, options)?;
+        let label = columns.label.as_ref().ok_or_else(|| no_label(training))?;
+        let column = training.column(label).expect("chosen from this table");
+        let cells = LabelCells { table: training, column, delimiter: options.label_delimiter };
+        let problem = match (options.problem_type, options.label_delimiter) {
+            (Some(problem), _) => problem,
+            (None, Some(_)) => ProblemType::MultiLabel,
+            (None, None) => cells.problem_type()?,
+        };
+        let task = cells.task(problem)?;
+        Ok(Self { columns, task, label_delimiter: options.label_delimiter })
+    }
+}
+
+/// The label column of a table, cell by cell.
+pub(super) struct LabelCells<'a> {
+    pub(super) table: &'a Table,
+    pub(super) column: &'a Column,
+    pub(super) delimiter: Option<char>,
+}
+
+impl LabelCells<'_> {
+    /// One label per row, trimmed.
+    pub(super) fn singles(&self) -> Result<Vec<String>> {
+        let cells = self.column.cells.iter().enumerate();
+        cells.map(|(row, cell)| self.single(row, cell)).collect()
+    }
+
+    /// The labels of each row, trimmed.
+    pub(super) fn lists(&self) -> Result<Vec<Vec<String>>> {
+        let cells = self.column.cells.iter().enumerate();
+        cells.map(|(row, cell)| self.list(row, cell)).collect()
+    }
+
+    /// One finite number per row.
+    pub(super) fn scores(&self) -> Result<Vec<f32>> {
+        let score = |(row, label): (usize, String)| {
+            let score = number(&label).map(|x| x as f32).filter(|x| x.is_finite());
+            score.ok_or_else(|| Error::NotNumber { place: self.table.place(row), label })
+        };
+        self.singles()?.into_iter().enumerate().map(score).collect()
+    }
+
+    fn single(&self, row: usize, cell: &Cell) -> Result<String> {
+        let (place, column) = (|| self.table.place(row), || self.column.name.clone());
+        match cell {
+            Cell::Missing => {}
+            Cell::Text(text) if text.trim().is_empty() => {}
+            Cell::Text(text) => return Ok(text.trim().into()),
+            Cell::Number(_) | Cell::Bool(_) => return Ok(cell.to_string()),
+            Cell::List(_) | Cell::Object(_) => {
+                return Err(Error::NotLabel {
+                    place: place(),
+                    column: column(),
+                    kind: cell.kind(),
+                });
+            }
+        }
+        Err(Error::MissingLabel { place: place(), column: column() })
+    }
+
+    fn list(&self, row: usize, cell: &Cell) -> Result<Vec<String>> {
+        let labels: Vec<String> = match (cell, self.delimiter) {
+            (Cell::List(items), _) => {
+                items.iter().map(|item| self.single(row, item)).collect::<Result<_>>()?
+            }
+            (Cell::Text(text), _) if looks_like_list(text) => {
+                let items: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|_| {
+                    Error::NotList { place: self.table.place(row), label: text.clone() }
+                })?;
+                return self.list(row, &Cell::List(items.into_iter().map(Cell::from).collect()));
+            }
+            (Cell::Text(text), Some(delimiter)) => {
+                let parts = text.split(delimiter).map(str::trim);
+                parts.filter(|part| !part.is_empty()).map(String::from).collect()
+            }
+            _ => vec![self.single(row, cell)?],
+        };
+        let mut seen = HashSet::new();
+        match labels.iter().find(|&label| !seen.insert(label)) {
+            None => Ok(labels),
+            Some(label) => {
+                Err(Error::RepeatedLabel { place: self.table.place(row), label: label.clone() })
+            }
+        }
+    }
+
+    /// The kind of task that these labels are of; the rule stands at [`Schema`].
+    fn problem_type(&self) -> Result<ProblemType> {
+        if self.column.cells.iter().any(is_list) {
+            return Ok(ProblemType::MultiLabel);
+        }
+        let labels = self.singles()?;
+        let fractional = |label: &String| number(label).is_some() && integer(label).is_none();
+        if labels.iter().any(fractional) {
+            self.scores()?;
+            return Ok(ProblemType::Regression);
+        }
+        let integers: Option<HashSet<i64>> = labels.iter().map(|label| integer(label)).collect();
+        match integers.map_or(0, |integers| integers.len()) {
+            count if count > MAX_INTEGER_CLASSES => {
+                let (path, column) = (self.table.path().into(), self.column.name.clone());
+                Err(Error::ManyIntegers { path, column, count })
+            }
+            _ => Ok(ProblemType::SingleLabel),
+        }
+    }
+
+    /// The task, its classes gathered from these labels.
+    fn task(&self, problem: ProblemType) -> Result<Task> {
+        let path = || self.table.path().into();
+        match problem {
+            ProblemType::Regression => Ok(Task::Regression),
+            ProblemType::SingleLabel => {
+                let set = LabelSet::from_training(self.singles()?.iter().map(String::as_str));
+                match set.names() {
+                    [only] => Err(Error::OneClass { path: path(), label: only.clone() }),
+                    _ => Ok(Task::SingleLabel(set)),
+                }
+            }
+            ProblemType::MultiLabel => {
+                let set =
+                    LabelSet::from_training(self.lists()?.iter().flatten().map(String::as_str));
+                if set.is_empty() {
+                    return Err(Error::NoLabels { path: path() });
+                }
+                Ok(Task::MultiLabel(set))
+            }
+        }
+    }
+}
+
+fn is_list(cell: &Cell) -> bool {
+    match cell {
+        Cell::List(_) => true,
+        Cell::Text(text) => looks_like_list(text),
+        _ => false,
+    }
+}
+
+/// Whether a text cell is meant as a list: brackets around nothing, a quote or a number. A class that is
+/// called `[UNK]` is none.
+fn looks_like_list(text: &str) -> bool {
+    let text = text.trim();
+    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).map(str::trim_start);
+    let first = inner.map(|inner| inner.chars().next());
+    first.is_some_and(|c| c.is_none_or(|c| matches!(c, '"' | '\'' | '-' | '0'..='9')))
+}

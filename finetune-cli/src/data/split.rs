@@ -1,0 +1,73 @@
+//! A validation part of the training data, where there is no validation file.
+//!
+//! Each class keeps its share in both parts. Class c of n_c rows gives floor(f n_c) rows to validation, and the
+//! rows still missing to round(f n) go to the classes with the largest remainders f n_c - floor(f n_c) (Hare's
+//! method). The last row of a class always stays in training. The test file is never looked at.
+
+use kernels::philox::Rng;
+
+use super::dataset::Labels;
+use super::error::{Error, Result};
+
+/// Keeps the generator of the split apart from those that shuffle and initialize under the same seed
+/// (`b"split"` as a number).
+const STREAM: u64 = 0x73_70_6C_69_74;
+
+/// Rows for training and rows for validation, `round(fraction * rows)` of them where the classes allow it;
+/// both ascending, together all rows. The same seed gives the same split.
+///
+/// Scores and multi-label rows are drawn without regard to the labels.
+///
+/// # Errors
+/// When `fraction` is not in (0, 1), or one side would be empty.
+pub fn stratified(labels: &Labels, fraction: f64, seed: u64) -> Result<(Vec<usize>, Vec<usize>)> {
+    if !(fraction > 0.0 && fraction < 1.0) {
+        return Err(Error::Fraction { fraction });
+    }
+    let mut rng = Rng::new(seed, STREAM);
+    let mut groups = groups(labels);
+    let rows = groups.iter().map(Vec::len).sum();
+    let mut taken = vec![false; rows];
+    let counts = shares(&groups, fraction, rows);
+    for (group, count) in groups.iter_mut().zip(counts) {
+        rng.shuffle(group);
+        group[..count].iter().for_each(|&row| taken[row] = true);
+    }
+    let (validation, train): (Vec<usize>, Vec<usize>) = (0..rows).partition(|&row| taken[row]);
+    if train.is_empty() || validation.is_empty() {
+        return Err(Error::EmptySplit { fraction, rows });
+    }
+    Ok((train, validation))
+}
+
+/// The rows of each class, or all rows as one group.
+fn groups(labels: &Labels) -> Vec<Vec<usize>> {
+    match labels {
+        Labels::Absent => vec![],
+        Labels::Multi(labels) => vec![(0..labels.len()).collect()],
+        Labels::Score(labels) => vec![(0..labels.len()).collect()],
+        Labels::Class(labels) => {
+            let classes = labels.iter().max().map_or(0, |&last| last as usize + 1);
+            let mut groups = vec![Vec::new(); classes];
+            labels.iter().enumerate().for_each(|(row, &class)| groups[class as usize].push(row));
+            groups
+        }
+    }
+}
+
+/// How many rows of each group go to validation.
+fn shares(groups: &[Vec<usize>], fraction: f64, rows: usize) -> Vec<usize> {
+    let total = (fraction * rows as f64).round() as usize;
+    let exact: Vec<f64> = groups.iter().map(|group| fraction * group.len() as f64).collect();
+    let mut counts: Vec<usize> = exact.iter().map(|share| share.floor() as usize).collect();
+    let remainder = |i: usize| exact[i].fract();
+    let mut order: Vec<usize> =
+        (0..groups.len()).filter(|&i| groups[i].len() > counts[i] + 1).collect();
+    // A stable sort: equal remainders go by size, then by class.
+    order.sort_by(|&a, &b| {
+        remainder(b).total_cmp(&remainder(a)).then(groups[b].len().cmp(&groups[a].len()))
+    });
+    let left = total.saturating_sub(counts.iter().sum());
+    order.into_iter().take(left).for_each(|i| counts[i] += 1);
+    counts
+}

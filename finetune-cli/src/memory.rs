@@ -1,0 +1,48 @@
+//! How much memory training takes: an estimate from the configuration.
+
+use bert::Config;
+
+/// Bytes, by what they are for.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Memory {
+    /// The parameters, f32.
+    pub weights: u64,
+    /// One gradient a parameter.
+    pub gradients: u64,
+    /// Two moments a parameter.
+    pub optimizer: u64,
+    /// What the forward keeps for the backward, at the given number of tokens.
+    pub activations: u64,
+}
+
+impl Memory {
+    /// Of a training step with `tokens` tokens and `params` parameters.
+    pub fn of_step(config: &Config, params: u64, tokens: u64) -> Self {
+        let (h, f) = (config.hidden_size as u64, config.intermediate_size as u64);
+        let (n, layers) = (config.num_attention_heads as u64, config.num_hidden_layers as u64);
+        // Per token and layer: x, q, k, v, o, projection, its dropout, sum and norm, the inner state before
+        // and after the activation, the second projection, its dropout, sum and norm; one lse a head.
+        let per_layer = 12 * h + 2 * f + n;
+        // The embeddings' three rows, sums, norm and dropout; one gradient of the widest state on the way.
+        let activations = tokens * (layers * per_layer + 7 * h + f) * 4;
+        let weights = params * 4;
+        Self { weights, gradients: weights, optimizer: 2 * weights, activations }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.weights + self.gradients + self.optimizer + self.activations
+    }
+}
+
+/// Bytes as people read them: `1.4 GB`.
+pub fn human(bytes: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+}
