@@ -52,11 +52,6 @@ impl Attention<'_> {
         self.cu_seqlens.last().map_or(0, |&end| end as usize)
     }
 
-    /// The row of the dropout mask, and the place in `lse`, of a token and head.
-    fn row(&self, token: usize, head: usize) -> usize {
-        token * self.heads + head
-    }
-
     /// Panics unless offsets and lengths fit.
     fn check(&self, matrices: &[&[f32]], lse: &[f32]) {
         let starts_at_zero = self.cu_seqlens.first() == Some(&0);

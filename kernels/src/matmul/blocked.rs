@@ -21,7 +21,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::kernel::{MicroKernel, Tile};
-use super::pack::{Buffer, pack, pack_panel, packed_len};
+use super::pack::{Buffer, pack, packed_len};
 use super::view::{MatRef, SharedMat, Store};
 
 /// Products summed in registers before they are added to C. A panel of A (12 x 384 x 4 bytes = 18 KiB) and
@@ -34,11 +34,17 @@ const TILE_ROWS: usize = 168;
 /// Columns of a tile: a multiple of the columns of every micro-kernel. K_BLOCK x 384 of B take 576 KiB of L2.
 const TILE_COLS: usize = 384;
 
-/// Tiles of a product, where it is large enough: several for each core of a large machine.
-const MIN_TILES: usize = 64;
+/// Tiles of a product, where it is large enough: with several for each core, none waits long for the others.
+const MIN_TILES: usize = 32;
+
+/// Rows below which a tile is not split further: each element of B that a tile reads is used that often.
+const MIN_TILE_ROWS: usize = 48;
 
 /// Multiplications worth a task (some 10 microseconds).
 const MIN_WORK: usize = 512 * 1024;
+
+/// Columns of B that one task packs: whole panels of every micro-kernel, 512 bytes of a row at a time.
+const PACKED_COLS: usize = 128;
 
 /// Elements of packed B held at a time (16 MiB).
 const MAX_PACKED: usize = 4 * 1024 * 1024;
@@ -130,31 +136,30 @@ impl Product<'_> {
         }
     }
 
-    /// Rows and columns of a tile: smaller where there would be too few of them. Rows go first, as a tile
-    /// packs its rows of A for its own columns only.
+    /// Rows and columns of a tile: smaller where there would be too few of them. Rows are split first, as
+    /// tiles beside each other pack the same rows of A.
     fn tile_shape(&self, kernel: MicroKernel) -> (usize, usize) {
         let (m, n, k) = (self.a.rows(), self.b.cols(), self.a.cols());
-        let (mut rows, mut cols) = (TILE_ROWS.min(m), TILE_COLS.min(n));
-        while m.div_ceil(rows) * n.div_ceil(cols) < MIN_TILES && rows * cols * k > 2 * MIN_WORK {
-            if rows >= cols / 2 && rows > kernel.rows || cols <= kernel.cols {
-                rows = rows.div_ceil(2).max(1);
-            } else {
-                cols = cols.div_ceil(2);
-            }
+        let (mut down, mut across) = (m.div_ceil(TILE_ROWS), n.div_ceil(TILE_COLS));
+        while down * across < MIN_TILES && m * n * k / (down * across) > 2 * MIN_WORK {
+            if m > down * MIN_TILE_ROWS { down *= 2 } else { across *= 2 }
         }
-        (rows.next_multiple_of(kernel.rows), cols.next_multiple_of(kernel.cols))
+        let size = |len: usize, parts, panel| len.div_ceil(parts).next_multiple_of(panel);
+        (size(m, down, kernel.rows), size(n, across, kernel.cols))
     }
 
-    /// Packs rows `k` of B, a panel or a part of it per task.
+    /// Packs rows `k` of B, each task a block of K of a few panels.
     fn pack_b(&self, kernel: MicroKernel, k: Range<usize>, out: &mut [f32]) {
-        let width = kernel.cols;
-        out.par_chunks_mut(width * k.len()).enumerate().for_each(|(i, panel)| {
-            let cols = part(i, width, self.b.cols());
-            panel.par_chunks_mut(width * K_BLOCK).enumerate().for_each(|(i, out)| {
-                let k = k.start + i * K_BLOCK..k.end.min(k.start + (i + 1) * K_BLOCK);
-                pack_panel(self.b.block(k, cols.clone()).t(), width, out);
-            });
-        });
+        let n = self.b.cols().next_multiple_of(kernel.cols);
+        out.par_chunks_mut(n * K_BLOCK).zip(k.clone().into_par_iter().step_by(K_BLOCK)).for_each(
+            |(out, start)| {
+                let k = start..(start + K_BLOCK).min(k.end);
+                out.par_chunks_mut(PACKED_COLS * k.len()).enumerate().for_each(|(i, out)| {
+                    let cols = part(i, PACKED_COLS, self.b.cols());
+                    pack(self.b.block(k.clone(), cols).t(), kernel.cols, out);
+                });
+            },
+        );
     }
 
     /// Adds the products of the K in `b` to one tile of C.
@@ -187,7 +192,7 @@ impl Product<'_> {
     }
 }
 
-/// Rows `k` and columns `cols` of B, packed.
+/// Rows `k` and columns `cols` of B, packed: a block of K after the other, in each a panel after the other.
 struct PanelsB<'a> {
     data: &'a [f32],
     k: Range<usize>,
@@ -195,11 +200,11 @@ struct PanelsB<'a> {
 }
 
 impl PanelsB<'_> {
-    /// The rows `k` of the panel that begins at column `col`.
+    /// The block `k` of the panel that begins at column `col`.
     fn panel(&self, kernel: MicroKernel, col: usize, k: Range<usize>) -> &[f32] {
-        let start = (col - self.cols.start) * self.k.len();
-        let rows = k.start - self.k.start..k.end - self.k.start;
-        &self.data[start + rows.start * kernel.cols..start + rows.end * kernel.cols]
+        let before = (k.start - self.k.start) * self.cols.len().next_multiple_of(kernel.cols);
+        let start = before + (col - self.cols.start) * k.len();
+        &self.data[start..start + kernel.cols * k.len()]
     }
 }
 

@@ -10,6 +10,9 @@ use super::view::MatRef;
 #[derive(Debug, Default)]
 pub(super) struct Buffer(Vec<f32>);
 
+/// Steps of K copied together: their rows, and the lines of a panel that they fill, stay in L1 and its TLB.
+const STRETCH: usize = 16;
+
 /// Bytes of a cache line: vectors loaded from the start of a panel should not straddle two.
 const LINE: usize = 64;
 
@@ -33,32 +36,45 @@ pub(super) fn packed_len(lanes: usize, k: usize, width: usize) -> usize {
 
 /// Packs `x`, `[lanes, K]`, into panels of `width`; missing lanes of the last one are zero.
 pub(super) fn pack(x: MatRef, width: usize, out: &mut [f32]) {
+    if x.t().has_contiguous_rows() {
+        return copy_lanes(x, width, out);
+    }
     for (i, panel) in out.chunks_exact_mut(width * x.cols()).enumerate() {
         let start = i * width;
-        let end = (start + width).min(x.rows());
-        pack_panel(x.block(start..end, 0..x.cols()), width, panel);
+        let x = x.block(start..(start + width).min(x.rows()), 0..x.cols());
+        if x.rows() < width {
+            panel.fill(0.0);
+        }
+        if x.has_contiguous_rows() {
+            transpose(x, width, panel);
+        } else {
+            gather(x, width, panel);
+        }
     }
 }
 
-/// Packs one panel: `x` is `[lanes <= width, K]`, `out` has `K * width` elements.
-pub(super) fn pack_panel(x: MatRef, width: usize, out: &mut [f32]) {
-    if x.rows() < width {
-        out.fill(0.0);
-    }
-    if x.t().has_contiguous_rows() {
-        copy_lanes(x, width, out);
-    } else if x.has_contiguous_rows() {
-        transpose(x, width, out);
-    } else {
-        gather(x, width, out);
-    }
-}
-
-/// Lanes are neighbours: a group is a copy.
+/// Lanes are neighbours: a group is a copy. All panels take a few k before the next few, as each k may be on
+/// a page of its own.
 fn copy_lanes(x: MatRef, width: usize, out: &mut [f32]) {
-    for (k, group) in out.chunks_exact_mut(width).enumerate() {
-        group[..x.rows()].copy_from_slice(x.t().row(k));
+    for first in (0..x.cols()).step_by(STRETCH) {
+        let last = (first + STRETCH).min(x.cols());
+        for (i, panel) in out.chunks_exact_mut(width * x.cols()).enumerate() {
+            let lanes = i * width..((i + 1) * width).min(x.rows());
+            for (k, group) in (first..last).zip(panel[first * width..].chunks_exact_mut(width)) {
+                copy(&x.t().row(k)[lanes.clone()], group);
+            }
+        }
     }
+}
+
+/// Copies `x` and zeros up to `width`, by fours: a call of `memcpy` takes longer than so short a copy.
+#[inline(always)]
+fn copy(x: &[f32], out: &mut [f32]) {
+    let (out, missing) = out.split_at_mut(x.len());
+    let ((fours, rest), (fours_out, rest_out)) = (x.as_chunks::<4>(), out.as_chunks_mut::<4>());
+    fours_out.iter_mut().zip(fours).for_each(|(o, v)| *o = *v);
+    rest_out.iter_mut().zip(rest).for_each(|(o, v)| *o = *v);
+    missing.iter_mut().for_each(|o| *o = 0.0);
 }
 
 /// K is contiguous: 4 x 4 squares are turned in registers, what remains goes element by element.

@@ -30,6 +30,7 @@ pub(super) fn task(a: Attention, input: Input, task: &Task, out: &Out) {
         pack_transposed(task.view(a, input.x.k, 0..s), a.scale, k_t);
         pack_transposed(task.view(a, input.x.v, 0..s), 1.0, v_t);
         pack(task.view(a, input.x.k, 0..s), a.scale, k);
+        mask.fill(1.0);
         dk.fill(0.0);
         dv.fill(0.0);
         for queries in task.blocks() {
@@ -42,7 +43,9 @@ pub(super) fn task(a: Attention, input: Input, task: &Task, out: &Out) {
             for (query, (p, ds)) in
                 queries.clone().zip(p.chunks_exact_mut(wide).zip(ds.chunks_exact_mut(wide)))
             {
-                task.mask(a, query, mask);
+                if let Some(dropout) = a.dropout {
+                    dropout.mask_row(task.row(a, query), 0, mask);
+                }
                 super::rows::softmax_backward(p, ds, mask, saved(a, input, task, query));
             }
             let (p, ds) = (View::new(p, [n, s], wide), View::new(ds, [n, s], wide));
@@ -60,7 +63,7 @@ pub(super) fn task(a: Attention, input: Input, task: &Task, out: &Out) {
 
 /// lse and delta of a query.
 fn saved(a: Attention, input: Input, task: &Task, query: usize) -> (f32, f32) {
-    let (token, at) = (task.first + query, task.at(a, query));
+    let at = task.at(a, query);
     let delta = super::rows::dot(&input.o[at..][..a.head_dim], &input.d_o[at..][..a.head_dim]);
-    (input.lse[token * a.heads + task.head], delta)
+    (input.lse[task.row(a, query) as usize], delta)
 }

@@ -25,9 +25,12 @@ pub(super) fn task(a: Attention, x: Qkv, task: &Task, out: &Out) {
             let n = queries.len();
             let (scores, o) = (&mut scores[..n * wide], &mut o[..n * row]);
             product(task.view(a, x.q, queries.clone()), keys, scores);
-            for (i, scores) in scores.chunks_exact_mut(wide).enumerate() {
-                task.mask(a, queries.start + i, mask);
-                (lse[i], rsum[i]) = rows::softmax(scores, s, mask);
+            rows::softmax(scores, s, &mut lse[..n], &mut rsum[..n]);
+            if let Some(dropout) = a.dropout {
+                for (query, scores) in queries.clone().zip(scores.chunks_exact_mut(wide)) {
+                    dropout.mask_row(task.row(a, query), 0, mask);
+                    rows::multiply(scores, mask);
+                }
             }
             product(View::new(scores, [n, s], wide), values, o);
             o.chunks_exact_mut(row).zip(rsum).for_each(|(o, rsum)| rows::scale(o, rsum));

@@ -78,6 +78,11 @@ impl Task {
         (self.first + token) * a.hidden() + self.head * a.head_dim
     }
 
+    /// The row of the dropout mask, and the place in lse, of a token.
+    fn row(&self, a: Attention, token: usize) -> u32 {
+        ((self.first + token) * a.heads + self.head) as u32
+    }
+
     /// The columns of this head in the rows of some tokens of `x` (`[T, N*D]`).
     fn view<'a>(&self, a: Attention, x: &'a [f32], tokens: Range<usize>) -> View<'a> {
         View::new(&x[self.at(a, tokens.start)..], [tokens.len(), a.head_dim], a.hidden())
@@ -94,17 +99,8 @@ impl Task {
         let from = rows.chunks_exact(rows.len() / tokens.len());
         for (token, row) in tokens.zip(from) {
             let at = (self.first + token) * stride + self.head * width;
-            // SAFETY: no two tasks have a token and a head in common, and a task runs on one thread.
+            // SAFETY: no two tasks write the same token and head, and a task runs on one thread.
             unsafe { to.slice(at, width) }.copy_from_slice(&row[..width]);
-        }
-    }
-
-    /// Fills `mask` (`[keys]`) with the dropout factors of a query.
-    fn mask(&self, a: Attention, query: usize, mask: &mut [f32]) {
-        if let Some(dropout) = a.dropout {
-            dropout.mask_row(a.row(self.first + query, self.head) as u32, 0, mask);
-        } else {
-            mask.fill(1.0);
         }
     }
 }

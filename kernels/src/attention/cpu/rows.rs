@@ -1,14 +1,19 @@
-//! What happens to one row of scores. Rows are padded to whole vectors.
+//! What happens to rows of scores, which are padded to whole vectors.
 
 use crate::simd::{MAX_LANES, Simd, dispatch, map_in_place, math};
 
 dispatch!(
-    /// Replaces a row of scores by `mask * exp(score - max)`; returns (lse, 1 / sum of the exponentials).
+    /// Replaces each row of scores by exp(score - max), those beyond `keys` by 0.
     ///
-    /// `scores` and `mask` are `[padded keys]`; scores beyond `keys` become 0.
+    /// `scores` is `[queries, padded keys]`; `lse` and `rsum`, one over the sum of the exponentials, are
+    /// `[queries]`.
     pub(super) fn softmax(
-        scores: &mut [f32], keys: usize, mask: &[f32]
-    ) -> (f32, f32) = softmax_body
+        scores: &mut [f32], keys: usize, lse: &mut [f32], rsum: &mut [f32]
+    ) = softmax_body
+);
+dispatch!(
+    /// x *= mask
+    pub(super) fn multiply(x: &mut [f32], mask: &[f32]) = multiply_body
 );
 dispatch!(
     /// Replaces a row of scores by the masked probabilities, and one of `do . v` by the gradient ds.
@@ -27,22 +32,46 @@ dispatch!(
     pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 = crate::simd::dot
 );
 
+/// Pass by pass over all rows, not row by row: within a pass rows do not wait for one another, and the CPU
+/// overlaps what each of them spends on adding up its lanes.
 #[inline(always)]
-fn softmax_body<S: Simd>(s: S, scores: &mut [f32], keys: usize, mask: &[f32]) -> (f32, f32) {
-    scores[keys..].fill(f32::NEG_INFINITY);
-    let mut greatest = s.splat(f32::NEG_INFINITY);
-    for v in scores.chunks_exact(S::LANES) {
-        greatest = s.max(greatest, s.load(v));
+fn softmax_body<S: Simd>(s: S, scores: &mut [f32], keys: usize, lse: &mut [f32], rsum: &mut [f32]) {
+    let width = scores.len() / lse.len();
+    let padding: [f32; MAX_LANES] =
+        std::array::from_fn(|i| if width - MAX_LANES + i < keys { 0.0 } else { f32::NEG_INFINITY });
+    for (row, max) in scores.chunks_exact_mut(width).zip(&mut *lse) {
+        let last = row[width - MAX_LANES..].chunks_exact_mut(S::LANES);
+        for (v, p) in last.zip(padding.chunks_exact(S::LANES)) {
+            s.store(s.add(s.load(v), s.load(p)), v);
+        }
+        *max = greatest(s, row);
     }
-    let max = max_lane(s, greatest);
-    let (shift, mut sum) = (s.splat(max), s.splat(0.0));
-    for (v, m) in scores.chunks_exact_mut(S::LANES).zip(mask.chunks_exact(S::LANES)) {
-        let e = math::exp(s, s.sub(s.load(v), shift));
+    for ((row, &mut max), sum) in scores.chunks_exact_mut(width).zip(&mut *lse).zip(&mut *rsum) {
+        *sum = exponentials(s, row, max);
+    }
+    for (lse, rsum) in lse.iter_mut().zip(rsum) {
+        *lse += rsum.ln();
+        *rsum = 1.0 / *rsum;
+    }
+}
+
+/// row = exp(row - max); returns the sum.
+#[inline(always)]
+fn exponentials<S: Simd>(s: S, row: &mut [f32], max: f32) -> f32 {
+    let (max, mut sum) = (s.splat(max), s.splat(0.0));
+    for v in row.chunks_exact_mut(S::LANES) {
+        let e = math::exp(s, s.sub(s.load(v), max));
         sum = s.add(sum, e);
-        s.store(s.mul(e, s.load(m)), v);
+        s.store(e, v);
     }
-    let sum = s.sum(sum);
-    (max + sum.ln(), 1.0 / sum)
+    s.sum(sum)
+}
+
+#[inline(always)]
+fn multiply_body<S: Simd>(s: S, x: &mut [f32], mask: &[f32]) {
+    for (x, m) in x.chunks_exact_mut(S::LANES).zip(mask.chunks_exact(S::LANES)) {
+        s.store(s.mul(s.load(x), s.load(m)), x);
+    }
 }
 
 #[inline(always)]
@@ -69,11 +98,15 @@ fn scale_body<S: Simd>(s: S, x: &mut [f32], factor: f32) {
     map_in_place(s, x, |v| s.mul(v, factor));
 }
 
-/// The greatest lane, halving the vector at each step.
+/// The greatest element, passing over NaNs; the last step halves a vector until one lane is left.
 #[inline(always)]
-fn max_lane<S: Simd>(s: S, v: S::F) -> f32 {
+fn greatest<S: Simd>(s: S, row: &[f32]) -> f32 {
+    let mut max = s.splat(f32::NEG_INFINITY);
+    for v in row.chunks_exact(S::LANES) {
+        max = s.max(s.load(v), max);
+    }
     let mut lanes = [f32::NEG_INFINITY; MAX_LANES];
-    s.store(v, &mut lanes);
+    s.store(max, &mut lanes);
     let mut half = MAX_LANES / 2;
     while half > 0 {
         for i in 0..half {

@@ -1,0 +1,132 @@
+//! The output folder of a run: complete, or not there.
+//!
+//! A run writes into `OUTPUT.partial` beside its destination and takes the destination's name when it is
+//! done; a run that fails removes what it wrote. An earlier run is replaced, if that was asked for, at that
+//! moment and no sooner.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+/// The file by which a folder is known to hold a run.
+const STATE: &str = "trainer_state.json";
+/// One JSON object a line, written while the run goes on.
+const METRICS: &str = "metrics.jsonl";
+
+/// A run in progress.
+pub struct Run {
+    destination: PathBuf,
+    partial: PathBuf,
+    metrics: fs::File,
+    history: Vec<Value>,
+    finished: bool,
+}
+
+impl Run {
+    /// Begins a run. The destination must be free, empty, or, with `overwrite`, hold an earlier run.
+    ///
+    /// # Errors
+    /// When it is not, or nothing can be written there.
+    pub fn create(destination: &Path, overwrite: bool) -> Result<Self> {
+        check_destination(destination, overwrite)?;
+        let partial = sibling(destination, "partial")?;
+        if partial.join(METRICS).exists() {
+            fs::remove_dir_all(&partial).with_context(|| cannot_write(&partial))?;
+        }
+        fs::create_dir_all(&partial).with_context(|| cannot_write(&partial))?;
+        let metrics = fs::File::create(partial.join(METRICS));
+        let metrics = metrics.with_context(|| cannot_write(&partial))?;
+        let destination = destination.to_owned();
+        Ok(Self { destination, partial, metrics, history: Vec::new(), finished: false })
+    }
+
+    /// Where files of the run are written until it is finished.
+    pub fn folder(&self) -> &Path {
+        &self.partial
+    }
+
+    /// Adds a line to `metrics.jsonl` and to the history of `trainer_state.json`.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn log(&mut self, entry: Value) -> Result<()> {
+        writeln!(self.metrics, "{entry}").with_context(|| cannot_write(&self.partial))?;
+        self.history.push(entry);
+        Ok(())
+    }
+
+    /// Writes `trainer_state.json` and gives the folder its name. `state` holds the keys besides
+    /// `log_history`.
+    ///
+    /// # Errors
+    /// When it can't be written; the earlier run, if there was one, is still there then.
+    pub fn finish(mut self, mut state: Value) -> Result<()> {
+        state["log_history"] = json!(self.history);
+        let text = serde_json::to_string_pretty(&state)? + "\n";
+        fs::write(self.partial.join(STATE), text).with_context(|| cannot_write(&self.partial))?;
+        self.metrics.sync_all().with_context(|| cannot_write(&self.partial))?;
+        let old = sibling(&self.destination, "old")?;
+        let replaces = self.destination.exists();
+        if replaces {
+            fs::rename(&self.destination, &old).with_context(|| cannot_write(&self.destination))?;
+        }
+        if let Err(error) = fs::rename(&self.partial, &self.destination) {
+            if replaces {
+                fs::rename(&old, &self.destination).with_context(|| cannot_write(&old))?;
+            }
+            return Err(error).with_context(|| cannot_write(&self.destination));
+        }
+        self.finished = true;
+        if replaces {
+            fs::remove_dir_all(&old).with_context(|| cannot_write(&old))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if !self.finished {
+            // The error that ended the run is the one to report.
+            let _ = fs::remove_dir_all(&self.partial);
+        }
+    }
+}
+
+fn check_destination(destination: &Path, overwrite: bool) -> Result<()> {
+    let shown = destination.display();
+    if !destination.exists() {
+        return Ok(());
+    }
+    let entries = fs::read_dir(destination)
+        .with_context(|| format!("{shown}: not a folder that can be read; choose another --output"))?;
+    if entries.count() == 0 {
+        return Ok(());
+    }
+    match (destination.join(STATE).exists(), overwrite) {
+        (true, true) => Ok(()),
+        (true, false) => {
+            bail!("{shown}: already holds a run; choose another --output, or pass --overwrite")
+        }
+        (false, _) => {
+            bail!("{shown}: is not empty and holds no run of finetune; choose another --output")
+        }
+    }
+}
+
+/// `runs/sst2` -> `runs/sst2.partial`
+fn sibling(destination: &Path, suffix: &str) -> Result<PathBuf> {
+    let name = destination
+        .file_name()
+        .with_context(|| format!("{}: no name for a folder", destination.display()))?;
+    let mut name = name.to_owned();
+    name.push(format!(".{suffix}"));
+    Ok(destination.with_file_name(name))
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("{}: can't be written; choose another --output", path.display())
+}

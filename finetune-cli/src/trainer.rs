@@ -1,0 +1,195 @@
+//! The training loop.
+//!
+//! ```text
+//! for each epoch, for each shuffled batch:
+//!     loss   = mean loss of the batch, with dropout
+//!     grads  = d loss / d parameters
+//!     factor = clip(global norm of grads)
+//!     update(parameters, factor * grads, learning rate of the step)
+//! ```
+//!
+//! Everything random is a function of seed, epoch and step: a run is repeated bit for bit, on any number of
+//! threads.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use autograd::Param;
+use bert::SequenceClassifier;
+use nn::{Module, Pass};
+use optim::{
+    Adam, AdamOptions, Optimizer, Schedule, ScheduleKind, Sgd, SgdOptions, StepSize, Warmup, clip,
+    weight_decay_groups,
+};
+
+use crate::args::{OptimizerName, RecipeArgs, ScheduleName};
+use crate::batches::{self, Examples};
+use crate::data::Task;
+use crate::metrics::Report;
+use crate::predictions::{self, Prediction};
+
+/// What happened in one step.
+#[derive(Clone, Copy, Debug)]
+pub struct StepLog {
+    /// Counted from 1.
+    pub step: u64,
+    /// The mean loss of the batch.
+    pub loss: f64,
+    /// The learning rate that was used.
+    pub learning_rate: f64,
+    /// The global norm of the gradients before clipping.
+    pub grad_norm: f64,
+    /// Sequences in the batch.
+    pub examples: usize,
+}
+
+/// A model in training.
+pub struct Trainer<'a> {
+    model: &'a SequenceClassifier,
+    recipe: &'a RecipeArgs,
+    params: Vec<Param>,
+    optimizer: Box<dyn Optimizer>,
+    schedule: Schedule,
+    step: u64,
+}
+
+impl<'a> Trainer<'a> {
+    /// Prepares to train `model` on `examples` examples by `recipe`. Frozen parameters stay as they are.
+    pub fn new(model: &'a SequenceClassifier, recipe: &'a RecipeArgs, examples: usize) -> Self {
+        let trainable = model.params().into_iter().filter(|p| !p.is_frozen());
+        let params: Vec<Param> = trainable.collect();
+        let optimizer = optimizer(recipe, &params);
+        let schedule = schedule(recipe, steps_per_epoch(examples, recipe) * u64::from(recipe.epochs));
+        Self { model, recipe, params, optimizer, schedule, step: 0 }
+    }
+
+    /// Steps of the whole run.
+    pub fn total_steps(&self) -> u64 {
+        self.schedule.total
+    }
+
+    /// One pass over the examples; `observe` is told of every step. Gives the mean loss.
+    ///
+    /// # Errors
+    /// When a loss or gradient is not finite; the message says at which step.
+    pub fn epoch(
+        &mut self,
+        epoch: u32,
+        examples: &Examples,
+        observe: &mut dyn FnMut(StepLog) -> Result<()>,
+    ) -> Result<f64> {
+        let mut total = 0.0;
+        let (size, seed) = (self.recipe.batch_size, self.recipe.seed);
+        for rows in batches::shuffled(examples.len(), size, seed, epoch) {
+            let log = self.step(examples, &rows)?;
+            total += log.loss * rows.len() as f64;
+            observe(log)?;
+        }
+        Ok(total / examples.len() as f64)
+    }
+
+    fn step(&mut self, examples: &Examples, rows: &[usize]) -> Result<StepLog> {
+        let batch = examples.batch(rows)?;
+        let targets = examples.targets(rows).expect("training data has labels");
+        // The number of a step fits in 32 bits: 2^32 steps are years.
+        let pass = Pass::training(self.recipe.seed, self.step as u32);
+        let loss = bert::loss(&self.model.forward(&pass, &batch)?, &targets)?;
+        let value = loss.value().item()?;
+        let grads = loss.backward()?;
+        let grad_norm = clip::global_norm(&self.params, &grads)?;
+        let learning_rate = self.recipe.learning_rate * self.schedule.factor(self.step);
+        self.check_finite(value, grad_norm, learning_rate)?;
+        let grad_scale = match self.recipe.max_grad_norm {
+            0.0 => 1.0,
+            limit => clip::factor(grad_norm, limit),
+        };
+        self.optimizer.step(&grads, StepSize { lr: learning_rate, grad_scale })?;
+        self.step += 1;
+        let (step, examples) = (self.step, rows.len());
+        Ok(StepLog { step, loss: value, learning_rate, grad_norm, examples })
+    }
+
+    fn check_finite(&self, loss: f64, grad_norm: f64, learning_rate: f64) -> Result<()> {
+        if loss.is_finite() && grad_norm.is_finite() {
+            return Ok(());
+        }
+        bail!(
+            "training diverged at step {} of {}: loss {loss}, gradient norm {grad_norm}, learning rate \
+             {learning_rate:e}; nothing was saved. Try a lower --learning-rate or a longer warm-up",
+            self.step + 1,
+            self.total_steps()
+        )
+    }
+}
+
+/// Steps of one epoch; the last batch may be smaller.
+pub fn steps_per_epoch(examples: usize, recipe: &RecipeArgs) -> u64 {
+    examples.div_ceil(recipe.batch_size) as u64
+}
+
+fn optimizer(recipe: &RecipeArgs, params: &[Param]) -> Box<dyn Optimizer> {
+    let groups = weight_decay_groups(params, recipe.weight_decay);
+    let (beta1, beta2, eps) = (recipe.adam_beta1, recipe.adam_beta2, recipe.adam_epsilon);
+    match recipe.optimizer {
+        OptimizerName::Adamw => {
+            Box::new(Adam::with_options(groups, AdamOptions { beta1, beta2, eps }))
+        }
+        OptimizerName::Sgd => {
+            Box::new(Sgd::new(groups, SgdOptions { momentum: beta1, nesterov: false }))
+        }
+    }
+}
+
+fn schedule(recipe: &RecipeArgs, total: u64) -> Schedule {
+    let warmup = recipe.warmup_steps.map_or(Warmup::Ratio(recipe.warmup_ratio), Warmup::Steps);
+    let kind = match recipe.lr_scheduler_type {
+        ScheduleName::Constant => ScheduleKind::Constant,
+        ScheduleName::Linear => ScheduleKind::Linear,
+        ScheduleName::Cosine => ScheduleKind::Cosine,
+        // transformers' default end, relative to the peak.
+        ScheduleName::Polynomial => {
+            ScheduleKind::Polynomial { power: 1.0, end: 1e-7 / recipe.learning_rate }
+        }
+    };
+    Schedule { kind, warmup: warmup.steps(total), total }
+}
+
+/// What a model does on a data set.
+pub struct Evaluation {
+    /// One prediction per example, in order.
+    pub predictions: Vec<Prediction>,
+    /// The mean loss, if there are labels.
+    pub loss: Option<f64>,
+    /// The figures, if there are labels.
+    pub report: Option<Report>,
+    /// Examples per second.
+    pub speed: f64,
+}
+
+/// Predicts every example, and measures if there are labels. No dropout, no derivatives.
+///
+/// # Errors
+/// When the model can't run on the examples.
+pub fn evaluate(
+    model: &SequenceClassifier,
+    task: &Task,
+    examples: &Examples,
+    batch_size: usize,
+) -> Result<Evaluation> {
+    let start = Instant::now();
+    let (mut predictions, mut total) = (Vec::with_capacity(examples.len()), None);
+    for rows in batches::in_order(examples.len(), batch_size) {
+        let logits = model.forward(&Pass::inference(), &examples.batch(&rows)?)?;
+        if let Some(targets) = examples.targets(&rows) {
+            let loss = bert::loss(&logits, &targets)?.value().item()?;
+            *total.get_or_insert(0.0) += loss * rows.len() as f64;
+        }
+        let values = logits.value().to_vec::<f32>()?;
+        let each = values.chunks(examples.outputs);
+        predictions.extend(each.map(|logits| Prediction::from_logits(task, logits)));
+    }
+    let speed = examples.len() as f64 / start.elapsed().as_secs_f64().max(1e-9);
+    let report = predictions::report(task, &predictions, &examples.labels);
+    let loss = total.map(|total: f64| total / examples.len().max(1) as f64);
+    Ok(Evaluation { predictions, loss, report, speed })
+}
