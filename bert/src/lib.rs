@@ -1,2 +1,25 @@
-//! Under construction.
+//! BERT in the layout of Hugging Face: a folder in, a model out, and back.
+//!
+//! [`Config`] reads `config.json`, [`Checkpoint`] the weights, [`Tokenizer`] turns text into ids and
+//! [`save_pretrained`] writes a folder that transformers opens.
 #![forbid(unsafe_code)]
+
+mod batch;
+mod checkpoint;
+mod classifier;
+mod config;
+mod encoder;
+mod error;
+mod fields;
+mod labels;
+mod save;
+mod tokenizer;
+
+pub use batch::Batch;
+pub use checkpoint::{Checkpoint, LoadReport};
+pub use classifier::{SequenceClassifier, Targets, loss};
+pub use config::{Config, ProblemType};
+pub use encoder::Encoder;
+pub use error::{Error, Mismatch, Result};
+pub use save::save_pretrained;
+pub use tokenizer::{Encoding, Tokenizer};

@@ -99,7 +99,9 @@ impl Folder {
     pub fn encode(&self, examples: &[Example], max_length: usize) -> Result<Vec<Encoding>> {
         let limit = self.config.max_position_embeddings;
         if max_length > limit {
-            bail!("--max-length {max_length}: the model has {limit} positions; use {limit} or less");
+            bail!(
+                "--max-length {max_length}: the model has {limit} positions; use {limit} or less"
+            );
         }
         let texts: Vec<_> = examples.iter().map(|e| (e.text.as_str(), e.pair.as_deref())).collect();
         Ok(self.tokenizer.encode_batch(&texts, max_length)?)

@@ -40,7 +40,6 @@ impl File {
         let size = file.metadata().map_err(|e| io(path, e))?.len();
         let bytes = read_header(path, &mut file, size)?;
         let data_start = bytes.len() as u64;
-        // Checks the byte ranges too; `SafeTensors::read_metadata` would want the whole file in memory.
         let header: Metadata = serde_json::from_slice(&bytes[8..])
             .map_err(|e| invalid(path, format!("the header is not valid: {e}")))?;
         let end = data_start + header.data_len() as u64;

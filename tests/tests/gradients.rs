@@ -1,13 +1,15 @@
 //! Every derivative rule against slopes measured in f64, over random shapes and values.
 //!
 //! A row of [`CASES`] is an op on inputs whose shapes follow a [`Draw`]; the drawing and its shrinking are
-//! proptest's, the comparison is [`autograd::gradcheck`]'s.
+//! proptest's, the comparison is [`autograd::gradcheck`]'s. Every instruction set of this machine takes its turn.
 
 use std::collections::BTreeSet;
+use std::slice::from_ref;
 
 use autograd::gradcheck::GradCheck;
 use autograd::ops::{self, Attention};
 use autograd::{Error, Param, Result, Tape, Tensor, Var, record};
+use kernels::testing::each_isa;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -260,8 +262,10 @@ fn check(&Case(op, variant, inputs, run): &Case) -> Option<String> {
 
 #[test]
 fn every_rule_is_the_slope() {
-    let failures: Vec<String> = CASES.iter().filter_map(check).collect();
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    each_isa(|isa| {
+        let failures: Vec<String> = CASES.iter().filter_map(check).collect();
+        assert!(failures.is_empty(), "{isa:?}:\n{}", failures.join("\n"));
+    });
 }
 
 #[test]
@@ -280,7 +284,7 @@ fn parameters_are_differentiated_as_inputs_are() {
     let frozen = Param::new("frozen", Tensor::full(0.5, &[4]));
     frozen.freeze(true);
     // Tied: a table looked up and multiplied by, so its gradient is the sum of two.
-    let report = GradCheck::default().run(&[table.clone()], &[x], |tape, v| {
+    let report = GradCheck::default().run(from_ref(&table), &[x], |tape, v| {
         let w = tape.param(&table);
         let h = ops::embedding(&w, &ids)?.mul(&v[0])?;
         let half = Var::constant(frozen.value().to_dtype(h.value().dtype()));

@@ -4,7 +4,7 @@
 //! rows still missing to round(f n) go to the classes with the largest remainders f n_c - floor(f n_c) (Hare's
 //! method). The last row of a class always stays in training. The test file is never looked at.
 
-use kernels::philox::Rng;
+use tensor::philox::Rng;
 
 use super::dataset::Labels;
 use super::error::{Error, Result};
@@ -59,10 +59,12 @@ fn groups(labels: &Labels) -> Vec<Vec<usize>> {
 fn shares(groups: &[Vec<usize>], fraction: f64, rows: usize) -> Vec<usize> {
     let total = (fraction * rows as f64).round() as usize;
     let exact: Vec<f64> = groups.iter().map(|group| fraction * group.len() as f64).collect();
-    let mut counts: Vec<usize> = exact.iter().map(|share| share.floor() as usize).collect();
+    let most = groups.iter().map(|group| group.len().saturating_sub(1));
+    let mut counts: Vec<usize> =
+        exact.iter().zip(most).map(|(share, most)| (share.floor() as usize).min(most)).collect();
     let remainder = |i: usize| exact[i].fract();
-    let mut order: Vec<usize> =
-        (0..groups.len()).filter(|&i| groups[i].len() > counts[i] + 1).collect();
+    let may_give = |&i: &usize| remainder(i) > 0.0 && groups[i].len() > counts[i] + 1;
+    let mut order: Vec<usize> = (0..groups.len()).filter(may_give).collect();
     // A stable sort: equal remainders go by size, then by class.
     order.sort_by(|&a, &b| {
         remainder(b).total_cmp(&remainder(a)).then(groups[b].len().cmp(&groups[a].len()))

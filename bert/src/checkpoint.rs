@@ -1,0 +1,241 @@
+//! The weights of a model folder: `model.safetensors`, or shards with an index.
+//!
+//! Parameters have the names of `BertForSequenceClassification`: `bert.embeddings.word_embeddings.weight`,
+//! ..., `classifier.weight`. A checkpoint may leave out the `bert.` (it was saved from the bare encoder), and
+//! an old one calls weight and bias of LayerNorm `gamma` and `beta`; both are found. What the stored names
+//! have in common with the parameters is decided from the headers, before any weight is read; then one
+//! tensor after the other goes from the file into its parameter.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use autograd::Param;
+use serde_json::{Map, Value};
+use tensor::safetensors::File;
+use tensor::{DType, Tensor};
+
+use crate::{Error, Mismatch, Result};
+
+/// The weights in one file.
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+/// The list of the files that hold the weights, where there are several.
+const INDEX: &str = "model.safetensors.index.json";
+
+/// Elements that are tested for NaN and infinity at a time: long enough to vectorize.
+const CHECKED_AT_ONCE: usize = 4096;
+
+/// The open weights of a model folder.
+#[derive(Debug)]
+pub struct Checkpoint {
+    folder: PathBuf,
+    files: Vec<File>,
+    /// By canonical name.
+    stored: BTreeMap<String, Stored>,
+}
+
+/// Where a tensor is.
+#[derive(Clone, Debug)]
+struct Stored {
+    file: usize,
+    name: String,
+}
+
+/// What a checkpoint and a model do not have in common, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Parameters that the checkpoint does not have; they keep their values.
+    pub missing: Vec<String>,
+    /// Stored tensors that are no parameter, as the file spells them.
+    pub unexpected: Vec<String>,
+}
+
+impl Checkpoint {
+    /// Opens the weights of a folder and reads their headers.
+    ///
+    /// # Errors
+    /// When there are none, only a pickle, a file is not valid, a shard is missing, or two tensors have
+    /// names that mean the same parameter.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let files = if dir.join(WEIGHTS).exists() {
+            vec![File::open(&dir.join(WEIGHTS))?]
+        } else if dir.join(INDEX).exists() {
+            open_shards(dir)?
+        } else {
+            return Err(none_found(dir));
+        };
+        let mut stored = BTreeMap::new();
+        for (file, name) in files.iter().enumerate().flat_map(|(i, f)| names_of(i, f)) {
+            let found = Stored { file, name: name.clone() };
+            if let Some(other) = stored.insert(canonical(&name), found) {
+                let other = other.name;
+                let message =
+                    format!("tensors {other} and {name} are the same parameter; remove one");
+                return Err(Error::checkpoint(dir, message));
+            }
+        }
+        Ok(Self { folder: dir.to_owned(), files, stored })
+    }
+
+    /// The names of the tensors, as they are stored, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.stored.values().map(|s| s.name.clone()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether there is a tensor for the parameter of that name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.stored.contains_key(&canonical(name))
+    }
+
+    /// The stored shape of the parameter of that name.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        let stored = self.stored.get(&canonical(name))?;
+        self.files[stored.file].shape(&stored.name)
+    }
+
+    /// The stored dtype of the parameter of that name, as the file spells it: `F32`, `BF16`, ...
+    pub fn dtype(&self, name: &str) -> Option<String> {
+        let stored = self.stored.get(&canonical(name))?;
+        self.files[stored.file].dtype(&stored.name)
+    }
+
+    /// Loads every parameter by its name, from F32, F16 or BF16, and returns what was missing and what was
+    /// unexpected. No parameter changes when shapes or dtypes do not fit; when a file turns out to be
+    /// damaged later on, some have their new values.
+    ///
+    /// # Errors
+    /// When shapes do not fit (all are listed), a dtype is another, a weight is NaN or infinite, or reading
+    /// fails.
+    pub fn load(&mut self, params: &[Param]) -> Result<LoadReport> {
+        let find = |p: &Param| self.stored.get(&canonical(p.name())).cloned();
+        let pairs: Vec<(&Param, Stored)> =
+            params.iter().filter_map(|p| Some((p, find(p)?))).collect();
+        let report = self.report(params);
+        self.check_shapes(&pairs)?;
+        self.check_dtypes(&pairs)?;
+        for (param, stored) in pairs {
+            let value = self.read(&stored)?;
+            param.set(value);
+        }
+        Ok(report)
+    }
+
+    fn report(&self, params: &[Param]) -> LoadReport {
+        let wanted: BTreeSet<String> = params.iter().map(|p| canonical(p.name())).collect();
+        let names = params.iter().map(|p| p.name().to_owned());
+        let mut missing: Vec<String> = names.filter(|name| !self.contains(name)).collect();
+        missing.sort_unstable();
+        let rest = self.stored.iter().filter(|(name, _)| !wanted.contains(*name));
+        let mut unexpected: Vec<String> = rest.map(|(_, stored)| stored.name.clone()).collect();
+        unexpected.sort_unstable();
+        LoadReport { missing, unexpected }
+    }
+
+    fn check_shapes(&self, pairs: &[(&Param, Stored)]) -> Result<()> {
+        let mismatch = |(param, stored): &(&Param, Stored)| {
+            let found = self.files[stored.file].shape(&stored.name).unwrap_or_default().to_vec();
+            let (name, expected) = (param.name().to_owned(), param.shape());
+            (found != expected).then_some(Mismatch { name, expected, found })
+        };
+        let mismatches: Vec<Mismatch> = pairs.iter().filter_map(mismatch).collect();
+        match mismatches.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Shapes { path: self.folder.display().to_string(), mismatches }),
+        }
+    }
+
+    fn check_dtypes(&self, pairs: &[(&Param, Stored)]) -> Result<()> {
+        for (_, Stored { file, name }) in pairs {
+            let dtype = self.files[*file].dtype(name).unwrap_or_default();
+            if !["F32", "F16", "BF16"].contains(&dtype.as_str()) {
+                let message = format!("tensor {name}: expected F32, F16 or BF16, found {dtype}");
+                return Err(Error::checkpoint(&self.folder, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, stored: &Stored) -> Result<Tensor> {
+        let value = self.files[stored.file].read(&stored.name)?.to_dtype(DType::F32);
+        let finite = |x: &[f32]| x.iter().fold(true, |all, x| all & x.is_finite());
+        if value.as_slice::<f32>()?.chunks(CHECKED_AT_ONCE).all(finite) {
+            return Ok(value);
+        }
+        let message = format!("tensor {} has NaN or infinite weights", stored.name);
+        Err(Error::checkpoint(&self.folder, message))
+    }
+}
+
+/// The name of the parameter that a stored tensor is.
+fn canonical(name: &str) -> String {
+    let bare = ["embeddings.", "encoder.", "pooler."].iter().any(|part| name.starts_with(part));
+    let name = if bare { format!("bert.{name}") } else { name.to_owned() };
+    if let Some(layer) = name.strip_suffix("LayerNorm.gamma") {
+        return format!("{layer}LayerNorm.weight");
+    }
+    match name.strip_suffix("LayerNorm.beta") {
+        Some(layer) => format!("{layer}LayerNorm.bias"),
+        None => name,
+    }
+}
+
+fn names_of(index: usize, file: &File) -> impl Iterator<Item = (usize, String)> {
+    file.names().into_iter().map(move |name| (index, name))
+}
+
+fn none_found(dir: &Path) -> Error {
+    for name in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
+        if dir.join(name).exists() {
+            return Error::Pickle { path: dir.join(name).display().to_string() };
+        }
+    }
+    Error::not_found(dir, "weights", "model.safetensors, model.safetensors.index.json")
+}
+
+/// Opens every file that the index names, and checks that it has what the index says.
+fn open_shards(dir: &Path) -> Result<Vec<File>> {
+    let path = dir.join(INDEX);
+    let shards = read_index(&path)?;
+    let mut files = Vec::with_capacity(shards.len());
+    for (shard, names) in shards {
+        let shard_path = dir.join(&shard);
+        if !shard_path.exists() {
+            let message = format!("shard {shard} is not in the folder; fetch it too");
+            return Err(Error::checkpoint(&path, message));
+        }
+        let file = File::open(&shard_path)?;
+        if let Some(name) = names.iter().find(|name| file.shape(name).is_none()) {
+            return Err(Error::checkpoint(&path, format!("shard {shard} has no tensor {name}")));
+        }
+        files.push(file);
+    }
+    Ok(files)
+}
+
+/// The names of the tensors by shard.
+fn read_index(path: &Path) -> Result<BTreeMap<String, Vec<String>>> {
+    let invalid = |message: String| Error::checkpoint(path, message);
+    let text = std::fs::read_to_string(path).map_err(|e| Error::read(path, e))?;
+    let index: Map<String, Value> =
+        serde_json::from_str(&text).map_err(|e| invalid(format!("not a JSON object: {e}")))?;
+    let weight_map = index.get("weight_map").and_then(Value::as_object);
+    let weight_map = weight_map.ok_or_else(|| invalid("no object weight_map".into()))?;
+    let mut shards: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, shard) in weight_map {
+        let shard = shard.as_str().filter(|shard| is_plain(shard)).ok_or_else(|| {
+            invalid(format!(
+                "tensor {name}: expected the name of a file in the folder, found {shard}"
+            ))
+        })?;
+        shards.entry(shard.to_owned()).or_default().push(name.clone());
+    }
+    Ok(shards)
+}
+
+/// Whether a name stays inside its folder on every system.
+fn is_plain(name: &str) -> bool {
+    name.ends_with(".safetensors")
+        && !name.contains(['/', '\\', ':', '\0'])
+        && !name.starts_with('.')
+}

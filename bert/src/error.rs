@@ -1,0 +1,145 @@
+//! What can go wrong with a model folder, its tokenizer, and the model made of it.
+
+use std::path::Path;
+
+/// The result of anything in this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a folder was refused or a model can't run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The differentiable operation underneath refused.
+    #[error(transparent)]
+    Autograd(#[from] autograd::Error),
+    /// The tensor operation, or the safetensors file, underneath refused.
+    #[error(transparent)]
+    Tensor(#[from] tensor::Error),
+    /// A file could not be read.
+    #[error("{path}: can't be read: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file or folder could not be written.
+    #[error("{path}: can't be written: {source}; choose a folder that you may write to")]
+    Write {
+        /// The file or folder.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// None of the files that could hold something is there.
+    #[error("{folder}: no {what}: looked for {looked_for}; is this the folder of a model?")]
+    NotFound {
+        /// The folder.
+        folder: String,
+        /// What is wanted: weights, a configuration, a tokenizer.
+        what: &'static str,
+        /// The names of the files that would do.
+        looked_for: &'static str,
+    },
+    /// The weights are a Python pickle.
+    #[error(
+        "{path}: weights in the pickle format are not read, for it can hold code; convert them with \
+         transformers: AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+    )]
+    Pickle {
+        /// The file.
+        path: String,
+    },
+    /// A configuration is not valid, or not of a model that this crate has.
+    #[error("{path}: {message}")]
+    Config {
+        /// The file.
+        path: String,
+        /// Which key, what was expected and what was found.
+        message: String,
+    },
+    /// The stored tensors are not the weights of one model.
+    #[error("{path}: {message}")]
+    Checkpoint {
+        /// The file or folder.
+        path: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Weights of other sizes than the configuration says: all of them.
+    #[error("{path}: weights do not fit the configuration: {}", join(mismatches))]
+    Shapes {
+        /// The folder.
+        path: String,
+        /// Every weight concerned.
+        mismatches: Vec<Mismatch>,
+    },
+    /// Weights that the model can't do without are not in the checkpoint: all of them.
+    #[error("the checkpoint lacks weights of the encoder: {}", names.join(", "))]
+    MissingWeights {
+        /// Every name concerned.
+        names: Vec<String>,
+    },
+    /// The files of the tokenizer are not valid, or it can't do what is asked of it.
+    #[error("{path}: {message}")]
+    Tokenizer {
+        /// The file or folder.
+        path: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A sequence has more tokens than the model has positions.
+    #[error("a sequence has {length} tokens, the model has {limit} positions; truncate it")]
+    TooLong {
+        /// The number of tokens.
+        length: usize,
+        /// The number of positions.
+        limit: usize,
+    },
+}
+
+/// A weight whose stored shape is not the one that the configuration asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The name of the parameter.
+    pub name: String,
+    /// The shape by the configuration.
+    pub expected: Vec<usize>,
+    /// The shape in the file.
+    pub found: Vec<usize>,
+}
+
+impl std::fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{}: expected {:?}, found {:?}", self.name, self.expected, self.found)
+    }
+}
+
+fn join(mismatches: &[Mismatch]) -> String {
+    mismatches.iter().map(Mismatch::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl Error {
+    pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
+        Self::Read { path: path.display().to_string(), source }
+    }
+
+    pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
+        Self::Write { path: path.display().to_string(), source }
+    }
+
+    pub(crate) fn config(path: &Path, message: impl Into<String>) -> Self {
+        Self::Config { path: path.display().to_string(), message: message.into() }
+    }
+
+    pub(crate) fn checkpoint(path: &Path, message: impl Into<String>) -> Self {
+        Self::Checkpoint { path: path.display().to_string(), message: message.into() }
+    }
+
+    pub(crate) fn tokenizer(path: &Path, message: impl Into<String>) -> Self {
+        Self::Tokenizer { path: path.display().to_string(), message: message.into() }
+    }
+
+    pub(crate) fn not_found(folder: &Path, what: &'static str, looked_for: &'static str) -> Self {
+        Self::NotFound { folder: folder.display().to_string(), what, looked_for }
+    }
+}

@@ -1,0 +1,79 @@
+//! Writing a model folder in the layout of transformers.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use autograd::Param;
+use serde_json::Value;
+use tensor::Tensor;
+
+use crate::checkpoint::WEIGHTS;
+use crate::tokenizer::pretty;
+use crate::{Config, Error, Result, Tokenizer};
+
+/// Writes a model folder as transformers expects it: `config.json`, `tokenizer.json`,
+/// `tokenizer_config.json`, `special_tokens_map.json`, `vocab.txt` (for a WordPiece vocabulary without
+/// gaps) and last `model.safetensors`, in f32. The folder is made if it is not there; files of the same
+/// names are replaced. Each file appears under its name only when it is complete.
+///
+/// # Errors
+/// When the folder can't be made or a file can't be written.
+pub fn save_pretrained(
+    dir: &Path,
+    config: &Config,
+    params: &[Param],
+    tokenizer: &Tokenizer,
+) -> Result<()> {
+    let tokenizer_files = tokenizer.files(config)?;
+    fs::create_dir_all(dir).map_err(|e| Error::write(dir, e))?;
+    for (name, text) in &tokenizer_files {
+        write_whole(&dir.join(name), text)?;
+    }
+    if !tokenizer_files.iter().any(|(name, _)| *name == "vocab.txt") {
+        remove_stale(&dir.join("vocab.txt"))?;
+    }
+    write_whole(&dir.join("config.json"), &pretty(config_json(config, params)))?;
+    let weights: Vec<(String, Tensor)> =
+        params.iter().map(|p| (p.name().to_owned(), p.value())).collect();
+    Ok(tensor::safetensors::write(&dir.join(WEIGHTS), &weights)?)
+}
+
+/// The configuration with the class and the dtype of what is saved beside it.
+fn config_json(config: &Config, params: &[Param]) -> Value {
+    let has_head = params.iter().any(|p| p.name().starts_with("classifier."));
+    let class = if has_head { "BertForSequenceClassification" } else { "BertModel" };
+    let mut json = config.to_json();
+    json["architectures"] = vec![class].into();
+    // transformers reads either key from 4.56 on, and only the first before.
+    json["torch_dtype"] = "float32".into();
+    if json.get("dtype").is_some() {
+        json["dtype"] = "float32".into();
+    }
+    json
+}
+
+/// Writes to a temporary name, then renames.
+fn write_whole(path: &Path, text: &str) -> Result<()> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".partial");
+    let write = || {
+        let mut file = fs::File::create(&unfinished)?;
+        file.write_all(text.as_bytes())?;
+        // Without this, a power failure can leave the new name with no content.
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    };
+    write().map_err(|e| {
+        // What can't be removed either is reported by the error that comes first.
+        let _ = fs::remove_file(&unfinished);
+        Error::write(path, e)
+    })
+}
+
+fn remove_stale(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::write(path, e)),
+        _ => Ok(()),
+    }
+}

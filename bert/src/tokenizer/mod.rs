@@ -1,0 +1,176 @@
+//! Text to ids: the tokenizer of a model folder.
+//!
+//! ```text
+//! one text    [CLS] a [SEP]              types 0
+//! a pair      [CLS] a [SEP] b [SEP]      types 0 up to the first [SEP], then 1
+//! ```
+//!
+//! The work is done by the `tokenizers` library, the one under transformers: `tokenizer.json` is read as it
+//! is, and a `vocab.txt` alone makes the same tokenizer as `BertTokenizer` does. Texts too long are cut
+//! by transformers' `longest_first`: tokens go from the longer text until both fit. Nothing is padded.
+//!
+//! Texts are encoded in parallel on the current rayon pool; the library starts no threads of its own. It
+//! reads `TOKENIZERS_PARALLELISM`: with `false` or `0` it stays on one thread. Ids do not depend on that.
+
+mod settings;
+mod vocab;
+
+use std::path::{Path, PathBuf};
+
+use tokenizers::parallelism::MaybeParallelIterator;
+use tokenizers::{
+    ModelWrapper, PostProcessor, TruncationDirection, TruncationParams, TruncationStrategy,
+    truncate_encodings,
+};
+
+use crate::{Config, Error, Result};
+use settings::Settings;
+pub(crate) use settings::pretty;
+
+/// A text, or a pair of texts, as the model takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoding {
+    /// The ids of the tokens, with `[CLS]` and `[SEP]`.
+    pub ids: Vec<u32>,
+    /// For each token 0 if it belongs to the first text, 1 if to the second.
+    pub type_ids: Vec<u32>,
+    /// Whether tokens were cut off to fit the length.
+    pub truncated: bool,
+}
+
+/// What turns texts into the ids of one model.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    settings: Settings,
+    folder: PathBuf,
+    vocab_size: usize,
+}
+
+impl Tokenizer {
+    /// The tokenizer of a folder: `tokenizer.json`, or else `vocab.txt`; each with what
+    /// `tokenizer_config.json` and `special_tokens_map.json` say, where they are there.
+    ///
+    /// As in transformers, `do_lower_case`, `strip_accents` and `tokenize_chinese_chars` of
+    /// `tokenizer_config.json` go before the normalizer of `tokenizer.json`; where they are absent, that
+    /// normalizer stays. Padding and truncation stored in `tokenizer.json` are switched off.
+    ///
+    /// # Errors
+    /// When neither file is there, or one is not valid.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let settings = Settings::load(dir)?;
+        let (json, vocab) = (dir.join("tokenizer.json"), dir.join("vocab.txt"));
+        let mut inner = match (json.exists(), vocab.exists()) {
+            (true, _) => parse(&json)?,
+            (false, true) => vocab::build(&vocab, &settings)?,
+            (false, false) => {
+                return Err(Error::not_found(dir, "tokenizer", "tokenizer.json, vocab.txt"));
+            }
+        };
+        settings.override_normalizer(&mut inner);
+        if inner.get_post_processor().is_none() {
+            let template = settings.template(dir, &inner)?;
+            inner.with_post_processor(Some(template));
+        }
+        let largest = inner.get_vocab(true).into_values().max();
+        let Some(largest) = largest else {
+            return Err(Error::tokenizer(dir, "the vocabulary is empty"));
+        };
+        Ok(Self { inner, settings, folder: dir.to_owned(), vocab_size: largest as usize + 1 })
+    }
+
+    /// Encodes texts, or pairs of texts, in at most `max_length` tokens each; the order is kept.
+    ///
+    /// # Errors
+    /// When `max_length` leaves no room for a token between the special ones, or the tokenizer fails.
+    pub fn encode_batch(
+        &self,
+        texts: &[(&str, Option<&str>)],
+        max_length: usize,
+    ) -> Result<Vec<Encoding>> {
+        let any_pair = texts.iter().any(|(_, second)| second.is_some());
+        let least = self.special_tokens(any_pair) + 1;
+        if max_length < least {
+            let what = if any_pair { "pairs" } else { "texts" };
+            let message =
+                format!("max_length: expected at least {least} for {what}, got {max_length}");
+            return Err(Error::tokenizer(&self.folder, message));
+        }
+        let encode = |&(first, second): &(&str, Option<&str>)| {
+            self.encode(first, second, max_length).map_err(|e| {
+                Error::tokenizer(&self.folder, format!("a text can't be encoded: {e}"))
+            })
+        };
+        texts.into_maybe_par_iter().map(encode).collect()
+    }
+
+    /// The largest id + 1: the least number of rows of a word embedding that fits.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// The longest sequence in tokens that the model was made for, if `tokenizer_config.json` says so.
+    pub fn model_max_length(&self) -> Option<usize> {
+        self.settings.model_max_length()
+    }
+
+    /// The files of the tokenizer, by their names, for a folder that transformers opens.
+    pub(crate) fn files(&self, config: &Config) -> Result<Vec<(&'static str, String)>> {
+        let json = self.inner.to_string(true).map_err(|e| {
+            Error::tokenizer(&self.folder, format!("the tokenizer can't be written: {e}"))
+        })?;
+        let mut files = vec![
+            ("tokenizer.json", json),
+            ("tokenizer_config.json", self.settings.config_json(&self.inner, config)),
+            ("special_tokens_map.json", self.settings.special_tokens_json(&self.inner)),
+        ];
+        if let ModelWrapper::WordPiece(_) = self.inner.get_model() {
+            files.extend(vocab::to_text(self.inner.get_vocab(false)).map(|t| ("vocab.txt", t)));
+        }
+        Ok(files)
+    }
+
+    fn encode(
+        &self,
+        first: &str,
+        second: Option<&str>,
+        max_length: usize,
+    ) -> tokenizers::Result<Encoding> {
+        let first = self.inner.encode_fast(first, false)?;
+        let second = second.map(|text| self.inner.encode_fast(text, false)).transpose()?;
+        let room = max_length - self.special_tokens(second.is_some());
+        let length = first.len() + second.as_ref().map_or(0, |second| second.len());
+        let (mut first, mut second) = truncate_encodings(first, second, &self.truncation(room))?;
+        // The library keeps what it cuts off, and would put special tokens around every piece of it.
+        first.take_overflowing();
+        second.as_mut().map(tokenizers::Encoding::take_overflowing);
+        let whole = self.inner.post_process(first, second, true)?;
+        let (ids, type_ids) = (whole.get_ids().to_vec(), whole.get_type_ids().to_vec());
+        Ok(Encoding { ids, type_ids, truncated: length > room })
+    }
+
+    fn truncation(&self, room: usize) -> TruncationParams {
+        let direction = match self.settings.cuts_left() {
+            true => TruncationDirection::Left,
+            false => TruncationDirection::Right,
+        };
+        let strategy = TruncationStrategy::LongestFirst;
+        TruncationParams { direction, max_length: room, strategy, stride: 0 }
+    }
+
+    /// How many tokens are put around a text, or a pair.
+    fn special_tokens(&self, pair: bool) -> usize {
+        self.inner.get_post_processor().map_or(0, |processor| processor.added_tokens(pair))
+    }
+}
+
+/// Reads a `tokenizer.json`, without the padding and truncation that it may store.
+fn parse(path: &Path) -> Result<tokenizers::Tokenizer> {
+    let bytes = std::fs::read(path).map_err(|e| Error::read(path, e))?;
+    let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| {
+        Error::tokenizer(path, format!("not a tokenizer: {e}; remove it to use vocab.txt"))
+    })?;
+    inner.with_padding(None);
+    inner.with_truncation(None).map_err(|e| Error::tokenizer(path, e.to_string()))?;
+    Ok(inner)
+}

@@ -1,0 +1,177 @@
+//! What stands beside the vocabulary: `tokenizer_config.json` and `special_tokens_map.json`.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::processors::PostProcessorWrapper;
+use tokenizers::processors::template::TemplateProcessing;
+use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper};
+
+use crate::{Config, Error, Result};
+
+/// The special tokens of a BERT by the keys of both files, with the usual spelling.
+const SPECIAL_TOKENS: [(&str, &str); 5] = [
+    ("unk_token", "[UNK]"),
+    ("sep_token", "[SEP]"),
+    ("pad_token", "[PAD]"),
+    ("cls_token", "[CLS]"),
+    ("mask_token", "[MASK]"),
+];
+
+/// transformers writes 1e30 for "no limit": anything beyond this is none.
+const LARGEST_MAX_LENGTH: u64 = 1 << 32;
+
+/// Both files, as they are; empty where there are none.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    config: Map<String, Value>,
+    special_tokens: Map<String, Value>,
+}
+
+impl Settings {
+    pub fn load(dir: &Path) -> Result<Self> {
+        let config = read_object(&dir.join("tokenizer_config.json"))?;
+        let special_tokens = read_object(&dir.join("special_tokens_map.json"))?;
+        Ok(Self { config, special_tokens })
+    }
+
+    pub fn model_max_length(&self) -> Option<usize> {
+        let length = self.config.get("model_max_length")?.as_u64()?;
+        (length <= LARGEST_MAX_LENGTH).then_some(length as usize)
+    }
+
+    /// Whether long texts lose their beginning rather than their end.
+    pub fn cuts_left(&self) -> bool {
+        self.config.get("truncation_side").and_then(Value::as_str) == Some("left")
+    }
+
+    /// How a special token is spelt; `key` is one of [`SPECIAL_TOKENS`].
+    pub fn special_token(&self, key: &str) -> String {
+        let usual = SPECIAL_TOKENS.iter().find(|(k, _)| *k == key).map_or("", |(_, token)| token);
+        let named = self.config.get(key).and_then(content);
+        named.or_else(|| self.special_tokens.get(key).and_then(content)).unwrap_or(usual).to_owned()
+    }
+
+    /// Every special token of a BERT.
+    pub fn special_tokens(&self) -> [String; 5] {
+        SPECIAL_TOKENS.map(|(key, _)| self.special_token(key))
+    }
+
+    /// The normalizer of `BertTokenizer`.
+    pub fn normalizer(&self) -> BertNormalizer {
+        let mut normalizer = BertNormalizer::default();
+        self.override_in(&mut normalizer);
+        normalizer
+    }
+
+    /// Puts what the configuration says in place of what a `tokenizer.json` stores.
+    pub fn override_normalizer(&self, inner: &mut tokenizers::Tokenizer) {
+        if let Some(NormalizerWrapper::BertNormalizer(normalizer)) = inner.get_normalizer() {
+            let mut normalizer = *normalizer;
+            self.override_in(&mut normalizer);
+            inner.with_normalizer(Some(normalizer));
+        }
+    }
+
+    fn override_in(&self, normalizer: &mut BertNormalizer) {
+        let flag = |key| self.config.get(key).and_then(Value::as_bool);
+        normalizer.lowercase = flag("do_lower_case").unwrap_or(normalizer.lowercase);
+        let chinese = flag("tokenize_chinese_chars").unwrap_or(normalizer.handle_chinese_chars);
+        normalizer.handle_chinese_chars = chinese;
+        // Null has a meaning of its own here: as do_lower_case.
+        if self.config.contains_key("strip_accents") {
+            normalizer.strip_accents = flag("strip_accents");
+        }
+    }
+
+    /// `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`.
+    pub fn template(
+        &self,
+        dir: &Path,
+        inner: &tokenizers::Tokenizer,
+    ) -> Result<PostProcessorWrapper> {
+        let (cls, sep) = (self.special_token("cls_token"), self.special_token("sep_token"));
+        let id = |token: &str| {
+            let missing = || Error::tokenizer(dir, format!("{token} is not in the vocabulary"));
+            inner.token_to_id(token).map(|id| (token.to_owned(), id)).ok_or_else(missing)
+        };
+        let tokens = vec![id(&cls)?, id(&sep)?];
+        let invalid = |e: String| Error::tokenizer(dir, format!("special tokens: {e}"));
+        let template = TemplateProcessing::builder()
+            .try_single(format!("{cls}:0 $A:0 {sep}:0"))
+            .map_err(invalid)?
+            .try_pair(format!("{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1"))
+            .map_err(invalid)?
+            .special_tokens(tokens)
+            .build();
+        Ok(template.map_err(|e| invalid(e.to_string()))?.into())
+    }
+
+    /// The tokens that were added to the vocabulary, by ascending id.
+    pub fn added_tokens(&self) -> Vec<(u32, AddedToken)> {
+        let decoder = self.config.get("added_tokens_decoder").and_then(Value::as_object);
+        let mut tokens: Vec<(u32, AddedToken)> = decoder
+            .into_iter()
+            .flatten()
+            .filter_map(|(id, token)| {
+                Some((id.parse().ok()?, serde_json::from_value(token.clone()).ok()?))
+            })
+            .collect();
+        tokens.sort_by_key(|(id, _)| *id);
+        tokens
+    }
+
+    /// `tokenizer_config.json`: what was read, and what a reader needs beyond it.
+    pub fn config_json(&self, inner: &tokenizers::Tokenizer, config: &Config) -> String {
+        let mut map = self.config.clone();
+        if let Some(NormalizerWrapper::BertNormalizer(normalizer)) = inner.get_normalizer() {
+            map.insert("do_lower_case".into(), normalizer.lowercase.into());
+            map.insert("strip_accents".into(), normalizer.strip_accents.into());
+            let chinese = normalizer.handle_chinese_chars;
+            map.insert("tokenize_chinese_chars".into(), chinese.into());
+        }
+        self.add_special_tokens(inner, &mut map);
+        let class = match inner.get_model() {
+            ModelWrapper::WordPiece(_) => "BertTokenizer",
+            _ => "PreTrainedTokenizerFast",
+        };
+        map.entry("tokenizer_class").or_insert(class.into());
+        map.entry("model_max_length").or_insert(config.max_position_embeddings.into());
+        pretty(map)
+    }
+
+    /// `special_tokens_map.json`, likewise.
+    pub fn special_tokens_json(&self, inner: &tokenizers::Tokenizer) -> String {
+        let mut map = self.special_tokens.clone();
+        self.add_special_tokens(inner, &mut map);
+        pretty(map)
+    }
+
+    fn add_special_tokens(&self, inner: &tokenizers::Tokenizer, map: &mut Map<String, Value>) {
+        for (key, _) in SPECIAL_TOKENS {
+            let token = self.special_token(key);
+            if inner.token_to_id(&token).is_some() && !map.contains_key(key) {
+                map.insert(key.into(), token.into());
+            }
+        }
+    }
+}
+
+/// The text of a token, which is stored as itself or as an object with its properties.
+fn content(token: &Value) -> Option<&str> {
+    token.as_str().or_else(|| token.get("content")?.as_str())
+}
+
+pub(crate) fn pretty(map: impl Into<Value>) -> String {
+    format!("{:#}\n", map.into())
+}
+
+fn read_object(path: &Path) -> Result<Map<String, Value>> {
+    if !path.exists() {
+        return Ok(Map::new());
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| Error::read(path, e))?;
+    serde_json::from_str(&text)
+        .map_err(|e| Error::tokenizer(path, format!("not a JSON object: {e}")))
+}

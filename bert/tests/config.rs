@@ -1,0 +1,202 @@
+//! `config.json`: defaults, what is refused, and what is written back.
+
+use std::path::Path;
+
+use bert::{Config, ProblemType};
+use serde_json::{Value, json};
+use tensor::Activation;
+
+fn parse(json: &Value) -> bert::Result<Config> {
+    Config::parse(&json.to_string(), Path::new("config.json"))
+}
+
+/// Parses `{"model_type": "bert"}` with one more key.
+fn with(key: &str, value: Value) -> bert::Result<Config> {
+    let mut json = json!({"model_type": "bert"});
+    json[key] = value;
+    parse(&json)
+}
+
+/// Asserts that a file is refused with a message of one line that holds every part.
+fn assert_refused(result: bert::Result<Config>, parts: &[&str]) {
+    let message = result.expect_err("refused").to_string();
+    for part in parts.iter().chain(&["config.json"]) {
+        assert!(message.contains(part), "{message:?} does not say {part:?}");
+    }
+    assert!(!message.contains('\n') && message.len() < 400, "{message}");
+}
+
+#[test]
+fn defaults_are_those_of_bert_config() {
+    let config = with("vocab_size", Value::Null).unwrap();
+    let sizes = [config.vocab_size, config.hidden_size, config.intermediate_size];
+    assert_eq!(sizes, [30522, 768, 3072]);
+    assert_eq!((config.num_hidden_layers, config.num_attention_heads), (12, 12));
+    assert_eq!((config.max_position_embeddings, config.type_vocab_size), (512, 2));
+    assert_eq!((config.hidden_dropout_prob, config.attention_probs_dropout_prob), (0.1, 0.1));
+    assert_eq!((config.initializer_range, config.layer_norm_eps), (0.02, 1e-12));
+    assert_eq!((config.hidden_act, config.pad_token_id), (Activation::Gelu, 0));
+    assert_eq!((config.classifier_dropout, config.problem_type), (None, None));
+    assert!(config.labels.is_empty() && config.architectures.is_empty());
+    assert_eq!(config.head_dim(), 64);
+}
+
+#[test]
+fn other_models_are_refused() {
+    for other in ["roberta", "distilbert", "BERT", ""] {
+        assert_refused(with("model_type", json!(other)), &["model_type", "expected bert", other]);
+    }
+    assert_refused(parse(&json!({})), &["model_type"]);
+    assert_refused(parse(&json!({"hidden_size": 8, "vocab_size": 9})), &["num_hidden_layers"]);
+    let telling = json!({"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2});
+    assert_eq!(parse(&telling).unwrap().hidden_size, 8);
+    assert_refused(
+        with("position_embedding_type", json!("relative_key")),
+        &["relative_key", "absolute"],
+    );
+    assert_refused(with("is_decoder", json!(true)), &["is_decoder", "encoders"]);
+    assert_refused(with("add_cross_attention", json!(true)), &["add_cross_attention"]);
+    assert!(with("is_decoder", json!(false)).is_ok());
+}
+
+#[test]
+fn values_out_of_range_are_refused() {
+    let sizes = [
+        "vocab_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "max_position_embeddings",
+        "type_vocab_size",
+    ];
+    for key in sizes {
+        for value in [json!(0), json!(-1), json!(1.5), json!("12"), json!(u64::MAX), json!([])] {
+            assert_refused(with(key, value.clone()), &[key, "from 1 to", &value.to_string()]);
+        }
+    }
+    for key in ["hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"] {
+        for value in [json!(1.0), json!(-0.1), json!("0.1")] {
+            assert_refused(with(key, value), &[key, "[0, 1)"]);
+        }
+        let nearly_one = with(key, json!(0.999_999_999_999)).unwrap();
+        assert!(nearly_one.hidden_dropout_prob < 1.0);
+        assert!(nearly_one.classifier_dropout.is_none_or(|rate| rate < 1.0));
+    }
+    assert_refused(with("layer_norm_eps", json!(0)), &["layer_norm_eps"]);
+    assert_refused(with("initializer_range", json!(-0.02)), &["initializer_range"]);
+    assert_refused(with("hidden_size", json!(770)), &["hidden_size", "multiple", "770 and 12"]);
+    assert_refused(with("pad_token_id", json!(30522)), &["pad_token_id", "30522"]);
+    assert_refused(with("hidden_act", json!("mish")), &["hidden_act", "mish", "gelu_new", "relu"]);
+    assert_refused(with("architectures", json!("BertModel")), &["architectures"]);
+    assert_refused(
+        with("architectures", json!(vec!["x"; 5000]).to_string().into()),
+        &["architectures"],
+    );
+}
+
+#[test]
+fn sizes_that_are_fine_alone_but_not_together_are_refused() {
+    let json = json!({"model_type": "bert", "vocab_size": 1 << 24, "hidden_size": 1 << 16,
+        "num_hidden_layers": 1024, "num_attention_heads": 16, "intermediate_size": 1 << 18});
+    assert_refused(parse(&json), &["8e9 weights"]);
+}
+
+#[test]
+fn what_is_not_json_is_refused() {
+    for text in ["", "[]", "{", "\u{0}", "null", "{\"a\":1}}", &"[".repeat(100_000)] {
+        assert_refused(Config::parse(text, Path::new("config.json")), &["JSON"]);
+    }
+}
+
+#[test]
+fn labels_are_read_in_order_and_must_agree() {
+    let labels = |id2label: Value, label2id: Value| {
+        parse(&json!({"model_type": "bert", "id2label": id2label, "label2id": label2id}))
+    };
+    let good = labels(json!({"1": "b", "0": "a", "2": "c"}), json!({"c": 2, "a": 0, "b": 1}));
+    assert_eq!(good.unwrap().labels, ["a", "b", "c"]);
+    assert_eq!(labels(json!({"0": "a"}), Value::Null).unwrap().labels, ["a"]);
+    let eleven: serde_json::Map<_, _> =
+        (0..11).map(|i| (i.to_string(), json!(format!("l{i}")))).collect();
+    assert_eq!(labels(eleven.into(), Value::Null).unwrap().labels[10], "l10");
+    for (id2label, part) in [
+        (json!({"0": "a", "2": "b"}), "keys 0 to 1"),
+        (json!({"1": "a", "2": "b"}), "keys 0 to 1"),
+        (json!({"zero": "a"}), "zero"),
+        (json!({"0": 1}), "id2label.0"),
+        (json!({"0": "a", "1": "a"}), "a twice"),
+        (json!(["a"]), "an object"),
+    ] {
+        assert_refused(labels(id2label, Value::Null), &["id2label", part]);
+    }
+    for label2id in [
+        json!({"a": 0}),
+        json!({"a": 1, "b": 0}),
+        json!({"a": 0, "x": 1}),
+        json!({"a": 0, "b": "1"}),
+    ] {
+        assert_refused(labels(json!({"0": "a", "1": "b"}), label2id), &["label2id", "inverse"]);
+    }
+}
+
+#[test]
+fn a_number_of_labels_stands_for_numbered_ones() {
+    assert_eq!(with("num_labels", json!(2)).unwrap().labels, ["LABEL_0", "LABEL_1"]);
+    assert_refused(with("num_labels", json!(1_000_000_000_000_u64)), &["num_labels"]);
+    assert_refused(with("num_labels", json!(0)), &["num_labels"]);
+}
+
+#[test]
+fn problem_types() {
+    for kind in [ProblemType::SingleLabel, ProblemType::MultiLabel, ProblemType::Regression] {
+        assert_eq!(kind.as_str().parse(), Ok(kind));
+        assert_eq!(with("problem_type", json!(kind.as_str())).unwrap().problem_type, Some(kind));
+    }
+    assert_refused(
+        with("problem_type", json!("ranking")),
+        &["ranking", "multi_label_classification"],
+    );
+}
+
+#[test]
+fn unknown_keys_come_back_in_their_places() {
+    let text = r#"{"_name_or_path": "x", "hidden_act": "gelu_new", "model_type": "bert", "zebra": [1, {"y": null}],
+        "hidden_size": 24, "aardvark": 1e-7, "layer_norm_eps": 1e-05, "hidden_dropout_prob": 0.3}"#;
+    let config = Config::parse(text, Path::new("config.json")).unwrap();
+    let (got, want) = (config.to_json(), serde_json::from_str::<Value>(text).unwrap());
+    let (got, want) = (got.as_object().unwrap(), want.as_object().unwrap());
+    assert_eq!(got.keys().take(want.len()).collect::<Vec<_>>(), want.keys().collect::<Vec<_>>());
+    for (key, value) in want {
+        assert_eq!(&got[key], value, "{key}");
+    }
+    assert_eq!(got["attention_probs_dropout_prob"].to_string(), "0.1");
+}
+
+#[test]
+fn changed_fields_are_written() {
+    let mut config = with("num_labels", json!(7)).unwrap();
+    config.labels = vec!["no".into(), "yes".into()];
+    config.problem_type = Some(ProblemType::MultiLabel);
+    config.classifier_dropout = Some(0.2);
+    config.hidden_act = Activation::Relu;
+    let json = config.to_json();
+    assert_eq!(json["id2label"], json!({"0": "no", "1": "yes"}));
+    assert_eq!(json["label2id"], json!({"no": 0, "yes": 1}));
+    assert_eq!(json["problem_type"], "multi_label_classification");
+    assert_eq!(json["classifier_dropout"].to_string(), "0.2");
+    assert_eq!(json["hidden_act"], "relu");
+    assert!(json.get("num_labels").is_none());
+    let again = parse(&json).unwrap();
+    assert_eq!(again.to_json(), json);
+    assert_eq!(again.labels, config.labels);
+    config.labels.clear();
+    assert!(config.to_json().get("label2id").is_none());
+}
+
+#[test]
+fn a_folder_without_a_config_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let message = Config::load(dir.path()).unwrap_err().to_string();
+    assert!(message.contains("config.json") && message.contains("looked for"), "{message}");
+}
