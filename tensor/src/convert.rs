@@ -67,12 +67,17 @@ impl Tensor {
     pub fn view<T: Element>(&self) -> Result<ArrayViewD<'_, T>> {
         let values = T::unwrap(&self.storage).ok_or(Error::DType {
             op: "view",
-            expected: "the dtype asked for",
+            expected: T::DTYPE.name(),
             got: self.dtype(),
         })?;
-        let shape = IxDyn(self.shape()).strides(IxDyn(self.strides()));
-        let values = if self.is_empty() { &[] } else { &values[self.layout.offset..] };
-        Ok(ArrayViewD::from_shape(shape, values).expect("a layout stays inside its storage"))
+        let view = if self.is_empty() {
+            // Where nothing is read, offset and strides may point anywhere; ndarray would mind.
+            ArrayViewD::from_shape(IxDyn(self.shape()), &[])
+        } else {
+            let shape = IxDyn(self.shape()).strides(IxDyn(self.strides()));
+            ArrayViewD::from_shape(shape, &values[self.layout.offset..])
+        };
+        Ok(view.expect("a layout stays inside its storage"))
     }
 
     fn copied<T: Element>(&self) -> Self {
