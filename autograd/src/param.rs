@@ -1,6 +1,6 @@
 //! Parameters: named, shared, replaceable tensors.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tensor::Tensor;
@@ -11,20 +11,23 @@ pub struct Param(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    id: ParamId,
     name: String,
     value: RwLock<Tensor>,
     frozen: AtomicBool,
 }
 
-/// Which parameter, while any handle to it lives.
+/// Which parameter: unique in the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ParamId(usize);
+pub(crate) struct ParamId(u64);
 
 impl Param {
     /// A parameter with a first value.
     pub fn new(name: impl Into<String>, value: Tensor) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = ParamId(NEXT.fetch_add(1, Ordering::Relaxed));
         let (value, frozen) = (RwLock::new(value), AtomicBool::new(false));
-        Self(Arc::new(Inner { name: name.into(), value, frozen }))
+        Self(Arc::new(Inner { id, name: name.into(), value, frozen }))
     }
 
     /// The name, such as `encoder.layer.0.output.dense.weight`.
@@ -68,6 +71,6 @@ impl Param {
     }
 
     pub(crate) fn id(&self) -> ParamId {
-        ParamId(Arc::as_ptr(&self.0).addr())
+        self.0.id
     }
 }

@@ -12,6 +12,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tensor::Tensor;
 use tensor::ops::elementwise;
@@ -40,26 +41,41 @@ enum Kind {
 /// Records the operations on its variables, unless it was made for [inference](Tape::inference).
 #[derive(Clone, Default)]
 pub struct Tape {
-    entries: Option<Entries>,
+    recording: Option<Rc<RefCell<Recording>>>,
 }
 
-/// The shared list of entries.
-pub(crate) type Entries = Rc<RefCell<Vec<EntryHandle>>>;
+/// What a tape has recorded since it was made or walked.
+struct Recording {
+    /// Unique in the process, and new after a walk: a place of an earlier recording is recognized.
+    id: u64,
+    entries: Vec<Entry>,
+}
 
-/// Hides the entry's insides from other modules.
-pub(crate) struct EntryHandle(Entry);
+impl Default for Recording {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), entries: Vec::new() }
+    }
+}
 
 /// A place on a tape.
 #[derive(Clone)]
 pub(crate) struct Node {
-    entries: Entries,
-    pub(crate) index: usize,
+    recording: Rc<RefCell<Recording>>,
+    pub(crate) place: Place,
+}
+
+/// Which recording, and which of its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    recording: u64,
+    index: usize,
 }
 
 impl Tape {
     /// A tape that records.
     pub fn new() -> Self {
-        Self { entries: Some(Rc::default()) }
+        Self { recording: Some(Rc::default()) }
     }
 
     /// A tape that records nothing: the same code, without derivatives and without their memory.
@@ -69,7 +85,7 @@ impl Tape {
 
     /// Whether operations are recorded.
     pub fn is_recording(&self) -> bool {
-        self.entries.is_some()
+        self.recording.is_some()
     }
 
     /// The current value of a parameter as a variable; a frozen one is a constant.
@@ -86,8 +102,8 @@ impl Tape {
     }
 
     fn leaf(&self, value: Tensor, leaf: Leaf) -> Var {
-        let Some(entries) = &self.entries else { return Var::constant(value) };
-        push(entries.clone(), "leaf", value, Kind::Leaf(leaf))
+        let Some(recording) = &self.recording else { return Var::constant(value) };
+        push(recording, "leaf", value, Kind::Leaf(leaf))
     }
 }
 
@@ -109,7 +125,7 @@ pub fn record<const N: usize>(
 ) -> Result<Var> {
     let mut nodes = inputs.iter().filter_map(|v| v.node.as_ref());
     let Some(first) = nodes.next() else { return Ok(Var::constant(value)) };
-    if nodes.any(|n| !Rc::ptr_eq(&n.entries, &first.entries)) {
+    if nodes.any(|n| !Rc::ptr_eq(&n.recording, &first.recording)) {
         return Err(Error::TwoTapes { op });
     }
     if inputs.iter().any(|v| v.node.as_ref().is_some_and(|n| n.is_stale())) {
@@ -117,42 +133,43 @@ pub fn record<const N: usize>(
     }
     let wanted = inputs.map(|v| v.node.is_some());
     let rule: Rule = Box::new(move |dy| Ok(backward(dy, wanted)?.into()));
-    let inputs = inputs.map(|v| v.node.as_ref().map(|n| n.index)).into();
-    Ok(push(first.entries.clone(), op, value, Kind::Op { inputs, rule }))
+    let inputs = inputs.map(|v| v.node.as_ref().map(|n| n.place.index)).into();
+    Ok(push(&first.recording, op, value, Kind::Op { inputs, rule }))
 }
 
-fn push(entries: Entries, op: &'static str, value: Tensor, kind: Kind) -> Var {
-    let shape = value.shape().to_vec();
-    entries.borrow_mut().push(EntryHandle(Entry { op, shape, kind }));
-    let index = entries.borrow().len() - 1;
-    Var { value, node: Some(Node { entries, index }) }
+fn push(recording: &Rc<RefCell<Recording>>, op: &'static str, value: Tensor, kind: Kind) -> Var {
+    let Recording { id, entries } = &mut *recording.borrow_mut();
+    let place = Place { recording: *id, index: entries.len() };
+    entries.push(Entry { op, shape: value.shape().to_vec(), kind });
+    Var { value, node: Some(Node { recording: recording.clone(), place }) }
 }
 
 impl Node {
     fn is_stale(&self) -> bool {
-        self.index >= self.entries.borrow().len()
+        self.place.recording != self.recording.borrow().id
     }
 
     /// Walks the tape back from this node with gradient `seed`, and empties it.
     pub(crate) fn walk(&self, seed: Tensor) -> Result<Gradients> {
-        let mut entries = std::mem::take(&mut *self.entries.borrow_mut());
-        if self.index >= entries.len() {
+        if self.is_stale() {
             return Err(Error::Walked);
         }
-        entries.truncate(self.index + 1);
+        let Recording { id, mut entries } = self.recording.take();
+        entries.truncate(self.place.index + 1);
         let mut pending: Vec<Option<Tensor>> = entries.iter().map(|_| None).collect();
-        pending[self.index] = Some(seed);
+        pending[self.place.index] = Some(seed);
         let mut gradients = Gradients::default();
-        while let Some(EntryHandle(entry)) = entries.pop() {
+        while let Some(entry) = entries.pop() {
             let Some(dy) = pending.pop().flatten() else { continue };
+            let place = Place { recording: id, index: entries.len() };
             match entry.kind {
-                Kind::Leaf(leaf) => gradients.add(leaf, entries.len(), dy)?,
+                Kind::Leaf(leaf) => gradients.add(leaf, place, dy)?,
                 Kind::Op { inputs, rule } => {
                     let results = rule(&dy)?;
                     drop(dy);
                     for (i, (input, grad)) in inputs.into_iter().zip(results).enumerate() {
                         let (Some(at), Some(grad)) = (input, grad) else { continue };
-                        check_shape(entry.op, i, &entries[at].0.shape, &grad)?;
+                        check_shape(entry.op, i, &entries[at].shape, &grad)?;
                         accumulate(&mut pending[at], grad)?;
                     }
                 }

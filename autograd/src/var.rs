@@ -55,7 +55,7 @@ impl Var {
 
 impl std::fmt::Debug for Var {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let place = self.node.as_ref().map(|n| n.index);
+        let place = self.node.as_ref().map(|n| n.place);
         f.debug_struct("Var").field("value", &self.value).field("place", &place).finish()
     }
 }

@@ -4,7 +4,7 @@ use autograd::ops::{self, Attention};
 use autograd::{Param, Result, Var};
 use tensor::CuSeqLens;
 
-use crate::{Initializer, LayerConfig, Linear, Module, Pass};
+use crate::{Dropout, Initializer, LayerConfig, Linear, Module, Pass};
 
 /// Each token gathers values from the tokens of its own sequence, weighted by how its query meets their
 /// keys, in N subspaces at once.
@@ -24,11 +24,14 @@ pub struct SelfAttention {
     key: Linear,
     value: Linear,
     heads: usize,
-    dropout: f32,
+    dropout: Dropout,
 }
 
 impl SelfAttention {
     /// With the sizes, heads and attention dropout of `config`.
+    ///
+    /// # Panics
+    /// When the attention dropout is not in [0, 1).
     pub fn new(name: &str, config: &LayerConfig, init: &Initializer) -> Self {
         let linear =
             |part: &str| Linear::new(&format!("{name}.{part}"), config.hidden, config.hidden, init);
@@ -37,7 +40,7 @@ impl SelfAttention {
             key: linear("key"),
             value: linear("value"),
             heads: config.heads,
-            dropout: config.attention_dropout,
+            dropout: Dropout::new(config.attention_dropout),
         }
     }
 
@@ -49,7 +52,7 @@ impl SelfAttention {
         let q = self.query.forward(pass, x)?;
         let k = self.key.forward(pass, x)?;
         let v = self.value.forward(pass, x)?;
-        let dropout = pass.next_dropout(self.dropout);
+        let dropout = self.dropout.draw(pass);
         ops::attention(Attention { batch: batch.clone(), heads: self.heads, dropout }, &q, &k, &v)
     }
 }

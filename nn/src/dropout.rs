@@ -26,9 +26,14 @@ impl Dropout {
     /// # Errors
     /// When `x` has no last axis.
     pub fn forward(&self, pass: &Pass, x: &Var) -> Result<Var> {
-        match pass.next_dropout(self.p) {
+        match self.draw(pass) {
             Some(dropout) => x.dropout(dropout),
             None => Ok(x.clone()),
         }
+    }
+
+    /// What is dropped at this place of the pass; for layers that drop something of their own.
+    pub(crate) fn draw(&self, pass: &Pass) -> Option<tensor::Dropout> {
+        pass.next_dropout(self.p)
     }
 }

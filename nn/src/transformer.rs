@@ -47,6 +47,9 @@ pub struct TransformerLayer {
 
 impl TransformerLayer {
     /// A layer with fresh parameters.
+    ///
+    /// # Panics
+    /// When a dropout probability is not in [0, 1).
     pub fn new(name: &str, config: &LayerConfig, init: &Initializer) -> Self {
         let (h, f) = (config.hidden, config.intermediate);
         let residual =

@@ -7,7 +7,8 @@
 //! w = w - lr mhat / (sqrt(vhat) + eps)
 //! ```
 //!
-//! t counts from 1; epsilon stands outside the root. The whole update of a parameter is one pass over
+//! t counts the updates of a parameter, from 1, so that one that is frozen at first starts like the others;
+//! epsilon stands outside the root. The whole update of a parameter is one pass over
 //! memory, `kernels::adamw`. Sources: Kingma and Ba, 2014, <https://arxiv.org/abs/1412.6980>, algorithm 1;
 //! Loshchilov and Hutter, 2017, <https://arxiv.org/abs/1711.05101>, algorithm 2.
 
@@ -15,7 +16,6 @@ use autograd::{Gradients, Param};
 use tensor::Tensor;
 use tensor::ops::adamw::{self, Step};
 
-use crate::state::restored;
 use crate::{Optimizer, ParamGroup, Result, State, StepSize};
 
 /// Decay rates of the moments, and epsilon.
@@ -41,16 +41,45 @@ impl Default for AdamOptions {
 pub struct Adam {
     options: AdamOptions,
     groups: Vec<ParamGroup>,
-    /// The first moment of each parameter, in the order of the groups.
-    means: Vec<(Param, Tensor)>,
-    /// The second moments.
-    squares: Vec<(Param, Tensor)>,
+    /// In the order of the groups.
+    slots: Vec<Slot>,
     step: u64,
+}
+
+/// What is kept of one parameter.
+#[derive(Debug)]
+struct Slot {
+    param: Param,
+    /// Its place in the list of groups.
+    group: usize,
+    /// The first moment.
+    m: Tensor,
+    /// The second moment.
+    v: Tensor,
+    /// Updates so far.
+    updates: u64,
+}
+
+impl Slot {
+    fn new(group: usize, param: &Param) -> Self {
+        let zeros = || param.value().zeros_like();
+        Self { param: param.clone(), group, m: zeros(), v: zeros(), updates: 0 }
+    }
+
+    fn state(&self) -> [(String, Tensor); 3] {
+        let name = self.param.name();
+        let updates = Tensor::from_vec(vec![self.updates as i64], &[]);
+        [
+            (format!("exp_avg.{name}"), self.m.clone()),
+            (format!("exp_avg_sq.{name}"), self.v.clone()),
+            (format!("step.{name}"), updates.expect("one element")),
+        ]
+    }
 }
 
 impl Adam {
     /// Adam without weight decay.
-    pub fn adam(params: &[Param]) -> Self {
+    pub fn new(params: &[Param]) -> Self {
         Self::adamw(crate::weight_decay_groups(params, 0.0))
     }
 
@@ -61,54 +90,50 @@ impl Adam {
 
     /// AdamW with other rates.
     pub fn with_options(groups: Vec<ParamGroup>, options: AdamOptions) -> Self {
-        let zeros = |p: &Param| (p.clone(), p.value().zeros_like());
-        let params = || groups.iter().flat_map(|g| &g.params);
-        let (means, squares) = (params().map(zeros).collect(), params().map(zeros).collect());
-        Self { options, groups, means, squares, step: 0 }
+        let slots = (groups.iter().enumerate())
+            .flat_map(|(i, group)| group.params.iter().map(move |param| Slot::new(i, param)))
+            .collect();
+        Self { options, groups, slots, step: 0 }
     }
+}
 
-    fn settings(&self, group: &ParamGroup, size: StepSize) -> Step {
-        Step {
-            lr: (size.lr * group.lr_factor) as f32,
-            beta1: self.options.beta1 as f32,
-            beta2: self.options.beta2 as f32,
-            eps: self.options.eps as f32,
-            weight_decay: group.weight_decay as f32,
-            step: self.step,
-            grad_scale: size.grad_scale as f32,
-        }
+fn settings(options: AdamOptions, group: &ParamGroup, size: StepSize, step: u64) -> Step {
+    Step {
+        lr: size.lr * group.lr_factor,
+        beta1: options.beta1,
+        beta2: options.beta2,
+        eps: options.eps,
+        weight_decay: group.weight_decay,
+        step,
+        grad_scale: size.grad_scale,
     }
 }
 
 impl Optimizer for Adam {
     fn step(&mut self, grads: &Gradients, size: StepSize) -> Result<()> {
-        self.step += 1;
-        let settings: Vec<Step> = (self.groups.iter())
-            .flat_map(|g| std::iter::repeat_n(self.settings(g, size), g.params.len()))
-            .collect();
-        let moments = self.means.iter_mut().zip(&mut self.squares);
-        for (((param, m), (_, v)), step) in moments.zip(settings) {
-            if let Some(grad) = grads.param(param) {
-                param.update(|w| adamw::update(step, w, grad, (m, v)))?;
-            }
+        for Slot { param, group, m, v, updates } in &mut self.slots {
+            let Some(grad) = grads.param(param) else { continue };
+            let step = settings(self.options, &self.groups[*group], size, *updates + 1);
+            param.update(|w| adamw::update(step, w, grad, (m, v)))?;
+            *updates += 1;
         }
+        self.step += 1;
         Ok(())
     }
 
     fn state(&self) -> State {
-        let named = |prefix: &str, slots: &[(Param, Tensor)]| -> Vec<(String, Tensor)> {
-            slots.iter().map(|(p, t)| (format!("{prefix}.{}", p.name()), t.clone())).collect()
-        };
-        let mut tensors = named("exp_avg", &self.means);
-        tensors.extend(named("exp_avg_sq", &self.squares));
+        let tensors = self.slots.iter().flat_map(Slot::state).collect();
         State { step: self.step, tensors }
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
-        // Both or neither: a refused state leaves the optimizer as it was.
-        let means = restored(state, "exp_avg", &self.means)?;
-        let squares = restored(state, "exp_avg_sq", &self.squares)?;
-        (self.means, self.squares, self.step) = (means, squares, state.step);
+        // All or nothing: a refused state leaves the optimizer as it was.
+        let tensors = state.matching(&self.state())?;
+        let (parts, _) = tensors.as_chunks::<3>();
+        for (slot, [m, v, updates]) in self.slots.iter_mut().zip(parts) {
+            (slot.m, slot.v, slot.updates) = (m.clone(), v.clone(), updates.item()? as u64);
+        }
+        self.step = state.step;
         Ok(())
     }
 }

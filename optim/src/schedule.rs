@@ -67,8 +67,10 @@ impl Schedule {
         if step < self.warmup {
             return step as f64 / self.warmup as f64;
         }
-        let rest = self.total.saturating_sub(self.warmup).max(1);
-        let t = ((step - self.warmup) as f64 / rest as f64).min(1.0);
+        let t = match step < self.total {
+            true => (step - self.warmup) as f64 / (self.total - self.warmup) as f64,
+            false => 1.0,
+        };
         match self.kind {
             ScheduleKind::Constant => 1.0,
             ScheduleKind::Linear => 1.0 - t,

@@ -14,16 +14,30 @@
 use autograd::{Gradients, Param};
 use tensor::Tensor;
 
-use crate::state::restored;
 use crate::{Optimizer, ParamGroup, Result, State, StepSize};
 
 /// Momentum.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SgdOptions {
-    /// mu; 0 keeps no velocity.
+    /// mu; with 0 there is no velocity.
     pub momentum: f64,
     /// Looks ahead along the velocity.
     pub nesterov: bool,
+}
+
+impl SgdOptions {
+    /// Where to go, from the velocity `u`, which it updates, and the gradient `d`.
+    fn direction(&self, u: &mut Tensor, d: Tensor) -> Result<Tensor> {
+        if self.momentum == 0.0 {
+            return Ok(d);
+        }
+        // The velocity starts at zero, so `mu u + d` is `d` at the first step.
+        *u = u.scale(self.momentum)?.add(&d)?;
+        Ok(match self.nesterov {
+            true => d.add(&u.scale(self.momentum)?)?,
+            false => u.clone(),
+        })
+    }
 }
 
 /// SGD.
@@ -52,12 +66,7 @@ impl Optimizer for Sgd {
             let Some(grad) = grads.param(param) else { continue };
             let w = param.value();
             let d = grad.scale(size.grad_scale)?.add(&w.scale(group.weight_decay)?)?;
-            // The velocity starts at zero, so `mu u + d` is `d` at the first step.
-            *u = u.scale(self.options.momentum)?.add(&d)?;
-            let direction = match self.options.nesterov {
-                true => d.add(&u.scale(self.options.momentum)?)?,
-                false => u.clone(),
-            };
+            let direction = self.options.direction(u, d)?;
             param.set(w.sub(&direction.scale(size.lr * group.lr_factor)?)?);
         }
         Ok(())
@@ -69,7 +78,8 @@ impl Optimizer for Sgd {
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
-        self.velocities = restored(state, "momentum", &self.velocities)?;
+        let tensors = state.matching(&self.state())?;
+        self.velocities.iter_mut().zip(tensors).for_each(|((_, u), saved)| *u = saved);
         self.step = state.step;
         Ok(())
     }

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use autograd::Param;
-use tensor::Tensor;
-use tensor::safetensors;
+use tensor::{DType, Tensor, safetensors};
 
 use crate::{Error, Result};
 
@@ -51,32 +49,34 @@ impl State {
         });
         Ok(Self { step, tensors: tensors.collect::<Result<_>>()? })
     }
-}
 
-/// The saved tensors under `prefix`, one for each slot; lists all that do not fit.
-pub(crate) fn restored(
-    saved: &State,
-    prefix: &str,
-    slots: &[(Param, Tensor)],
-) -> Result<Vec<(Param, Tensor)>> {
-    let by_name: HashMap<&str, &Tensor> =
-        saved.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-    let (mut found, mut problems) = (Vec::new(), Vec::new());
-    for (param, slot) in slots {
-        let name = format!("{prefix}.{}", param.name());
-        match by_name.get(name.as_str()) {
-            Some(&tensor) if tensor.shape() == slot.shape() => {
-                found.push((param.clone(), tensor.clone()));
+    /// The tensors in the order of `own`, the state of the optimizer that loads them; lists all that are
+    /// missing, of another shape or dtype, or of parameters that it does not have.
+    pub(crate) fn matching(&self, own: &State) -> Result<Vec<Tensor>> {
+        let mut saved: HashMap<&str, &Tensor> =
+            self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let (mut found, mut problems) = (Vec::new(), Vec::new());
+        for (name, own) in &own.tensors {
+            match saved.remove(name.as_str()) {
+                Some(tensor) if kind(tensor) == kind(own) => found.push(tensor.clone()),
+                Some(tensor) => {
+                    let ((got_type, got), (own_type, own)) = (kind(tensor), kind(own));
+                    let message =
+                        format!("{name}: expected {own_type} {own:?}, got {got_type} {got:?}");
+                    problems.push(message);
+                }
+                None => problems.push(format!("{name} is missing")),
             }
-            Some(tensor) => {
-                let (got, expected) = (tensor.shape(), slot.shape());
-                problems.push(format!("{name}: expected {expected:?}, got {got:?}"));
-            }
-            None => problems.push(format!("{name} is missing")),
+        }
+        let unexpected = self.tensors.iter().filter(|(name, _)| saved.contains_key(name.as_str()));
+        problems.extend(unexpected.map(|(name, _)| format!("{name} is not expected")));
+        match problems.is_empty() {
+            true => Ok(found),
+            false => Err(Error::State(problems.join("; "))),
         }
     }
-    match problems.is_empty() {
-        true => Ok(found),
-        false => Err(Error::State(problems.join("; "))),
-    }
+}
+
+fn kind(tensor: &Tensor) -> (DType, &[usize]) {
+    (tensor.dtype(), tensor.shape())
 }

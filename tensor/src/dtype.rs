@@ -64,6 +64,20 @@ pub trait Element: bytemuck::Pod + Send + Sync + std::fmt::Debug + private::Seal
     fn unwrap(storage: &Storage) -> Option<&[Self]>;
 }
 
+/// `x` in f32, exact or else the one of its two neighbours that has an odd last bit. Rounding that to a shorter
+/// format gives what rounding `x` itself would: a tie is one only if `x` is.
+///
+/// Boldo and Melquiond, *Emulation of FMA and correctly rounded sums*, 2008,
+/// <https://doi.org/10.1109/TC.2007.70819>. (`bf16::from_f64` of half 2.7 looks at the upper 32 bits only.)
+fn to_odd(x: f64) -> f32 {
+    let near = x as f32;
+    let exact = f64::from(near);
+    if exact == x || x.is_nan() || near.to_bits() & 1 == 1 {
+        return near;
+    }
+    if exact < x { near.next_up() } else { near.next_down() }
+}
+
 mod private {
     pub trait Sealed {}
 }
@@ -94,7 +108,7 @@ macro_rules! element {
 
 element!(f32, F32, f64::from, |x| x as f32, |v| std::sync::Arc::new(crate::pool::Buffer::from(v)));
 element!(f64, F64, |x| x, |x| x, std::sync::Arc::new);
-element!(bf16, BF16, f64::from, bf16::from_f64, std::sync::Arc::new);
-element!(f16, F16, f64::from, f16::from_f64, std::sync::Arc::new);
+element!(bf16, BF16, f64::from, |x| bf16::from_f32(to_odd(x)), std::sync::Arc::new);
+element!(f16, F16, f64::from, |x| f16::from_f32(to_odd(x)), std::sync::Arc::new);
 element!(i64, I64, |x| x as f64, |x| x as i64, std::sync::Arc::new);
 element!(u32, U32, f64::from, |x| x as u32, std::sync::Arc::new);

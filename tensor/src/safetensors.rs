@@ -88,7 +88,8 @@ impl File {
             Dtype::I64 => self.read_as::<i64>(&info),
             Dtype::U32 => self.read_as::<u32>(&info),
             other => {
-                let message = format!("tensor {name} is {other}: expected a float type or I64");
+                let expected = "F32, F64, BF16, F16, I64 or U32";
+                let message = format!("tensor {name} is {other}: expected {expected}");
                 Err(invalid(&self.path, message))
             }
         }

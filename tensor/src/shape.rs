@@ -1,5 +1,7 @@
 //! Shapes and strides: which element of the storage an index means.
 
+use std::ops::Range;
+
 use crate::{Error, Result};
 
 /// Where the elements of a tensor lie in its storage: index `i` at `offset + sum of i_k * strides_k`.
@@ -24,6 +26,15 @@ impl Layout {
                 .all(|((&n, stride), expected)| n == 1 || stride == expected)
     }
 
+    /// Where the elements of a contiguous layout lie. Without elements that is nowhere: the offset of an
+    /// empty view may be beyond the storage.
+    pub fn span(&self) -> Range<usize> {
+        match count(&self.shape) {
+            0 => 0..0,
+            n => self.offset..self.offset + n,
+        }
+    }
+
     /// The layout that repeats this one along new or length-1 axes (stride 0), by NumPy's rules.
     pub fn broadcast_to(&self, shape: &[usize]) -> Result<Self> {
         let fits = broadcast_shapes("broadcast_to", &self.shape, shape)? == shape;
@@ -45,6 +56,11 @@ impl Layout {
 /// The number of elements of a shape.
 pub(crate) fn count(shape: &[usize]) -> usize {
     shape.iter().product()
+}
+
+/// The number of elements of a shape from outside, which may be more than a `usize` counts.
+pub(crate) fn checked_count(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n))
 }
 
 /// Row-major strides of a shape.

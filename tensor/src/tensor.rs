@@ -3,7 +3,7 @@
 use kernels::philox;
 
 use crate::pool::Buffer;
-use crate::shape::{Layout, count};
+use crate::shape::{Layout, checked_count, count};
 use crate::storage::Storage;
 use crate::{DType, Element, Error, Result};
 
@@ -30,7 +30,7 @@ impl Tensor {
     /// # Errors
     /// When the number of elements is not that of the shape.
     pub fn from_vec<T: Element>(values: Vec<T>, shape: &[usize]) -> Result<Self> {
-        if values.len() != count(shape) {
+        if checked_count(shape) != Some(values.len()) {
             let expected = format!("of {} elements", values.len());
             return Err(Error::Shape { op: "from_vec", expected, got: shape.to_vec() });
         }
@@ -114,7 +114,7 @@ impl Tensor {
             let expected = format!("in row-major order, strides {:?}", self.layout.strides);
             return Err(Error::Shape { op: "as_slice", expected, got: self.shape().to_vec() });
         }
-        Ok(&values[self.layout.offset..][..self.len()])
+        Ok(&values[self.layout.span()])
     }
 
     /// A copy of the elements in row-major order.
@@ -146,9 +146,9 @@ impl Tensor {
         if !self.is_contiguous() {
             *self = self.contiguous();
         }
-        let (offset, len, got) = (self.layout.offset, self.len(), self.dtype());
+        let (span, got) = (self.layout.span(), self.dtype());
         match &mut self.storage {
-            Storage::F32(values) => Ok(&mut std::sync::Arc::make_mut(values)[offset..][..len]),
+            Storage::F32(values) => Ok(&mut std::sync::Arc::make_mut(values)[span]),
             _ => Err(Error::DType { op: "make_mut", expected: "f32", got }),
         }
     }

@@ -1,6 +1,6 @@
 //! Views: new shapes over the same storage.
 
-use crate::shape::{Layout, count};
+use crate::shape::{Layout, checked_count};
 use crate::{Error, Result, Tensor};
 
 impl Tensor {
@@ -9,7 +9,7 @@ impl Tensor {
     /// # Errors
     /// When the number of elements would change.
     pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
-        if count(shape) != self.len() {
+        if checked_count(shape) != Some(self.len()) {
             let expected = format!("of {} elements (from {:?})", self.len(), self.shape());
             return Err(Error::Shape { op: "reshape", expected, got: shape.to_vec() });
         }

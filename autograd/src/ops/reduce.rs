@@ -22,7 +22,11 @@ impl Var {
     /// # Errors
     /// When there are no elements.
     pub fn mean(&self) -> Result<Var> {
-        self.sum()?.scale(1.0 / self.value.len().max(1) as f64)
+        let (y, shape) = (reduce::mean(&self.value)?, self.shape().to_vec());
+        let share = 1.0 / self.value.len() as f64;
+        record("mean", [self], y, move |dy, _| {
+            Ok([Some(dy.scale(share)?.broadcast_to(&shape)?.contiguous())])
+        })
     }
 
     /// The sum along `axis`, which goes away.
@@ -38,10 +42,13 @@ impl Var {
     /// The mean along `axis`, which goes away.
     ///
     /// # Errors
-    /// When there is no such axis.
+    /// When there is no such axis or it has length 0.
     pub fn mean_axis(&self, axis: usize) -> Result<Var> {
-        let sum = self.sum_axis(axis)?;
-        sum.scale(1.0 / self.shape()[axis].max(1) as f64)
+        let (y, shape) = (reduce::mean_axis(&self.value, axis)?, self.shape().to_vec());
+        let share = 1.0 / shape[axis] as f64;
+        record("mean_axis", [self], y, move |dy, _| {
+            Ok([Some(spread(&dy.scale(share)?, axis, &shape)?)])
+        })
     }
 }
 

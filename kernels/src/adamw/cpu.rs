@@ -5,23 +5,23 @@ use rayon::prelude::*;
 use crate::parallel::elements_per_task;
 use crate::simd::{Simd, dispatch, each_vector, inlined, load, store};
 
-/// The numbers of one update.
+/// The numbers of one update, in f64: 1 - 0.999 in f32 has only four digits.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     /// Learning rate.
-    pub lr: f32,
+    pub lr: f64,
     /// Decay of the first moment, in [0, 1).
-    pub beta1: f32,
+    pub beta1: f64,
     /// Decay of the second moment, in [0, 1).
-    pub beta2: f32,
+    pub beta2: f64,
     /// Added to the denominator.
-    pub eps: f32,
+    pub eps: f64,
     /// Decoupled weight decay; 0 gives Adam.
-    pub weight_decay: f32,
+    pub weight_decay: f64,
     /// The number of this update, from 1.
     pub step: u64,
     /// What gradients are multiplied by: the clipping factor, 1 for none.
-    pub grad_scale: f32,
+    pub grad_scale: f64,
 }
 
 /// What one element needs of a [`Step`], rounded once from f64.
@@ -42,16 +42,16 @@ struct Factors {
 
 impl Factors {
     fn new(s: Step) -> Self {
-        let [lr, beta1, beta2, decay] = [s.lr, s.beta1, s.beta2, s.weight_decay].map(f64::from);
+        let Step { lr, beta1, beta2, .. } = s;
         let t = s.step as f64;
         Self {
-            grad_scale: s.grad_scale,
-            keep: (1.0 - lr * decay) as f32,
-            first: [s.beta1, (1.0 - beta1) as f32],
-            second: [s.beta2, (1.0 - beta2) as f32],
+            grad_scale: s.grad_scale as f32,
+            keep: (1.0 - lr * s.weight_decay) as f32,
+            first: [beta1 as f32, (1.0 - beta1) as f32],
+            second: [beta2 as f32, (1.0 - beta2) as f32],
             rate: (lr / (1.0 - beta1.powf(t))) as f32,
             correction: (1.0 / (1.0 - beta2.powf(t))) as f32,
-            eps: s.eps,
+            eps: s.eps as f32,
         }
     }
 }

@@ -4,8 +4,7 @@ use super::Step;
 
 /// One update of `w`, with its gradient `g` and the moments `m` and `v`, all of the same length.
 pub fn update(s: Step, w: &mut [f64], g: &[f64], m: &mut [f64], v: &mut [f64]) {
-    let [lr, beta1, beta2, eps, weight_decay, grad_scale] =
-        [s.lr, s.beta1, s.beta2, s.eps, s.weight_decay, s.grad_scale].map(f64::from);
+    let Step { lr, beta1, beta2, eps, weight_decay, grad_scale, .. } = s;
     for i in 0..w.len() {
         let g = grad_scale * g[i];
         w[i] -= lr * weight_decay * w[i];

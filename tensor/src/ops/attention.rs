@@ -46,8 +46,9 @@ impl Attention {
 pub fn forward(a: &Attention, [q, k, v]: [&Tensor; 3]) -> Result<(Tensor, Tensor)> {
     let ((_, h), total) = (matrix(OP, q)?, a.batch.total());
     expect_shape(OP, q, &[total, h])?;
-    same_shape(OP, q, k)?;
-    same_shape(OP, q, v)?;
+    for other in [k, v] {
+        same_shape(OP, q, other)?;
+    }
     let (settings, [q, k, v]) = (a.kernel(h)?, [q, k, v].map(Tensor::contiguous));
     match floats(OP, [&q, &k, &v])? {
         Floats::F32([q, k, v]) => {
@@ -75,8 +76,12 @@ pub fn backward(
     (o, lse): (&Tensor, &Tensor),
     d_o: &Tensor,
 ) -> Result<[Tensor; 3]> {
-    same_shape(OP, q, d_o)?;
-    let (settings, shape) = (a.kernel(matrix(OP, q)?.1)?, q.shape());
+    let ((_, h), shape) = (matrix(OP, q)?, q.shape());
+    expect_shape(OP, q, &[a.batch.total(), h])?;
+    for other in [k, v, o, d_o] {
+        same_shape(OP, q, other)?;
+    }
+    let settings = a.kernel(h)?;
     let operands = [q, k, v, o, d_o].map(Tensor::contiguous);
     match floats(OP, operands.each_ref())? {
         Floats::F32([q, k, v, o, d_o]) => {

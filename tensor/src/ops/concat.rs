@@ -17,6 +17,7 @@ pub fn forward(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
         got: vec![],
     })?;
     first.check_axis(OP, axis)?;
+    parts.iter().try_for_each(|part| check(first, part, axis))?;
     match first.dtype() {
         DType::F32 => join::<f32>(parts, axis),
         DType::F64 => join::<f64>(parts, axis),
@@ -25,12 +26,20 @@ pub fn forward(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
     }
 }
 
+fn check(first: &Tensor, part: &Tensor, axis: usize) -> Result<()> {
+    if part.dtype() != first.dtype() {
+        return Err(Error::DType { op: OP, expected: first.dtype().name(), got: part.dtype() });
+    }
+    let mut pairs = first.shape().iter().zip(part.shape()).enumerate();
+    if part.rank() != first.rank() || pairs.any(|(i, (n, m))| i != axis && n != m) {
+        let (left, right) = (first.shape().to_vec(), part.shape().to_vec());
+        return Err(Error::Shapes { op: OP, left, right });
+    }
+    Ok(())
+}
+
 fn join<T: Element>(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
     let views = parts.iter().map(|t| t.view::<T>()).collect::<Result<Vec<_>>>()?;
-    let joined = concatenate(Axis(axis), &views).map_err(|_| Error::Shapes {
-        op: OP,
-        left: parts[0].shape().to_vec(),
-        right: parts.last().expect("not empty").shape().to_vec(),
-    })?;
+    let joined = concatenate(Axis(axis), &views).expect("shapes were checked");
     Ok(Tensor::from_ndarray(&joined))
 }

@@ -33,7 +33,8 @@ pub fn forward(logits: &Tensor, labels: &Tensor) -> Result<(Tensor, Tensor)> {
 /// # Errors
 /// When the shapes do not fit.
 pub fn backward(logits: &Tensor, labels: &Tensor, lse: &Tensor, dloss: f64) -> Result<Tensor> {
-    let ((_, c), x, labels) = (matrix(OP, logits)?, logits.contiguous(), labels.contiguous());
+    let ((rows, c), x, labels) = (matrix(OP, logits)?, logits.contiguous(), labels.contiguous());
+    expect_shape(OP, &labels, &[rows])?;
     let labels = indices(OP, &labels, c)?;
     Ok(match floats(OP, [&x])? {
         Floats::F32([v]) => {

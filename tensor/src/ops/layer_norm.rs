@@ -65,6 +65,7 @@ pub fn backward(
     wanted: (bool, bool),
 ) -> Result<Gradients> {
     same_shape(OP, x, dy)?;
+    expect_shape(OP, w, &[last_axis(OP, x)?])?;
     let (x, w, dy) = (x.contiguous(), w.contiguous(), dy.contiguous());
     match floats(OP, [&x, &w, &dy])? {
         Floats::F32([xs, ws, dys]) => {

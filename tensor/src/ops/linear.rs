@@ -35,7 +35,7 @@ pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
         }),
         Floats::F64([x, w, b]) => {
             let mut y = reference::product(x, &reference::transpose(w, o, i), rows, o);
-            y.chunks_mut(o).for_each(|row| row.iter_mut().zip(b).for_each(|(y, b)| *y += b));
+            y.chunks_mut(o.max(1)).for_each(|row| row.iter_mut().zip(b).for_each(|(y, b)| *y += b));
             wide(y, &shape)
         }
     })

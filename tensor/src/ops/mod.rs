@@ -48,9 +48,7 @@ pub(crate) fn floats<'a, const N: usize>(
     }
 }
 
-fn slices<'a, T: crate::Element, const N: usize>(
-    operands: [&'a Tensor; N],
-) -> Result<[&'a [T]; N]> {
+fn slices<T: crate::Element, const N: usize>(operands: [&Tensor; N]) -> Result<[&[T]; N]> {
     let mut slices: [&[T]; N] = [&[]; N];
     for (slice, tensor) in slices.iter_mut().zip(operands) {
         *slice = tensor.as_slice()?;

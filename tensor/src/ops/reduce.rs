@@ -49,9 +49,13 @@ pub fn sum_axis(x: &Tensor, axis: usize) -> Result<Tensor> {
 /// # Errors
 /// As [`sum_axis`], and when the axis has length 0.
 pub fn mean_axis(x: &Tensor, axis: usize) -> Result<Tensor> {
-    let total = sum_axis(x, axis)?;
-    super::not_empty("mean_axis", x)?;
-    super::elementwise::scale(1.0 / x.shape()[axis] as f64, &total)
+    x.check_axis("mean_axis", axis)?;
+    let n = x.shape()[axis];
+    if n == 0 {
+        let expected = format!("with at least one element along axis {axis}");
+        return Err(Error::Shape { op: "mean_axis", expected, got: x.shape().to_vec() });
+    }
+    super::elementwise::scale(1.0 / n as f64, &sum_axis(x, axis)?)
 }
 
 /// Sums `x` down to `shape`, from which it could have been broadcast: the derivative of broadcasting.

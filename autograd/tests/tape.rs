@@ -1,0 +1,164 @@
+//! The tape: who is asked for gradients, what is added up, and which misuse is refused.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use autograd::{Error, Param, Result, Tape, Tensor, Var, record};
+
+fn vector(values: &[f32]) -> Tensor {
+    Tensor::from_vec(values.to_vec(), &[values.len()]).unwrap()
+}
+
+fn values(t: Option<&Tensor>) -> Vec<f64> {
+    t.expect("a gradient").to_f64_vec()
+}
+
+/// a + b, which notes for which operands it is asked.
+fn probe(a: &Var, b: &Var, asked: &Rc<Cell<Option<[bool; 2]>>>) -> Result<Var> {
+    let asked = asked.clone();
+    record("probe", [a, b], a.value().add(b.value())?, move |dy, wanted| {
+        asked.set(Some(wanted));
+        Ok(wanted.map(|wanted| wanted.then(|| dy.clone())))
+    })
+}
+
+#[test]
+fn a_value_used_twice_receives_the_sum() {
+    let (tape, w) = (Tape::new(), Param::new("w", vector(&[2.0, 3.0])));
+    let x = tape.input(vector(&[5.0, 7.0]));
+    // w x + w + w, with w taken from its parameter twice: tied weights.
+    let (a, b) = (tape.param(&w), tape.param(&w));
+    let loss = a.mul(&x).unwrap().add(&b).unwrap().add(&b).unwrap().sum().unwrap();
+    let grads = loss.backward().unwrap();
+    assert_eq!(values(grads.param(&w)), [7.0, 9.0]);
+    assert_eq!(values(grads.input(&x)), [2.0, 3.0]);
+}
+
+#[test]
+fn what_the_loss_does_not_depend_on_has_no_gradient() {
+    let tape = Tape::new();
+    let (used, unused) = (Param::new("used", vector(&[1.0])), Param::new("unused", vector(&[1.0])));
+    let dead = tape.param(&unused).scale(2.0).unwrap();
+    let grads = tape.param(&used).sum().unwrap().backward().unwrap();
+    assert_eq!(values(grads.param(&used)), [1.0]);
+    assert!(grads.param(&unused).is_none());
+    assert!(dead.needs_gradient());
+}
+
+#[test]
+fn frozen_parameters_and_constants_are_not_asked_for() {
+    let (tape, asked) = (Tape::new(), Rc::new(Cell::new(None)));
+    let (frozen, trained) = (Param::new("f", vector(&[1.0])), Param::new("t", vector(&[2.0])));
+    frozen.freeze(true);
+    let below = tape.param(&frozen).tanh().unwrap();
+    assert!(!below.needs_gradient(), "nothing below is recorded");
+    let loss = probe(&below, &tape.param(&trained), &asked).unwrap();
+    let grads = loss.backward().unwrap();
+    assert_eq!(asked.get(), Some([false, true]));
+    assert!(grads.param(&frozen).is_none());
+    assert_eq!(values(grads.param(&trained)), [1.0]);
+
+    frozen.freeze(false);
+    probe(&tape.param(&frozen), &tape.param(&trained).detach(), &asked)
+        .unwrap()
+        .backward()
+        .unwrap();
+    assert_eq!(asked.get(), Some([true, false]));
+}
+
+#[test]
+fn inference_records_nothing() {
+    let tape = Tape::inference();
+    let w = tape.param(&Param::new("w", vector(&[2.0])));
+    let y = w.mul(&w).unwrap();
+    assert!(!tape.is_recording() && !y.needs_gradient());
+    assert_eq!(y.value().item().unwrap(), 4.0);
+    let message = y.backward().unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "backward: the loss depends on no parameter and no input of a recording tape"
+    );
+}
+
+#[test]
+fn saved_tensors_are_freed_by_the_walk() {
+    let (tape, saved) = (Tape::new(), Rc::new(()));
+    let x = tape.input(vector(&[1.0]));
+    let held = saved.clone();
+    let y = record("hold", [&x], x.value().clone(), move |dy, _| {
+        let _held = held;
+        Ok([Some(dy.clone())])
+    });
+    assert_eq!(Rc::strong_count(&saved), 2);
+    y.unwrap().backward().unwrap();
+    assert_eq!(Rc::strong_count(&saved), 1);
+}
+
+#[test]
+fn a_tape_is_walked_once() {
+    let (tape, w) = (Tape::new(), Param::new("w", vector(&[2.0])));
+    let old = tape.param(&w);
+    let loss = old.mul(&old).unwrap();
+    loss.backward().unwrap();
+    let message = "backward: this tape was walked already; record a new one";
+    assert_eq!(loss.backward().unwrap_err().to_string(), message);
+    assert!(matches!(old.tanh(), Err(Error::Walked)));
+    // The tape can be used again, and what was recorded before is still not mistaken for what is now.
+    let x = tape.input(vector(&[3.0]));
+    assert!(matches!(old.mul(&x), Err(Error::Walked)));
+    assert!(matches!(loss.backward(), Err(Error::Walked)));
+    let grads = x.mul(&x).unwrap().backward().unwrap();
+    assert_eq!(values(grads.input(&x)), [6.0]);
+    assert!(grads.input(&old).is_none(), "of another recording");
+}
+
+#[test]
+fn gradients_belong_to_their_own_tape_and_parameters() {
+    let (one, two) = (Tape::new(), Tape::new());
+    let (x, other) = (one.input(vector(&[1.0])), two.input(vector(&[1.0])));
+    assert!(matches!(x.add(&other), Err(Error::TwoTapes { op: "add" })));
+    let grads = x.sum().unwrap().backward().unwrap();
+    assert!(grads.input(&x).is_some() && grads.input(&other).is_none());
+
+    let grads =
+        Tape::new().param(&Param::new("w", vector(&[1.0]))).sum().unwrap().backward().unwrap();
+    // The parameter is gone; a new one, perhaps in the same memory, is another.
+    let fresh: Vec<Param> = (0..10).map(|_| Param::new("w", vector(&[1.0]))).collect();
+    assert!(fresh.iter().all(|p| grads.param(p).is_none()));
+}
+
+#[test]
+fn rules_are_held_to_the_shapes_of_their_inputs() {
+    let x = Tape::new().input(vector(&[1.0, 2.0]));
+    let y =
+        record("wrong", [&x], x.value().clone(), |_, _| Ok([Some(Tensor::scalar(1.0))])).unwrap();
+    let message = y.sum().unwrap().backward().unwrap_err().to_string();
+    assert_eq!(message, "wrong: gradient 0 has shape [], its input has [2]");
+    let x = Tape::new().input(vector(&[1.0, 2.0]));
+    let message = x.backward().unwrap_err().to_string();
+    assert_eq!(message, "backward: expected a loss of one element, got shape [2]");
+}
+
+#[test]
+fn errors_of_tensors_come_through() {
+    let x = Tape::new().input(vector(&[1.0, 2.0]));
+    let message = x.add(&Var::constant(vector(&[1.0; 3]))).unwrap_err().to_string();
+    assert_eq!(message, "add: shapes [2] and [3] do not fit together");
+    let empty = Var::constant(Tensor::zeros(&[2, 0]));
+    assert_eq!(
+        empty.mean().unwrap_err().to_string(),
+        "mean: expected shape with at least one element, got [2, 0]"
+    );
+    assert!(empty.mean_axis(1).is_err());
+}
+
+#[test]
+fn parameters_keep_their_shape_and_share_their_value() {
+    let w = Param::new("w", vector(&[1.0, 2.0]));
+    let (handle, before) = (w.clone(), w.value());
+    handle.update(|t| t.make_mut().unwrap()[0] = 5.0);
+    assert_eq!(w.value().to_f64_vec(), [5.0, 2.0]);
+    assert_eq!(before.to_f64_vec(), [1.0, 2.0]);
+    let refused = std::panic::catch_unwind(|| w.set(vector(&[1.0])));
+    assert!(refused.is_err());
+}

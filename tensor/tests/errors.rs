@@ -1,0 +1,200 @@
+//! What a user reads when something does not fit: every message names the op and both sides.
+
+use tensor::ops::{self, attention::Attention};
+use tensor::{Activation, CuSeqLens, DType, Pooling, Result, Tensor};
+
+fn zeros(shape: &[usize]) -> Tensor {
+    Tensor::zeros(shape)
+}
+
+fn ids(values: &[u32]) -> Tensor {
+    Tensor::from_vec(values.to_vec(), &[values.len()]).unwrap()
+}
+
+#[track_caller]
+fn says<T>(result: Result<T>, message: &str) {
+    match result {
+        Ok(_) => panic!("expected the error: {message}"),
+        Err(error) => assert_eq!(error.to_string(), message),
+    }
+}
+
+#[test]
+fn construction_and_access() {
+    says(
+        Tensor::from_vec(vec![1.0f32; 5], &[2, 3]),
+        "from_vec: expected shape of 5 elements, got [2, 3]",
+    );
+    let beyond = [1usize << 40, 1 << 40];
+    says(
+        Tensor::from_vec(Vec::<f32>::new(), &beyond),
+        "from_vec: expected shape of 0 elements, got [1099511627776, 1099511627776]",
+    );
+    says(zeros(&[2]).as_slice::<f64>(), "as_slice: expected f64, got f32");
+    says(zeros(&[2]).view::<u32>(), "view: expected u32, got f32");
+    says(
+        zeros(&[2, 3]).t().unwrap().as_slice::<f32>(),
+        "as_slice: expected shape in row-major order, strides [1, 3], got [3, 2]",
+    );
+    says(zeros(&[2]).item(), "item: expected shape of one element, got [2]");
+    says(ids(&[1]).make_mut(), "make_mut: expected f32, got u32");
+}
+
+#[test]
+fn views() {
+    let x = zeros(&[2, 3]);
+    says(x.reshape(&[4, 2]), "reshape: expected shape of 6 elements (from [2, 3]), got [4, 2]");
+    says(x.transpose(0, 2), "transpose: axis 2 of a tensor of shape [2, 3]");
+    says(zeros(&[3]).t(), "t: axis 1 of a tensor of shape [3]");
+    says(x.narrow(2, 0, 1), "narrow: axis 2 of a tensor of shape [2, 3]");
+    says(
+        x.narrow(1, 2, 2),
+        "narrow: expected shape with at least 2 + 2 elements along axis 1, got [2, 3]",
+    );
+    assert!(x.narrow(1, 1, usize::MAX).is_err());
+    says(x.broadcast_to(&[2, 4]), "broadcast_to: shapes [2, 3] and [2, 4] do not fit together");
+    says(x.broadcast_to(&[3]), "broadcast_to: shapes [2, 3] and [3] do not fit together");
+    says(x.squeeze(0), "squeeze: expected shape with length 1 along axis 0, got [2, 3]");
+    says(x.unsqueeze(3), "unsqueeze: axis 3 of a tensor of shape [2, 3]");
+}
+
+#[test]
+fn arithmetic() {
+    let (x, y) = (zeros(&[2, 3]), zeros(&[2, 2]));
+    says(x.add(&y), "add: shapes [2, 3] and [2, 2] do not fit together");
+    says(x.div(&zeros(&[4])), "div: shapes [2, 3] and [4] do not fit together");
+    says(x.mul(&x.to_dtype(DType::F64)), "mul: expected f32, got f64");
+    says(ids(&[1]).sub(&ids(&[1])), "sub: expected f32 or f64, got u32");
+    says(x.matmul(&y), "matmul: shapes [2, 3] and [2, 2] do not fit together");
+    says(
+        zeros(&[2, 4, 5]).matmul(&zeros(&[3, 5, 6])),
+        "matmul: shapes [2, 4, 5] and [3, 5, 6] do not fit together",
+    );
+    says(zeros(&[3]).matmul(&x), "matmul: shapes [3] and [2, 3] do not fit together");
+    says(x.matmul(&x.t().unwrap().to_dtype(DType::F64)), "matmul: expected f32, got f64");
+    says(zeros(&[0]).mean(), "mean: expected shape with at least one element, got [0]");
+    says(ops::reduce::sum_axis(&x, 2), "sum_axis: axis 2 of a tensor of shape [2, 3]");
+    says(
+        ops::reduce::mean_axis(&zeros(&[2, 0]), 1),
+        "mean_axis: expected shape with at least one element along axis 1, got [2, 0]",
+    );
+    says(ops::reduce::sum_to(&x, &[4]), "sum_to: shapes [2, 3] and [4] do not fit together");
+}
+
+#[test]
+fn concat() {
+    let x = zeros(&[2, 3]);
+    says(ops::concat::forward(&[], 0), "concat: expected shape at least one tensor, got []");
+    says(ops::concat::forward(&[&x], 2), "concat: axis 2 of a tensor of shape [2, 3]");
+    // The one that does not fit, wherever it stands.
+    says(
+        ops::concat::forward(&[&x, &zeros(&[2, 4]), &x], 0),
+        "concat: shapes [2, 3] and [2, 4] do not fit together",
+    );
+    says(
+        ops::concat::forward(&[&x, &zeros(&[3])], 0),
+        "concat: shapes [2, 3] and [3] do not fit together",
+    );
+    says(ops::concat::forward(&[&x, &x.to_dtype(DType::F64)], 0), "concat: expected f32, got f64");
+}
+
+#[test]
+fn layers() {
+    let (x, w, b) = (zeros(&[4, 384]), zeros(&[10, 768]), zeros(&[10]));
+    says(ops::linear::forward(&x, &w, Some(&b)), "linear: expected shape [.., 768], got [4, 384]");
+    says(
+        ops::linear::forward(&zeros(&[4, 768]), &w, Some(&zeros(&[9]))),
+        "linear: expected shape [10], got [9]",
+    );
+    says(
+        ops::linear::forward(&x, &zeros(&[5]), None),
+        "linear: expected shape [rows, columns], got [5]",
+    );
+    says(
+        ops::layer_norm::forward(&x, &zeros(&[768]), &zeros(&[768]), 1e-12),
+        "layer_norm: expected shape [384], got [768]",
+    );
+    let saved = zeros(&[4]);
+    says(
+        ops::layer_norm::backward(&x, &zeros(&[768]), (&saved, &saved), &x, 1e-12, (true, true)),
+        "layer_norm: expected shape [384], got [768]",
+    );
+    says(ops::softmax::forward(&zeros(&[])), "softmax: expected shape [.., n > 0], got []");
+    says(
+        ops::activation::forward(Activation::Gelu, &ids(&[1])),
+        "activation: expected f32 or f64, got u32",
+    );
+    says(
+        ops::embedding::forward(&zeros(&[30, 8]), &ids(&[1, 29, 30])),
+        "embedding: index 30 at position 2, but there are only 30 rows",
+    );
+    says(
+        ops::embedding::forward(&zeros(&[30, 8]), &zeros(&[2])),
+        "embedding: expected u32, got f32",
+    );
+}
+
+#[test]
+fn losses() {
+    let x = zeros(&[2, 3]);
+    says(
+        ops::cross_entropy::forward(&x, &ids(&[0, 3])),
+        "cross_entropy: index 3 at position 1, but there are only 3 rows",
+    );
+    says(ops::cross_entropy::forward(&x, &ids(&[0])), "cross_entropy: expected shape [2], got [1]");
+    says(
+        ops::cross_entropy::backward(&x, &ids(&[0]), &zeros(&[2]), 1.0),
+        "cross_entropy: expected shape [2], got [1]",
+    );
+    says(
+        ops::cross_entropy::forward(&zeros(&[0, 3]), &ids(&[])),
+        "cross_entropy: expected shape with at least one element, got [0, 3]",
+    );
+    says(ops::mse::forward(&x, &zeros(&[2])), "mse: shapes [2, 3] and [2] do not fit together");
+    says(
+        ops::bce_with_logits::forward(&x, &x.to_dtype(DType::F64)),
+        "bce_with_logits: expected f32, got f64",
+    );
+}
+
+#[test]
+fn ragged() {
+    let batch = CuSeqLens::from_lens(&[2, 1]).unwrap();
+    let (x, short) = (zeros(&[3, 8]), zeros(&[2, 8]));
+    says(
+        ops::pooling::forward(Pooling::Mean, &short, &batch),
+        "pooling: expected shape [3, 8], got [2, 8]",
+    );
+    let attention = |heads| Attention { batch: batch.clone(), heads, dropout: None };
+    says(
+        ops::attention::forward(&attention(2), [&short; 3]),
+        "attention: expected shape [3, 8], got [2, 8]",
+    );
+    says(
+        ops::attention::forward(&attention(3), [&x; 3]),
+        "attention: expected shape [.., multiple of 3 heads], got [3, 8]",
+    );
+    says(
+        ops::attention::forward(&attention(2), [&x, &x, &zeros(&[3, 4])]),
+        "attention: shapes [3, 8] and [3, 4] do not fit together",
+    );
+    says(
+        ops::attention::backward(&attention(2), [&x, &x, &short], (&x, &zeros(&[3, 2])), &x),
+        "attention: shapes [3, 8] and [2, 8] do not fit together",
+    );
+    says(CuSeqLens::from_lens(&[]), "cu_seqlens: expected at least two offsets from 0, got [0]");
+    says(CuSeqLens::from_lens(&[2, 0, 1]), "cu_seqlens: sequence 1 is empty: from 2 to 2");
+    says(
+        CuSeqLens::from_offsets(vec![1, 2]),
+        "cu_seqlens: expected at least two offsets from 0, got [1, 2]",
+    );
+}
+
+#[test]
+fn seqlens_count_what_they_divide() {
+    let batch = CuSeqLens::from_lens(&[3, 1, 2]).unwrap();
+    assert_eq!((batch.batch(), batch.total()), (3, 6));
+    assert_eq!(batch.lens().collect::<Vec<_>>(), [3, 1, 2]);
+    assert_eq!((0..3).map(|i| batch.range(i)).collect::<Vec<_>>(), [0..3, 3..4, 4..6]);
+    assert_eq!(CuSeqLens::from_offsets(vec![0, 3, 4, 6]).unwrap(), batch);
+}
