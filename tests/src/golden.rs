@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use tensor::{CuSeqLens, Tensor, safetensors};
+use autograd::Param;
+use bert::{Checkpoint, Config, LoadReport, SequenceClassifier};
+use tensor::{CuSeqLens, DType, Tensor, safetensors};
 
 /// A folder or file under `tests/golden`.
 pub fn path(name: &str) -> PathBuf {
@@ -42,10 +44,47 @@ impl Golden {
         CuSeqLens::from_offsets(offsets).expect("golden offsets ascend")
     }
 
+    /// The ragged batch whose tensors begin with `prefix`.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn bert_batch(&self, prefix: &str) -> bert::Batch {
+        let of = |name: &str| self.tensor(&format!("{prefix}{name}")).to_vec::<u32>();
+        let ids = of("input_ids").expect("ids are u32");
+        let types = of("token_type_ids").expect("types are u32");
+        let seqlens = self.batch(&format!("{prefix}cu_seqlens"));
+        let ranges = (0..seqlens.batch()).map(|i| seqlens.range(i));
+        bert::Batch::new(ranges.map(|r| (&ids[r.clone()], &types[r]))).expect("a batch")
+    }
+
+    /// The names that begin with `prefix`, without it.
+    pub fn names<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.keys().filter_map(move |name| name.strip_prefix(prefix))
+    }
+
     /// The names, each without its last part: `matmul` of `matmul.dx`.
     pub fn cases(&self) -> BTreeSet<&str> {
         self.0.keys().filter_map(|name| Some(name.rsplit_once('.')?.0)).collect()
     }
+}
+
+/// The tiny classifier that `make_golden.py` made; all its weights are in its file.
+///
+/// # Panics
+/// When it can't be loaded.
+pub fn tiny_bert() -> SequenceClassifier {
+    let folder = path("bert_tiny");
+    let config = Config::load(&folder).expect("a configuration");
+    let mut checkpoint = Checkpoint::open(&folder).expect("weights");
+    let (model, report) =
+        SequenceClassifier::load(&mut checkpoint, &config, 3, 0).expect("a model");
+    assert_eq!(report, LoadReport::default(), "nothing is missing or unexpected");
+    model
+}
+
+/// Makes every parameter f64: the same code then runs the plain definitions.
+pub fn widen(params: &[Param]) {
+    params.iter().for_each(|p| p.set(p.value().to_dtype(DType::F64)));
 }
 
 /// |got - want| / |want|, Euclidean norms; of exact zeros, |got|.

@@ -1,8 +1,8 @@
 //! What the tests over the whole stack share: golden values and the project's own source.
 //!
 //! The tests themselves are in `tests/tests`, one file a question: are the derivatives right
-//! (`gradients`), do values agree with PyTorch (`golden_ops`), do the layers keep to their places
-//! (`layering`).
+//! (`gradients`), do values agree with PyTorch (`golden_ops`, `golden_bert`, `golden_training`) and with a
+//! real checkpoint (`golden_minilm`), do the layers keep to their places (`layering`).
 #![forbid(unsafe_code)]
 
 pub mod golden;
