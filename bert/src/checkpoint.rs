@@ -94,6 +94,12 @@ impl Checkpoint {
         self.files[stored.file].shape(&stored.name)
     }
 
+    /// The stored dtype of the parameter of that name, as the file spells it: `F32`, `BF16`, ...
+    pub fn dtype(&self, name: &str) -> Option<String> {
+        let stored = self.stored.get(&canonical(name))?;
+        self.files[stored.file].dtype(&stored.name)
+    }
+
     /// Loads every parameter by its name, from F32, F16 or BF16, and returns what was missing and what was
     /// unexpected. No parameter changes when shapes or dtypes do not fit; when a file turns out to be
     /// damaged later on, some have their new values.

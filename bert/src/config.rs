@@ -15,13 +15,16 @@ use crate::fields::Fields;
 use crate::{Error, Result, labels};
 
 /// What the outputs of a classification head mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum ProblemType {
     /// One of C classes.
+    #[serde(rename = "single_label_classification")]
     SingleLabel,
     /// Any of C labels.
+    #[serde(rename = "multi_label_classification")]
     MultiLabel,
     /// Numbers.
+    #[serde(rename = "regression")]
     Regression,
 }
 
@@ -35,6 +38,12 @@ impl ProblemType {
             Self::MultiLabel => "multi_label_classification",
             Self::Regression => "regression",
         }
+    }
+}
+
+impl std::fmt::Display for ProblemType {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -67,9 +67,8 @@ impl Encoder {
     /// An encoder with fresh parameters under the names of a checkpoint (`bert.embeddings...`).
     pub fn new(config: &Config, init: &Initializer) -> Self {
         let layer_config = layer_config(config);
-        let layer = |i| {
-            TransformerLayer::new(&format!("bert.encoder.layer.{i}"), &layer_config, init)
-        };
+        let layer =
+            |i| TransformerLayer::new(&format!("bert.encoder.layer.{i}"), &layer_config, init);
         Self {
             embeddings: Embeddings::new("bert.embeddings", config, init),
             layers: (0..config.num_hidden_layers).map(layer).collect(),

@@ -4,16 +4,22 @@
 //! [`save_pretrained`] writes a folder that transformers opens.
 #![forbid(unsafe_code)]
 
+mod batch;
 mod checkpoint;
+mod classifier;
 mod config;
+mod encoder;
 mod error;
 mod fields;
 mod labels;
 mod save;
 mod tokenizer;
 
+pub use batch::Batch;
 pub use checkpoint::{Checkpoint, LoadReport};
+pub use classifier::{SequenceClassifier, Targets, loss};
 pub use config::{Config, ProblemType};
+pub use encoder::Encoder;
 pub use error::{Error, Mismatch, Result};
 pub use save::save_pretrained;
 pub use tokenizer::{Encoding, Tokenizer};

@@ -31,7 +31,11 @@ pub fn expand(argv: impl IntoIterator<Item = OsString>) -> Result<Vec<OsString>>
     for (key, value) in &table {
         let name = key.replace('_', "-");
         if !known.contains(&name) {
-            bail!("{}: unknown key `{key}`; keys are the long flags: {}", path.display(), known.join(", "));
+            bail!(
+                "{}: unknown key `{key}`; keys are the long flags: {}",
+                path.display(),
+                known.join(", ")
+            );
         }
         push_flag(&mut flags, &name, value)
             .with_context(|| format!("{}: key `{key}`", path.display()))?;
@@ -43,7 +47,8 @@ pub fn expand(argv: impl IntoIterator<Item = OsString>) -> Result<Vec<OsString>>
 fn config_path(argv: &[OsString]) -> Option<OsString> {
     let typed: Vec<_> = argv.iter().map(|arg| arg.to_string_lossy()).collect();
     let end = typed.iter().position(|arg| arg == "--").unwrap_or(typed.len());
-    let at = typed[..end].iter().rposition(|arg| arg == "--config" || arg.starts_with("--config="))?;
+    let at =
+        typed[..end].iter().rposition(|arg| arg == "--config" || arg.starts_with("--config="))?;
     match typed[at].strip_prefix("--config=") {
         Some(path) => Some(path.to_owned().into()),
         None => argv.get(at + 1).cloned(),
@@ -100,11 +105,14 @@ mod tests {
 
     #[test]
     fn keys_become_flags_in_front_of_the_typed_ones() {
-        let argv = expanded("epochs = 5\noverwrite = true\nlearning_rate = 3e-5\nquiet = false", &[
-            "--epochs", "2",
-        ]);
+        let argv = expanded(
+            "epochs = 5\noverwrite = true\nlearning_rate = 3e-5\nquiet = false",
+            &["--epochs", "2"],
+        );
         let argv = argv.unwrap();
-        assert_eq!(argv[2..7], ["--epochs=5", "--overwrite", "--learning-rate=0.00003", "--epochs", "2"]);
+        // The keys of a table come sorted.
+        let want = ["--epochs=5", "--learning-rate=0.00003", "--overwrite", "--epochs", "2"];
+        assert_eq!(argv[2..7], want);
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Folder {
     /// When the labels are not valid.
     pub fn task(&self) -> Result<Task> {
         let labels = &self.config.labels;
-        let kind = self.config.problem_type.and_then(|p| p.as_str().parse().ok()).unwrap_or(match labels.len() {
+        let kind = self.config.problem_type.unwrap_or(match labels.len() {
             1 => ProblemType::Regression,
             _ => ProblemType::SingleLabel,
         });
@@ -99,7 +99,9 @@ impl Folder {
     pub fn encode(&self, examples: &[Example], max_length: usize) -> Result<Vec<Encoding>> {
         let limit = self.config.max_position_embeddings;
         if max_length > limit {
-            bail!("--max-length {max_length}: the model has {limit} positions; use {limit} or less");
+            bail!(
+                "--max-length {max_length}: the model has {limit} positions; use {limit} or less"
+            );
         }
         let texts: Vec<_> = examples.iter().map(|e| (e.text.as_str(), e.pair.as_deref())).collect();
         Ok(self.tokenizer.encode_batch(&texts, max_length)?)

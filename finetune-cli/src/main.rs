@@ -1,4 +1,5 @@
 //! The `finetune` binary: flags in, exit code out. Everything else is the library.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

@@ -101,8 +101,9 @@ fn check_destination(destination: &Path, overwrite: bool) -> Result<()> {
     if !destination.exists() {
         return Ok(());
     }
-    let entries = fs::read_dir(destination)
-        .with_context(|| format!("{shown}: not a folder that can be read; choose another --output"))?;
+    let entries = fs::read_dir(destination).with_context(|| {
+        format!("{shown}: not a folder that can be read; choose another --output")
+    })?;
     if entries.count() == 0 {
         return Ok(());
     }

@@ -59,7 +59,8 @@ impl<'a> Trainer<'a> {
         let trainable = model.params().into_iter().filter(|p| !p.is_frozen());
         let params: Vec<Param> = trainable.collect();
         let optimizer = optimizer(recipe, &params);
-        let schedule = schedule(recipe, steps_per_epoch(examples, recipe) * u64::from(recipe.epochs));
+        let schedule =
+            schedule(recipe, steps_per_epoch(examples, recipe) * u64::from(recipe.epochs));
         Self { model, recipe, params, optimizer, schedule, step: 0 }
     }
 

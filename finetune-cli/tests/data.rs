@@ -571,8 +571,8 @@ fn the_task_may_be_named() {
         assert_eq!(serde_json::to_value(problem).unwrap(), name);
     }
     let error = "ner".parse::<ProblemType>().unwrap_err();
-    let want = "unknown problem type `ner`; use single_label_classification, multi_label_classification or regression";
-    assert_eq!(error.to_string(), want);
+    let want = "problem_type: expected one of single_label_classification, multi_label_classification, regression, found ner";
+    assert_eq!(error, want);
 }
 
 #[test]

@@ -190,3 +190,55 @@ fn io(path: &Path, source: std::io::Error) -> Error {
 fn invalid(path: &Path, message: String) -> Error {
     Error::Safetensors { path: path.display().to_string(), message }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("{name}-{}.safetensors", std::process::id()))
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let path = file("round-trip");
+        let a =
+            Tensor::from_vec(vec![1.5f32, -2.0, f32::INFINITY, 0.0, 4.0, 5.0], &[2, 3]).unwrap();
+        let b = Tensor::from_vec(vec![7u32, 9], &[2]).unwrap();
+        let tensors = [
+            ("a".to_owned(), a.transpose(0, 1).unwrap()),
+            ("b".to_owned(), b.clone()),
+            ("c".to_owned(), a.to_dtype(DType::BF16)),
+        ];
+        write(&path, &tensors).unwrap();
+        let mut read = File::open(&path).unwrap();
+        assert_eq!(read.shape("a"), Some(&[3, 2][..]));
+        assert_eq!(read.metadata()["format"], "pt");
+        for (name, tensor) in &tensors {
+            let got = read.read(name).unwrap();
+            assert_eq!(got.dtype(), tensor.dtype());
+            assert_eq!(got.to_f64_vec(), tensor.to_f64_vec());
+        }
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused() {
+        let path = file("damaged");
+        write(&path, &[("a".to_owned(), Tensor::zeros(&[4]))]).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+        for (cut, message) in [
+            (whole.len() - 1, "truncated"),
+            (header - 1, "beyond the file"),
+            (5, "no safetensors file"),
+        ] {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let error = File::open(&path).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+        fs::write(&path, [&whole[..], &[0]].concat()).unwrap();
+        assert!(File::open(&path).unwrap_err().to_string().contains("longer than its header"));
+        fs::remove_file(path).unwrap();
+    }
+}

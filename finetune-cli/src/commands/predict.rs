@@ -19,7 +19,11 @@ const CHUNK: usize = 1024;
 /// Reads, predicts, prints.
 pub(super) fn run(args: &PredictArgs) -> Result<()> {
     if !args.pair.is_empty() && args.pair.len() != args.texts.len() {
-        bail!("--pair is given {} times for {} texts; give one for each", args.pair.len(), args.texts.len());
+        bail!(
+            "--pair is given {} times for {} texts; give one for each",
+            args.pair.len(),
+            args.texts.len()
+        );
     }
     let folder = Folder::open(&args.model)?;
     let (model, task) = folder.fine_tuned()?;
@@ -59,7 +63,8 @@ impl Predictor<'_> {
     fn answer_lines(&self, input: impl BufRead) -> Result<()> {
         let mut chunk = Vec::with_capacity(CHUNK);
         for (i, line) in input.lines().enumerate() {
-            let text = line.with_context(|| format!("line {} of the input: not UTF-8 text", i + 1))?;
+            let text =
+                line.with_context(|| format!("line {} of the input: not UTF-8 text", i + 1))?;
             chunk.push(Example { text, pair: None });
             if chunk.len() == CHUNK {
                 self.answer(std::mem::take(&mut chunk))?;

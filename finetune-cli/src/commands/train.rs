@@ -50,7 +50,8 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
 
 fn check(args: &TrainArgs) -> Result<()> {
     let recipe = &args.recipe;
-    let needs_validation = recipe.load_best_model_at_end || recipe.early_stopping_patience.is_some();
+    let needs_validation =
+        recipe.load_best_model_at_end || recipe.early_stopping_patience.is_some();
     if needs_validation && args.validation.is_none() && args.validation_fraction == 0.0 {
         bail!(
             "--load-best-model-at-end and --early-stopping-patience need validation data; give \
@@ -91,11 +92,7 @@ fn read(args: &TrainArgs) -> Result<(Schema, [Option<Dataset>; 3])> {
     Ok((schema, [Some(train), validation, test]))
 }
 
-fn labelled(
-    path: &std::path::Path,
-    options: &data::Options,
-    schema: &Schema,
-) -> Result<Dataset> {
+fn labelled(path: &std::path::Path, options: &data::Options, schema: &Schema) -> Result<Dataset> {
     let data = Dataset::new(data::read_table(path, options)?, schema)?;
     match data.labels {
         Labels::Absent => bail!(
@@ -194,7 +191,9 @@ impl Session<'_> {
             done += log.examples;
             show(&bar, log, done as f64 / start.elapsed().as_secs_f64());
             match log.step.is_multiple_of(every.max(1)) {
-                true => run.log(step_entry(log, epoch - 1, (log.step - total) as f64 / steps as f64)),
+                true => {
+                    run.log(step_entry(log, epoch - 1, (log.step - total) as f64 / steps as f64))
+                }
                 false => Ok(()),
             }
         })?;
@@ -219,7 +218,12 @@ impl Session<'_> {
     }
 
     /// Remembers this epoch if its validation figure is the best so far.
-    fn keep_best(&mut self, epoch: u32, result: &Evaluation, model: &SequenceClassifier) -> Result<()> {
+    fn keep_best(
+        &mut self,
+        epoch: u32,
+        result: &Evaluation,
+        model: &SequenceClassifier,
+    ) -> Result<()> {
         let name = self.metric();
         let report = result.report.as_ref().expect("validation data has labels");
         let figure = match name {
@@ -256,11 +260,17 @@ impl Session<'_> {
 
     fn is_exhausted(&self, epoch: u32) -> bool {
         let patience = self.args.recipe.early_stopping_patience;
-        patience.is_some_and(|patience| self.best.is_some() && epoch - self.best_epoch() >= patience)
+        patience
+            .is_some_and(|patience| self.best.is_some() && epoch - self.best_epoch() >= patience)
     }
 
     /// Tests, saves, and gives the output folder its name.
-    fn finish(mut self, folder: &Folder, model: &SequenceClassifier, splits: &Splits) -> Result<()> {
+    fn finish(
+        mut self,
+        folder: &Folder,
+        model: &SequenceClassifier,
+        splits: &Splits,
+    ) -> Result<()> {
         if let Some(weights) = self.best.as_mut().and_then(|best| best.weights.take()) {
             model.params().iter().zip(weights).for_each(|(param, value)| param.set(value));
             println!("the weights of epoch {} are kept", self.best_epoch());
@@ -326,7 +336,7 @@ fn summary(result: &Evaluation) -> String {
 /// The configuration of the fine-tuned model.
 fn tuned_config(config: &Config, task: &Task) -> Config {
     let mut config = config.clone();
-    config.problem_type = task.problem_type().to_string().parse().ok();
+    config.problem_type = Some(task.problem_type());
     config.labels = match task.label_set() {
         Some(set) => set.names().to_vec(),
         // transformers' name of the only output of a regression.

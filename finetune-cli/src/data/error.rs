@@ -145,10 +145,6 @@ pub enum Error {
     UnknownLabels { path: PathBuf, labels: Vec<(String, usize)>, hint: &'static str },
     #[error("a label set needs distinct names, but `{name}` stands in it twice; correct id2label")]
     DuplicateLabel { name: String },
-    #[error(
-        "unknown problem type `{name}`; use single_label_classification, multi_label_classification or regression"
-    )]
-    UnknownProblemType { name: String },
 
     // A split.
     #[error("a validation part of {fraction} is not between 0 and 1; use 0.1 for a tenth")]

@@ -1,10 +1,8 @@
 //! What the labels mean: the task and its classes.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+pub use bert::ProblemType;
 
 use super::Options;
 use super::columns::{Columns, no_label};
@@ -15,41 +13,6 @@ use super::table::{Cell, Column, Table};
 /// More different integers than this may be scores as well as classes, so the user has to say. The largest
 /// common classification sets have about 150 classes (CLINC150 has 151).
 pub const MAX_INTEGER_CLASSES: usize = 200;
-
-/// What is to be predicted; named as in the `problem_type` of a Hugging Face `config.json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ProblemType {
-    /// One class per example.
-    #[serde(rename = "single_label_classification")]
-    SingleLabel,
-    /// Any number of classes per example.
-    #[serde(rename = "multi_label_classification")]
-    MultiLabel,
-    /// One number per example.
-    #[serde(rename = "regression")]
-    Regression,
-}
-
-impl fmt::Display for ProblemType {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::SingleLabel => "single_label_classification",
-            Self::MultiLabel => "multi_label_classification",
-            Self::Regression => "regression",
-        })
-    }
-}
-
-impl FromStr for ProblemType {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        [Self::SingleLabel, Self::MultiLabel, Self::Regression]
-            .into_iter()
-            .find(|problem| problem.to_string() == name)
-            .ok_or_else(|| Error::UnknownProblemType { name: name.into() })
-    }
-}
 
 /// A task with its classes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! rows still missing to round(f n) go to the classes with the largest remainders f n_c - floor(f n_c) (Hare's
 //! method). The last row of a class always stays in training. The test file is never looked at.
 
-use kernels::philox::Rng;
+use tensor::philox::Rng;
 
 use super::dataset::Labels;
 use super::error::{Error, Result};

@@ -1,0 +1,73 @@
+//! Golden values: tensors that PyTorch computed, from the files that `golden/make_golden.py` wrote.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use tensor::{CuSeqLens, Tensor, safetensors};
+
+/// A folder or file under `tests/golden`.
+pub fn path(name: &str) -> PathBuf {
+    crate::root().join("tests/golden").join(name)
+}
+
+/// All tensors of a file.
+#[derive(Debug)]
+pub struct Golden(BTreeMap<String, Tensor>);
+
+impl Golden {
+    /// Reads `tests/golden/NAME`.
+    ///
+    /// # Panics
+    /// When it can't be read.
+    pub fn read(name: &str) -> Self {
+        let mut file = safetensors::File::open(&path(name)).expect("a golden file");
+        let names = file.names().into_iter();
+        Self(names.map(|n| (n.clone(), file.read(&n).expect("a golden tensor"))).collect())
+    }
+
+    /// The tensor of that name.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn tensor(&self, name: &str) -> &Tensor {
+        self.0.get(name).unwrap_or_else(|| panic!("no golden tensor {name}"))
+    }
+
+    /// The offsets of a ragged batch.
+    ///
+    /// # Panics
+    /// When there are none of that name.
+    pub fn batch(&self, name: &str) -> CuSeqLens {
+        let offsets = self.tensor(name).to_vec::<u32>().expect("offsets are u32");
+        CuSeqLens::from_offsets(offsets).expect("golden offsets ascend")
+    }
+
+    /// The names, each without its last part: `matmul` of `matmul.dx`.
+    pub fn cases(&self) -> BTreeSet<&str> {
+        self.0.keys().filter_map(|name| Some(name.rsplit_once('.')?.0)).collect()
+    }
+}
+
+/// |got - want| / |want|, Euclidean norms; of exact zeros, |got|.
+///
+/// # Panics
+/// When the shapes differ.
+pub fn relative_error(got: &Tensor, want: &Tensor) -> f64 {
+    assert_eq!(got.shape(), want.shape(), "shapes");
+    let (got, want) = (got.to_f64_vec(), want.to_f64_vec());
+    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
+    let error = norm(&mut got.iter().zip(&want).map(|(g, w)| g - w));
+    match norm(&mut want.iter().copied()) {
+        0.0 => error,
+        scale => error / scale,
+    }
+}
+
+/// Asserts that the relative error is at most `tolerance`; a NaN fails.
+///
+/// # Panics
+/// When it is not.
+pub fn assert_near(what: &str, got: &Tensor, want: &Tensor, tolerance: f64) {
+    let error = relative_error(got, want);
+    assert!(error <= tolerance, "{what}: relative error {error:.1e} > {tolerance:.0e}");
+}

@@ -1,0 +1,103 @@
+//! Every op against PyTorch: the value and each gradient, on every instruction set of this machine.
+
+use std::collections::BTreeSet;
+
+use autograd::ops::{self, Attention};
+use autograd::{Result, Tape, Var};
+use kernels::testing::each_isa;
+use tensor::{Activation, Pooling, Unary};
+use tests::golden::{Golden, assert_near};
+
+/// Largest accepted |got - want| / |want|, of a whole tensor: some ten roundings of f32; measured are at most 2e-7.
+const TOLERANCE: f64 = 1e-6;
+
+/// Runs an op on its inputs; ids, labels and offsets come from the file, under the name of the case.
+type Run = fn(&Golden, &str, &[Var]) -> Result<Var>;
+
+/// Name (its first part is the file in `autograd/src/ops`), differentiated inputs, the op.
+type Case = (&'static str, &'static [&'static str], Run);
+
+const CASES: &[Case] = &[
+    ("activation.gelu", &["x"], |_, _, v| v[0].gelu()),
+    ("activation.gelu_tanh", &["x"], |_, _, v| v[0].activation(Activation::GeluTanh)),
+    ("activation.relu", &["x"], |_, _, v| v[0].relu()),
+    ("activation.sigmoid", &["x"], |_, _, v| v[0].sigmoid()),
+    ("activation.tanh", &["x"], |_, _, v| v[0].tanh()),
+    ("attention", &["q", "k", "v"], |g, name, v| {
+        let batch = g.batch(&format!("{name}.cu_seqlens"));
+        ops::attention(Attention { batch, heads: 2, dropout: None }, &v[0], &v[1], &v[2])
+    }),
+    ("bce_with_logits", &["x"], |g, name, v| {
+        ops::bce_with_logits(&v[0], g.tensor(&format!("{name}.targets")))
+    }),
+    ("cross_entropy", &["x"], |g, name, v| {
+        ops::cross_entropy(&v[0], g.tensor(&format!("{name}.labels")))
+    }),
+    ("elementwise.abs", &["x"], |_, _, v| v[0].unary(Unary::Abs)),
+    ("elementwise.add.column", &["a", "b"], |_, _, v| v[0].add(&v[1])),
+    ("elementwise.add.outer", &["a", "b"], |_, _, v| v[0].add(&v[1])),
+    ("elementwise.add.row", &["a", "b"], |_, _, v| v[0].add(&v[1])),
+    ("elementwise.div.column", &["a", "b"], |_, _, v| v[0].div(&v[1])),
+    ("elementwise.div.outer", &["a", "b"], |_, _, v| v[0].div(&v[1])),
+    ("elementwise.div.row", &["a", "b"], |_, _, v| v[0].div(&v[1])),
+    ("elementwise.exp", &["x"], |_, _, v| v[0].unary(Unary::Exp)),
+    ("elementwise.ln", &["x"], |_, _, v| v[0].unary(Unary::Ln)),
+    ("elementwise.mul.column", &["a", "b"], |_, _, v| v[0].mul(&v[1])),
+    ("elementwise.mul.outer", &["a", "b"], |_, _, v| v[0].mul(&v[1])),
+    ("elementwise.mul.row", &["a", "b"], |_, _, v| v[0].mul(&v[1])),
+    ("elementwise.neg", &["x"], |_, _, v| v[0].unary(Unary::Neg)),
+    ("elementwise.recip", &["x"], |_, _, v| v[0].unary(Unary::Recip)),
+    ("elementwise.scale", &["x"], |_, _, v| v[0].scale(-0.3)),
+    ("elementwise.sqrt", &["x"], |_, _, v| v[0].unary(Unary::Sqrt)),
+    ("elementwise.square", &["x"], |_, _, v| v[0].unary(Unary::Square)),
+    ("elementwise.sub.column", &["a", "b"], |_, _, v| v[0].sub(&v[1])),
+    ("elementwise.sub.outer", &["a", "b"], |_, _, v| v[0].sub(&v[1])),
+    ("elementwise.sub.row", &["a", "b"], |_, _, v| v[0].sub(&v[1])),
+    ("embedding", &["table"], |g, name, v| ops::embedding(&v[0], g.tensor(&format!("{name}.ids")))),
+    ("layer_norm", &["x", "w", "b"], |_, _, v| ops::layer_norm(&v[0], &v[1], &v[2], 1e-12)),
+    ("linear", &["x", "w", "b"], |_, _, v| ops::linear(&v[0], &v[1], &v[2])),
+    ("matmul", &["a", "b"], |_, _, v| v[0].matmul(&v[1])),
+    ("mse", &["x"], |g, name, v| ops::mse(&v[0], g.tensor(&format!("{name}.targets")))),
+    ("pooling.first", &["x"], |g, name, v| {
+        v[0].pool(Pooling::First, &g.batch(&format!("{name}.cu_seqlens")))
+    }),
+    ("pooling.mean", &["x"], |g, name, v| {
+        v[0].pool(Pooling::Mean, &g.batch(&format!("{name}.cu_seqlens")))
+    }),
+    ("reduce.mean", &["x"], |_, _, v| v[0].mean()),
+    ("reduce.mean_axis", &["x"], |_, _, v| v[0].mean_axis(0)),
+    ("reduce.sum", &["x"], |_, _, v| v[0].sum()),
+    ("reduce.sum_axis", &["x"], |_, _, v| v[0].sum_axis(1)),
+    ("softmax", &["x"], |_, _, v| v[0].softmax()),
+    ("view.broadcast_to", &["x"], |_, _, v| v[0].narrow(0, 0, 1)?.broadcast_to(&[6, 3, 4, 5])),
+    ("view.narrow", &["x"], |_, _, v| v[0].narrow(1, 1, 2)),
+    ("view.reshape", &["x"], |_, _, v| v[0].reshape(&[5, 12])),
+    ("view.transpose", &["x"], |_, _, v| v[0].transpose(0, 2)),
+];
+
+#[test]
+fn values_and_gradients_are_pytorchs() {
+    let golden = Golden::read("ops.safetensors");
+    each_isa(|isa| CASES.iter().for_each(|case| check(&golden, case, &format!("{isa:?}"))));
+}
+
+fn check(golden: &Golden, (name, inputs, run): &Case, isa: &str) {
+    let tape = Tape::new();
+    let of = |what: &str| golden.tensor(&format!("{name}.{what}")).clone();
+    let vars: Vec<Var> = inputs.iter().map(|x| tape.input(of(x))).collect();
+    let y = run(golden, name, &vars).unwrap();
+    assert_near(&format!("{isa}: {name} y"), y.value(), &of("y"), TOLERANCE);
+    let loss = y.mul(&Var::constant(of("dy"))).unwrap().sum().unwrap();
+    let grads = loss.backward().unwrap();
+    for (x, var) in inputs.iter().zip(&vars) {
+        let dx = grads.input(var).unwrap_or_else(|| panic!("{name}: no gradient of {x}"));
+        assert_near(&format!("{isa}: {name} d{x}"), dx, &of(&format!("d{x}")), TOLERANCE);
+    }
+}
+
+#[test]
+fn no_case_is_left_out() {
+    let golden = Golden::read("ops.safetensors");
+    let tested: BTreeSet<&str> = CASES.iter().map(|case| case.0).collect();
+    assert_eq!(tested, golden.cases());
+}
