@@ -52,7 +52,7 @@ const RECIPES: [Recipe; 5] = [
     },
     Recipe {
         name: "adam",
-        optimizer: |params| Box::new(Adam::adam(params)),
+        optimizer: |params| Box::new(Adam::new(params)),
         rate: |_| 1e-3,
         max_norm: f64::INFINITY,
     },
