@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::data::{Format, Options, ProblemType};
+use crate::flags;
 
 /// Fine-tune pretrained encoders on your data.
 #[derive(Debug, Parser)]
@@ -29,13 +31,18 @@ pub enum Command {
     Inspect(InspectArgs),
 }
 
+/// The error of flags that do not go together: shown as those of a single flag, exit code 2.
+pub fn wrong_flags(message: impl std::fmt::Display) -> anyhow::Error {
+    Cli::command().error(ErrorKind::ArgumentConflict, message).into()
+}
+
 /// How data files are read.
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
     /// The text column, or the two columns of a pair: A,B [default: guessed from the usual names]
-    #[arg(long, value_name = "A[,B]", value_delimiter = ',')]
+    #[arg(long, value_name = "A[,B]", value_delimiter = ',', action = ArgAction::Set)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text_column: Option<Vec<String>>,
     /// The label column [default: guessed from the usual names]
@@ -44,22 +51,24 @@ pub struct DataArgs {
     pub label_column: Option<String>,
     /// csv, tsv, jsonl or json [default: by extension]
     #[arg(long)]
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
     /// single_label_classification, multi_label_classification or regression [default: by the labels]
     #[arg(long, value_name = "TYPE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem_type: Option<ProblemType>,
-    /// What stands between the labels of one cell; makes the task multi-label
+    /// What stands between the labels of one cell; makes the task multi-label [default: JSON lists only]
     #[arg(long, value_name = "CHAR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_delimiter: Option<char>,
     /// Quotes in CSV and TSV are ordinary characters
     #[arg(long)]
     pub literal_quotes: bool,
-    /// Tokens of a sequence, special ones included; longer ones are truncated
-    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
-    pub max_length: usize,
+    /// Tokens of a sequence, special ones included; longer ones are truncated [default: 128, or the
+    /// positions of the model if it has fewer; evaluate and predict: as in training]
+    #[arg(long, value_name = "TOKENS", value_parser = flags::length)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<usize>,
 }
 
 impl DataArgs {
@@ -86,7 +95,7 @@ pub struct MachineArgs {
     /// No progress bars and no remarks
     #[arg(long, short)]
     pub quiet: bool,
-    /// Read further flags from a TOML file, under the same names; typed flags win
+    /// Read further flags from a TOML file, under the same names; typed flags win [default: none]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
@@ -105,13 +114,12 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<PathBuf>,
-    /// Test data, measured once at the end
+    /// Test data, measured once at the end [default: none]
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
     /// The folder for the fine-tuned model and the figures of the run
     #[arg(long, value_name = "DIR")]
-    #[serde(skip)]
     pub output: PathBuf,
     /// Replace an earlier run in the output folder, once this one is complete
     #[arg(long)]
@@ -121,10 +129,10 @@ pub struct TrainArgs {
     #[arg(long)]
     pub from_scratch: bool,
     /// The share of the training data held out when there is no validation file; 0 for none
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = flags::share)]
     pub validation_fraction: f64,
-    /// Train on the first N examples only
-    #[arg(long, value_name = "N")]
+    /// Train on the first N examples only [default: all]
+    #[arg(long, value_name = "N", value_parser = flags::count::<usize>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_train_samples: Option<usize>,
     #[command(flatten)]
@@ -141,50 +149,66 @@ pub struct TrainArgs {
     pub machine: MachineArgs,
 }
 
+impl TrainArgs {
+    /// The same with absolute paths, which hold from any working folder.
+    ///
+    /// # Errors
+    /// When a path is empty, or the working folder is gone.
+    pub fn absolute(&self) -> std::io::Result<Self> {
+        let mut args = self.clone();
+        let others = [&mut args.validation, &mut args.test].into_iter().flatten();
+        let all = [&mut args.model, &mut args.train, &mut args.output].into_iter().chain(others);
+        for path in all {
+            *path = std::path::absolute(&*path)?;
+        }
+        Ok(args)
+    }
+}
+
 /// The hyperparameters of a training run.
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Recipe")]
 pub struct RecipeArgs {
     /// Passes over the training data
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = flags::count::<u32>)]
     pub epochs: u32,
     /// Sequences in a training step
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = flags::count::<usize>)]
     pub batch_size: usize,
     /// Sequences in a forward pass of evaluation
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::count::<usize>)]
     pub eval_batch_size: usize,
     /// The peak learning rate
-    #[arg(long, value_name = "RATE", default_value_t = 2e-5)]
+    #[arg(long, value_name = "RATE", default_value = "2e-5", value_parser = flags::positive)]
     pub learning_rate: f64,
     /// Decoupled weight decay, of everything but biases and LayerNorm
-    #[arg(long, value_name = "RATE", default_value_t = 0.01)]
+    #[arg(long, value_name = "RATE", default_value_t = 0.01, value_parser = flags::not_negative)]
     pub weight_decay: f64,
     /// The course of the learning rate after the warm-up
     #[arg(long, value_enum, default_value_t = ScheduleName::Linear)]
     pub lr_scheduler_type: ScheduleName,
     /// The share of all steps in which the learning rate rises from 0
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = flags::share)]
     pub warmup_ratio: f64,
-    /// The same in steps; wins over the ratio
-    #[arg(long, value_name = "STEPS")]
+    /// The same in steps; wins over the ratio [default: by the ratio]
+    #[arg(long, value_name = "STEPS", value_parser = flags::count_or_none::<u64>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup_steps: Option<u64>,
     /// Gradients are scaled down to this global norm; 0 for no clipping
-    #[arg(long, value_name = "NORM", default_value_t = 1.0)]
+    #[arg(long, value_name = "NORM", default_value_t = 1.0, value_parser = flags::not_negative)]
     pub max_grad_norm: f64,
     /// The update rule
     #[arg(long, value_enum, default_value_t = OptimizerName::Adamw)]
     pub optimizer: OptimizerName,
     /// Decay rate of Adam's mean, or SGD's momentum
-    #[arg(long, value_name = "RATE", default_value_t = 0.9)]
+    #[arg(long, value_name = "RATE", default_value_t = 0.9, value_parser = flags::share)]
     pub adam_beta1: f64,
     /// Decay rate of Adam's mean square
-    #[arg(long, value_name = "RATE", default_value_t = 0.999)]
+    #[arg(long, value_name = "RATE", default_value_t = 0.999, value_parser = flags::share)]
     pub adam_beta2: f64,
     /// Adam's epsilon
-    #[arg(long, value_name = "EPS", default_value_t = 1e-8)]
+    #[arg(long, value_name = "EPS", default_value = "1e-8", value_parser = flags::positive)]
     pub adam_epsilon: f64,
     /// Train the pooler and the head only
     #[arg(long)]
@@ -196,15 +220,16 @@ pub struct RecipeArgs {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric_for_best_model: Option<String>,
-    /// Stop after N epochs without a better validation figure
-    #[arg(long, value_name = "N")]
+    /// Stop after N epochs without a better validation figure [default: never]
+    #[arg(long, value_name = "N", value_parser = flags::count::<u32>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping_patience: Option<u32>,
     /// Write loss and learning rate to metrics.jsonl every N steps
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = flags::count::<u64>)]
     pub logging_steps: u64,
     /// Chooses the shuffling, the dropout masks and the first weights of a new head
     #[arg(long, value_name = "N", default_value_t = 42)]
+    #[serde(serialize_with = "flags::write_seed")]
     pub seed: u64,
 }
 
@@ -245,7 +270,7 @@ pub struct EvaluateArgs {
     #[arg(long)]
     pub json: bool,
     /// Sequences in a forward pass
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::count::<usize>)]
     pub batch_size: usize,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -264,7 +289,7 @@ pub struct PredictArgs {
     /// The texts [default: the lines of standard input]
     #[arg(value_name = "TEXT", conflicts_with = "file")]
     pub texts: Vec<String>,
-    /// The second text of a pair, once for each TEXT
+    /// The second text of a pair, once for each TEXT [default: no pairs]
     #[arg(long, value_name = "TEXT", requires = "texts")]
     pub pair: Vec<String>,
     /// Texts from a file: CSV, TSV, JSONL or JSON, or one a line in a .txt
@@ -274,10 +299,10 @@ pub struct PredictArgs {
     #[arg(long)]
     pub json: bool,
     /// From this probability on a label of a multi-label model holds
-    #[arg(long, value_name = "P", default_value_t = 0.5)]
+    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = flags::probability)]
     pub threshold: f32,
     /// Sequences in a forward pass
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::count::<usize>)]
     pub batch_size: usize,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -297,9 +322,9 @@ pub struct InspectArgs {
     #[arg(long)]
     pub json: bool,
     /// The batch size for which memory is estimated
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = flags::count::<usize>)]
     pub batch_size: usize,
     /// The sequence length for which memory is estimated
-    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
+    #[arg(long, value_name = "TOKENS", default_value_t = 128, value_parser = flags::length)]
     pub max_length: usize,
 }

@@ -6,8 +6,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use clap::CommandFactory;
+use anyhow::{Context, Result, anyhow, bail};
+use clap::error::ErrorKind;
+use clap::{Arg, CommandFactory, Parser};
 use toml::Value;
 
 use crate::args::Cli;
@@ -15,33 +16,51 @@ use crate::args::Cli;
 /// The arguments with those of `--config FILE` inserted behind the subcommand.
 ///
 /// # Errors
-/// When the file can't be read, is no TOML, or has a key that is no flag of the subcommand.
+/// When the file can't be read, is no TOML, or has a key that is no flag of the subcommand, or a value that the
+/// flag does not take.
 pub fn expand(argv: impl IntoIterator<Item = OsString>) -> Result<Vec<OsString>> {
     let mut argv: Vec<OsString> = argv.into_iter().collect();
     let Some(path) = config_path(&argv) else { return Ok(argv) };
-    let Some(at) = argv.iter().position(|arg| is_subcommand(arg)) else { return Ok(argv) };
-    let path = Path::new(&path);
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: the configuration can't be read", path.display()))?;
+    let Some(at) = argv.iter().position(is_subcommand) else { return Ok(argv) };
+    let flags = read(Path::new(&path), &argv[at])
+        .with_context(|| format!("--config {}", Path::new(&path).display()))?;
+    argv.splice(at + 1..at + 1, flags);
+    Ok(argv)
+}
+
+/// The flags that the file stands for.
+fn read(path: &Path, subcommand: &OsString) -> Result<Vec<OsString>> {
+    let text = std::fs::read_to_string(path).context("can't be read; check the path")?;
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-        anyhow::anyhow!("{}: not valid TOML: {}", path.display(), one_line(&e.to_string()))
+        anyhow!("not valid TOML; correct it: {}", one_line(&e.to_string()))
     })?;
-    let known = long_flags(&argv[at].to_string_lossy());
+    let known = long_flags(&subcommand.to_string_lossy());
     let mut flags = Vec::new();
     for (key, value) in &table {
         let name = key.replace('_', "-");
-        if !known.contains(&name) {
-            bail!(
-                "{}: unknown key `{key}`; keys are the long flags: {}",
-                path.display(),
-                known.join(", ")
-            );
-        }
-        push_flag(&mut flags, &name, value)
-            .with_context(|| format!("{}: key `{key}`", path.display()))?;
+        let Some(arg) = known.iter().find(|arg| arg.get_long() == Some(&name)) else {
+            let names: Vec<_> = known.iter().filter_map(Arg::get_long).collect();
+            bail!("unknown key `{key}`; keys are the long flags: {}", names.join(", "));
+        };
+        push_flag(&mut flags, arg, value).with_context(|| format!("key `{key}`"))?;
     }
-    argv.splice(at + 1..at + 1, flags);
-    Ok(argv)
+    check(subcommand, &flags)?;
+    Ok(flags)
+}
+
+/// Has the command line judge the values, so that what is wrong is said of the file.
+fn check(subcommand: &OsString, flags: &[OsString]) -> Result<()> {
+    let argv = ["finetune".into(), subcommand.clone()].into_iter().chain(flags.iter().cloned());
+    let Err(error) = Cli::try_parse_from(argv) else { return Ok(()) };
+    match error.kind() {
+        // What is missing may be typed.
+        ErrorKind::MissingRequiredArgument => Ok(()),
+        _ => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            bail!("{}", first.strip_prefix("error: ").unwrap_or(first))
+        }
+    }
 }
 
 fn config_path(argv: &[OsString]) -> Option<OsString> {
@@ -59,29 +78,34 @@ fn is_subcommand(arg: &OsString) -> bool {
     Cli::command().get_subcommands().any(|c| arg.to_str() == Some(c.get_name()))
 }
 
-fn long_flags(subcommand: &str) -> Vec<String> {
+fn long_flags(subcommand: &str) -> Vec<Arg> {
     let cli = Cli::command();
     let command = cli.find_subcommand(subcommand).expect("found by is_subcommand");
-    let flags = command.get_arguments().filter_map(|a| a.get_long()).filter(|f| *f != "config");
-    flags.map(str::to_owned).collect()
+    let named = |arg: &&Arg| arg.get_long().is_some_and(|long| long != "config");
+    command.get_arguments().filter(named).cloned().collect()
 }
 
-fn push_flag(flags: &mut Vec<OsString>, name: &str, value: &Value) -> Result<()> {
-    let text = match value {
-        Value::Boolean(true) => return Ok(flags.push(format!("--{name}").into())),
-        Value::Boolean(false) => return Ok(()),
+fn push_flag(flags: &mut Vec<OsString>, arg: &Arg, value: &Value) -> Result<()> {
+    let name = arg.get_long().expect("a long flag");
+    match (arg.get_action().takes_values(), value) {
+        (true, value) => flags.push(format!("--{name}={}", text_of(value)?).into()),
+        (false, Value::Boolean(true)) => flags.push(format!("--{name}").into()),
+        (false, Value::Boolean(false)) => {}
+        (false, value) => bail!("expected true or false, found {value}"),
+    }
+    Ok(())
+}
+
+fn text_of(value: &Value) -> Result<String> {
+    let text =
+        |item: &Value| item.as_str().map(str::to_owned).context("expected a list of strings");
+    Ok(match value {
         Value::String(text) => text.clone(),
         Value::Integer(number) => number.to_string(),
         Value::Float(number) => number.to_string(),
-        Value::Array(items) => items
-            .iter()
-            .map(|item| item.as_str().map(str::to_owned).context("expected a list of strings"))
-            .collect::<Result<Vec<_>>>()?
-            .join(","),
-        Value::Datetime(_) | Value::Table(_) => bail!("expected a string, number, boolean or list"),
-    };
-    flags.push(format!("--{name}={text}").into());
-    Ok(())
+        Value::Array(items) => items.iter().map(text).collect::<Result<Vec<_>>>()?.join(","),
+        _ => bail!("expected a string, a number or a list, found {}", value.type_str()),
+    })
 }
 
 fn one_line(message: &str) -> String {
@@ -117,7 +141,8 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused_with_the_known_ones() {
-        let error = expanded("epoch = 5", &[]).unwrap_err().to_string();
+        let error = expanded("epoch = 5", &[]).unwrap_err();
+        let error = format!("{error:#}");
         assert!(error.contains("unknown key `epoch`") && error.contains("epochs"), "{error}");
     }
 }

@@ -3,9 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use bert::{Checkpoint, Config, Encoding, LoadReport, SequenceClassifier, Tokenizer};
+use bert::{Checkpoint, Config, Encoding, LoadReport, ProblemType, SequenceClassifier, Tokenizer};
 
-use crate::data::{Columns, Example, LabelSet, Options, ProblemType, Schema, Table, Task};
+use crate::data::{Columns, Example, LabelSet, Options, Schema, Table, Task};
+use crate::run::SETTINGS;
+
+/// Tokens of a sequence where nothing else is said: enough for most sentences, a quarter of BERT's.
+const DEFAULT_LENGTH: usize = 128;
+
+/// The weight without which a model is not fine-tuned.
+const HEAD: &str = "classifier.weight";
 
 /// What every command needs of a model before its weights.
 pub struct Folder {
@@ -15,6 +22,8 @@ pub struct Folder {
     pub config: Config,
     /// The tokenizer, whose ids all have a row in the embedding table.
     pub tokenizer: Tokenizer,
+    /// The flags of the training, if this is the output of a run.
+    settings: toml::Table,
 }
 
 impl Folder {
@@ -36,7 +45,9 @@ impl Folder {
                 config.vocab_size
             );
         }
-        Ok(Self { path: path.to_owned(), config, tokenizer })
+        let settings = std::fs::read_to_string(path.join(SETTINGS)).unwrap_or_default();
+        let settings = settings.parse().unwrap_or_default();
+        Ok(Self { path: path.to_owned(), config, tokenizer, settings })
     }
 
     /// A model for `task` on the encoder of this folder, and which weights start fresh.
@@ -51,45 +62,79 @@ impl Folder {
     /// The fine-tuned model of this folder and its task.
     ///
     /// # Errors
-    /// When the folder holds no head.
+    /// When the folder holds no head, or one of another size than the configuration says.
     pub fn fine_tuned(&self) -> Result<(SequenceClassifier, Task)> {
-        let task = self.task()?;
-        let (model, report) = self.classifier(&task, 0)?;
-        if !report.missing.is_empty() {
-            bail!(
-                "{}: not fine-tuned: no {}; run `finetune train --model {} ...` first",
-                self.path.display(),
-                report.missing.join(", "),
-                self.path.display()
-            );
+        let mut checkpoint = Checkpoint::open(&self.path)?;
+        let task = self.task(&checkpoint)?;
+        let (model, report) =
+            SequenceClassifier::load(&mut checkpoint, &self.config, outputs(&task), 0)?;
+        match report.missing.is_empty() {
+            true => Ok((model, task)),
+            false => bail!(self.not_fine_tuned(&report.missing.join(", "))),
         }
-        Ok((model, task))
     }
 
-    /// The task of a fine-tuned model, by its configuration.
+    /// The task of a fine-tuned model, by its configuration and its head.
     ///
     /// # Errors
-    /// When the labels are not valid.
-    pub fn task(&self) -> Result<Task> {
-        let labels = &self.config.labels;
-        let kind = self.config.problem_type.unwrap_or(match labels.len() {
+    /// When there is no head, or the labels do not fit it.
+    pub fn task(&self, checkpoint: &Checkpoint) -> Result<Task> {
+        let Some(&[rows, ..]) = checkpoint.shape(HEAD) else {
+            bail!(self.not_fine_tuned(HEAD));
+        };
+        let mut labels = self.config.labels.clone();
+        if labels.is_empty() {
+            // transformers leaves the names out where they are its own.
+            labels = (0..rows).map(|i| format!("LABEL_{i}")).collect();
+        }
+        if labels.len() != rows {
+            bail!(
+                "{}: config.json names {} labels, {HEAD} has {rows} rows; they belong to different models",
+                self.path.display(),
+                labels.len()
+            );
+        }
+        let kind = self.config.problem_type.unwrap_or(match rows {
             1 => ProblemType::Regression,
             _ => ProblemType::SingleLabel,
         });
         Ok(match kind {
             ProblemType::Regression => Task::Regression,
-            ProblemType::SingleLabel => Task::SingleLabel(LabelSet::from_names(labels.clone())?),
-            ProblemType::MultiLabel => Task::MultiLabel(LabelSet::from_names(labels.clone())?),
+            ProblemType::SingleLabel => Task::SingleLabel(LabelSet::from_names(labels)?),
+            ProblemType::MultiLabel => Task::MultiLabel(LabelSet::from_names(labels)?),
         })
     }
 
-    /// How to read a file for this fine-tuned model.
+    fn not_fine_tuned(&self, missing: &str) -> String {
+        let path = self.path.display();
+        format!(
+            "{path}: not fine-tuned: no {missing}; run `finetune train --model {path} ...` first"
+        )
+    }
+
+    /// How to read a file for this fine-tuned model and its task.
     ///
     /// # Errors
     /// When the columns can't be found.
-    pub fn schema(&self, table: &Table, options: &Options) -> Result<Schema> {
-        let columns = Columns::choose(table, options)?;
-        Ok(Schema { columns, task: self.task()?, label_delimiter: options.label_delimiter })
+    pub fn schema(&self, table: &Table, options: &Options, task: &Task) -> Result<Schema> {
+        let trained = self.settings.get("label-delimiter").and_then(|value| value.as_str());
+        let trained = trained.and_then(|text| text.chars().next());
+        Ok(Schema {
+            columns: Columns::choose(table, options)?,
+            task: task.clone(),
+            label_delimiter: options.label_delimiter.or(trained),
+        })
+    }
+
+    /// The length in tokens for a model in training: as typed, or as many as usual and possible.
+    pub fn max_length(&self, typed: Option<usize>) -> usize {
+        typed.unwrap_or(DEFAULT_LENGTH.min(self.config.max_position_embeddings))
+    }
+
+    /// The length for a fine-tuned model: as typed, or as in training, or the usual one.
+    pub fn trained_length(&self, typed: Option<usize>) -> usize {
+        let trained = self.settings.get("max-length").and_then(|value| value.as_integer());
+        self.max_length(typed.or(trained.and_then(|length| usize::try_from(length).ok())))
     }
 
     /// The tokens of every example.

@@ -1,7 +1,8 @@
 //! Fine-tuning pretrained encoders: what the `finetune` binary does, as a library.
 //!
 //! ```text
-//! args, config_file   flags as typed, and from a TOML file
+//! args, flags         flags as typed, and their limits
+//! config_file         flags from a TOML file
 //! data, metrics       files to examples with labels; predictions to figures
 //! folder              a model folder: configuration, tokenizer, weights
 //! batches             examples to shuffled, ragged batches
@@ -16,6 +17,7 @@ pub mod batches;
 pub mod commands;
 pub mod config_file;
 pub mod data;
+pub mod flags;
 pub mod folder;
 pub mod memory;
 pub mod metrics;

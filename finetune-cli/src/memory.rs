@@ -24,14 +24,14 @@ impl Memory {
         // and after the activation, the second projection, its dropout, sum and norm; one lse a head.
         let per_layer = 12 * h + 2 * f + n;
         // The embeddings' three rows, sums, norm and dropout; one gradient of the widest state on the way.
-        let activations = tokens * (layers * per_layer + 7 * h + f) * 4;
+        let activations = tokens.saturating_mul((layers * per_layer + 7 * h + f) * 4);
         let weights = params * 4;
         Self { weights, gradients: weights, optimizer: 2 * weights, activations }
     }
 
     /// All of it.
     pub fn total(&self) -> u64 {
-        self.weights + self.gradients + self.optimizer + self.activations
+        (self.weights + self.gradients + self.optimizer).saturating_add(self.activations)
     }
 }
 

@@ -65,6 +65,17 @@ pub fn report(task: &Task, predictions: &[Prediction], labels: &Labels) -> Optio
     }
 }
 
+/// The names of the figures of a task, in the order in which they are shown.
+pub fn metric_names(task: &Task) -> Vec<&'static str> {
+    let (prediction, truth) = match task {
+        Task::SingleLabel(_) => (Prediction::Class(vec![1.0]), Labels::Class(vec![0])),
+        Task::MultiLabel(_) => (Prediction::Multi(vec![1.0]), Labels::Multi(vec![vec![0]])),
+        Task::Regression => (Prediction::Score(0.0), Labels::Score(vec![0.0])),
+    };
+    let report = report(task, &[prediction], &truth).expect("there are labels");
+    report.metrics.into_iter().map(|(name, _)| name).collect()
+}
+
 fn class_of(prediction: &Prediction) -> usize {
     match prediction {
         Prediction::Class(p) | Prediction::Multi(p) => argmax(p),

@@ -1,4 +1,6 @@
-//! Progress on the terminal: on stderr, and only if someone is looking.
+//! What a command says: progress and remarks on stderr, results on stdout.
+
+use std::io::{self, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -9,6 +11,14 @@ pub fn bar(steps: u64, quiet: bool) -> ProgressBar {
         ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len}  {msg}  {elapsed} < {eta}");
     ProgressBar::with_draw_target(Some(steps), target)
         .with_style(style.expect("a constant template"))
+}
+
+/// A line on stdout. Unlike `println!` it gives the error of a closed pipe back.
+///
+/// # Errors
+/// When it can't be written.
+pub fn say(line: impl std::fmt::Display) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{line}")
 }
 
 /// A remark on stderr, above the bar.

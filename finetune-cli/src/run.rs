@@ -2,7 +2,8 @@
 //!
 //! A run writes into `OUTPUT.partial` beside its destination and takes the destination's name when it is
 //! done; a run that fails removes what it wrote. An earlier run is replaced, if that was asked for, at that
-//! moment and no sooner.
+//! moment and no sooner. A run that was killed leaves `OUTPUT.partial`; the next run into OUTPUT clears it
+//! away. The lock on its `metrics.jsonl` says whether the run still lives.
 
 use std::fs;
 use std::io::Write;
@@ -13,6 +14,8 @@ use serde_json::{Value, json};
 
 /// The file by which a folder is known to hold a run.
 const STATE: &str = "trainer_state.json";
+/// The flags of the run, for `--config`.
+pub const SETTINGS: &str = "train.toml";
 /// One JSON object a line, written while the run goes on.
 const METRICS: &str = "metrics.jsonl";
 
@@ -26,21 +29,25 @@ pub struct Run {
 }
 
 impl Run {
-    /// Begins a run. The destination must be free, empty, or, with `overwrite`, hold an earlier run.
+    /// Begins a run and notes its settings. The destination must be free, empty, or, with `overwrite`,
+    /// hold an earlier run.
     ///
     /// # Errors
     /// When it is not, or nothing can be written there.
-    pub fn create(destination: &Path, overwrite: bool) -> Result<Self> {
+    pub fn create(destination: &Path, overwrite: bool, settings: &str) -> Result<Self> {
         check_destination(destination, overwrite)?;
         let partial = sibling(destination, "partial")?;
-        if partial.join(METRICS).exists() {
-            fs::remove_dir_all(&partial).with_context(|| cannot_write(&partial))?;
-        }
+        clear_away(&partial)?;
         fs::create_dir_all(&partial).with_context(|| cannot_write(&partial))?;
-        let metrics = fs::File::create(partial.join(METRICS));
+        let metrics = fs::File::create_new(partial.join(METRICS));
         let metrics = metrics.with_context(|| cannot_write(&partial))?;
+        // Where the file system has no locks, two runs at once are not told apart.
+        let _ = metrics.try_lock();
         let destination = destination.to_owned();
-        Ok(Self { destination, partial, metrics, history: Vec::new(), finished: false })
+        let run = Self { destination, partial, metrics, history: Vec::new(), finished: false };
+        let noted = fs::write(run.partial.join(SETTINGS), settings);
+        noted.with_context(|| cannot_write(&run.partial))?;
+        Ok(run)
     }
 
     /// Where files of the run are written until it is finished.
@@ -71,6 +78,10 @@ impl Run {
         let old = sibling(&self.destination, "old")?;
         let replaces = self.destination.exists();
         if replaces {
+            // Only a run that was killed between the two renames leaves one.
+            if old.join(STATE).exists() {
+                fs::remove_dir_all(&old).with_context(|| cannot_write(&old))?;
+            }
             fs::rename(&self.destination, &old).with_context(|| cannot_write(&self.destination))?;
         }
         if let Err(error) = fs::rename(&self.partial, &self.destination) {
@@ -96,17 +107,39 @@ impl Drop for Run {
     }
 }
 
-fn check_destination(destination: &Path, overwrite: bool) -> Result<()> {
-    let shown = destination.display();
-    if !destination.exists() {
+/// Removes what a killed run left behind; refuses a living one, and anything else.
+fn clear_away(partial: &Path) -> Result<()> {
+    let shown = partial.display();
+    if is_free(partial) {
         return Ok(());
     }
-    let entries = fs::read_dir(destination).with_context(|| {
+    let Ok(metrics) = fs::File::open(partial.join(METRICS)) else {
+        bail!("{shown}: is in the way and no unfinished run; remove it or choose another --output");
+    };
+    if let Err(fs::TryLockError::WouldBlock) = metrics.try_lock() {
+        bail!("{shown}: another run is writing here; wait for it or choose another --output");
+    }
+    fs::remove_dir_all(partial).with_context(|| cannot_write(partial))
+}
+
+/// Whether there is nothing, or an empty folder.
+fn is_free(path: &Path) -> bool {
+    !path.exists() || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Checks that a run may take this name: see [`Run::create`]. Changes nothing.
+///
+/// # Errors
+/// When it may not.
+pub fn check_destination(destination: &Path, overwrite: bool) -> Result<()> {
+    let shown = destination.display();
+    sibling(destination, "partial")?;
+    if is_free(destination) {
+        return Ok(());
+    }
+    fs::read_dir(destination).with_context(|| {
         format!("{shown}: not a folder that can be read; choose another --output")
     })?;
-    if entries.count() == 0 {
-        return Ok(());
-    }
     match (destination.join(STATE).exists(), overwrite) {
         (true, true) => Ok(()),
         (true, false) => {
@@ -120,9 +153,9 @@ fn check_destination(destination: &Path, overwrite: bool) -> Result<()> {
 
 /// `runs/sst2` -> `runs/sst2.partial`
 fn sibling(destination: &Path, suffix: &str) -> Result<PathBuf> {
-    let name = destination
-        .file_name()
-        .with_context(|| format!("{}: no name for a folder", destination.display()))?;
+    let name = destination.file_name().with_context(|| {
+        format!("{}: no name for a folder; choose another --output", destination.display())
+    })?;
     let mut name = name.to_owned();
     name.push(format!(".{suffix}"));
     Ok(destination.with_file_name(name))

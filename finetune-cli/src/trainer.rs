@@ -13,7 +13,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use autograd::Param;
 use bert::SequenceClassifier;
 use nn::{Module, Pass};
@@ -69,10 +69,20 @@ impl<'a> Trainer<'a> {
         self.schedule.total
     }
 
+    /// Steps that were made.
+    pub fn steps_done(&self) -> u64 {
+        self.step
+    }
+
+    /// The model.
+    pub fn model(&self) -> &'a SequenceClassifier {
+        self.model
+    }
+
     /// One pass over the examples; `observe` is told of every step. Gives the mean loss.
     ///
     /// # Errors
-    /// When a loss or gradient is not finite; the message says at which step.
+    /// When a loss, gradient or, after the last step, weight is not finite; the message says at which step.
     pub fn epoch(
         &mut self,
         epoch: u32,
@@ -86,6 +96,7 @@ impl<'a> Trainer<'a> {
             total += log.loss * rows.len() as f64;
             observe(log)?;
         }
+        self.check_weights()?;
         Ok(total / examples.len() as f64)
     }
 
@@ -111,13 +122,29 @@ impl<'a> Trainer<'a> {
     }
 
     fn check_finite(&self, loss: f64, grad_norm: f64, learning_rate: f64) -> Result<()> {
-        if loss.is_finite() && grad_norm.is_finite() {
-            return Ok(());
+        match loss.is_finite() && grad_norm.is_finite() {
+            true => Ok(()),
+            false => Err(self.diverged(
+                self.step + 1,
+                format!("loss {loss}, gradient norm {grad_norm}, learning rate {learning_rate:e}"),
+            )),
         }
-        bail!(
-            "training diverged at step {} of {}: loss {loss}, gradient norm {grad_norm}, learning rate \
-             {learning_rate:e}; nothing was saved. Try a lower --learning-rate or a longer warm-up",
-            self.step + 1,
+    }
+
+    /// The last update of an epoch has no loss after it that would show the damage.
+    fn check_weights(&self) -> Result<()> {
+        for param in &self.params {
+            if !tensor::ops::reduce::sum_squares(&param.value())?.is_finite() {
+                return Err(self.diverged(self.step, format!("{} is not finite", param.name())));
+            }
+        }
+        Ok(())
+    }
+
+    fn diverged(&self, step: u64, what: String) -> anyhow::Error {
+        anyhow!(
+            "training diverged at step {step} of {}: {what}; nothing was saved. Try a lower \
+             --learning-rate or a longer warm-up",
             self.total_steps()
         )
     }

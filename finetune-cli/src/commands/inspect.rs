@@ -1,12 +1,16 @@
 //! `finetune inspect`: what a model folder holds.
 
+use std::fmt::Write;
+
 use anyhow::Result;
-use bert::{Checkpoint, Config, ProblemType};
+use bert::{Checkpoint, Config};
 use serde_json::{Value, json};
 
 use crate::args::InspectArgs;
+use crate::data::Task;
 use crate::folder::Folder;
 use crate::memory::{Memory, human};
+use crate::progress::say;
 
 /// A tensor of the checkpoint.
 struct Row {
@@ -27,16 +31,16 @@ pub(super) fn run(args: &InspectArgs) -> Result<()> {
     let checkpoint = Checkpoint::open(&args.model)?;
     let rows = rows(&checkpoint);
     let params = rows.iter().map(Row::elements).sum();
-    let tokens = (args.batch_size * args.max_length) as u64;
+    let tokens = args.batch_size as u64 * args.max_length as u64;
     let memory = Memory::of_step(&folder.config, params, tokens);
+    let task = describe(folder.task(&checkpoint).ok());
     if args.json {
-        println!("{}", as_json(&folder.config, &rows, params, memory));
-        return Ok(());
+        return Ok(say(as_json(&folder.config, &task, &rows, memory))?);
     }
-    print_config(&folder);
-    print_table(&rows, params);
-    println!(
-        "\nTraining at batch size {} and length {} takes about {}: weights {}, gradients {}, Adam {}, \
+    say(config_text(&folder, &task))?;
+    say(table_text(&rows, params))?;
+    Ok(say(format_args!(
+        "Training at batch size {} and length {} takes about {}: weights {}, gradients {}, Adam {}, \
          activations {}",
         args.batch_size,
         args.max_length,
@@ -45,8 +49,7 @@ pub(super) fn run(args: &InspectArgs) -> Result<()> {
         human(memory.gradients),
         human(memory.optimizer),
         human(memory.activations)
-    );
-    Ok(())
+    ))?)
 }
 
 fn rows(checkpoint: &Checkpoint) -> Vec<Row> {
@@ -59,51 +62,59 @@ fn rows(checkpoint: &Checkpoint) -> Vec<Row> {
     names.map(row).collect()
 }
 
-fn print_config(folder: &Folder) {
+fn config_text(folder: &Folder, task: &str) -> String {
     let c = &folder.config;
-    println!("{}", folder.path.display());
-    println!(
-        "  bert: {} layers, hidden {}, {} heads, feed-forward {}, {} positions, vocabulary {}",
+    format!(
+        "{}\n  bert: {} layers, hidden {}, {} heads, feed-forward {}, {} positions, vocabulary {}\n  \
+         tokenizer: {} tokens\n  task: {task}\n",
+        folder.path.display(),
         c.num_hidden_layers,
         c.hidden_size,
         c.num_attention_heads,
         c.intermediate_size,
         c.max_position_embeddings,
-        c.vocab_size
-    );
-    println!("  tokenizer: {} tokens", folder.tokenizer.vocab_size());
-    println!("  task: {}\n", task(c));
+        c.vocab_size,
+        folder.tokenizer.vocab_size()
+    )
 }
 
-fn task(config: &Config) -> String {
-    let labels = config.labels.join(", ");
-    match (config.problem_type, config.labels.len()) {
-        (_, 0) => "none; a starting point for fine-tuning".to_owned(),
-        (Some(ProblemType::Regression), _) | (None, 1) => "regression".to_owned(),
-        (Some(ProblemType::MultiLabel), n) => format!("any of {n} labels: {labels}"),
-        (_, n) => format!("one of {n} classes: {labels}"),
+fn describe(task: Option<Task>) -> String {
+    match task {
+        None => "none; a starting point for fine-tuning".to_owned(),
+        Some(Task::Regression) => "regression".to_owned(),
+        Some(Task::SingleLabel(set)) => {
+            format!("one of {} classes: {}", set.len(), set.names().join(", "))
+        }
+        Some(Task::MultiLabel(set)) => {
+            format!("any of {} labels: {}", set.len(), set.names().join(", "))
+        }
     }
 }
 
-fn print_table(rows: &[Row], params: u64) {
+fn table_text(rows: &[Row], params: u64) -> String {
     let width = rows.iter().map(|r| r.name.len()).max().unwrap_or(0);
-    println!("{:width$}  {:>16}  {:>5}  {:>12}", "tensor", "shape", "dtype", "elements");
+    let mut text = String::new();
+    let mut line = |name: &str, shape: &str, dtype: &str, elements: &str| {
+        writeln!(text, "{name:width$}  {shape:>16}  {dtype:>5}  {elements:>12}")
+            .expect("writing to a string");
+    };
+    line("tensor", "shape", "dtype", "elements");
     for row in rows {
-        let shape = format!("{:?}", row.shape);
-        println!("{:width$}  {shape:>16}  {:>5}  {:>12}", row.name, row.dtype, row.elements());
+        line(&row.name, &format!("{:?}", row.shape), &row.dtype, &row.elements().to_string());
     }
-    println!("{:width$}  {:>16}  {:>5}  {params:>12}", "all", "", "");
+    line("all", "", "", &params.to_string());
+    text
 }
 
-fn as_json(config: &Config, rows: &[Row], params: u64, memory: Memory) -> Value {
+fn as_json(config: &Config, task: &str, rows: &[Row], memory: Memory) -> Value {
     let tensors: Vec<Value> = rows
         .iter()
         .map(|r| json!({"name": r.name, "shape": r.shape, "dtype": r.dtype, "elements": r.elements()}))
         .collect();
     json!({
         "config": config.to_json(),
-        "task": task(config),
-        "parameters": params,
+        "task": task,
+        "parameters": rows.iter().map(Row::elements).sum::<u64>(),
         "memory": memory,
         "memory_total": memory.total(),
         "tensors": tensors,

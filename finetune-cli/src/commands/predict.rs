@@ -1,48 +1,63 @@
 //! `finetune predict`: labels for texts from the arguments, a file, or standard input.
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bert::SequenceClassifier;
 use serde_json::{Map, Value, json};
 
-use crate::args::PredictArgs;
+use crate::args::{PredictArgs, wrong_flags};
 use crate::batches::Examples;
-use crate::data::{self, Dataset, Example, Labels, Task};
+use crate::data::{self, Dataset, Example, Labels, Table, Task};
 use crate::folder::{Folder, outputs};
 use crate::predictions::{Prediction, above, argmax};
 use crate::trainer;
 
-/// Lines of standard input that are read before they are answered.
-const CHUNK: usize = 1024;
+/// Bytes of the input that are read, and answered, at a time: about a thousand sentences.
+const CHUNK: usize = 1 << 17;
 
 /// Reads, predicts, prints.
 pub(super) fn run(args: &PredictArgs) -> Result<()> {
     if !args.pair.is_empty() && args.pair.len() != args.texts.len() {
-        bail!(
-            "--pair is given {} times for {} texts; give one for each",
-            args.pair.len(),
-            args.texts.len()
-        );
+        let (pairs, texts) = (args.pair.len(), args.texts.len());
+        let message = format!("--pair is given {pairs} times for {texts} texts; give one for each");
+        return Err(wrong_flags(message));
     }
+    let input = Input::open(args)?;
     let folder = Folder::open(&args.model)?;
     let (model, task) = folder.fine_tuned()?;
     let predictor = Predictor { args, folder, model, task };
-    match &args.file {
-        Some(path) if path.extension().is_some_and(|e| e == "txt") => {
-            let file = std::fs::File::open(path)
-                .with_context(|| format!("{}: can't be read", path.display()))?;
-            predictor.answer_lines(std::io::BufReader::new(file))
+    match input {
+        Input::Texts(texts) => predictor.answer(texts),
+        Input::Table(table) => predictor.answer_table(table),
+        Input::Lines(name, lines) => predictor.answer_lines(&name, lines),
+    }
+}
+
+/// Where the texts come from; files are opened before the weights are read.
+enum Input {
+    Texts(Vec<Example>),
+    Table(Table),
+    /// One text a line; the name is for messages.
+    Lines(String, Box<dyn Read>),
+}
+
+impl Input {
+    fn open(args: &PredictArgs) -> Result<Self> {
+        let Some(path) = &args.file else {
+            return Ok(match args.texts.is_empty() {
+                true => Self::Lines("standard input".into(), Box::new(std::io::stdin())),
+                false => Self::Texts(texts(args)),
+            });
+        };
+        let is_text = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"));
+        if !is_text || args.data.format.is_some() {
+            return Ok(Self::Table(data::read_table(path, &args.data.options())?));
         }
-        Some(path) => {
-            let table = data::read_table(path, &args.data.options())?;
-            let mut schema = predictor.folder.schema(&table, &args.data.options())?;
-            // Labels of a file to be labelled are not read: they may be placeholders.
-            schema.columns.label = None;
-            predictor.answer(Dataset::new(table, &schema)?.examples)
-        }
-        None if args.texts.is_empty() => predictor.answer_lines(std::io::stdin().lock()),
-        None => predictor.answer(texts(args)),
+        let name = path.display().to_string();
+        let file = std::fs::File::open(path)
+            .with_context(|| format!("{name}: can't be read; check the path"))?;
+        Ok(Self::Lines(name, Box::new(file)))
     }
 }
 
@@ -60,24 +75,42 @@ struct Predictor<'a> {
 }
 
 impl Predictor<'_> {
-    fn answer_lines(&self, input: impl BufRead) -> Result<()> {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        for (i, line) in input.lines().enumerate() {
-            let text =
-                line.with_context(|| format!("line {} of the input: not UTF-8 text", i + 1))?;
-            chunk.push(Example { text, pair: None });
-            if chunk.len() == CHUNK {
-                self.answer(std::mem::take(&mut chunk))?;
+    fn answer_table(&self, table: Table) -> Result<()> {
+        let mut schema = self.folder.schema(&table, &self.args.data.options(), &self.task)?;
+        // Labels of a file to be labelled are not read: they may be placeholders.
+        schema.columns.label = None;
+        self.answer(Dataset::new(table, &schema)?.examples)
+    }
+
+    /// Answers as soon as no whole line is left in the buffer, so that a pipe gets its answers in time.
+    fn answer_lines(&self, name: &str, input: Box<dyn Read>) -> Result<()> {
+        let mut input = BufReader::with_capacity(CHUNK, input);
+        let (mut texts, mut line, mut number) = (Vec::new(), String::new(), 0);
+        loop {
+            number += 1;
+            line.clear();
+            let read = input.read_line(&mut line);
+            let read = read.with_context(|| {
+                format!("{name}, line {number}: can't be read; save it as UTF-8")
+            })?;
+            if read == 0 {
+                return self.answer(texts);
+            }
+            let text = line.strip_suffix('\n').unwrap_or(&line);
+            let text = text.strip_suffix('\r').unwrap_or(text).to_owned();
+            texts.push(Example { text, pair: None });
+            if !input.buffer().contains(&b'\n') {
+                self.answer(std::mem::take(&mut texts))?;
             }
         }
-        self.answer(chunk)
     }
 
     fn answer(&self, texts: Vec<Example>) -> Result<()> {
         if texts.is_empty() {
             return Ok(());
         }
-        let encodings = self.folder.encode(&texts, self.args.data.max_length)?;
+        let max_length = self.folder.trained_length(self.args.data.max_length);
+        let encodings = self.folder.encode(&texts, max_length)?;
         let examples = Examples { encodings, labels: Labels::Absent, outputs: outputs(&self.task) };
         let result = trainer::evaluate(&self.model, &self.task, &examples, self.args.batch_size)?;
         let mut out = std::io::stdout().lock();
@@ -90,12 +123,13 @@ impl Predictor<'_> {
         Ok(out.flush()?)
     }
 
-    /// `positive  0.9987  the text`
+    /// `positive  0.9987  the text`, on one line whatever the text holds.
     fn line(&self, example: &Example, prediction: &Prediction) -> String {
-        let text = match &example.pair {
-            Some(pair) => format!("{}\t{pair}", example.text),
-            None => example.text.clone(),
-        };
+        let flat = |text: &String| text.replace(char::is_control, " ");
+        let mut text = flat(&example.text);
+        if let Some(pair) = &example.pair {
+            text += &format!("\t{}", flat(pair));
+        }
         match prediction {
             Prediction::Class(p) => {
                 let best = argmax(p);

@@ -1,5 +1,6 @@
 //! `finetune train`: read, tokenize, train, evaluate, save.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -9,12 +10,13 @@ use indicatif::ProgressBar;
 use nn::{Module, count, freeze};
 use serde_json::{Map, Value, json};
 
-use crate::args::TrainArgs;
+use crate::args::{TrainArgs, wrong_flags};
 use crate::batches::Examples;
-use crate::data::{self, Dataset, Labels, Schema, Task, split};
+use crate::data::{self, Dataset, Schema, Task, split};
 use crate::folder::{Folder, outputs};
-use crate::progress::{bar, remark};
-use crate::run::Run;
+use crate::predictions::metric_names;
+use crate::progress::{bar, remark, say};
+use crate::run::{Run, check_destination};
 use crate::trainer::{self, Evaluation, StepLog, Trainer};
 
 /// The data of a run, tokenized.
@@ -35,30 +37,52 @@ struct Best {
 pub(super) fn run(args: &TrainArgs) -> Result<()> {
     check(args)?;
     let (schema, datasets) = read(args)?;
+    check_metric(args, &schema.task)?;
     let folder = Folder::open(&args.model)?;
+    let settings = settings(args, &folder)?;
     let splits = tokenize(args, &folder, &schema, datasets)?;
     let model = build_model(args, &folder, &schema.task)?;
     let mut session = Session {
         args,
         task: &schema.task,
-        run: Run::create(&args.output, args.overwrite)?,
+        run: Run::create(&args.output, args.overwrite, &settings)?,
         best: None,
+        steps: 0,
     };
     session.train(&model, &splits)?;
     session.finish(&folder, &model, &splits)
 }
 
+/// What is wrong with the flags before any file is read.
 fn check(args: &TrainArgs) -> Result<()> {
     let recipe = &args.recipe;
     let needs_validation =
         recipe.load_best_model_at_end || recipe.early_stopping_patience.is_some();
     if needs_validation && args.validation.is_none() && args.validation_fraction == 0.0 {
-        bail!(
+        return Err(wrong_flags(
             "--load-best-model-at-end and --early-stopping-patience need validation data; give \
-             --validation, or a --validation-fraction above 0"
-        );
+             --validation, or a --validation-fraction above 0",
+        ));
     }
-    Ok(())
+    check_destination(&args.output, args.overwrite)
+}
+
+fn check_metric(args: &TrainArgs, task: &Task) -> Result<()> {
+    let (name, known) = (best_metric(args, task), metric_names(task));
+    match name == "loss" || known.contains(&name) {
+        true => Ok(()),
+        false => bail!(
+            "--metric-for-best-model {name}: no figure of this task; use loss, {}",
+            known.join(", ")
+        ),
+    }
+}
+
+/// The flags of this run, from which `--config` repeats it: absolute paths, guesses filled in.
+fn settings(args: &TrainArgs, folder: &Folder) -> Result<String> {
+    let mut args = args.absolute().context("a path of the flags")?;
+    args.data.max_length = Some(folder.max_length(args.data.max_length));
+    toml::to_string(&args).context("the flags can't be noted in train.toml")
 }
 
 /// Training, validation and test data, and how to read them.
@@ -66,7 +90,7 @@ fn read(args: &TrainArgs) -> Result<(Schema, [Option<Dataset>; 3])> {
     let (options, quiet) = (args.data.options(), args.machine.quiet);
     let table = data::read_table(&args.train, &options)?;
     let schema = Schema::infer(&table, &options)?;
-    let other = |path: &Option<std::path::PathBuf>| {
+    let other = |path: &Option<PathBuf>| {
         path.as_ref().map(|path| labelled(path, &options, &schema)).transpose()
     };
     let (mut validation, test) = (other(&args.validation)?, other(&args.test)?);
@@ -92,16 +116,8 @@ fn read(args: &TrainArgs) -> Result<(Schema, [Option<Dataset>; 3])> {
     Ok((schema, [Some(train), validation, test]))
 }
 
-fn labelled(path: &std::path::Path, options: &data::Options, schema: &Schema) -> Result<Dataset> {
-    let data = Dataset::new(data::read_table(path, options)?, schema)?;
-    match data.labels {
-        Labels::Absent => bail!(
-            "{}: no label column `{}`, by which the training data is labelled",
-            path.display(),
-            schema.columns.label.as_deref().unwrap_or_default()
-        ),
-        _ => Ok(data),
-    }
+fn labelled(path: &Path, options: &data::Options, schema: &Schema) -> Result<Dataset> {
+    Ok(Dataset::labelled(data::read_table(path, options)?, schema)?)
 }
 
 fn tokenize(
@@ -110,10 +126,10 @@ fn tokenize(
     schema: &Schema,
     datasets: [Option<Dataset>; 3],
 ) -> Result<Splits> {
-    let outputs = outputs(&schema.task);
+    let (outputs, max_length) = (outputs(&schema.task), folder.max_length(args.data.max_length));
     let mut truncated = 0;
     let mut encode = |data: Dataset| -> Result<Examples> {
-        let encodings = folder.encode(&data.examples, args.data.max_length)?;
+        let encodings = folder.encode(&data.examples, max_length)?;
         truncated += encodings.iter().filter(|e| e.truncated).count();
         Ok(Examples { encodings, labels: data.labels, outputs })
     };
@@ -124,7 +140,7 @@ fn tokenize(
     let [n, v, t] = sizes.map(|s| s.map_or(0, Examples::len));
     let mut line = format!("data: {n} training, {v} validation, {t} test examples");
     if truncated > 0 {
-        line += &format!("; {truncated} truncated to {} tokens", args.data.max_length);
+        line += &format!("; {truncated} truncated to {max_length} tokens");
     }
     remark(args.machine.quiet, &line);
     Ok(splits)
@@ -158,100 +174,113 @@ struct Session<'a> {
     task: &'a Task,
     run: Run,
     best: Option<Best>,
+    /// Steps that were made.
+    steps: u64,
 }
 
 impl Session<'_> {
     fn train(&mut self, model: &SequenceClassifier, splits: &Splits) -> Result<()> {
         let mut trainer = Trainer::new(model, &self.args.recipe, splits.train.len());
+        let bar = bar(trainer.total_steps(), self.args.machine.quiet);
         for epoch in 1..=self.args.recipe.epochs {
-            self.epoch(&mut trainer, epoch, model, splits)?;
+            let line = self.epoch(&mut trainer, epoch, &bar, splits)?;
+            bar.suspend(|| say(line))?;
             if self.is_exhausted(epoch) {
-                println!("no better epoch for {} epochs: stopped early", epoch - self.best_epoch());
+                let waited = epoch - self.best_epoch();
+                bar.suspend(|| {
+                    say(format_args!("no better epoch for {waited} epochs: stopped early"))
+                })?;
                 break;
             }
         }
+        bar.finish_and_clear();
+        self.steps = trainer.steps_done();
         Ok(())
     }
 
+    /// Trains and validates; gives the line that says how it went.
     fn epoch(
         &mut self,
         trainer: &mut Trainer,
         epoch: u32,
-        model: &SequenceClassifier,
+        bar: &ProgressBar,
         splits: &Splits,
-    ) -> Result<()> {
+    ) -> Result<String> {
         let epochs = self.args.recipe.epochs;
-        let steps = trainer::steps_per_epoch(splits.train.len(), &self.args.recipe);
-        let bar = bar(steps, self.args.machine.quiet);
         bar.set_prefix(format!("epoch {epoch}/{epochs}"));
-        let (start, every) = (Instant::now(), self.args.recipe.logging_steps);
-        let mut done = 0;
-        let (run, total) = (&mut self.run, steps * u64::from(epoch - 1));
-        let loss = trainer.epoch(epoch, &splits.train, &mut |log| {
+        let start = Instant::now();
+        let (loss, learning_rate) = self.pass(trainer, epoch, bar, &splits.train)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let speed = splits.train.len() as f64 / seconds;
+        let mut entry = json!({"epoch": epoch, "step": trainer.steps_done(), "train_loss": loss,
+            "learning_rate": learning_rate, "train_runtime": seconds,
+            "train_samples_per_second": speed});
+        let mut line = format!("epoch {epoch}/{epochs}  loss {loss:.4}");
+        if let Some(validation) = &splits.validation {
+            let result = self.evaluate(trainer.model(), validation)?;
+            add(&mut entry, "eval", &result);
+            line += &format!("  validation {}", summary(&result));
+            self.keep_best(epoch, &result, trainer.model());
+        }
+        self.run.log(entry)?;
+        Ok(line + &format!("  {seconds:.1} s, {speed:.0} examples/s"))
+    }
+
+    /// One pass over the training data; gives its mean loss and its last learning rate.
+    fn pass(
+        &mut self,
+        trainer: &mut Trainer,
+        epoch: u32,
+        bar: &ProgressBar,
+        train: &Examples,
+    ) -> Result<(f64, f64)> {
+        let recipe = &self.args.recipe;
+        let steps = trainer::steps_per_epoch(train.len(), recipe) as f64;
+        let (start, mut done, mut learning_rate) = (Instant::now(), 0, 0.0);
+        let loss = trainer.epoch(epoch, train, &mut |log| {
             done += log.examples;
-            show(&bar, log, done as f64 / start.elapsed().as_secs_f64());
-            match log.step.is_multiple_of(every.max(1)) {
-                true => {
-                    run.log(step_entry(log, epoch - 1, (log.step - total) as f64 / steps as f64))
-                }
+            learning_rate = log.learning_rate;
+            show(bar, log, done as f64 / start.elapsed().as_secs_f64());
+            match log.step.is_multiple_of(recipe.logging_steps) {
+                true => self.run.log(step_entry(log, log.step as f64 / steps)),
                 false => Ok(()),
             }
         })?;
-        let seconds = start.elapsed().as_secs_f64();
-        bar.finish_and_clear();
-        let speed = splits.train.len() as f64 / seconds;
-        let mut entry = json!({"epoch": epoch, "step": total + steps, "train_loss": loss,
-            "train_runtime": seconds, "train_samples_per_second": speed});
-        let mut line = format!("epoch {epoch}/{epochs}  loss {loss:.4}");
-        if let Some(validation) = &splits.validation {
-            let result = self.evaluate(model, validation)?;
-            add(&mut entry, "eval", &result);
-            line += &format!("  validation {}", summary(&result));
-            self.keep_best(epoch, &result, model)?;
-        }
-        println!("{line}  {seconds:.1} s, {speed:.0} examples/s");
-        self.run.log(entry)
+        Ok((loss, learning_rate))
     }
 
     fn evaluate(&self, model: &SequenceClassifier, data: &Examples) -> Result<Evaluation> {
-        trainer::evaluate(model, self.task, data, self.args.recipe.eval_batch_size)
+        let size = self.args.recipe.eval_batch_size;
+        let result = trainer::evaluate(model, self.task, data, size)?;
+        match result.loss.filter(|loss| !loss.is_finite()) {
+            Some(loss) => bail!(
+                "training diverged: the loss on held-out data is {loss}; nothing was saved. Try a lower \
+                 --learning-rate or a longer warm-up"
+            ),
+            None => Ok(result),
+        }
     }
 
-    /// Remembers this epoch if its validation figure is the best so far.
-    fn keep_best(
-        &mut self,
-        epoch: u32,
-        result: &Evaluation,
-        model: &SequenceClassifier,
-    ) -> Result<()> {
-        let name = self.metric();
-        let report = result.report.as_ref().expect("validation data has labels");
+    /// Remembers this epoch if its validation figure is the best so far; a NaN is the worst.
+    fn keep_best(&mut self, epoch: u32, result: &Evaluation, model: &SequenceClassifier) {
+        let name = best_metric(self.args, self.task);
         let figure = match name {
             "loss" => result.loss,
-            name => report.get(name),
+            name => result.report.as_ref().and_then(|report| report.get(name)),
         };
-        let figure = figure.with_context(|| {
-            let names: Vec<_> = report.metrics.iter().map(|(name, _)| *name).collect();
-            format!("--metric-for-best-model {name}: unknown here; use loss, {}", names.join(", "))
-        })?;
+        let figure = figure.expect("validation data has labels, the name was checked");
         let smaller_is_better = matches!(name, "loss" | "mse" | "rmse" | "mae");
-        let rank = |figure: f64| if smaller_is_better { -figure } else { figure };
+        let rank = |figure: f64| match (figure.is_nan(), smaller_is_better) {
+            (true, _) => f64::NEG_INFINITY,
+            (false, true) => -figure,
+            (false, false) => figure,
+        };
         if self.best.as_ref().is_none_or(|best| rank(figure) > rank(best.figure)) {
             // The snapshot shares memory with the parameters until the next update copies them.
             let keep = self.args.recipe.load_best_model_at_end;
             let weights = keep.then(|| model.params().iter().map(Param::value).collect());
             self.best = Some(Best { epoch, figure, weights });
         }
-        Ok(())
-    }
-
-    fn metric(&self) -> &str {
-        let by_task = match self.task {
-            Task::SingleLabel(_) => "accuracy",
-            Task::MultiLabel(_) => "f1_micro",
-            Task::Regression => "pearson",
-        };
-        self.args.recipe.metric_for_best_model.as_deref().unwrap_or(by_task)
     }
 
     fn best_epoch(&self) -> u32 {
@@ -273,38 +302,51 @@ impl Session<'_> {
     ) -> Result<()> {
         if let Some(weights) = self.best.as_mut().and_then(|best| best.weights.take()) {
             model.params().iter().zip(weights).for_each(|(param, value)| param.set(value));
-            println!("the weights of epoch {} are kept", self.best_epoch());
+            say(format_args!("the weights of epoch {} are kept", self.best_epoch()))?;
         }
         if let Some(test) = &splits.test {
             let result = self.evaluate(model, test)?;
-            println!("test  {}  {:.0} examples/s", summary(&result), result.speed);
-            println!("{}", result.report.as_ref().expect("test data has labels"));
+            say(format_args!("test  {}  {:.0} examples/s", summary(&result), result.speed))?;
+            say(result.report.as_ref().expect("test data has labels"))?;
             let mut entry = json!({"test_samples_per_second": result.speed});
             add(&mut entry, "test", &result);
             self.run.log(entry)?;
         }
         let config = tuned_config(&folder.config, self.task);
         save_pretrained(self.run.folder(), &config, &model.params(), &folder.tokenizer)?;
-        let settings = toml::to_string(self.args).context("the settings of the run")?;
-        std::fs::write(self.run.folder().join("train.toml"), settings)?;
-        let (state, output) = (self.state(), self.args.output.display());
+        let (state, output) = (self.state(splits), self.args.output.display());
         self.run.finish(state)?;
-        println!("saved to {output}");
-        Ok(())
+        Ok(say(format_args!("saved to {output}"))?)
     }
 
     /// The keys of transformers' `trainer_state.json`.
-    fn state(&self) -> Value {
+    fn state(&self, splits: &Splits) -> Value {
         let recipe = &self.args.recipe;
+        let steps = trainer::steps_per_epoch(splits.train.len(), recipe);
         json!({
             "best_metric": self.best.as_ref().map(|best| best.figure),
             "best_epoch": self.best.as_ref().map(|best| best.epoch),
-            "metric_for_best_model": self.metric(),
+            "metric_for_best_model": best_metric(self.args, self.task),
+            "epoch": self.steps as f64 / steps as f64,
+            "global_step": self.steps,
+            "max_steps": steps * u64::from(recipe.epochs),
             "num_train_epochs": recipe.epochs,
             "train_batch_size": recipe.batch_size,
+            "logging_steps": recipe.logging_steps,
             "seed": recipe.seed,
         })
     }
+}
+
+/// The figure that decides on the best epoch; transformers' names, `eval_loss`, are taken too.
+fn best_metric<'a>(args: &'a TrainArgs, task: &Task) -> &'a str {
+    let by_task = match task {
+        Task::SingleLabel(_) => "accuracy",
+        Task::MultiLabel(_) => "f1_micro",
+        Task::Regression => "pearson",
+    };
+    let name = args.recipe.metric_for_best_model.as_deref().unwrap_or(by_task);
+    name.strip_prefix("eval_").unwrap_or(name)
 }
 
 fn show(bar: &ProgressBar, log: StepLog, speed: f64) {
@@ -312,8 +354,8 @@ fn show(bar: &ProgressBar, log: StepLog, speed: f64) {
     bar.set_message(format!("loss {:.4}  lr {:.2e}  {speed:.0} ex/s", log.loss, log.learning_rate));
 }
 
-fn step_entry(log: StepLog, epochs_before: u32, part: f64) -> Value {
-    json!({"epoch": f64::from(epochs_before) + part, "step": log.step, "loss": log.loss,
+fn step_entry(log: StepLog, epoch: f64) -> Value {
+    json!({"epoch": epoch, "step": log.step, "loss": log.loss,
         "learning_rate": log.learning_rate, "grad_norm": log.grad_norm})
 }
 

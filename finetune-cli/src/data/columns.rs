@@ -120,6 +120,14 @@ impl Columns {
         let label = self.label.as_deref().and_then(|name| find(table, name, LABEL).ok());
         Ok(Self { text, label })
     }
+
+    /// Checks that `table` has the label column.
+    pub(super) fn require_label(&self, table: &Table) -> Result<()> {
+        match &self.label {
+            Some(name) => find(table, name, LABEL).map(drop),
+            None => Err(no_label(table)),
+        }
+    }
 }
 
 /// The error of a file without labels where there must be some.

@@ -94,6 +94,15 @@ impl Dataset {
         Ok(Self { path, examples, labels, other: table.into_columns() })
     }
 
+    /// As [`Dataset::new`], of a table that must have the label column.
+    ///
+    /// # Errors
+    /// When it has not, and those of [`Dataset::new`].
+    pub fn labelled(table: Table, schema: &Schema) -> Result<Self> {
+        schema.columns.require_label(&table)?;
+        Self::new(table, schema)
+    }
+
     /// The number of examples.
     pub fn len(&self) -> usize {
         self.examples.len()

@@ -1,0 +1,113 @@
+//! Flags and configuration files that are wrong.
+
+use crate::support::*;
+
+/// Exit code 2 and one error line that holds `part`.
+fn wrong(args: &[&str], part: &str) {
+    let output = finetune(args);
+    assert_eq!(output.code, Some(2), "{args:?}\n{}", output.stderr);
+    let errors: Vec<_> = output.stderr.lines().filter(|l| l.starts_with("error:")).collect();
+    assert!(errors.len() == 1 && errors[0].contains(part), "{args:?}\n{}", output.stderr);
+}
+
+#[test]
+fn numbers_out_of_range() {
+    let cases = [
+        ("--epochs", "0", "whole number from 1"),
+        ("--epochs", "2.5", "whole number from 1"),
+        ("--epochs", "many", "whole number from 1"),
+        ("--batch-size", "0", "whole number from 1"),
+        ("--eval-batch-size", "0", "whole number from 1"),
+        ("--logging-steps", "0", "whole number from 1"),
+        ("--max-train-samples", "0", "whole number from 1"),
+        ("--early-stopping-patience", "0", "whole number from 1"),
+        ("--max-length", "2", "whole number from 3"),
+        ("--warmup-steps", "-1", "whole number from 0"),
+        ("--learning-rate", "0", "finite number above 0"),
+        ("--learning-rate", "-1e-5", "finite number above 0"),
+        ("--learning-rate", "inf", "finite number above 0"),
+        ("--learning-rate", "NaN", "finite number above 0"),
+        ("--adam-epsilon", "0", "finite number above 0"),
+        ("--weight-decay", "-0.1", "0 or more"),
+        ("--max-grad-norm", "-1", "0 or more"),
+        ("--max-grad-norm", "inf", "0 or more"),
+        ("--validation-fraction", "1", "from 0 to below 1"),
+        ("--warmup-ratio", "1.5", "from 0 to below 1"),
+        ("--adam-beta1", "1", "from 0 to below 1"),
+        ("--adam-beta2", "-0.1", "from 0 to below 1"),
+        ("--seed", "-1", "invalid digit"),
+        ("--threads", "0", "0 is not in"),
+        ("--lr-scheduler-type", "wavy", "possible values: constant, linear"),
+        ("--optimizer", "lion", "invalid value"),
+        ("--problem-type", "ranking", "single_label_classification"),
+        ("--format", "xml", "csv, tsv, jsonl or json"),
+    ];
+    for (flag, value, part) in cases {
+        let output = finetune(&["train", &format!("{flag}={value}")]);
+        assert_eq!(output.code, Some(2), "{flag} {value}");
+        let errors = output.stderr.lines().filter(|l| l.starts_with("error:")).count();
+        let says = output.stderr.contains(part) && output.stderr.contains(flag);
+        assert!(errors == 1 && says, "{flag} {value}: {}", output.stderr);
+    }
+    wrong(&["predict", "--model", "m", "--threshold=1.1", "text"], "from 0 to 1");
+    wrong(&["inspect", "m", "--batch-size", "0"], "whole number from 1");
+}
+
+#[test]
+fn flags_that_do_not_go_together() {
+    wrong(&["predict", "--model", "m", "a", "b", "--pair", "c"], "1 times for 2 texts");
+    wrong(&["predict", "--model", "m", "a", "--file", "f.csv"], "cannot be used with");
+    wrong(&["predict", "--model", "m", "--pair", "a"], "required arguments");
+    let place = Place::new(reviews(8, 1));
+    let more = ["--load-best-model-at-end", "--validation-fraction", "0"];
+    wrong(&train_args(text(&place.output), text(&place.train), &more), "need validation data");
+    wrong(&["train", "--model", "m"], "required arguments");
+}
+
+#[test]
+fn help_stands_in_for_nothing_and_names_every_default() {
+    let output = finetune(&[]);
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("train") && output.stderr.contains("inspect"));
+    for command in ["train", "evaluate", "predict", "inspect"] {
+        let help = succeeds(&[command, "--help"]).stdout;
+        let blocks: Vec<&str> = help.split("\n      --").skip(1).collect();
+        for block in blocks {
+            let name = block.split_whitespace().next().unwrap();
+            // Switches are off, these must be given, and help is no setting.
+            let takes_value = block.lines().next().unwrap().contains('<');
+            let required = ["model", "train", "output"].contains(&name);
+            let described = block.contains("[default: ") || name == "file";
+            assert!(!takes_value || required || described, "{command} --{block}");
+        }
+    }
+    let help = succeeds(&["train", "--help"]).stdout;
+    for default in ["3", "16", "64", "2e-5", "1e-8", "0.01", "linear", "0.1", "1", "adamw", "42"] {
+        assert!(help.contains(&format!("[default: {default}]")), "no default {default}");
+    }
+}
+
+#[test]
+fn configuration_files_that_are_wrong() {
+    let place = Place::new(reviews(8, 1));
+    let cases = [
+        ("epoch = 3", &["unknown key `epoch`", "epochs, "][..]),
+        ("config = \"a.toml\"", &["unknown key `config`"]),
+        ("epochs = [", &["not valid TOML", "line 1"]),
+        ("epochs = \"many\"", &["'many'", "--epochs", "whole number from 1"]),
+        ("epochs = true", &["`epochs`", "found boolean"]),
+        ("epochs = 0", &["--epochs", "whole number from 1"]),
+        ("learning-rate = -1.0", &["--learning-rate", "finite number above 0"]),
+        ("overwrite = \"yes\"", &["`overwrite`", "expected true or false"]),
+        ("optimizer = \"lion\"", &["'lion'", "--optimizer"]),
+        ("[recipe]\nepochs = 3", &["unknown key `recipe`"]),
+        ("text-column = [1, 2]", &["`text-column`", "list of strings"]),
+        ("seed = 2020-01-01", &["`seed`", "found datetime"]),
+    ];
+    for (toml, parts) in cases {
+        let config = place.write("bad.toml", toml);
+        let parts: Vec<&str> = [&["bad.toml"], parts].concat();
+        place.refuses(&["--config", &config], &parts);
+    }
+    place.refuses(&["--config", text(&place.path("none.toml"))], &["none.toml", "can't be read"]);
+}

@@ -1,0 +1,169 @@
+//! Data and models that are wrong: one line, exit code 1, nothing left behind.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+#[test]
+fn data_files() {
+    let cases: [(&[u8], &[&str]); 9] = [
+        (b"", &["train.csv", "empty"]),
+        (b"text,label\n", &["train.csv", "no rows"]),
+        (b"text,label\na,x\nb,y,z\n", &["train.csv, line 3", "expected 2 fields", "found 3"]),
+        (b"text,label\na,x\n\xff\xfe,y\n", &["line 3", "not UTF-8"]),
+        (b"text,label\na,x\nb,x\n", &["every label is `x`", "two classes"]),
+        (b"words,label\na,x\nb,y\n", &["text column", "`words`, `label`", "--text-column"]),
+        (b"text,kind\na,x\nb,y\n", &["label column", "`text`, `kind`", "--label-column"]),
+        (b"text,score,stars\na,x,x\nb,y,y\n", &["`score`, `stars`", "choose with --label-column"]),
+        (b"text,label\na,x\n\"b,y\n", &["line 3", "never ends"]),
+    ];
+    for (content, parts) in cases {
+        Place::new(content).refuses(&[], parts);
+    }
+}
+
+#[test]
+fn missing_files_and_columns() {
+    let place = Place::new(reviews(20, 1));
+    let none = text(&place.path("none.csv")).to_owned();
+    place.refuses(&["--train", &none], &["none.csv", "no such file"]);
+    place.refuses(&["--test", &none], &["none.csv", "no such file"]);
+    place.refuses(&["--validation", &none], &["none.csv", "no such file"]);
+    place.refuses(&["--model", &none], &["none.csv", "no such folder"]);
+    let flags = ["--text-column", "review"];
+    place.refuses(&flags, &["no column `review`", "`text`, `label`"]);
+    place.refuses(&["--metric-for-best-model", "bleu"], &["bleu", "loss, accuracy"]);
+    let test = place.write("test.csv", "text\nthe\n");
+    place.refuses(&["--test", &test], &["test.csv", "no column `label`", "`text`"]);
+    let test = place.write("test.csv", "text,label\nthe,good\nthe,fair\n");
+    place.refuses(&["--test", &test], &["test.csv", "`fair` (1 row)", "training data lacks"]);
+}
+
+#[test]
+fn an_empty_text_is_kept() {
+    let place = Place::new("text,label\n,a\nthe,b\nall,a\n,b\n");
+    place.train(&["--epochs", "1", "--validation-fraction", "0"]);
+    assert_eq!(metrics(&place.output)[0]["step"], 1);
+}
+
+/// Damages a copy of the base model, and expects these words.
+fn broken_model(damage: impl Fn(&Path), parts: &[&str]) {
+    let place = Place::new(reviews(8, 1));
+    let model = place.copy_of(base_model());
+    damage(&model);
+    place.refuses(&["--model", text(&model)], parts);
+    refused(&["inspect", text(&model)], &[]);
+}
+
+fn edit_config(model: &Path, key: &str, value: Value) {
+    let mut config = read_json(&model.join("config.json"));
+    config[key] = value;
+    fs::write(model.join("config.json"), config.to_string()).unwrap();
+}
+
+fn edit_weights(model: &Path, edit: impl Fn(&mut Vec<u8>)) {
+    let path = model.join("model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    edit(&mut bytes);
+    fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn weights_that_are_damaged() {
+    broken_model(
+        |model| edit_weights(model, |bytes| bytes.truncate(bytes.len() - 10)),
+        &["model.safetensors"],
+    );
+    broken_model(|model| edit_weights(model, |bytes| bytes.truncate(5)), &["model.safetensors"]);
+    broken_model(
+        |model| edit_weights(model, |bytes| bytes[..8].copy_from_slice(&u64::MAX.to_le_bytes())),
+        &["model.safetensors", "header"],
+    );
+    broken_model(|model| fs::remove_file(model.join("model.safetensors")).unwrap(), &["weights"]);
+    broken_model(|model| fs::remove_file(model.join("config.json")).unwrap(), &["config.json"]);
+    broken_model(|model| edit_config(model, "model_type", json!("gpt2")), &["model_type", "gpt2"]);
+    let few = |model: &Path| edit_config(model, "vocab_size", json!(400));
+    broken_model(few, &["500 tokens", "400 rows"]);
+}
+
+#[test]
+fn weights_that_are_not_numbers() {
+    let place = Place::new(reviews(8, 1));
+    let model = place.copy_of(base_model());
+    edit_weights(&model, |bytes| {
+        let end = bytes.len();
+        bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    place.refuses(&["--model", text(&model)], &["tensor bert.", "NaN"]);
+}
+
+#[test]
+fn weights_that_do_not_fit_are_all_listed() {
+    let place = Place::new(reviews(8, 1));
+    let model = place.copy_of(base_model());
+    edit_config(&model, "intermediate_size", json!(48));
+    let layer = |i: u32, part: &str| format!("bert.encoder.layer.{i}.{part}: expected ");
+    let names = [
+        layer(0, "intermediate.dense.weight"),
+        layer(0, "intermediate.dense.bias"),
+        layer(1, "output.dense.weight"),
+    ];
+    let parts: Vec<&str> =
+        names.iter().map(String::as_str).chain(["[48, 32], found [64, 32]"]).collect();
+    place.refuses(&["--model", text(&model)], &parts);
+}
+
+#[test]
+fn a_model_is_no_longer_than_its_positions() {
+    let place = Place::new(reviews(8, 1));
+    place.refuses(&["--max-length", "65"], &["--max-length 65", "64 positions"]);
+}
+
+#[test]
+fn a_base_model_can_not_predict() {
+    let place = Place::new(reviews(8, 1));
+    let parts = ["not fine-tuned", "classifier.weight", "finetune train"];
+    refused(&["predict", "--model", base_model(), "the"], &parts);
+    refused(&["evaluate", "--model", base_model(), text(&place.train)], &parts);
+}
+
+#[test]
+fn labels_that_a_model_does_not_have() {
+    let place = Place::new("text,label\nthe,good\nall,fair\n");
+    let model = &trained().folder;
+    refused(&["evaluate", "--model", model, text(&place.train)], &["train.csv", "`fair`"]);
+    let unlabelled = place.write("unlabelled.csv", "text,id\nthe,1\n");
+    let parts = ["unlabelled.csv", "label column", "`text`, `id`", "--label-column"];
+    refused(&["evaluate", "--model", model, &unlabelled], &parts);
+    let copy = place.copy_of(model);
+    edit_config(&copy, "id2label", json!({"0": "a", "1": "b", "2": "c"}));
+    edit_config(&copy, "label2id", json!({"a": 0, "b": 1, "c": 2}));
+    refused(&["predict", "--model", text(&copy), "the"], &["3 labels", "2 rows"]);
+}
+
+#[test]
+fn texts_that_can_not_be_read() {
+    let model = &trained().folder;
+    let place = Place::new(reviews(4, 1));
+    let latin = place.write("latin.txt", b"the\nall \xe9\n");
+    refused(&["predict", "--model", model, "--file", &latin], &["latin.txt, line 2", "UTF-8"]);
+    let none = text(&place.path("none.txt")).to_owned();
+    refused(&["predict", "--model", model, "--file", &none], &["none.txt", "can't be read"]);
+    let out = finetune_with_input(&["predict", "--model", model], b"\xff\n");
+    assert_eq!(out.code, Some(1));
+    assert!(out.stderr.starts_with("error: standard input, line 1: "), "{}", out.stderr);
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run() {
+    let place = Place::new(reviews(60, 1));
+    let flags = ["--learning-rate", "1e30", "--epochs", "3", "--warmup-ratio", "0"];
+    place.refuses(&flags, &["training diverged at step 2 of 12", "--learning-rate"]);
+    // One step only: no loss comes after the update that did the damage.
+    let last = ["--learning-rate", "1e300", "--epochs", "1", "--warmup-ratio", "0"];
+    let last = [&last[..], &["--batch-size", "64", "--validation-fraction", "0"]].concat();
+    place.refuses(&last, &["training diverged at step 1 of 1", "not finite"]);
+}

@@ -1,0 +1,186 @@
+//! `evaluate`, `predict` and `inspect` on a fine-tuned model.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+fn evaluated(more: &[&str]) -> Output {
+    let run = trained();
+    succeeds(&[&["evaluate", "--model", &run.folder, &run.test], more].concat())
+}
+
+fn predict<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["predict", "--model", &trained().folder], more].concat()
+}
+
+/// The texts of a file of reviews.
+fn texts(csv: &str) -> Vec<&str> {
+    csv.lines().skip(1).map(|line| line.split_once(',').unwrap().0).collect()
+}
+
+#[test]
+fn evaluate_gives_the_figures_of_the_run() {
+    let figures = &json_lines(&evaluated(&["--json"]).stdout)[0];
+    let run = Path::new(&trained().folder);
+    for name in ["loss", "accuracy", "f1_macro", "matthews_correlation"] {
+        assert_eq!(figures[name].as_f64().unwrap(), metric(run, &format!("test_{name}")), "{name}");
+    }
+    assert_eq!(figures["examples"], 80);
+    assert!(figures["per_class"]["good"]["f1"].is_number());
+    // Other batches: the same sequences, not to the last bit.
+    let one = &json_lines(&evaluated(&["--json", "--batch-size", "1"]).stdout)[0];
+    assert_eq!(one["confusion_matrix"], figures["confusion_matrix"]);
+    let shown = evaluated(&[]).stdout;
+    assert!(shown.starts_with("80 examples, ") && shown.contains("\naccuracy "), "{shown}");
+}
+
+#[test]
+fn predictions_are_those_that_evaluate_counts() {
+    let run = trained();
+    let csv = fs::read_to_string(&run.test).unwrap();
+    let answers = json_lines(&succeeds(&predict(&["--file", &run.test, "--json"])).stdout);
+    let mut confusion = [[0; 2]; 2];
+    for (answer, line) in answers.iter().zip(csv.lines().skip(1)) {
+        let (text, label) = line.split_once(',').unwrap();
+        assert_eq!(answer["text"], text);
+        let place = |label: &str| usize::from(label == "poor");
+        confusion[place(label)][place(answer["label"].as_str().unwrap())] += 1;
+    }
+    assert_eq!(answers.len(), 80);
+    let figures = &json_lines(&evaluated(&["--json"]).stdout)[0];
+    assert_eq!(figures["confusion_matrix"], json!(confusion));
+}
+
+#[test]
+fn every_way_to_give_texts_gives_the_same_answers() {
+    let place = Place::new(reviews(12, 5));
+    let csv = fs::read_to_string(&place.train).unwrap();
+    let texts = texts(&csv);
+    let want = succeeds(&predict(&texts)).stdout;
+    assert_eq!(want.lines().count(), 12);
+    let first = want.lines().next().unwrap().split('\t').collect::<Vec<_>>();
+    assert!(first[0] == "good" && first[1].parse::<f32>().unwrap() > 0.5, "{first:?}");
+    assert_eq!(first[2], texts[0]);
+
+    let lines = texts.join("\n");
+    let jsonl: String = texts.iter().map(|text| json!({"text": text}).to_string() + "\n").collect();
+    for (name, content) in [("t.txt", &lines), ("t.jsonl", &jsonl), ("t.csv", &csv)] {
+        let file = place.write(name, content);
+        assert_eq!(succeeds(&predict(&["--file", &file])).stdout, want, "{name}");
+    }
+    for input in [lines.clone(), lines.clone() + "\n", lines.replace('\n', "\r\n")] {
+        assert_eq!(finetune_with_input(&predict(&[]), input.as_bytes()).stdout, want);
+    }
+}
+
+#[test]
+fn json_has_every_score() {
+    let answers = json_lines(&succeeds(&predict(&["--json", "the hot act", ""])).stdout);
+    for answer in &answers {
+        let scores = answer["scores"].as_object().unwrap();
+        assert_eq!(scores.keys().collect::<Vec<_>>(), ["good", "poor"]);
+        let sum: f64 = scores.values().map(|p| p.as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-6);
+        assert_eq!(answer["score"], scores[answer["label"].as_str().unwrap()]);
+    }
+    assert_eq!((answers.len(), &answers[1]["text"]), (2, &json!("")));
+}
+
+#[test]
+fn a_text_with_line_breaks_stays_on_one_line() {
+    let out = succeeds(&predict(&["the\nhot\tact"])).stdout;
+    assert!(out.ends_with("\tthe hot act\n"), "{out}");
+}
+
+#[test]
+fn placeholders_for_labels_do_not_disturb_predictions() {
+    let place = Place::new("id,text,label\n7,the hot act,-1\n8,,-1\n");
+    let out = succeeds(&predict(&["--file", text(&place.train)])).stdout;
+    assert_eq!(out.lines().count(), 2, "{out}");
+}
+
+#[test]
+fn a_line_is_answered_before_the_next_one_comes() {
+    let mut child = command(&predict(&[])).stdin(Stdio::piped()).spawn().unwrap();
+    let (mut input, mut answers) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    for line in ["the hot act\n", "the dam was\n"] {
+        input.write_all(line.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while answer.last() != Some(&b'\n') {
+            let mut byte = [0];
+            answers.read_exact(&mut byte).unwrap();
+            answer.extend(byte);
+        }
+        assert!(String::from_utf8(answer).unwrap().ends_with(line));
+    }
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let file = trained().test.clone();
+    let commands = [
+        predict(&["--file", &file]),
+        vec!["inspect", &trained().folder],
+        vec!["evaluate", "--model", &trained().folder, &file],
+    ];
+    for args in commands {
+        let mut child = command(&args).spawn().unwrap();
+        drop(child.stdout.take());
+        let out = output_of(child);
+        assert_eq!((out.code, out.stderr.as_str()), (Some(0), ""), "{args:?}");
+    }
+}
+
+#[test]
+fn inspect_shows_what_is_there() {
+    let run = trained();
+    let shown = succeeds(&["inspect", &run.folder]).stdout;
+    for part in ["2 layers, hidden 32", "one of 2 classes: good, poor", "classifier.bias", "MB"] {
+        assert!(shown.contains(part), "no {part} in\n{shown}");
+    }
+    let object: Value =
+        serde_json::from_str(&succeeds(&["inspect", &run.folder, "--json"]).stdout).unwrap();
+    let tensors = object["tensors"].as_array().unwrap();
+    let elements: u64 = tensors.iter().map(|t| t["elements"].as_u64().unwrap()).sum();
+    assert_eq!(object["parameters"], elements);
+    assert_eq!(object["memory"]["weights"], 4 * elements);
+    assert_eq!(object["config"]["hidden_size"], 32);
+    let base = succeeds(&["inspect", base_model()]).stdout;
+    assert!(base.contains("task: none"), "{base}");
+}
+
+#[test]
+fn a_head_whose_labels_have_no_names_can_be_used() {
+    // transformers leaves LABEL_0 and LABEL_1 out of a configuration.
+    let place = Place::new(reviews(4, 1));
+    let model = place.copy_of(&trained().folder);
+    let mut config = read_json(&model.join("config.json"));
+    for key in ["id2label", "label2id", "problem_type"] {
+        config.as_object_mut().unwrap().remove(key);
+    }
+    fs::write(model.join("config.json"), config.to_string()).unwrap();
+    let out = succeeds(&["predict", "--model", text(&model), "the hot act"]).stdout;
+    assert!(out.starts_with("LABEL_0\t"), "{out}");
+}
+
+#[test]
+fn the_length_of_the_training_holds_for_the_model() {
+    let place = Place::new(reviews(40, 3));
+    place.train(&["--epochs", "1", "--max-length", "3"]);
+    // Of three tokens one is the first word.
+    let args = ["predict", "--model", text(&place.output), "--json", "the hot act", "the dam"];
+    let scores: Vec<Value> =
+        json_lines(&succeeds(&args).stdout).iter().map(|a| a["score"].clone()).collect();
+    assert_eq!(scores[0], scores[1]);
+    let longer = [&args[..], &["--max-length", "8"]].concat();
+    let scores: Vec<Value> =
+        json_lines(&succeeds(&longer).stdout).iter().map(|a| a["score"].clone()).collect();
+    assert_ne!(scores[0], scores[1]);
+}

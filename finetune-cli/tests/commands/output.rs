@@ -1,0 +1,100 @@
+//! The output folder: complete, or not there.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::*;
+
+const QUICK: [&str; 2] = ["--epochs", "1"];
+
+#[test]
+fn an_earlier_run_is_replaced_on_demand_and_at_the_end() {
+    let place = Place::new(reviews(20, 1));
+    place.train(&QUICK);
+    let first = weights(&place.output);
+    let args = train_args(text(&place.output), text(&place.train), &QUICK);
+    refused(&args, &["already holds a run", "--overwrite"]);
+    // A run that fails on its way leaves the earlier one as it was.
+    let diverging = ["--overwrite", "--learning-rate", "1e30", "--warmup-ratio", "0"];
+    let args = train_args(text(&place.output), text(&place.train), &diverging);
+    refused(&args, &["training diverged"]);
+    assert_eq!(weights(&place.output), first);
+    place.train(&["--epochs", "1", "--overwrite", "--seed", "9"]);
+    assert_ne!(weights(&place.output), first);
+    assert_eq!(names(place.folder.path()), ["run", "train.csv"]);
+}
+
+#[test]
+fn folders_that_are_taken() {
+    let place = Place::new(reviews(20, 1));
+    fs::create_dir(&place.output).unwrap();
+    // An empty folder is free.
+    place.train(&QUICK);
+    let other = place.path("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("thesis.txt"), "mine").unwrap();
+    for more in [&[][..], &["--overwrite"]] {
+        let args = train_args(text(&other), text(&place.train), more);
+        refused(&args, &["other", "not empty and holds no run", "--output"]);
+    }
+    assert_eq!(names(&other), ["thesis.txt"]);
+    // So is a folder that only has the name of an unfinished run.
+    let (last, partial) = (place.path("last"), place.path("last.partial"));
+    fs::create_dir(&partial).unwrap();
+    fs::write(partial.join("thesis.txt"), "mine").unwrap();
+    let args = train_args(text(&last), text(&place.train), &QUICK);
+    refused(&args, &["last.partial", "in the way"]);
+    assert_eq!(names(&partial), ["thesis.txt"]);
+}
+
+#[test]
+fn places_that_can_not_be_written() {
+    let place = Place::new(reviews(20, 1));
+    let below_a_file = place.train.join("run");
+    let args = train_args(text(&below_a_file), text(&place.train), &QUICK);
+    refused(&args, &["train.csv", "can't be written", "--output"]);
+    let args = train_args(text(&place.train), text(&place.train), &QUICK);
+    refused(&args, &["train.csv", "not a folder", "--output"]);
+    place.assert_nothing_left();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_read_only_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new(reviews(20, 1));
+    let locked = place.path("locked");
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o500)).unwrap();
+    if fs::write(locked.join("probe"), "").is_ok() {
+        eprintln!("skipped: this user may write to read-only folders");
+        return;
+    }
+    let output = locked.join("run");
+    let args = train_args(text(&output), text(&place.train), &QUICK);
+    refused(&args, &["can't be written", "choose another --output"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_leaves_what_the_next_one_clears_away() {
+    let place = Place::new(reviews(240, 1));
+    let args = train_args(text(&place.output), text(&place.train), &["--epochs", "100000"]);
+    let mut child = command(&args).spawn().unwrap();
+    let partial = place.path("run.partial");
+    let start = Instant::now();
+    while fs::read(partial.join("metrics.jsonl")).map_or(0, |text| text.len()) == 0 {
+        assert!(start.elapsed() < Duration::from_secs(60), "no step in a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // While it lives, no other run may take its place.
+    let quick = train_args(text(&place.output), text(&place.train), &QUICK);
+    refused(&quick, &["run.partial", "another run is writing"]);
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(!child.wait().unwrap().success());
+    assert_eq!(names(place.folder.path()), ["run.partial", "train.csv"]);
+    place.train(&QUICK);
+    assert_eq!(names(place.folder.path()), ["run", "train.csv"]);
+}

@@ -1,0 +1,325 @@
+//! What a run learns, writes and says.
+
+use std::f64::consts::PI;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+#[test]
+fn it_learns_what_it_has_not_seen() {
+    let accuracy = metric(Path::new(&trained().folder), "test_accuracy");
+    assert!(accuracy > 0.9, "{accuracy}");
+}
+
+#[test]
+fn the_output_is_a_model_with_the_figures_of_the_run() {
+    let run = trained();
+    let want = [
+        "config.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "train.toml",
+        "trainer_state.json",
+        "vocab.txt",
+    ];
+    assert_eq!(names(Path::new(&run.folder)), want);
+    assert!(!Path::new(&format!("{}.partial", run.folder)).exists());
+    let config = read_json(&run.file("config.json"));
+    assert_eq!(config["id2label"], json!({"0": "good", "1": "poor"}));
+    assert_eq!(config["label2id"], json!({"good": 0, "poor": 1}));
+    assert_eq!(config["problem_type"], "single_label_classification");
+}
+
+#[test]
+fn every_line_of_the_metrics_is_an_object() {
+    let run = trained();
+    let entries = metrics(Path::new(&run.folder));
+    let has = |name: &str| entries.iter().filter(|entry| entry[name].is_number()).count();
+    // 216 examples of 240 are left for training: 14 steps an epoch, 56 in all, 11 of them logged.
+    assert_eq!((has("loss"), has("grad_norm"), has("learning_rate")), (11, 11, 15));
+    for name in ["train_loss", "eval_loss", "eval_accuracy", "eval_f1_macro", "train_runtime"] {
+        assert_eq!(has(name), 4, "{name}");
+    }
+    for name in ["test_loss", "test_accuracy", "test_f1_macro", "test_samples_per_second"] {
+        assert_eq!(has(name), 1, "{name}");
+    }
+    let state = read_json(&run.file("trainer_state.json"));
+    assert_eq!(state["log_history"], Value::Array(entries));
+    assert_eq!((&state["global_step"], &state["max_steps"]), (&json!(56), &json!(56)));
+    assert_eq!((&state["epoch"], &state["num_train_epochs"]), (&json!(4.0), &json!(4)));
+    assert_eq!((&state["train_batch_size"], &state["seed"]), (&json!(16), &json!(42)));
+    assert_eq!(state["metric_for_best_model"], "accuracy");
+    assert!(state["best_metric"].is_number() && state["best_epoch"].is_number());
+}
+
+#[test]
+fn it_says_where_the_validation_data_comes_from_and_how_each_epoch_went() {
+    let run = trained();
+    let said = "no --validation: 24 of 240 training examples are held out";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    assert!(run.stderr.contains("classifier.weight"), "{}", run.stderr);
+    let epochs = run.stdout.lines().filter(|line| line.starts_with("epoch ")).count();
+    assert_eq!(epochs, 4, "{}", run.stdout);
+    assert!(run.stdout.ends_with(&format!("saved to {}\n", run.folder)), "{}", run.stdout);
+    assert!(!run.stderr.contains('\x1b'), "a bar where there is no terminal");
+}
+
+#[test]
+fn quiet_leaves_results_only() {
+    let place = Place::new(reviews(40, 3));
+    assert_eq!(place.train(&["--epochs", "1", "--quiet"]).stderr, "");
+}
+
+#[test]
+fn the_test_file_changes_nothing_but_its_own_figures() {
+    let place = Place::new(reviews(40, 3));
+    let test = place.write("test.csv", reviews(20, 4));
+    place.train(&["--epochs", "1"]);
+    let other = place.path("other");
+    train(&other, &place.train, &["--epochs", "1", "--test", &test]);
+    assert_eq!(weights(&place.output), weights(&other));
+}
+
+#[test]
+fn several_labels_at_once() {
+    let rows = |n, seed| {
+        let mut numbers = Numbers::new(seed);
+        let row = |i: usize| {
+            let (words, labels) = [
+                ("hot", json!(["warm"])),
+                ("dam", json!(["wet"])),
+                ("hot dam", json!(["warm", "wet"])),
+                ("bra", json!([])),
+            ][i % 4]
+                .clone();
+            json!({"text": numbers.sentence(words), "labels": labels}).to_string() + "\n"
+        };
+        (0..n).map(row).collect::<String>()
+    };
+    let place = Place::new("");
+    let train_file = place.write("train.jsonl", rows(240, 1));
+    let test = place.write("test.jsonl", rows(80, 2));
+    let more = ["--learning-rate", "2e-3", "--epochs", "10", "--test", &test];
+    train(&place.output, Path::new(&train_file), &more);
+    let f1 = metric(&place.output, "test_f1_micro");
+    assert!(f1 > 0.9, "{f1}");
+    let config = read_json(&place.output.join("config.json"));
+    assert_eq!(config["problem_type"], "multi_label_classification");
+    let model = text(&place.output);
+    let both = succeeds(&["predict", "--model", model, "the hot dam was", "--json"]);
+    assert_eq!(json_lines(&both.stdout)[0]["labels"], json!(["warm", "wet"]));
+    let all = succeeds(&["predict", "--model", model, "the", "--threshold", "0"]).stdout;
+    assert!(all.starts_with("warm 0.") && all.contains(", wet 0."), "{all}");
+}
+
+#[test]
+fn label_delimiters_are_remembered() {
+    let place = Place::new("text,label\nthe hot,a|b\nthe dam,b\nall,a\nfor all,\n");
+    place.train(&["--epochs", "1", "--label-delimiter", "|", "--validation-fraction", "0"]);
+    let model = text(&place.output);
+    succeeds(&["evaluate", "--model", model, text(&place.train)]);
+}
+
+#[test]
+fn scores() {
+    let rows = |n, seed| {
+        let mut numbers = Numbers::new(seed);
+        let row = |i: usize| {
+            let (word, score) = [("hot", 1.5), ("dam", -0.5), ("fin", 0.5)][i % 3];
+            format!("{},{score}\n", numbers.sentence(word))
+        };
+        "sentence,score\n".to_owned() + &(0..n).map(row).collect::<String>()
+    };
+    let place = Place::new(rows(240, 1));
+    let test = place.write("test.csv", rows(60, 2));
+    place.train(&["--learning-rate", "2e-3", "--epochs", "6", "--test", &test]);
+    let pearson = metric(&place.output, "test_pearson");
+    assert!(pearson > 0.9, "{pearson}");
+    let config = read_json(&place.output.join("config.json"));
+    assert_eq!(config["problem_type"], "regression");
+    assert_eq!(config["id2label"], json!({"0": "LABEL_0"}));
+    let out = succeeds(&["predict", "--model", text(&place.output), "--json", "the hot act"]);
+    let value = json_lines(&out.stdout)[0]["score"].as_f64().unwrap();
+    assert!(value > 0.8, "{value}");
+}
+
+#[test]
+fn pairs() {
+    let rows = |n, seed| {
+        let mut numbers = Numbers::new(seed);
+        let row = |i: usize| {
+            let (word, label) = [("hot", 1), ("dam", 0)][i % 2];
+            let other = ["hot", "dam"][numbers.below(2)];
+            format!("{}\t{}\t{label}\n", numbers.sentence(other), numbers.sentence(word))
+        };
+        "premise\thypothesis\tlabel\n".to_owned() + &(0..n).map(row).collect::<String>()
+    };
+    let place = Place::new("");
+    let train_file = place.write("train.tsv", rows(320, 1));
+    let test = place.write("test.tsv", rows(80, 2));
+    let more = ["--learning-rate", "2e-3", "--epochs", "8", "--test", &test];
+    train(&place.output, Path::new(&train_file), &more);
+    let accuracy = metric(&place.output, "test_accuracy");
+    assert!(accuracy > 0.85, "{accuracy}");
+    let args = ["predict", "--model", text(&place.output), "the dam was", "--pair", "all hot"];
+    let out = succeeds(&args).stdout;
+    assert!(out.starts_with("1\t") && out.ends_with("\tthe dam was\tall hot\n"), "{out}");
+}
+
+#[test]
+fn learning_rates_follow_the_schedules() {
+    let place = Place::new(reviews(60, 3));
+    // 20 steps, of which 4 warm up.
+    let rate = |name: &str, s: f64| {
+        let t = (s - 4.0) / 16.0;
+        1e-3 * match name {
+            _ if s < 4.0 => s / 4.0,
+            "constant" => 1.0,
+            "linear" => 1.0 - t,
+            "cosine" => (1.0 + (PI * t).cos()) / 2.0,
+            _ => (1.0 - t) * (1.0 - 1e-4) + 1e-4,
+        }
+    };
+    for name in ["constant", "linear", "cosine", "polynomial"] {
+        let recipe = "--epochs 2 --batch-size 6 --learning-rate 1e-3 --warmup-ratio 0.2 \
+             --logging-steps 1 --validation-fraction 0 --overwrite --lr-scheduler-type";
+        let flags: Vec<&str> = recipe.split_whitespace().chain([name]).collect();
+        place.train(&flags);
+        let entries = metrics(&place.output);
+        let steps: Vec<&Value> = entries.iter().filter(|e| e["loss"].is_number()).collect();
+        assert_eq!(steps.len(), 20);
+        for (i, entry) in steps.iter().enumerate() {
+            let (found, want) = (entry["learning_rate"].as_f64().unwrap(), rate(name, i as f64));
+            assert!((found - want).abs() < 1e-12, "{name}, step {i}: {found}, {want}");
+        }
+    }
+}
+
+#[test]
+fn a_frozen_encoder_stays_bit_for_bit() {
+    let place = Place::new(reviews(60, 3));
+    place.train(&["--epochs", "1", "--freeze-encoder", "--learning-rate", "1e-2"]);
+    let base = Path::new(base_model());
+    let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    let mut file = tensor::safetensors::File::open(&base.join("model.safetensors")).unwrap();
+    for name in file.names() {
+        let start = file.read(&name).unwrap().to_vec::<f32>().unwrap();
+        assert_eq!(bits(tensor(&place.output, &name)), bits(start), "{name}");
+    }
+    // The head has moved on from its first values, which are the same for any data.
+    let once = place.path("once");
+    train(&once, &place.train, &["--epochs", "1", "--freeze-encoder", "--learning-rate", "1e-20"]);
+    let head = "classifier.weight";
+    assert_ne!(tensor(&place.output, head), tensor(&once, head));
+}
+
+#[test]
+fn from_scratch_leaves_the_weights_of_the_model_behind() {
+    let place = Place::new(reviews(40, 3));
+    let out = place.train(&["--epochs", "1", "--from-scratch", "--learning-rate", "1e-20"]);
+    assert!(out.stderr.contains("all weights"), "{}", out.stderr);
+    let name = "bert.encoder.layer.0.attention.self.query.weight";
+    assert_ne!(tensor(&place.output, name), tensor(Path::new(base_model()), name));
+}
+
+#[test]
+fn sgd_turns_a_trained_model_round() {
+    // From random weights SGD is slow; from those of a run it has to unlearn every label.
+    let flipped = |rows, seed| {
+        let csv = reviews(rows, seed).replace(",good\n", ",?\n").replace(",poor\n", ",good\n");
+        csv.replace(",?\n", ",poor\n")
+    };
+    let place = Place::new(flipped(240, 1));
+    let test = place.write("test.csv", flipped(80, 2));
+    let model = &trained().folder[..];
+    let before = succeeds(&["evaluate", "--model", model, &test, "--json"]).stdout;
+    assert!(json_lines(&before)[0]["accuracy"].as_f64().unwrap() < 0.1, "{before}");
+    let recipe = "--optimizer sgd --learning-rate 0.02 --epochs 5 --weight-decay 0";
+    let flags = recipe.split_whitespace().chain(["--test", &test, "--model", model]);
+    place.train(&flags.collect::<Vec<_>>());
+    let accuracy = metric(&place.output, "test_accuracy");
+    assert!(accuracy > 0.9, "{accuracy}");
+}
+
+#[test]
+fn the_best_epoch_is_kept_and_patience_ends() {
+    let place = Place::new(reviews(60, 3));
+    let validation = place.write("validation.csv", reviews(20, 4));
+    // A rate that ruins the model after its first epochs, judged by the loss.
+    let recipe = "--epochs 12 --learning-rate 0.3 --lr-scheduler-type constant --warmup-ratio 0 \
+         --load-best-model-at-end --metric-for-best-model eval_loss --early-stopping-patience 2 --validation";
+    let flags: Vec<&str> = recipe.split_whitespace().chain([&validation[..]]).collect();
+    let out = place.train(&flags);
+    let losses: Vec<f64> =
+        metrics(&place.output).iter().filter_map(|entry| entry["eval_loss"].as_f64()).collect();
+    let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    let best = losses.iter().position(|&loss| loss == least).unwrap() + 1;
+    assert_eq!(losses.len(), (best + 2).min(12), "{losses:?}");
+    assert!(out.stdout.contains("stopped early"), "{}", out.stdout);
+    let state = read_json(&place.output.join("trainer_state.json"));
+    assert_eq!((&state["best_epoch"], &state["best_metric"]), (&json!(best), &json!(least)));
+    let args = ["evaluate", "--model", text(&place.output), &validation, "--json"];
+    assert_eq!(json_lines(&succeeds(&args).stdout)[0]["loss"], json!(least));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
+    let place = Place::new(reviews(60, 3));
+    let run = |name: &str, flags: [&str; 4]| {
+        let output = place.path(name);
+        train(&output, &place.train, &[&["--epochs", "2"], &flags[..]].concat());
+        weights(&output)
+    };
+    let one = run("one", ["--threads", "1", "--seed", "7"]);
+    assert_eq!(one, run("two", ["--threads", "2", "--seed", "7"]));
+    assert_ne!(one, run("other", ["--threads", "2", "--seed", "8"]));
+}
+
+#[test]
+fn a_configuration_file_stands_for_flags_and_typed_flags_win() {
+    let place = Place::new(reviews(40, 3));
+    let toml = format!(
+        "model = {:?}\ntrain = {:?}\noutput = {:?}\nepochs = 3\nlearning_rate = 1e-3\nquiet = true\n\
+         text-column = [\"label\"]\n",
+        base_model(),
+        text(&place.train),
+        text(&place.output)
+    );
+    let config = place.write("run.toml", toml);
+    let args = ["train", "--config", &config, "--epochs", "1", "--text-column", "text"];
+    // The typed text column replaces the one of the file, it does not make a pair with it.
+    let out = succeeds(&args);
+    assert_eq!((out.stdout.lines().count(), out.stderr.as_str()), (2, ""), "{}", out.stdout);
+    assert_eq!(metrics(&place.output)[0]["learning_rate"], json!(0.0005));
+}
+
+#[test]
+fn a_run_is_repeated_from_its_own_settings() {
+    let place = Place::new("");
+    let data = place.write("data.txt", reviews(40, 3));
+    // The largest seed is more than TOML's integers hold; --format is part of how the data is read.
+    let seed = u64::MAX.to_string();
+    let recipe = ["--epochs", "1", "--format", "csv", "--seed", &seed, "--max-length", "16"];
+    train(&place.output, Path::new(&data), &recipe);
+    let first = weights(&place.output);
+    let settings = place.output.join("train.toml");
+    let again = ["train", "--config", text(&settings)];
+    refused(&again, &["already holds a run", "--overwrite"]);
+    // From another folder, over the earlier run.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let child =
+        command(&[&again[..], &["--overwrite"]].concat()).current_dir(elsewhere.path()).spawn();
+    let out = output_of(child.unwrap());
+    assert_eq!(out.code, Some(0), "{}", out.stderr);
+    assert_eq!(weights(&place.output), first);
+    let other = place.path("other");
+    succeeds(&["train", "--config", text(&settings), "--output", text(&other), "--seed", "1"]);
+    assert_ne!(weights(&other), first);
+    assert!(fs::read_to_string(other.join("train.toml")).unwrap().contains("seed = 1\n"));
+}
