@@ -142,7 +142,8 @@ fn schedules_are_transformers() {
     for Row { kind: name, warmup, total, factors } in rows {
         let schedule = Schedule { kind: kind(&name), warmup, total };
         let got: Vec<f64> = (0..factors.len() as u64).map(|step| schedule.factor(step)).collect();
-        for (step, (got, want)) in got.iter().zip(&factors).enumerate() {
+        // Beyond the end ours stays where it is; transformers lets the cosine rise again.
+        for (step, (got, want)) in got.iter().zip(&factors).enumerate().take(total as usize + 1) {
             let message = format!("{name}, {warmup} of {total}, step {step}: {got}, not {want}");
             assert!((got - want).abs() <= 1e-12, "{message}");
         }
