@@ -93,13 +93,14 @@ fn transpose(x: MatRef, width: usize, out: &mut [f32]) {
 /// 4 x 4 squares are turned in registers, what remains goes element by element.
 fn transpose_stretch(x: MatRef, width: usize, out: &mut [f32]) {
     let (lanes, k) = (x.rows() / 4 * 4, x.cols() / 4 * 4);
+    assert!(x.rows() <= width && x.cols() * width <= out.len());
     for lane in (0..lanes).step_by(4) {
-        let rows: [_; 4] = std::array::from_fn(|i| x.row(lane + i).as_chunks::<4>().0);
-        for (p, out) in out.chunks_exact_mut(4 * width).enumerate() {
-            let square = turn(rows.map(|row| &row[p]));
-            for (i, group) in square.iter().enumerate() {
-                out[i * width + lane..][..4].copy_from_slice(group);
-            }
+        let rows: [_; 4] = std::array::from_fn(|i| x.row(lane + i));
+        for p in (0..k).step_by(4) {
+            let from = rows.map(|row| row[p..].as_ptr());
+            // SAFETY: rows have at least k elements, and k - p >= 4; group p + 3 ends within `out`, by the
+            // assertion, and has `width` lanes, of which lane + 3 is one.
+            unsafe { turn(from, out.as_mut_ptr().add(p * width + lane), width) };
         }
     }
     for lane in 0..x.rows() {
@@ -109,31 +110,41 @@ fn transpose_stretch(x: MatRef, width: usize, out: &mut [f32]) {
     }
 }
 
-/// The transpose of a 4 x 4 square.
+/// Writes the transpose of a 4 x 4 square, its rows `stride` apart. Without bounds checks, which would take
+/// longer than the rest.
+///
+/// # Safety
+/// Four elements can be read from each of `x`, and written to `out` and one, two, three strides further.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn turn(x: [&[f32; 4]; 4]) -> [[f32; 4]; 4] {
+unsafe fn turn(x: [*const f32; 4], out: *mut f32, stride: usize) {
     use std::arch::x86_64::*;
 
-    let mut turned = [[0.0; 4]; 4];
-    // SAFETY: SSE is part of x86-64; each load and each store is one array of four.
+    // SAFETY: SSE is part of x86-64; the caller's contract.
     unsafe {
-        let [a, b, c, d] = x.map(|row| _mm_loadu_ps(row.as_ptr()));
+        let [a, b, c, d] = x.map(|row| _mm_loadu_ps(row));
         let (ab, cd) = (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d));
         let (ab2, cd2) = (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d));
-        _mm_storeu_ps(turned[0].as_mut_ptr(), _mm_movelh_ps(ab, cd));
-        _mm_storeu_ps(turned[1].as_mut_ptr(), _mm_movehl_ps(cd, ab));
-        _mm_storeu_ps(turned[2].as_mut_ptr(), _mm_movelh_ps(ab2, cd2));
-        _mm_storeu_ps(turned[3].as_mut_ptr(), _mm_movehl_ps(cd2, ab2));
+        _mm_storeu_ps(out, _mm_movelh_ps(ab, cd));
+        _mm_storeu_ps(out.add(stride), _mm_movehl_ps(cd, ab));
+        _mm_storeu_ps(out.add(2 * stride), _mm_movelh_ps(ab2, cd2));
+        _mm_storeu_ps(out.add(3 * stride), _mm_movehl_ps(cd2, ab2));
     }
-    turned
 }
 
-/// The transpose of a 4 x 4 square.
+/// Writes the transpose of a 4 x 4 square, its rows `stride` apart.
+///
+/// # Safety
+/// Four elements can be read from each of `x`, and written to `out` and one, two, three strides further.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-fn turn(x: [&[f32; 4]; 4]) -> [[f32; 4]; 4] {
-    std::array::from_fn(|i| x.map(|row| row[i]))
+unsafe fn turn(x: [*const f32; 4], out: *mut f32, stride: usize) {
+    for (lane, row) in x.into_iter().enumerate() {
+        for k in 0..4 {
+            // SAFETY: the caller's contract.
+            unsafe { *out.add(k * stride + lane) = *row.add(k) };
+        }
+    }
 }
 
 /// Any strides.

@@ -224,21 +224,29 @@ pub(crate) fn sum2_of<S: Simd>(s: S, a: &[f32], b: &[f32], f: impl Fn(S::F, S::F
     total
 }
 
-/// The greatest element, -inf of an empty slice; NaNs may be passed over.
+/// The greatest element, passing over NaNs; -inf where there is none. The last step halves a vector until one
+/// lane is left.
 #[inline(always)]
 pub(crate) fn max_of<S: Simd>(s: S, x: &[f32]) -> f32 {
-    let mut acc = s.splat(f32::NEG_INFINITY);
+    let mut max = s.splat(f32::NEG_INFINITY);
     let xs = x.chunks_exact(S::LANES);
     let rest = xs.remainder();
     for x in xs {
-        acc = s.max(acc, s.load(x));
+        max = s.max(s.load(x), max);
     }
     if !rest.is_empty() {
-        acc = s.max(acc, s.load_partial(rest, f32::NEG_INFINITY));
+        max = s.max(s.load_partial(rest, f32::NEG_INFINITY), max);
     }
     let mut lanes = [f32::NEG_INFINITY; MAX_LANES];
-    s.store(acc, &mut lanes);
-    lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    s.store(max, &mut lanes);
+    let mut half = MAX_LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = if lanes[i] > lanes[i + half] { lanes[i] } else { lanes[i + half] };
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 /// Calls `f(at, n)` for each vector of a row of `len`: it begins at `at` and has `n` elements, `LANES`

@@ -1,6 +1,6 @@
 //! What happens to rows of scores, which are padded to whole vectors.
 
-use crate::simd::{MAX_LANES, Simd, dispatch, map_in_place, math};
+use crate::simd::{MAX_LANES, Simd, dispatch, map_in_place, math, max_of};
 
 dispatch!(
     /// Replaces each row of scores by exp(score - max), those beyond `keys` by 0.
@@ -44,7 +44,7 @@ fn softmax_body<S: Simd>(s: S, scores: &mut [f32], keys: usize, lse: &mut [f32],
         for (v, p) in last.zip(padding.chunks_exact(S::LANES)) {
             s.store(s.add(s.load(v), s.load(p)), v);
         }
-        *max = greatest(s, row);
+        *max = max_of(s, row);
     }
     for ((row, &mut max), sum) in scores.chunks_exact_mut(width).zip(&mut *lse).zip(&mut *rsum) {
         *sum = exponentials(s, row, max);
@@ -96,23 +96,4 @@ fn softmax_backward_body<S: Simd>(
 fn scale_body<S: Simd>(s: S, x: &mut [f32], factor: f32) {
     let factor = s.splat(factor);
     map_in_place(s, x, |v| s.mul(v, factor));
-}
-
-/// The greatest element, passing over NaNs; the last step halves a vector until one lane is left.
-#[inline(always)]
-fn greatest<S: Simd>(s: S, row: &[f32]) -> f32 {
-    let mut max = s.splat(f32::NEG_INFINITY);
-    for v in row.chunks_exact(S::LANES) {
-        max = s.max(s.load(v), max);
-    }
-    let mut lanes = [f32::NEG_INFINITY; MAX_LANES];
-    s.store(max, &mut lanes);
-    let mut half = MAX_LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            lanes[i] = if lanes[i] > lanes[i + half] { lanes[i] } else { lanes[i + half] };
-        }
-        half /= 2;
-    }
-    lanes[0]
 }
