@@ -33,3 +33,8 @@ pub use param::Param;
 pub use tape::{Tape, record};
 pub use tensor::Tensor;
 pub use var::Var;
+
+/// The code blocks of the chapter are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

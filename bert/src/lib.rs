@@ -23,3 +23,7 @@ pub use encoder::Encoder;
 pub use error::{Error, Mismatch, Result};
 pub use save::save_pretrained;
 pub use tokenizer::{Encoding, Tokenizer};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -23,3 +23,7 @@ pub mod predictions;
 pub mod progress;
 pub mod run;
 pub mod trainer;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -1,33 +1,30 @@
 //! Time and GFLOP/s of attention: `cargo bench -p kernels --bench attention [-- SUBSTRING...]`.
 //!
-//! One line per instruction set and batch, on all threads; the fastest of several runs. The forward counts 2
-//! products of `2 S S D` operations a head and sequence, the backward 5.
+//! One line per instruction set and batch, on all threads; of the shortest call, and of the median one in
+//! brackets. The forward counts 2 products of `2 S S D` operations a head and sequence, the backward 5.
 
-use std::time::{Duration, Instant};
+mod timing;
 
 use kernels::attention::{self, Attention, Gradients, Qkv};
 use kernels::dropout::Dropout;
 use kernels::isa;
 use kernels::philox::Key;
 use kernels::testing::random;
+use timing::{Filter, Times, time};
 
 /// (sequences, length): short texts, then longer ones.
 const BATCHES: [(usize, usize); 3] = [(32, 25), (16, 128), (4, 512)];
 const HEADS: usize = 12;
 const HEAD_DIMS: [usize; 2] = [32, 64];
 
-/// How long one measurement takes.
-const BUDGET: Duration = Duration::from_millis(200);
-
 fn main() {
-    let filters: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|f| name.contains(f));
+    let filter = Filter::from_args();
     for isa in isa::supported() {
         isa::set(isa);
         for (batch, head_dim) in BATCHES.into_iter().flat_map(|b| HEAD_DIMS.map(|d| (b, d))) {
             for p in [0.0, 0.1] {
                 let name = format!("{isa:?} {}x{} D{head_dim} p{p}", batch.0, batch.1);
-                if wanted(&name) {
+                if filter.wants(&name) {
                     measure(&name, batch, head_dim, p);
                 }
             }
@@ -46,28 +43,15 @@ fn measure(name: &str, (sequences, len): (usize, usize), head_dim: usize, p: f32
     let a = Attention { cu_seqlens: &cu_seqlens, heads: HEADS, head_dim, scale, dropout };
     let x = Qkv { q: &q, k: &k, v: &v };
 
-    let forward = seconds(|| attention::forward(a, x, &mut o, &mut lse));
-    let backward = seconds(|| {
+    let forward = time(|| attention::forward(a, x, &mut o, &mut lse));
+    let backward = time(|| {
         let grads = Gradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
         attention::backward(a, x, &o, &lse, &d_o, grads);
     });
     let gflop = 2e-9 * (n * len) as f64;
-    let column = |seconds: f64, products: f64| {
-        format!("{:>8.3} ms {:>6.1} GFLOP/s", seconds * 1e3, products * gflop / seconds)
+    let column = |Times { shortest, median }, products: f64| {
+        let [rate, median_rate] = [shortest, median].map(|seconds| products * gflop / seconds);
+        format!("{:>8.3} ms {rate:>6.1} ({median_rate:>6.1}) GFLOP/s", shortest * 1e3)
     };
     println!("{name:<24} forward {}   backward {}", column(forward, 2.0), column(backward, 5.0));
-}
-
-/// The time of the fastest call: whatever else runs on the machine only ever adds to it.
-fn seconds(mut f: impl FnMut()) -> f64 {
-    f();
-    let begin = Instant::now();
-    let (mut calls, mut fastest) = (0, f64::INFINITY);
-    while calls < 5 || begin.elapsed() < BUDGET {
-        let start = Instant::now();
-        f();
-        fastest = fastest.min(start.elapsed().as_secs_f64());
-        calls += 1;
-    }
-    fastest
 }

@@ -1,26 +1,38 @@
 //! Time and memory traffic of the ops, at the sizes of a BERT-base batch of 2048 tokens.
 //!
 //! ```text
-//! cargo bench -p kernels                     # all rows
-//! cargo bench -p kernels -- gelu             # rows whose name contains gelu
-//! KERNELS_ISA=avx2 RAYON_NUM_THREADS=1 cargo bench -p kernels
+//! cargo bench -p kernels --bench ops                 # all rows
+//! cargo bench -p kernels --bench ops -- gelu         # rows whose name contains gelu
+//! KERNELS_ISA=avx2 RAYON_NUM_THREADS=1 cargo bench -p kernels --bench ops
 //! ```
 //!
-//! GB/s counts every input read once and every output written once; what an op reads twice it must find in
-//! the cache. To add an op, add a line to `main` or a function of lines.
+//! The rate is that of the shortest call. GB/s counts every input read once and every output written once; what
+//! an op reads twice it must find in the cache. To add an op, add a function of rows.
+
+mod timing;
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use kernels::activation::{self, Activation};
+use kernels::adamw::{self, Step};
+use kernels::dropout::{self, Dropout};
 use kernels::elementwise::{self, Binary, Unary};
 use kernels::layer_norm::{self, Saved};
+use kernels::philox::{self, Key};
+use kernels::pooling::{self, Pooling};
 use kernels::testing::random;
-use kernels::{isa, reduce, softmax};
+use kernels::{bce_with_logits, cross_entropy, embedding, isa, mse, reduce, softmax};
+use timing::{Filter, Times, time};
 
+/// Tokens.
 const T: usize = 2048;
+/// Sequences.
+const B: usize = 32;
 const H: usize = 768;
 const F: usize = 3072;
+/// The vocabulary of BERT.
+const V: usize = 30_522;
+const KEY: Key = Key { seed: 1, step: 2, site: 3 };
 
 fn main() {
     let bench = Bench::new();
@@ -29,6 +41,12 @@ fn main() {
     elementwise_rows(&bench);
     activation_rows(&bench);
     reduce_rows(&bench);
+    dropout_rows(&bench);
+    embedding_rows(&bench);
+    pooling_rows(&bench);
+    cross_entropy_rows(&bench);
+    elementwise_loss_rows(&bench);
+    adamw_rows(&bench);
 }
 
 fn softmax_rows(bench: &Bench) {
@@ -61,13 +79,20 @@ fn elementwise_rows(bench: &Bench) {
     let (a, b, row) = (random(T * H, 1.0, 1), random(T * H, 1.0, 2), random(H, 1.0, 3));
     let mut y = a.clone();
     let n = a.len();
-    bench.row("add", [T, H], 3 * n, || elementwise::binary(Binary::Add, &a, &b, &mut y));
-    bench.row("add row", [T, H], 2 * n, || elementwise::binary_row(Binary::Add, &a, &row, &mut y));
+    for op in Binary::ALL {
+        let name = format!("{op:?}").to_lowercase();
+        bench.row(&name, [T, H], 3 * n, || elementwise::binary(op, &a, &b, &mut y));
+        let name = format!("{name} row");
+        bench.row(&name, [T, H], 2 * n, || elementwise::binary_row(op, &a, &row, &mut y));
+    }
     bench.row("scale", [T, H], 2 * n, || elementwise::scale(0.5, &a, &mut y));
     bench.row("axpy", [T, H], 3 * n, || elementwise::axpy(1e-3, &a, &mut y));
     bench.row("add_assign", [T, H], 3 * n, || elementwise::add_assign(&mut y, &a));
-    for op in [Unary::Exp, Unary::Ln, Unary::Sqrt] {
-        bench.row(&format!("{op:?}"), [T, H], 2 * n, || elementwise::unary(op, &a, &mut y));
+    for op in Unary::ALL {
+        let name = format!("{op:?}").to_lowercase();
+        bench.row(&name, [T, H], 2 * n, || elementwise::unary(op, &a, &mut y));
+        let (name, mut dx) = (format!("{name} backward"), b.clone());
+        bench.row(&name, [T, H], 3 * n, || elementwise::unary_backward(op, &a, &y, &b, &mut dx));
     }
 }
 
@@ -96,37 +121,104 @@ fn reduce_rows(bench: &Bench) {
     bench.row("row_argmax", [T, F], n, || reduce::row_argmax(&x, F, &mut at));
 }
 
+fn dropout_rows(bench: &Bench) {
+    let (x, mut y, mut bits) = (random(T * H, 1.0, 1), vec![0.0; T * H], vec![0; H]);
+    let (d, n) = (Dropout { p: 0.1, key: KEY }, x.len());
+    bench.row("philox row_bits", [H], H, || philox::row_bits(KEY, 5, 0, &mut bits));
+    bench.row("dropout", [T, H], 2 * n, || dropout::forward(d, &x, H, &mut y));
+    bench.row("dropout backward", [T, H], 2 * n, || dropout::backward(d, &x, H, &mut y));
+}
+
+fn embedding_rows(bench: &Bench) {
+    let (mut table, mut y) = (random(V * H, 1.0, 1), vec![0.0; T * H]);
+    let ids: Vec<u32> = (0..T).map(|t| (t * t % V) as u32).collect();
+    let n = T + 2 * T * H;
+    bench.row("embedding", [T, H], n, || embedding::forward(&table, &ids, H, &mut y));
+    y.fill(1e-3);
+    // Rows of the table are read and written: T of them, were no id used twice.
+    let n = T + 3 * T * H;
+    bench.row("embedding backward", [T, H], n, || embedding::backward(&y, &ids, H, &mut table));
+}
+
+fn pooling_rows(bench: &Bench) {
+    let (mut x, mut y) = (random(T * H, 1.0, 1), vec![0.0; B * H]);
+    let ends: Vec<u32> = (0..=B).map(|i| (i * T / B) as u32).collect();
+    for (name, op, read) in [("first", Pooling::First, B), ("mean", Pooling::Mean, T)] {
+        let n = (read + B) * H;
+        bench.row(&format!("pooling {name}"), [T, H], n, || {
+            pooling::forward(op, &x, &ends, H, &mut y);
+        });
+        bench.row(&format!("pooling {name} backward"), [T, H], (T + B) * H, || {
+            pooling::backward(op, &y, &ends, H, &mut x);
+        });
+    }
+}
+
+/// A classifier of few classes, and one over the vocabulary.
+fn cross_entropy_rows(bench: &Bench) {
+    for [rows, c] in [[T, 2], [B, V]] {
+        let x = random(rows * c, 4.0, 1);
+        let labels: Vec<u32> = (0..rows).map(|r| (r * 7 % c) as u32).collect();
+        let (mut saved, mut dx) = (vec![0.0; rows], x.clone());
+        let n = x.len() + 2 * rows;
+        bench.row("cross_entropy", [rows, c], n, || {
+            black_box(cross_entropy::forward(&x, &labels, &mut saved));
+        });
+        bench.row("cross_entropy backward", [rows, c], n + x.len(), || {
+            cross_entropy::backward(&x, &labels, &saved, 1.0, &mut dx);
+        });
+    }
+}
+
+/// The losses of regression and of several labels a text.
+fn elementwise_loss_rows(bench: &Bench) {
+    let (x, targets) = (random(T * H, 4.0, 1), random(T * H, 1.0, 2));
+    let (mut dx, n) = (x.clone(), x.len());
+    bench.row("mse", [T, H], 2 * n, || _ = black_box(mse::forward(&x, &targets)));
+    bench.row("mse backward", [T, H], 3 * n, || mse::backward(&x, &targets, 1.0, &mut dx));
+    bench.row("bce_with_logits", [T, H], 2 * n, || {
+        black_box(bce_with_logits::forward(&x, &targets));
+    });
+    bench.row("bce_with_logits backward", [T, H], 3 * n, || {
+        bce_with_logits::backward(&x, &targets, 1.0, &mut dx);
+    });
+}
+
+fn adamw_rows(bench: &Bench) {
+    let (mut w, g) = (random(F * H, 1.0, 1), random(F * H, 1.0, 2));
+    let (mut m, mut v) = (vec![0.0; F * H], vec![0.0; F * H]);
+    let step = Step {
+        lr: 1e-5,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0.01,
+        step: 10,
+        grad_scale: 1.0,
+    };
+    let n = 7 * w.len();
+    bench.row("adamw", [F, H], n, || adamw::update(step, &mut w, &g, &mut m, &mut v));
+}
+
 /// The table; rows that the words on the command line do not ask for are left out.
 struct Bench {
-    words: Vec<String>,
+    filter: Filter,
 }
 
 impl Bench {
     fn new() -> Self {
         println!("{:?}, {} threads", isa::current(), rayon::current_num_threads());
-        println!("{:<28} {:>14} {:>12} {:>8}", "op", "shape", "ns", "GB/s");
-        Self { words: std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect() }
+        println!("{:<28} {:>14} {:>12} {:>12} {:>8}", "op", "shape", "ns", "median ns", "GB/s");
+        Self { filter: Filter::from_args() }
     }
 
     /// Times `f` and prints its row; `floats` is the number of f32 that it must move.
     fn row<const N: usize>(&self, op: &str, shape: [usize; N], floats: usize, f: impl FnMut()) {
-        if self.words.is_empty() || self.words.iter().any(|word| op.contains(word.as_str())) {
-            let ns = fastest(f);
-            let rate = 4.0 * floats as f64 / ns;
-            println!("{op:<28} {:>14} {ns:>12.0} {rate:>8.1}", format!("{shape:?}"));
+        if self.filter.wants(op) {
+            let Times { shortest, median } = time(f);
+            let (shape, rate) = (format!("{shape:?}"), 4e-9 * floats as f64 / shortest);
+            let [ns, median] = [shortest, median].map(|seconds| seconds * 1e9);
+            println!("{op:<28} {shape:>14} {ns:>12.0} {median:>12.0} {rate:>8.1}");
         }
     }
-}
-
-/// Nanoseconds of the fastest call in 0.2 s, after one call that is not counted.
-fn fastest(mut f: impl FnMut()) -> f64 {
-    f();
-    let start = Instant::now();
-    let mut best = f64::INFINITY;
-    while start.elapsed().as_millis() < 200 {
-        let call = Instant::now();
-        f();
-        best = best.min(call.elapsed().as_nanos() as f64);
-    }
-    best
 }

@@ -86,8 +86,11 @@ fn choose() -> Isa {
         Err(_) => Isa::Avx512,
     };
     let isa = cap.min(widest());
-    set(isa);
-    isa
+    // Unless `set` has come in between, on another thread.
+    match CURRENT.compare_exchange(0, isa as u8, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => isa,
+        Err(set) => decode(set),
+    }
 }
 
 fn decode(value: u8) -> Isa {

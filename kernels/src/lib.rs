@@ -28,3 +28,8 @@ mod parallel;
 mod simd;
 #[doc(hidden)]
 pub mod testing;
+
+/// The code blocks of the chapter are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

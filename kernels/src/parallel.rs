@@ -64,15 +64,21 @@ pub(crate) fn sum_blocks(
     }
 }
 
-/// A slice that several tasks write at once, each to elements of its own: the columns of one head, say, which
-/// no split of a row-major matrix into slices can hand out.
+/// A slice that several tasks write at once, each to elements of its own: the columns of an attention head, or a
+/// tile of a matrix product, which no split of a row-major matrix into slices can hand out.
+///
+/// It is made from an exclusive borrow, so that nobody but its users can reach the elements; that these keep
+/// apart is what the callers of [`slice`](Self::slice) vouch for.
+#[derive(Clone, Copy)]
 pub(crate) struct Shared<'a> {
     data: *mut f32,
     len: usize,
     lifetime: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: elements are reached through `slice` alone, whose callers vouch that no two tasks share one.
+// SAFETY: elements are reached through `slice` alone, whose callers vouch that no two users share one.
+unsafe impl Send for Shared<'_> {}
+// SAFETY: as above.
 unsafe impl Sync for Shared<'_> {}
 
 impl<'a> Shared<'a> {
@@ -85,7 +91,8 @@ impl<'a> Shared<'a> {
     ///
     /// # Safety
     /// While the result lives, no other result of this function has an element in common with it.
-    pub(crate) unsafe fn slice(&self, at: usize, n: usize) -> &'a mut [f32] {
+    #[inline(always)]
+    pub(crate) unsafe fn slice(self, at: usize, n: usize) -> &'a mut [f32] {
         assert!(at <= self.len && n <= self.len - at, "shared: {at} + {n} of {}", self.len);
         // SAFETY: inside the slice that `new` took for 'a, and by the caller's word not handed out twice.
         unsafe { std::slice::from_raw_parts_mut(self.data.add(at), n) }

@@ -11,15 +11,24 @@ static ISA: Mutex<()> = Mutex::new(());
 
 /// Runs `test` once per instruction set of this machine, with that one in use.
 ///
-/// Tests of one binary that call this take turns: the instruction set is a property of the process.
+/// Tests of one binary that call this take turns, for the instruction set is a property of the process. A test
+/// that expects the same bits of two calls must call this too: outside, another test may switch in between.
 pub fn each_isa(test: impl Fn(Isa)) {
     let _turn = ISA.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let before = isa::current();
-    for isa in isa::supported().filter(|&isa| isa <= before) {
+    let before = Restore(isa::current());
+    for isa in isa::supported().filter(|&isa| isa <= before.0) {
         isa::set(isa);
         test(isa);
     }
-    isa::set(before);
+}
+
+/// Sets the instruction set back when it goes, after a failed test too.
+struct Restore(Isa);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        isa::set(self.0);
+    }
 }
 
 /// `n` values in [-scale, scale], the same for the same seed.

@@ -118,7 +118,7 @@ fn threads_do_not_change_the_bits() {
         pool.install(|| adamw::update(STEP, &mut w, &g, &mut m, &mut v));
         w
     };
-    assert_eq!(run(1), run(3));
+    each_isa(|isa| assert_eq!(run(1), run(3), "{isa:?}"));
 }
 
 #[test]

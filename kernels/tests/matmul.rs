@@ -197,7 +197,15 @@ fn more_of_b_than_is_packed_at_a_time() {
 #[test]
 fn threads_leave_no_trace() {
     each_isa(|isa| {
-        for shape in [[33, 17, 384], [200, 384, 384], [500, 200, 1000], [384, 130, 2000]] {
+        for shape in [
+            [33, 17, 384],
+            [200, 384, 384],
+            [500, 200, 1000],
+            [384, 130, 2000],
+            [7000, 3, 130],
+            [2, 384, 4000],
+            [4000, 200, 3],
+        ] {
             for layouts in [[Layout::Rows, Layout::Columns], [Layout::Columns, Layout::Rows]] {
                 let case = Case::new(shape, layouts);
                 let on = |threads| {
@@ -214,15 +222,17 @@ fn threads_leave_no_trace() {
 
 #[test]
 fn scratch_is_reused_between_shapes() {
-    let mut scratch = Scratch::default();
-    for shape in [[130, 130, 500], [3, 5, 7], [40, 1, 384], [33, 40, 20]] {
-        let case = Case::new(shape, [Layout::Rows, Layout::Columns]);
-        let (m, n) = (case.a.rows, case.b.cols);
-        let mut c = case.c();
-        let view = MatMut::strided(&mut c, m, n, n + GAP);
-        gemm_serial(case.a.view(), case.b.view(), view, case.store(), &mut scratch);
-        assert_close(&format!("{shape:?}"), &c, &case.want(), 1e-5);
-    }
+    each_isa(|isa| {
+        let mut scratch = Scratch::default();
+        for shape in [[130, 130, 500], [3, 5, 7], [40, 1, 384], [33, 40, 20]] {
+            let case = Case::new(shape, [Layout::Rows, Layout::Columns]);
+            let (m, n) = (case.a.rows, case.b.cols);
+            let mut c = case.c();
+            let view = MatMut::strided(&mut c, m, n, n + GAP);
+            gemm_serial(case.a.view(), case.b.view(), view, case.store(), &mut scratch);
+            assert_close(&format!("{isa:?} {shape:?}"), &c, &case.want(), 1e-5);
+        }
+    });
 }
 
 #[test]
@@ -290,18 +300,37 @@ fn nothing_to_multiply() {
 }
 
 #[test]
+fn narrow_products() {
+    each_isa(|isa| {
+        for (a, b) in
+            [Layout::Rows, Layout::RowsWithGaps].into_iter().flat_map(|a| LAYOUTS.map(|b| (a, b)))
+        {
+            for shape in [[70, 2, 390], [65, 5, 33], [9, 8, 769], [8, 200, 400], [130, 300, 3]] {
+                let case =
+                    Case { alpha: 0.5, bias: random(shape[1], 1.0, 9), ..Case::new(shape, [a, b]) };
+                case.check(&format!("{isa:?} {a:?} {b:?} {shape:?}"));
+                let case = Case { accumulate: true, ..Case::new(shape, [a, b]) };
+                case.check(&format!("{isa:?} {a:?} {b:?} {shape:?} accumulate"));
+            }
+        }
+    });
+}
+
+#[test]
 fn rows_do_not_depend_on_their_neighbours() {
     each_isa(|isa| {
-        let (m, n, k) = (300, 130, 500);
-        let case = Case::new([m, n, k], [Layout::Rows, Layout::Columns]);
-        let all = case.run(gemm);
-        for rows in [1, 5, 32, 170] {
-            let mut c = vec![0.0; rows * n];
-            let a = MatRef::new(&case.a.data[100 * k..], rows, k);
-            gemm(a, case.b.view(), MatMut::new(&mut c, rows, n), Store::default());
-            for (i, got) in c.chunks(n).enumerate() {
-                let want = &all[(100 + i) * (n + GAP)..][..n];
-                assert_same(&format!("{isa:?} row {i} of {rows}"), got, want);
+        for (n, layout) in [2, 9, 130].into_iter().flat_map(|n| LAYOUTS.map(|layout| (n, layout))) {
+            let (m, k) = (300, 500);
+            let case = Case::new([m, n, k], [Layout::Rows, layout]);
+            let all = case.run(gemm);
+            for rows in [1, 5, 32, 170] {
+                let mut c = vec![0.0; rows * n];
+                let a = MatRef::new(&case.a.data[100 * k..], rows, k);
+                gemm(a, case.b.view(), MatMut::new(&mut c, rows, n), Store::default());
+                for (i, got) in c.chunks(n).enumerate() {
+                    let want = &all[(100 + i) * (n + GAP)..][..n];
+                    assert_same(&format!("{isa:?} {layout:?} row {i} of {rows}"), got, want);
+                }
             }
         }
     });

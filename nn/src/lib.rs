@@ -29,3 +29,8 @@ pub use linear::Linear;
 pub use module::{Module, count, freeze};
 pub use pass::Pass;
 pub use transformer::{LayerConfig, TransformerLayer};
+
+/// The code blocks of the chapter are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -64,3 +64,8 @@ pub trait Optimizer {
     /// When it belongs to other parameters; lists every name that does not fit.
     fn load_state(&mut self, state: &State) -> Result<()>;
 }
+
+/// The code blocks of the chapter are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -33,3 +33,8 @@ pub use kernels::dropout::Dropout;
 pub use kernels::elementwise::{Binary, Unary};
 pub use kernels::philox;
 pub use kernels::pooling::Pooling;
+
+/// The code blocks of the chapter are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -18,7 +18,7 @@ use crate::{DType, Element, Error, Result};
 /// assert_eq!(t.shape(), [3, 2]);
 /// assert_eq!(t.to_vec::<f32>().unwrap(), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tensor {
     pub(crate) storage: Storage,
     pub(crate) layout: Layout,
@@ -167,5 +167,23 @@ impl Tensor {
     /// A contiguous tensor over all of `storage`, whose length is that of the shape.
     pub(crate) fn wrap(storage: Storage, shape: &[usize]) -> Self {
         Self { storage, layout: Layout::contiguous(shape) }
+    }
+}
+
+/// Values that are worth a line in a message.
+const SHOWN: usize = 8;
+
+impl std::fmt::Debug for Tensor {
+    /// Dtype, shape and the first values: `f32 [2, 3] [1.0, 2.0, ..]`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let flat = self.reshape(&[self.len()]).map_err(|_| std::fmt::Error)?;
+        let first = flat.narrow(0, 0, self.len().min(SHOWN)).map_err(|_| std::fmt::Error)?;
+        write!(f, "{} {:?} ", self.dtype(), self.shape())?;
+        let mut list = f.debug_list();
+        list.entries(first.to_f64_vec());
+        match self.len() > SHOWN {
+            true => list.finish_non_exhaustive(),
+            false => list.finish(),
+        }
     }
 }

@@ -134,6 +134,16 @@ fn contiguous_copies_only_strided_views() {
 }
 
 #[test]
+fn debug_shows_the_first_values() {
+    let (x, _) = ramp(&[2, 2]);
+    assert_eq!(format!("{:?}", x.t().unwrap()), "f32 [2, 2] [0.0, 2.0, 1.0, 3.0]");
+    let (x, _) = ramp(&[300, 400]);
+    let shown = "f32 [300, 400] [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, ..]";
+    assert_eq!(format!("{x:?}"), shown);
+    assert_eq!(format!("{:?}", Tensor::zeros(&[0])), "f32 [0] []");
+}
+
+#[test]
 fn views_without_elements() {
     let (x, _) = ramp(&[3, 4]);
     // Beyond the last element: nothing is there, and nothing is read.

@@ -1,4 +1,4 @@
-//! Softmax cross-entropy; saves the logits and their log-sum-exp.
+//! Softmax cross-entropy; saves the logits and one number a row.
 
 use tensor::Tensor;
 use tensor::ops::cross_entropy as op;
@@ -10,9 +10,9 @@ use crate::{Result, Var, record};
 /// # Errors
 /// When a label is not below C, there is not one a row, or there are no rows.
 pub fn cross_entropy(logits: &Var, labels: &Tensor) -> Result<Var> {
-    let (loss, lse) = op::forward(&logits.value, labels)?;
+    let (loss, rsum) = op::forward(&logits.value, labels)?;
     let (x, labels) = (logits.value.clone(), labels.clone());
     record("cross_entropy", [logits], loss, move |dy, _| {
-        Ok([Some(op::backward(&x, &labels, &lse, dy.item()?)?)])
+        Ok([Some(op::backward(&x, &labels, &rsum, dy.item()?)?)])
     })
 }

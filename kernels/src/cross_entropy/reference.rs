@@ -2,7 +2,7 @@
 
 use crate::softmax;
 
-/// The mean over rows of -log softmax(x)[label]; `logits` is `[rows, C]`, `labels` is `[rows]`.
+/// The mean over rows of `-log softmax(x)[label]`; `logits` is `[rows, C]`, `labels` is `[rows]`.
 pub fn forward(logits: &[f64], labels: &[u32]) -> f64 {
     let rows = logits.chunks(logits.len() / labels.len());
     let losses = rows.zip(labels).map(|(x, &label)| {

@@ -11,7 +11,7 @@ type Use = (u32, u32);
 /// The narrowest column block, in elements: four cache lines, so that tasks do not share one.
 const MIN_WIDTH: usize = 64;
 
-/// y = table[ids]; `table` is `[V, H]`, `ids` is `[T]`, `y` is `[T, H]`.
+/// `y = table[ids]`; `table` is `[V, H]`, `ids` is `[T]`, `y` is `[T, H]`.
 ///
 /// # Panics
 /// When the lengths do not fit or an id is not below V.

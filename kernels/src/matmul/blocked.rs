@@ -21,12 +21,13 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::kernel::{MicroKernel, Tile};
+use super::narrow::Narrow;
 use super::pack::{Buffer, pack, packed_len};
 use super::view::{MatRef, SharedMat, Store};
 
 /// Products summed in registers before they are added to C. A panel of A (12 x 384 x 4 bytes = 18 KiB) and
 /// the passing panel of B share an L1 of 32 KiB. Hidden sizes are multiples of it.
-const K_BLOCK: usize = 384;
+pub(super) const K_BLOCK: usize = 384;
 
 /// Rows of a tile: a multiple of the rows of every micro-kernel. 168 x K_BLOCK of A take 252 KiB of L2.
 const TILE_ROWS: usize = 168;
@@ -41,7 +42,11 @@ const MIN_TILES: usize = 32;
 const MIN_TILE_ROWS: usize = 48;
 
 /// Multiplications worth a task (some 10 microseconds).
-const MIN_WORK: usize = 512 * 1024;
+pub(super) const MIN_WORK: usize = 512 * 1024;
+
+/// Multiplications up to which a product stays on its thread (some 40 microseconds: [8, 384] x [384, 384], the
+/// layer of a short sentence). Waking other threads, twice as they also pack B, takes about as long.
+const SERIAL_WORK: usize = 4 * MIN_WORK;
 
 /// Columns of B that one task packs: whole panels of every micro-kernel, 512 bytes of a row at a time.
 const PACKED_COLS: usize = 128;
@@ -81,17 +86,20 @@ pub(super) struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// Runs on the threads of the current pool.
+    /// Runs on the threads of the current pool, where there is work for several.
     ///
     /// # Safety
     /// Nobody else uses C.
     pub(super) unsafe fn run(&self) {
-        if self.a.rows() * self.b.cols() * self.a.cols() <= 2 * MIN_WORK {
-            // SAFETY: the caller's contract.
-            lend(&SCRATCH, |scratch| unsafe { self.run_serial(scratch) });
-        } else {
-            // SAFETY: the caller's contract.
-            lend(&SHARED, |shared| unsafe { self.run_parallel(shared) });
+        // SAFETY: the caller's contract.
+        unsafe {
+            if self.a.rows() * self.b.cols() * self.a.cols() <= SERIAL_WORK {
+                lend(&SCRATCH, |scratch| self.run_serial(scratch));
+            } else if let Some(narrow) = Narrow::of(self) {
+                narrow.run(self);
+            } else {
+                lend(&SHARED, |shared| self.run_parallel(shared));
+            }
         }
     }
 
@@ -100,6 +108,18 @@ impl Product<'_> {
     /// # Safety
     /// Nobody else uses C.
     pub(super) unsafe fn run_serial(&self, scratch: &mut Scratch) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            match Narrow::of(self) {
+                Some(narrow) => narrow.run_serial(self),
+                None => self.run_blocked(scratch),
+            }
+        }
+    }
+
+    /// # Safety
+    /// Nobody else uses C.
+    unsafe fn run_blocked(&self, scratch: &mut Scratch) {
         let kernel = MicroKernel::current();
         for cols in blocks(0..self.b.cols(), TILE_COLS) {
             for k in blocks(0..self.a.cols(), K_BLOCK) {
@@ -114,6 +134,8 @@ impl Product<'_> {
         }
     }
 
+    /// # Safety
+    /// Nobody else uses C.
     unsafe fn run_parallel(&self, shared: &mut Buffer) {
         let kernel = MicroKernel::current();
         let n = self.b.cols();
@@ -209,12 +231,12 @@ impl PanelsB<'_> {
 }
 
 /// `range` in parts of `size`, the last one shorter.
-fn blocks(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn blocks(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
     let end = range.end;
     range.step_by(size).map(move |start| start..(start + size).min(end))
 }
 
 /// Part `i` of `0..len` in parts of `size`.
-fn part(i: usize, size: usize, len: usize) -> Range<usize> {
+pub(super) fn part(i: usize, size: usize, len: usize) -> Range<usize> {
     i * size..((i + 1) * size).min(len)
 }

@@ -10,11 +10,13 @@
 //! without a copy. A linear layer with its weight `[N, K]` is `gemm(x, w.t(), y)`, its gradients are
 //! `gemm(dy, w, dx)` and `gemm(dy.t(), x, dw)`.
 //!
-//! Sums are f32, in the order of k; blocks of K are added one after the other, and K is never split between
-//! threads. No product is skipped: 0 x NaN is NaN.
+//! Sums are f32, in the order of k (in partial sums, one a lane, where N <= 8); blocks of K are added one after
+//! the other, and K is never split between threads. A row of C has the same bits alone and among others. No
+//! product is skipped: 0 x NaN is NaN.
 //!
 //! From the inside out: `portable`, `avx2` and `avx512` hold the micro-kernels, `pack` the copies that feed
-//! them, `blocked` the loops around them. Above: `tensor/src/ops/matmul.rs`.
+//! them, `blocked` the loops around them; `narrow` does without all of these. Above:
+//! `tensor/src/ops/matmul.rs`.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -22,6 +24,7 @@ mod avx2;
 mod avx512;
 mod blocked;
 mod kernel;
+mod narrow;
 mod pack;
 mod portable;
 pub mod reference;

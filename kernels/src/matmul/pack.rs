@@ -13,6 +13,10 @@ pub(super) struct Buffer(Vec<f32>);
 /// Steps of K copied together: their rows, and the lines of a panel that they fill, stay in L1 and its TLB.
 const STRETCH: usize = 16;
 
+/// The same for a transposing copy, where rows have K elements: 64 x 32 lanes fill 8 KiB of a panel. A multiple
+/// of 4.
+const TURNED_STRETCH: usize = 64;
+
 /// Bytes of a cache line: vectors loaded from the start of a panel should not straddle two.
 const LINE: usize = 64;
 
@@ -77,8 +81,17 @@ fn copy(x: &[f32], out: &mut [f32]) {
     missing.iter_mut().for_each(|o| *o = 0.0);
 }
 
-/// K is contiguous: 4 x 4 squares are turned in registers, what remains goes element by element.
+/// K is contiguous: all lanes take some k before the next few.
 fn transpose(x: MatRef, width: usize, out: &mut [f32]) {
+    let stretches = out.chunks_mut(TURNED_STRETCH * width);
+    for (first, out) in (0..x.cols()).step_by(TURNED_STRETCH).zip(stretches) {
+        let k = first..(first + TURNED_STRETCH).min(x.cols());
+        transpose_stretch(x.block(0..x.rows(), k), width, out);
+    }
+}
+
+/// 4 x 4 squares are turned in registers, what remains goes element by element.
+fn transpose_stretch(x: MatRef, width: usize, out: &mut [f32]) {
     let (lanes, k) = (x.rows() / 4 * 4, x.cols() / 4 * 4);
     for lane in (0..lanes).step_by(4) {
         let rows: [_; 4] = std::array::from_fn(|i| x.row(lane + i).as_chunks::<4>().0);

@@ -1,7 +1,8 @@
 //! Matrices as views of slices, and what happens with a product.
 
-use std::marker::PhantomData;
 use std::ops::Range;
+
+use crate::parallel::Shared;
 
 /// A strided view of a matrix in a slice.
 #[derive(Clone, Copy, Debug)]
@@ -131,30 +132,22 @@ impl<'a> MatMut<'a> {
     /// Gives up the exclusive view for one that tiles of the product can share.
     pub(super) fn share(self) -> SharedMat<'a> {
         SharedMat {
-            start: self.data.as_mut_ptr(),
+            data: Shared::new(self.data),
             rows: self.rows,
             cols: self.cols,
             row_stride: self.row_stride,
-            lifetime: PhantomData,
         }
     }
 }
 
-/// The output while several threads write disjoint tiles of it.
+/// The output while tiles of it are written, by several threads perhaps.
 #[derive(Clone, Copy)]
 pub(super) struct SharedMat<'a> {
-    start: *mut f32,
+    data: Shared<'a>,
     rows: usize,
     cols: usize,
     row_stride: usize,
-    lifetime: PhantomData<&'a mut [f32]>,
 }
-
-// SAFETY: made from an exclusive borrow; elements are reached through `row` only, whose callers keep
-// their tiles apart.
-unsafe impl Send for SharedMat<'_> {}
-// SAFETY: as above.
-unsafe impl Sync for SharedMat<'_> {}
 
 impl<'a> SharedMat<'a> {
     /// Stores a product that is zero because K is.
@@ -179,12 +172,8 @@ impl<'a> SharedMat<'a> {
     #[inline(always)]
     pub(super) unsafe fn row(self, i: usize, cols: Range<usize>) -> &'a mut [f32] {
         assert!(i < self.rows && cols.start <= cols.end && cols.end <= self.cols);
-        // SAFETY: inside the borrowed slice, by the assertion and the check of `MatMut::strided`; not
-        // aliased, by the contract.
-        unsafe {
-            let start = self.start.add(i * self.row_stride + cols.start);
-            std::slice::from_raw_parts_mut(start, cols.len())
-        }
+        // SAFETY: the caller's contract; rows do not overlap, by the check of `MatMut::strided`.
+        unsafe { self.data.slice(i * self.row_stride + cols.start, cols.len()) }
     }
 }
 

@@ -10,6 +10,10 @@ pub(crate) struct Portable;
 const LANES: usize = 8;
 type F = [f32; LANES];
 
+/// 1.5 * 2^23: a number below 2^22 added to it keeps no bits of a fraction, and its integer part becomes the low
+/// bits of the sum.
+const MAGIC: f32 = 12_582_912.0;
+
 #[inline(always)]
 fn zip(a: F, b: F, f: impl Fn(f32, f32) -> f32) -> F {
     std::array::from_fn(|i| f(a[i], b[i]))
@@ -56,16 +60,15 @@ impl Simd for Portable {
     fn sqrt(self, a: F) -> F {
         a.map(f32::sqrt)
     }
-    /// Adding 1.5 * 2^23 leaves no bits for a fraction; taking it away leaves the rounded number.
     #[inline(always)]
     fn round(self, a: F) -> F {
-        const MAGIC: f32 = 12_582_912.0;
         a.map(|a| (a + MAGIC) - MAGIC)
     }
-    /// A float is 2^e with e + 127 in bits 23 to 30.
+    /// A float is 2^e with e + 127 in bits 23 to 30. The low bits of `a + MAGIC` are those of the integer a: an
+    /// addition, where `a as i32` would check its range in code that is not vectorized.
     #[inline(always)]
     fn exp2i(self, a: F) -> F {
-        a.map(|a| f32::from_bits(((a as i32).wrapping_add(127) << 23) as u32))
+        a.map(|a| f32::from_bits((a + MAGIC).to_bits().wrapping_add(127) << 23))
     }
     #[inline(always)]
     fn select_gt(self, a: F, b: F, yes: F, no: F) -> F {

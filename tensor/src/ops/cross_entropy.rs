@@ -7,7 +7,7 @@ use crate::{Result, Tensor};
 
 const OP: &str = "cross_entropy";
 
-/// The loss, a scalar, and the log-sum-exp of each row, `[rows]`, for the backward (empty in f64).
+/// The loss, a scalar, and what the backward needs of each row, `[rows]` (empty in f64).
 ///
 /// logits `[rows, C]`, labels `[rows]` (u32).
 ///
@@ -20,27 +20,27 @@ pub fn forward(logits: &Tensor, labels: &Tensor) -> Result<(Tensor, Tensor)> {
     let labels = indices(OP, &labels, c)?;
     Ok(match floats(OP, [&x])? {
         Floats::F32([x]) => {
-            let mut lse = Tensor::zeros(&[rows]);
-            let loss = cross_entropy::forward(x, labels, lse.make_mut()?);
-            (Tensor::scalar(loss), lse)
+            let mut rsum = Tensor::zeros(&[rows]);
+            let loss = cross_entropy::forward(x, labels, rsum.make_mut()?);
+            (Tensor::scalar(loss), rsum)
         }
         Floats::F64([x]) => (wide_scalar(reference::forward(x, labels)), Tensor::zeros(&[0])),
     })
 }
 
-/// dlogits `[rows, C]` from the operands, the saved log-sum-exp and the gradient of the loss.
+/// dlogits `[rows, C]` from the operands, `rsum` as the forward saved it, and the gradient of the loss.
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn backward(logits: &Tensor, labels: &Tensor, lse: &Tensor, dloss: f64) -> Result<Tensor> {
+pub fn backward(logits: &Tensor, labels: &Tensor, rsum: &Tensor, dloss: f64) -> Result<Tensor> {
     let ((rows, c), x, labels) = (matrix(OP, logits)?, logits.contiguous(), labels.contiguous());
     expect_shape(OP, &labels, &[rows])?;
     let labels = indices(OP, &labels, c)?;
     Ok(match floats(OP, [&x])? {
         Floats::F32([v]) => {
-            let lse = lse.as_slice()?;
+            let rsum = rsum.as_slice()?;
             Tensor::build(x.shape(), |dx| {
-                cross_entropy::backward(v, labels, lse, dloss as f32, dx);
+                cross_entropy::backward(v, labels, rsum, dloss as f32, dx);
             })
         }
         Floats::F64([v]) => wide(reference::backward(v, labels, dloss), x.shape()),

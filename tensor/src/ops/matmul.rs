@@ -7,7 +7,7 @@
 //!
 //! The leading axes are broadcast. Transposed views are multiplied where they lie, without a copy.
 
-use kernels::matmul::{MatMut, MatRef, Store, gemm, reference};
+use kernels::matmul::{MatRef, Store, gemm_batched, reference};
 
 use super::{Floats, floats};
 use crate::shape::{broadcast_shapes, count};
@@ -26,13 +26,9 @@ pub fn forward(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         return forward_wide(&a, &b, &shape);
     }
     let lead = &shape[..shape.len() - 2];
-    let (m, n) = (shape[shape.len() - 2], shape[shape.len() - 1]);
     let (a, b) = (Batches::new(&a, lead)?, Batches::new(&b, lead)?);
     Ok(Tensor::build(&shape, |y| {
-        // Products of one batch run in parallel inside; batches follow one another.
-        for (i, y) in y.chunks_mut((m * n).max(1)).enumerate() {
-            gemm(a.matrix(i), b.matrix(i), MatMut::new(y, m, n), Store::default());
-        }
+        gemm_batched(count(lead), |i| (a.matrix(i), b.matrix(i)), y, Store::default());
     }))
 }
 

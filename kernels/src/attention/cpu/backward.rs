@@ -54,10 +54,10 @@ pub(super) fn task(a: Attention, input: Input, task: &Task, out: &Out) {
             pack(q, a.scale, rows);
             add_product(ds.t(), rows, dk);
             product(ds, k, rows);
-            task.write(&out.dq, [a.hidden(), d], queries, rows);
+            task.write(out.dq, [a.hidden(), d], queries, rows);
         }
-        task.write(&out.dk, [a.hidden(), d], 0..s, dk);
-        task.write(&out.dv, [a.hidden(), d], 0..s, dv);
+        task.write(out.dk, [a.hidden(), d], 0..s, dk);
+        task.write(out.dv, [a.hidden(), d], 0..s, dv);
     });
 }
 

@@ -34,8 +34,8 @@ pub(super) fn task(a: Attention, x: Qkv, task: &Task, out: &Out) {
             }
             product(View::new(scores, [n, s], wide), values, o);
             o.chunks_exact_mut(row).zip(rsum).for_each(|(o, rsum)| rows::scale(o, rsum));
-            task.write(&out.o, [a.hidden(), d], queries.clone(), o);
-            task.write(&out.lse, [a.heads, 1], queries, &lse[..n]);
+            task.write(out.o, [a.hidden(), d], queries.clone(), o);
+            task.write(out.lse, [a.heads, 1], queries, &lse[..n]);
         }
     });
 }

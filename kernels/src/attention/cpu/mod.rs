@@ -95,7 +95,7 @@ impl Task {
     }
 
     /// Writes one of `rows` for each token: to `width` columns of this head, in rows of `stride` elements.
-    fn write(&self, to: &Shared, [stride, width]: [usize; 2], tokens: Range<usize>, rows: &[f32]) {
+    fn write(&self, to: Shared, [stride, width]: [usize; 2], tokens: Range<usize>, rows: &[f32]) {
         let from = rows.chunks_exact(rows.len() / tokens.len());
         for (token, row) in tokens.zip(from) {
             let at = (self.first + token) * stride + self.head * width;
