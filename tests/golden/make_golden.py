@@ -209,7 +209,7 @@ def training():
 
 
 def schedules():
-    """Factors of the peak rate at steps 0..total+3."""
+    """Factors of the peak rate at steps 0..=total (after it, transformers' cosine rises again)."""
     kinds = {
         "constant": lambda o, w, t: transformers.get_constant_schedule_with_warmup(o, w),
         "linear": transformers.get_linear_schedule_with_warmup,
@@ -225,7 +225,7 @@ def schedules():
             optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
             scheduler = make(optimizer, warmup, total)
             factors = []
-            for _ in range(total + 4):
+            for _ in range(total + 1):
                 factors.append(scheduler.get_last_lr()[0])
                 optimizer.step()
                 scheduler.step()

@@ -8,8 +8,8 @@ use nn::{Initializer, Module, Pass};
 use tensor::safetensors;
 use tests::golden::{Golden, assert_near, path};
 
-/// Largest relative error of the hidden states in f32, through six layers.
-const TOLERANCE: f64 = 5e-6;
+/// Largest relative error of the hidden states in f32, through six layers; measured are at most 9e-7.
+const TOLERANCE: f64 = 3e-6;
 
 /// Largest error of any of their elements.
 const ABSOLUTE: f64 = 2e-5;
