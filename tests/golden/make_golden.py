@@ -203,7 +203,7 @@ def training():
         "adamw": train(adamw, 10, linear, clip=1.0),
         "adam": train(adam, 3),
         "sgd": train(sgd(), 3),
-        "sgd_momentum": train(sgd(momentum=0.9), 3),
+        "sgd_momentum": train(sgd(momentum=0.9), 3, clip=1.0),
         "sgd_nesterov": train(sgd(momentum=0.9, nesterov=True, weight_decay=0.01), 3),
     })  # fmt: skip
 

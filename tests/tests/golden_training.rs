@@ -57,7 +57,8 @@ const RECIPES: [Recipe; 5] = [
         max_norm: f64::INFINITY,
     },
     Recipe { name: "sgd", optimizer: |p| sgd(p, 0.0, false, 0.0), ..SGD },
-    Recipe { name: "sgd_momentum", optimizer: |p| sgd(p, 0.9, false, 0.0), ..SGD },
+    // Adam divides by the size of the gradients: only here does clipping show.
+    Recipe { name: "sgd_momentum", optimizer: |p| sgd(p, 0.9, false, 0.0), max_norm: 1.0, ..SGD },
     Recipe { name: "sgd_nesterov", optimizer: |p| sgd(p, 0.9, true, 0.01), ..SGD },
 ];
 
