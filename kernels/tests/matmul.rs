@@ -238,7 +238,8 @@ fn scratch_is_reused_between_shapes() {
 #[test]
 fn batches_are_products_one_by_one() {
     each_isa(|isa| {
-        for [batch, m, n, k] in [[1, 3, 4, 5], [7, 33, 17, 20], [3, 200, 130, 64]] {
+        for [batch, m, n, k] in [[1, 3, 4, 5], [7, 33, 17, 20], [3, 200, 130, 64], [40, 60, 50, 33]]
+        {
             let (a, b) = (random(batch * m * k, 1.0, 1), random(batch * n * k, 1.0, 2));
             let operands = |i: usize| {
                 let a = MatRef::new(&a[i * m * k..], m, k);

@@ -46,7 +46,7 @@ pub(super) const MIN_WORK: usize = 512 * 1024;
 
 /// Multiplications up to which a product stays on its thread (some 40 microseconds: [8, 384] x [384, 384], the
 /// layer of a short sentence). Waking other threads, twice as they also pack B, takes about as long.
-const SERIAL_WORK: usize = 4 * MIN_WORK;
+pub(super) const SERIAL_WORK: usize = 4 * MIN_WORK;
 
 /// Columns of B that one task packs: whole panels of every micro-kernel, 512 bytes of a row at a time.
 const PACKED_COLS: usize = 128;

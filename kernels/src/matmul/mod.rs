@@ -32,8 +32,8 @@ mod view;
 
 use rayon::prelude::*;
 
-use blocked::Product;
 pub use blocked::Scratch;
+use blocked::{Product, SERIAL_WORK};
 pub use view::{MatMut, MatRef, Store};
 
 /// C = A B, by the rule of `store`, on the threads of the current rayon pool.
@@ -60,7 +60,7 @@ pub fn gemm_serial(a: MatRef, b: MatRef, c: MatMut, store: Store, scratch: &mut 
     }
 }
 
-/// `batch` products of one shape, in parallel: C_i = A_i B_i with `operands(i)` = (A_i, B_i).
+/// `batch` products of one shape, in parallel where there is work for several threads: C_i = A_i B_i with `operands(i)` = (A_i, B_i).
 ///
 /// `c` is `[batch, M, N]` without gaps; `store` holds for each product.
 ///
@@ -76,11 +76,17 @@ pub fn gemm_batched<'a>(
         return;
     }
     assert!(batch > 0 && c.len().is_multiple_of(batch), "matmul: {} in {batch} parts", c.len());
-    c.par_chunks_mut(c.len() / batch).enumerate().for_each(|(i, c)| {
+    let (work, len) = (c.len() * operands(0).0.cols(), c.len() / batch);
+    let product = |(i, c): (usize, &mut [f32])| {
         let (a, b) = operands(i);
         assert_eq!(c.len(), a.rows() * b.cols(), "matmul: length of c in product {i}");
         gemm(a, b, MatMut::new(c, a.rows(), b.cols()), store);
-    });
+    };
+    if batch == 1 || work <= SERIAL_WORK {
+        c.chunks_mut(len).enumerate().for_each(product);
+    } else {
+        c.par_chunks_mut(len).enumerate().for_each(product);
+    }
 }
 
 /// Checks the shapes; none where nothing is left to multiply.
