@@ -15,7 +15,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("nn", &["autograd", "tensor"]),
     ("optim", &["autograd", "tensor"]),
     ("bert", &["nn", "autograd", "tensor"]),
-    ("finetune-cli", &["bert", "optim", "nn", "autograd", "tensor", "kernels"]),
+    ("finetune-cli", &["bert", "optim", "nn", "autograd", "tensor"]),
     ("tests", &["finetune-cli", "bert", "optim", "nn", "autograd", "tensor", "kernels"]),
 ];
 
