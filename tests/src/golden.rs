@@ -108,5 +108,6 @@ pub fn relative_error(got: &Tensor, want: &Tensor) -> f64 {
 /// When it is not.
 pub fn assert_near(what: &str, got: &Tensor, want: &Tensor, tolerance: f64) {
     let error = relative_error(got, want);
+    println!("{what}: relative error {error:.1e}");
     assert!(error <= tolerance, "{what}: relative error {error:.1e} > {tolerance:.0e}");
 }
