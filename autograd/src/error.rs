@@ -36,6 +36,15 @@ pub enum Error {
         /// The shape of the gradient.
         got: Vec<usize>,
     },
+    /// A derivative rule returned no gradient for an input that needs one: what is below would stay as it
+    /// is, as if frozen.
+    #[error("{op}: no gradient for input {input}, which needs one")]
+    NoGradient {
+        /// The operation.
+        op: &'static str,
+        /// Which of its inputs.
+        input: usize,
+    },
     /// The gradient check found a derivative that is not the slope.
     #[error("gradient check: {0}")]
     Mismatch(String),

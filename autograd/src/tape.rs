@@ -168,7 +168,9 @@ impl Node {
                     let results = rule(&dy)?;
                     drop(dy);
                     for (i, (input, grad)) in inputs.into_iter().zip(results).enumerate() {
-                        let (Some(at), Some(grad)) = (input, grad) else { continue };
+                        let Some(at) = input else { continue };
+                        let op = entry.op;
+                        let grad = grad.ok_or(Error::NoGradient { op, input: i })?;
                         check_shape(entry.op, i, &entries[at].shape, &grad)?;
                         accumulate(&mut pending[at], grad)?;
                     }

@@ -162,3 +162,11 @@ fn parameters_keep_their_shape_and_share_their_value() {
     let refused = std::panic::catch_unwind(|| w.set(vector(&[1.0])));
     assert!(refused.is_err());
 }
+
+#[test]
+fn a_rule_that_leaves_out_a_gradient_is_refused() {
+    let x = Tape::new().input(Tensor::full(1.0, &[2]));
+    let y = record("lost", [&x], Tensor::scalar(2.0), |_, _| Ok([None])).unwrap();
+    let message = y.backward().unwrap_err().to_string();
+    assert_eq!(message, "lost: no gradient for input 0, which needs one");
+}

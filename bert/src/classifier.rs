@@ -12,7 +12,7 @@ use autograd::{Param, Var};
 use nn::{Dropout, Initializer, Linear, Module, Pass, loss};
 use tensor::{Pooling, Tensor};
 
-use crate::{Batch, Checkpoint, Config, Encoder, Error, LoadReport, ProblemType, Result};
+use crate::{Batch, Checkpoint, Config, Encoder, Error, LoadReport, Result};
 
 /// The truth about a batch.
 #[derive(Clone, Debug)]
@@ -125,14 +125,4 @@ pub fn loss(logits: &Var, targets: &Targets) -> Result<Var> {
         Targets::Labels(labels) => loss::bce_with_logits(logits, labels)?,
         Targets::Scores(scores) => loss::mse(logits, scores)?,
     })
-}
-
-impl ProblemType {
-    /// C: the columns of the logits for `labels` labels.
-    pub fn outputs(self, labels: usize) -> usize {
-        match self {
-            ProblemType::Regression => 1,
-            ProblemType::SingleLabel | ProblemType::MultiLabel => labels,
-        }
-    }
 }

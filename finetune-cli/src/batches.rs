@@ -29,11 +29,6 @@ impl Examples {
         self.encodings.is_empty()
     }
 
-    /// Tokens of all examples.
-    pub fn tokens(&self) -> usize {
-        self.encodings.iter().map(|e| e.ids.len()).sum()
-    }
-
     /// These rows as one batch, in this order.
     ///
     /// # Errors

@@ -126,6 +126,15 @@ impl Folder {
         })
     }
 
+    /// How to read a file that is to be labelled. Labels in it are not read: they may be placeholders.
+    ///
+    /// # Errors
+    /// When the text column can't be found.
+    pub fn unlabelled(&self, table: &Table, options: &Options, task: &Task) -> Result<Schema> {
+        let columns = Columns::of_text(table, options)?;
+        Ok(Schema { columns, task: task.clone(), label_delimiter: None })
+    }
+
     /// The length in tokens for a model in training: as typed, or as many as usual and possible.
     pub fn max_length(&self, typed: Option<usize>) -> usize {
         typed.unwrap_or(DEFAULT_LENGTH.min(self.config.max_position_embeddings))

@@ -21,6 +21,17 @@ pub fn say(line: impl std::fmt::Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{line}")
 }
 
+/// A line on stdout about work that goes on whether or not anybody reads it: a closed pipe is no error.
+///
+/// # Errors
+/// When it can't be written for another reason.
+pub fn report(line: impl std::fmt::Display) -> io::Result<()> {
+    match say(line) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
 /// A remark on stderr, above the bar.
 pub fn remark(quiet: bool, text: &str) {
     if !quiet {

@@ -75,26 +75,27 @@ impl Run {
         let text = serde_json::to_string_pretty(&state)? + "\n";
         fs::write(self.partial.join(STATE), text).with_context(|| cannot_write(&self.partial))?;
         self.metrics.sync_all().with_context(|| cannot_write(&self.partial))?;
-        let old = sibling(&self.destination, "old")?;
-        let replaces = self.destination.exists();
-        if replaces {
-            // Only a run that was killed between the two renames leaves one.
-            if old.join(STATE).exists() {
-                fs::remove_dir_all(&old).with_context(|| cannot_write(&old))?;
-            }
-            fs::rename(&self.destination, &old).with_context(|| cannot_write(&self.destination))?;
-        }
-        if let Err(error) = fs::rename(&self.partial, &self.destination) {
-            if replaces {
-                fs::rename(&old, &self.destination).with_context(|| cannot_write(&old))?;
-            }
-            return Err(error).with_context(|| cannot_write(&self.destination));
-        }
+        // From here on the run is complete and is kept, even if it can't have its name.
         self.finished = true;
-        if replaces {
-            fs::remove_dir_all(&old).with_context(|| cannot_write(&old))?;
+        self.take_name().with_context(|| {
+            let (partial, destination) = (self.partial.display(), self.destination.display());
+            format!("{destination}: can't be replaced; the finished run is in {partial}")
+        })
+    }
+
+    /// Moves an earlier run aside, takes its name, then removes it.
+    fn take_name(&self) -> Result<()> {
+        if !self.destination.exists() {
+            return Ok(fs::rename(&self.partial, &self.destination)?);
         }
-        Ok(())
+        // A name that nobody else uses: another folder is never removed for it.
+        let old = sibling(&self.destination, &format!("replaced-{}", std::process::id()))?;
+        fs::rename(&self.destination, &old)?;
+        if let Err(error) = fs::rename(&self.partial, &self.destination) {
+            fs::rename(&old, &self.destination)?;
+            return Err(error.into());
+        }
+        Ok(fs::remove_dir_all(&old)?)
     }
 }
 
@@ -116,6 +117,9 @@ fn clear_away(partial: &Path) -> Result<()> {
     let Ok(metrics) = fs::File::open(partial.join(METRICS)) else {
         bail!("{shown}: is in the way and no unfinished run; remove it or choose another --output");
     };
+    if partial.join(STATE).exists() {
+        bail!("{shown}: is in the way and a complete run; move it or choose another --output");
+    }
     if let Err(fs::TryLockError::WouldBlock) = metrics.try_lock() {
         bail!("{shown}: another run is writing here; wait for it or choose another --output");
     }

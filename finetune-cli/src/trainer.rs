@@ -28,6 +28,9 @@ use crate::data::Task;
 use crate::metrics::Report;
 use crate::predictions::{self, Prediction};
 
+/// The last learning rate of the polynomial schedule: transformers' default.
+pub const POLYNOMIAL_END: f64 = 1e-7;
+
 /// What happened in one step.
 #[derive(Clone, Copy, Debug)]
 pub struct StepLog {
@@ -174,9 +177,8 @@ fn schedule(recipe: &RecipeArgs, total: u64) -> Schedule {
         ScheduleName::Constant => ScheduleKind::Constant,
         ScheduleName::Linear => ScheduleKind::Linear,
         ScheduleName::Cosine => ScheduleKind::Cosine,
-        // transformers' default end, relative to the peak.
         ScheduleName::Polynomial => {
-            ScheduleKind::Polynomial { power: 1.0, end: 1e-7 / recipe.learning_rate }
+            ScheduleKind::Polynomial { power: 1.0, end: POLYNOMIAL_END / recipe.learning_rate }
         }
     };
     Schedule { kind, warmup: warmup.steps(total), total }

@@ -11,7 +11,7 @@ pub enum DType {
     F32,
     /// 64-bit float: the plain definitions, for checks.
     F64,
-    /// The upper half of an f32: checkpoints, and operands of fast matrix products.
+    /// The upper half of an f32: checkpoints.
     BF16,
     /// IEEE half precision: checkpoints.
     F16,

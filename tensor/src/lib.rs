@@ -25,7 +25,7 @@ mod view;
 pub use dtype::{DType, Element};
 pub use error::{Error, Result};
 pub use seqlens::CuSeqLens;
-pub use shape::{broadcast_shapes, describe};
+pub use shape::broadcast_shapes;
 pub use tensor::Tensor;
 
 pub use kernels::activation::Activation;

@@ -94,11 +94,6 @@ pub fn broadcast_shapes(op: &'static str, a: &[usize], b: &[usize]) -> Result<Ve
     })
 }
 
-/// A shape as people write it: `[2, 384]`.
-pub fn describe(shape: &[usize]) -> String {
-    format!("{shape:?}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

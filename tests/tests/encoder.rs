@@ -85,7 +85,7 @@ proptest! {
     }
 }
 
-/// Logits of a batch are, to the last bits, those of each sequence alone, and its gradients their mean.
+/// Logits of a batch are those of each sequence alone, and its gradients their mean.
 #[test]
 fn a_ragged_batch_equals_its_members() {
     let model = SequenceClassifier::new(&config(24, 3, "gelu"), 3, 5);

@@ -5,7 +5,7 @@ use tensor::ops::cross_entropy as op;
 
 use crate::{Result, Var, record};
 
-/// The mean over rows of -log softmax(logits)[label]: logits `[rows, C]`, labels `[rows]` (u32) `-> []`.
+/// The mean over rows of `-log softmax(logits)[label]`: logits `[rows, C]`, labels `[rows]` (u32) `-> []`.
 ///
 /// # Errors
 /// When a label is not below C, there is not one a row, or there are no rows.

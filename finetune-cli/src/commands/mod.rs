@@ -3,6 +3,7 @@
 mod evaluate;
 mod inspect;
 mod predict;
+mod session;
 mod train;
 
 use anyhow::{Context, Result};

@@ -76,9 +76,7 @@ struct Predictor<'a> {
 
 impl Predictor<'_> {
     fn answer_table(&self, table: Table) -> Result<()> {
-        let mut schema = self.folder.schema(&table, &self.args.data.options(), &self.task)?;
-        // Labels of a file to be labelled are not read: they may be placeholders.
-        schema.columns.label = None;
+        let schema = self.folder.unlabelled(&table, &self.args.data.options(), &self.task)?;
         self.answer(Dataset::new(table, &schema)?.examples)
     }
 

@@ -1,36 +1,26 @@
-//! `finetune train`: read, tokenize, train, evaluate, save.
+//! `finetune train`: check, read, tokenize; then a [`Session`] trains, evaluates and saves.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use autograd::{Param, Tensor};
-use bert::{Config, SequenceClassifier, save_pretrained};
-use indicatif::ProgressBar;
+use bert::SequenceClassifier;
 use nn::{Module, count, freeze};
-use serde_json::{Map, Value, json};
 
-use crate::args::{TrainArgs, wrong_flags};
+use super::session::{Session, best_metric};
+use crate::args::{ScheduleName, TrainArgs, wrong_flags};
 use crate::batches::Examples;
 use crate::data::{self, Dataset, Schema, Task, split};
 use crate::folder::{Folder, outputs};
 use crate::predictions::metric_names;
-use crate::progress::{bar, remark, say};
+use crate::progress::remark;
 use crate::run::{Run, check_destination};
-use crate::trainer::{self, Evaluation, StepLog, Trainer};
+use crate::trainer::POLYNOMIAL_END;
 
 /// The data of a run, tokenized.
-struct Splits {
-    train: Examples,
-    validation: Option<Examples>,
-    test: Option<Examples>,
-}
-
-/// The best epoch so far.
-struct Best {
-    epoch: u32,
-    figure: f64,
-    weights: Option<Vec<Tensor>>,
+pub(super) struct Splits {
+    pub(super) train: Examples,
+    pub(super) validation: Option<Examples>,
+    pub(super) test: Option<Examples>,
 }
 
 /// Runs the whole job. The output folder is touched only when all inputs are known to be good.
@@ -42,13 +32,8 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
     let settings = settings(args, &folder)?;
     let splits = tokenize(args, &folder, &schema, datasets)?;
     let model = build_model(args, &folder, &schema.task)?;
-    let mut session = Session {
-        args,
-        task: &schema.task,
-        run: Run::create(&args.output, args.overwrite, &settings)?,
-        best: None,
-        steps: 0,
-    };
+    let run = Run::create(&args.output, args.overwrite, &settings)?;
+    let mut session = Session::new(args, &schema.task, run);
     session.train(&model, &splits)?;
     session.finish(&folder, &model, &splits)
 }
@@ -62,6 +47,13 @@ fn check(args: &TrainArgs) -> Result<()> {
         return Err(wrong_flags(
             "--load-best-model-at-end and --early-stopping-patience need validation data; give \
              --validation, or a --validation-fraction above 0",
+        ));
+    }
+    if recipe.lr_scheduler_type == ScheduleName::Polynomial
+        && recipe.learning_rate <= POLYNOMIAL_END
+    {
+        return Err(wrong_flags(
+            "--lr-scheduler-type polynomial ends at 1e-7; give a --learning-rate above that",
         ));
     }
     check_destination(&args.output, args.overwrite)
@@ -97,20 +89,20 @@ fn read(args: &TrainArgs) -> Result<(Schema, [Option<Dataset>; 3])> {
     let mut train = Dataset::new(table, &schema)?;
     if let Some(limit) = args.max_train_samples {
         train.truncate(limit);
+        train.check_classes(schema.task.label_set())?;
     }
     if validation.is_none() && args.validation_fraction > 0.0 {
         let (_, held_out) =
             split::stratified(&train.labels, args.validation_fraction, args.recipe.seed)?;
         let (rest, part) = train.divide(&held_out);
-        remark(
-            quiet,
-            &format!(
-                "no --validation: {} of {} training examples are held out for it, with equal shares of each \
-                 class",
-                part.len(),
-                part.len() + rest.len()
-            ),
-        );
+        let how = match &schema.task {
+            Task::SingleLabel(_) => "with equal shares of each class",
+            Task::MultiLabel(_) | Task::Regression => "at random",
+        };
+        let (held, all) = (part.len(), part.len() + rest.len());
+        let line =
+            format!("no --validation: {held} of {all} training examples are held out, {how}");
+        remark(quiet, &line);
         (train, validation) = (rest, Some(part));
     }
     Ok((schema, [Some(train), validation, test]))
@@ -166,223 +158,4 @@ fn build_model(args: &TrainArgs, folder: &Folder, task: &Task) -> Result<Sequenc
     let line = format!("model: {}, {params} parameters{fresh}", args.model.display());
     remark(args.machine.quiet, &line);
     Ok(model)
-}
-
-/// A run from its first step to its saved model.
-struct Session<'a> {
-    args: &'a TrainArgs,
-    task: &'a Task,
-    run: Run,
-    best: Option<Best>,
-    /// Steps that were made.
-    steps: u64,
-}
-
-impl Session<'_> {
-    fn train(&mut self, model: &SequenceClassifier, splits: &Splits) -> Result<()> {
-        let mut trainer = Trainer::new(model, &self.args.recipe, splits.train.len());
-        let bar = bar(trainer.total_steps(), self.args.machine.quiet);
-        for epoch in 1..=self.args.recipe.epochs {
-            let line = self.epoch(&mut trainer, epoch, &bar, splits)?;
-            bar.suspend(|| say(line))?;
-            if self.is_exhausted(epoch) {
-                let waited = epoch - self.best_epoch();
-                bar.suspend(|| {
-                    say(format_args!("no better epoch for {waited} epochs: stopped early"))
-                })?;
-                break;
-            }
-        }
-        bar.finish_and_clear();
-        self.steps = trainer.steps_done();
-        Ok(())
-    }
-
-    /// Trains and validates; gives the line that says how it went.
-    fn epoch(
-        &mut self,
-        trainer: &mut Trainer,
-        epoch: u32,
-        bar: &ProgressBar,
-        splits: &Splits,
-    ) -> Result<String> {
-        let epochs = self.args.recipe.epochs;
-        bar.set_prefix(format!("epoch {epoch}/{epochs}"));
-        let start = Instant::now();
-        let (loss, learning_rate) = self.pass(trainer, epoch, bar, &splits.train)?;
-        let seconds = start.elapsed().as_secs_f64();
-        let speed = splits.train.len() as f64 / seconds;
-        let mut entry = json!({"epoch": epoch, "step": trainer.steps_done(), "train_loss": loss,
-            "learning_rate": learning_rate, "train_runtime": seconds,
-            "train_samples_per_second": speed});
-        let mut line = format!("epoch {epoch}/{epochs}  loss {loss:.4}");
-        if let Some(validation) = &splits.validation {
-            let result = self.evaluate(trainer.model(), validation)?;
-            add(&mut entry, "eval", &result);
-            line += &format!("  validation {}", summary(&result));
-            self.keep_best(epoch, &result, trainer.model());
-        }
-        self.run.log(entry)?;
-        Ok(line + &format!("  {seconds:.1} s, {speed:.0} examples/s"))
-    }
-
-    /// One pass over the training data; gives its mean loss and its last learning rate.
-    fn pass(
-        &mut self,
-        trainer: &mut Trainer,
-        epoch: u32,
-        bar: &ProgressBar,
-        train: &Examples,
-    ) -> Result<(f64, f64)> {
-        let recipe = &self.args.recipe;
-        let steps = trainer::steps_per_epoch(train.len(), recipe) as f64;
-        let (start, mut done, mut learning_rate) = (Instant::now(), 0, 0.0);
-        let loss = trainer.epoch(epoch, train, &mut |log| {
-            done += log.examples;
-            learning_rate = log.learning_rate;
-            show(bar, log, done as f64 / start.elapsed().as_secs_f64());
-            match log.step.is_multiple_of(recipe.logging_steps) {
-                true => self.run.log(step_entry(log, log.step as f64 / steps)),
-                false => Ok(()),
-            }
-        })?;
-        Ok((loss, learning_rate))
-    }
-
-    fn evaluate(&self, model: &SequenceClassifier, data: &Examples) -> Result<Evaluation> {
-        let size = self.args.recipe.eval_batch_size;
-        let result = trainer::evaluate(model, self.task, data, size)?;
-        match result.loss.filter(|loss| !loss.is_finite()) {
-            Some(loss) => bail!(
-                "training diverged: the loss on held-out data is {loss}; nothing was saved. Try a lower \
-                 --learning-rate or a longer warm-up"
-            ),
-            None => Ok(result),
-        }
-    }
-
-    /// Remembers this epoch if its validation figure is the best so far; a NaN is the worst.
-    fn keep_best(&mut self, epoch: u32, result: &Evaluation, model: &SequenceClassifier) {
-        let name = best_metric(self.args, self.task);
-        let figure = match name {
-            "loss" => result.loss,
-            name => result.report.as_ref().and_then(|report| report.get(name)),
-        };
-        let figure = figure.expect("validation data has labels, the name was checked");
-        let smaller_is_better = matches!(name, "loss" | "mse" | "rmse" | "mae");
-        let rank = |figure: f64| match (figure.is_nan(), smaller_is_better) {
-            (true, _) => f64::NEG_INFINITY,
-            (false, true) => -figure,
-            (false, false) => figure,
-        };
-        if self.best.as_ref().is_none_or(|best| rank(figure) > rank(best.figure)) {
-            // The snapshot shares memory with the parameters until the next update copies them.
-            let keep = self.args.recipe.load_best_model_at_end;
-            let weights = keep.then(|| model.params().iter().map(Param::value).collect());
-            self.best = Some(Best { epoch, figure, weights });
-        }
-    }
-
-    fn best_epoch(&self) -> u32 {
-        self.best.as_ref().map_or(0, |best| best.epoch)
-    }
-
-    fn is_exhausted(&self, epoch: u32) -> bool {
-        let patience = self.args.recipe.early_stopping_patience;
-        patience
-            .is_some_and(|patience| self.best.is_some() && epoch - self.best_epoch() >= patience)
-    }
-
-    /// Tests, saves, and gives the output folder its name.
-    fn finish(
-        mut self,
-        folder: &Folder,
-        model: &SequenceClassifier,
-        splits: &Splits,
-    ) -> Result<()> {
-        if let Some(weights) = self.best.as_mut().and_then(|best| best.weights.take()) {
-            model.params().iter().zip(weights).for_each(|(param, value)| param.set(value));
-            say(format_args!("the weights of epoch {} are kept", self.best_epoch()))?;
-        }
-        if let Some(test) = &splits.test {
-            let result = self.evaluate(model, test)?;
-            say(format_args!("test  {}  {:.0} examples/s", summary(&result), result.speed))?;
-            say(result.report.as_ref().expect("test data has labels"))?;
-            let mut entry = json!({"test_samples_per_second": result.speed});
-            add(&mut entry, "test", &result);
-            self.run.log(entry)?;
-        }
-        let config = tuned_config(&folder.config, self.task);
-        save_pretrained(self.run.folder(), &config, &model.params(), &folder.tokenizer)?;
-        let (state, output) = (self.state(splits), self.args.output.display());
-        self.run.finish(state)?;
-        Ok(say(format_args!("saved to {output}"))?)
-    }
-
-    /// The keys of transformers' `trainer_state.json`.
-    fn state(&self, splits: &Splits) -> Value {
-        let recipe = &self.args.recipe;
-        let steps = trainer::steps_per_epoch(splits.train.len(), recipe);
-        json!({
-            "best_metric": self.best.as_ref().map(|best| best.figure),
-            "best_epoch": self.best.as_ref().map(|best| best.epoch),
-            "metric_for_best_model": best_metric(self.args, self.task),
-            "epoch": self.steps as f64 / steps as f64,
-            "global_step": self.steps,
-            "max_steps": steps * u64::from(recipe.epochs),
-            "num_train_epochs": recipe.epochs,
-            "train_batch_size": recipe.batch_size,
-            "logging_steps": recipe.logging_steps,
-            "seed": recipe.seed,
-        })
-    }
-}
-
-/// The figure that decides on the best epoch; transformers' names, `eval_loss`, are taken too.
-fn best_metric<'a>(args: &'a TrainArgs, task: &Task) -> &'a str {
-    let by_task = match task {
-        Task::SingleLabel(_) => "accuracy",
-        Task::MultiLabel(_) => "f1_micro",
-        Task::Regression => "pearson",
-    };
-    let name = args.recipe.metric_for_best_model.as_deref().unwrap_or(by_task);
-    name.strip_prefix("eval_").unwrap_or(name)
-}
-
-fn show(bar: &ProgressBar, log: StepLog, speed: f64) {
-    bar.inc(1);
-    bar.set_message(format!("loss {:.4}  lr {:.2e}  {speed:.0} ex/s", log.loss, log.learning_rate));
-}
-
-fn step_entry(log: StepLog, epoch: f64) -> Value {
-    json!({"epoch": epoch, "step": log.step, "loss": log.loss,
-        "learning_rate": log.learning_rate, "grad_norm": log.grad_norm})
-}
-
-/// Adds `PREFIX_loss`, `PREFIX_accuracy`, ... to a log entry.
-fn add(entry: &mut Value, prefix: &str, result: &Evaluation) {
-    let entry: &mut Map<String, Value> = entry.as_object_mut().expect("an object");
-    entry.insert(format!("{prefix}_loss"), json!(result.loss));
-    for (name, value) in result.report.iter().flat_map(|report| &report.metrics) {
-        entry.insert(format!("{prefix}_{name}"), json!(value));
-    }
-}
-
-/// `loss 0.2931 accuracy 0.8830`
-fn summary(result: &Evaluation) -> String {
-    let first = result.report.as_ref().and_then(|report| report.metrics.first());
-    let figure = first.map(|(name, value)| format!(" {name} {value:.4}")).unwrap_or_default();
-    format!("loss {:.4}{figure}", result.loss.unwrap_or(f64::NAN))
-}
-
-/// The configuration of the fine-tuned model.
-fn tuned_config(config: &Config, task: &Task) -> Config {
-    let mut config = config.clone();
-    config.problem_type = Some(task.problem_type());
-    config.labels = match task.label_set() {
-        Some(set) => set.names().to_vec(),
-        // transformers' name of the only output of a regression.
-        None => vec!["LABEL_0".to_owned()],
-    };
-    config
 }

@@ -104,10 +104,27 @@ impl Columns {
             Some(name) => Some(name),
             None => guess(table, &without(&names, &text), &LABELS, LABEL)?,
         };
+        Self { text, label }.distinct()
+    }
+
+    /// The text columns alone, for a file that is to be labelled: whatever else is in it does not matter.
+    ///
+    /// # Errors
+    /// When a named column is not there, or nothing or more than one thing could be the text.
+    pub fn of_text(table: &Table, options: &Options) -> Result<Self> {
+        let names: Vec<&str> = table.columns().iter().map(|column| column.name.as_str()).collect();
+        let text = match &options.text_columns {
+            Some(wanted) => find_texts(table, wanted)?,
+            None => guess_texts(table, &names)?,
+        };
+        Self { text, label: None }.distinct()
+    }
+
+    fn distinct(self) -> Result<Self> {
         let mut used = HashSet::new();
-        match text.iter().chain(&label).find(|&name| !used.insert(name)) {
+        match self.text.iter().chain(&self.label).find(|&name| !used.insert(name)) {
             Some(name) => Err(Error::SameColumn { name: name.clone() }),
-            None => Ok(Self { text, label }),
+            None => Ok(self),
         }
     }
 

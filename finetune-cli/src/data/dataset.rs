@@ -113,6 +113,21 @@ impl Dataset {
         self.examples.is_empty()
     }
 
+    /// Checks that there is something to learn: more than one class, where there are classes.
+    ///
+    /// # Errors
+    /// When all examples are of one class; a truncated file that is sorted by label is.
+    pub fn check_classes(&self, set: Option<&LabelSet>) -> Result<()> {
+        let (Labels::Class(ids), Some(set)) = (&self.labels, set) else { return Ok(()) };
+        match ids.first() {
+            Some(&first) if ids.iter().all(|&id| id == first) => {
+                let label = set.name(first).to_owned();
+                Err(Error::OneClass { path: self.path.clone(), label })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Keeps the first `limit` examples (`--max-train-samples` and the like); the classes stay as they are.
     pub fn truncate(&mut self, limit: usize) {
         self.examples.truncate(limit);

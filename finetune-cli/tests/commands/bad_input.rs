@@ -167,3 +167,19 @@ fn a_loss_that_is_no_number_stops_the_run() {
     let last = [&last[..], &["--batch-size", "64", "--validation-fraction", "0"]].concat();
     place.refuses(&last, &["training diverged at step 1 of 1", "not finite"]);
 }
+
+#[test]
+fn a_truncated_file_with_one_class_left() {
+    let sorted: String = (0..20).map(|i| format!("word {i},{}\n", i / 10)).collect();
+    let place = Place::new(format!("text,label\n{sorted}"));
+    place.refuses(&["--max-train-samples", "5"], &["every label is `0`", "two classes"]);
+}
+
+#[test]
+fn a_polynomial_that_would_rise() {
+    let place = Place::new(reviews(20, 1));
+    let flags = ["--lr-scheduler-type", "polynomial", "--learning-rate", "1e-8"];
+    let args = train_args(text(&place.output), text(&place.train), &flags);
+    let out = finetune(&args);
+    assert_eq!(out.code, Some(2), "{}", out.stderr);
+}

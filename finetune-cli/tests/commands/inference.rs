@@ -184,3 +184,11 @@ fn the_length_of_the_training_holds_for_the_model() {
         json_lines(&succeeds(&longer).stdout).iter().map(|a| a["score"].clone()).collect();
     assert_ne!(scores[0], scores[1]);
 }
+
+#[test]
+fn columns_that_predict_does_not_need_may_be_anything() {
+    let place = Place::new("");
+    let file = place.write("rows.csv", "text,score,stars\na plain text,1,2\n");
+    let out = succeeds(&["predict", "--model", &trained().folder, "--file", &file]);
+    assert_eq!(out.stdout.lines().count(), 1);
+}

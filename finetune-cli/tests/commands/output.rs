@@ -98,3 +98,27 @@ fn an_interrupted_run_leaves_what_the_next_one_clears_away() {
     place.train(&QUICK);
     assert_eq!(names(place.folder.path()), ["run", "train.csv"]);
 }
+
+#[test]
+fn complete_runs_beside_the_output_are_left_alone() {
+    let place = Place::new(reviews(20, 1));
+    let (old, partial) = (place.path("run.old"), place.path("run.partial"));
+    train(&old, &place.train, &QUICK);
+    place.train(&QUICK);
+    place.train(&["--epochs", "1", "--overwrite", "--seed", "9"]);
+    assert!(old.join("trainer_state.json").exists());
+    train(&partial, &place.train, &QUICK);
+    let args = train_args(text(&place.output), text(&place.train), &["--overwrite"]);
+    refused(&args, &["run.partial", "a complete run"]);
+    assert!(partial.join("trainer_state.json").exists());
+}
+
+#[test]
+fn a_run_outlives_the_reader_of_its_output() {
+    let place = Place::new(reviews(20, 1));
+    let args = train_args(text(&place.output), text(&place.train), &QUICK);
+    let mut child = command(&args).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+    assert!(place.output.join("trainer_state.json").exists());
+}

@@ -1,4 +1,4 @@
-//! Sums, means and maxima; see [`kernels::reduce`].
+//! Sums, means and the place of the greatest; see [`kernels::reduce`].
 
 use kernels::reduce;
 use ndarray::Axis;
