@@ -27,7 +27,7 @@ pub use init::{Init, Initializer};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use module::{Module, count, freeze};
-pub use pass::Pass;
+pub use pass::{Pass, Precision};
 pub use transformer::{LayerConfig, TransformerLayer};
 
 /// The code blocks of the chapter are tests.

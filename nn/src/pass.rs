@@ -5,6 +5,17 @@ use std::cell::Cell;
 use autograd::{Param, Tape, Var};
 use tensor::{Dropout, philox::Key};
 
+/// What hidden states are kept and multiplied in; parameters, gradients of parameters, losses and updates stay
+/// f32, and every sum is f32, in both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 24 significant bits: the digits of PyTorch in f32.
+    #[default]
+    F32,
+    /// 8 significant bits, the range of f32: half the memory, and matrix products on bf16 units.
+    Bf16,
+}
+
 /// The circumstances of a forward pass.
 ///
 /// Dropout masks are a function of (seed, step, site, element): every dropout of a pass takes the next site
@@ -13,6 +24,7 @@ pub struct Pass {
     tape: Tape,
     /// Seed and step; `None` drops nothing.
     dropout: Option<(u64, u32)>,
+    precision: Precision,
     site: Cell<u32>,
 }
 
@@ -29,12 +41,23 @@ impl Pass {
 
     /// On the given tape, without dropout.
     pub fn on(tape: &Tape) -> Self {
-        Self { tape: tape.clone(), dropout: None, site: Cell::new(0) }
+        let (dropout, precision) = (None, Precision::F32);
+        Self { tape: tape.clone(), dropout, precision, site: Cell::new(0) }
     }
 
     /// The same pass with dropout by `seed` and `step`.
     pub fn with_dropout(self, seed: u64, step: u32) -> Self {
         Self { dropout: Some((seed, step)), ..self }
+    }
+
+    /// The same pass with hidden states of this precision.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// The precision of hidden states.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The tape.
