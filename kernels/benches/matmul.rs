@@ -1,12 +1,13 @@
 //! GFLOP/s of the matrix product: `cargo bench -p kernels --bench matmul [-- SUBSTRING...]`.
 //!
-//! One line per instruction set and shape: on one thread, then on all; of the shortest call, and of the median
-//! one in brackets.
+//! One line per instruction set, shape and type of the activations (weights and the gradients of weights are f32
+//! in any case): on one thread, then on all; of the shortest call, and of the median one in brackets.
 
 mod timing;
 
+use kernels::bf16;
 use kernels::isa;
-use kernels::matmul::{MatMut, MatRef, Scratch, Store, gemm, gemm_serial};
+use kernels::matmul::{MatMut, MatRef, Scratch, Store, Values, gemm, gemm_serial};
 use kernels::testing::random;
 use timing::{Filter, Times, time};
 
@@ -60,28 +61,46 @@ fn main() {
     for isa in isa::supported() {
         isa::set(isa);
         for (pass, m, n, k) in SHAPES {
-            let name = format!("{isa:?} {pass:?} {m}x{n}x{k}");
-            if filter.wants(&name) {
-                let [serial, parallel] = measure(pass, m, n, k);
-                println!("{name:<32} serial {serial}   parallel {parallel}");
+            for bf16 in [false, true] {
+                let kind = if bf16 { "bf16" } else { "f32" };
+                let name = format!("{isa:?} {kind} {pass:?} {m}x{n}x{k}");
+                if filter.wants(&name) {
+                    let [serial, parallel] = measure(pass, [m, n, k], bf16);
+                    println!("{name:<36} serial {serial}   parallel {parallel}");
+                }
             }
         }
     }
 }
 
 /// GFLOP/s on one thread and on all.
-fn measure(pass: Pass, m: usize, n: usize, k: usize) -> [String; 2] {
+fn measure(pass: Pass, [m, n, k]: [usize; 3], bf16: bool) -> [String; 2] {
     let (a, b) = (random(m * k, 1.0, 1), random(n * k, 1.0, 2));
-    let mut c = vec![0.0; m * n];
+    let [narrow_a, narrow_b] = [&a, &b].map(|x| x.iter().map(|x| bf16::from_f32(*x)).collect());
+    let (narrow_a, narrow_b): (Vec<bf16>, Vec<bf16>) = (narrow_a, narrow_b);
+    let (a, b): (Values, Values) = match (bf16, pass) {
+        (false, _) => ((&a).into(), (&b).into()),
+        (true, Forward | Dx) => (narrow_a.as_slice().into(), (&b).into()),
+        (true, Dw) => (narrow_a.as_slice().into(), narrow_b.as_slice().into()),
+    };
     let (a, b) = match pass {
-        Forward => (MatRef::new(&a, m, k), MatRef::new(&b, n, k).t()),
-        Dx => (MatRef::new(&a, m, k), MatRef::new(&b, k, n)),
-        Dw => (MatRef::new(&a, k, m).t(), MatRef::new(&b, k, n)),
+        Forward => (MatRef::new(a, m, k), MatRef::new(b, n, k).t()),
+        Dx => (MatRef::new(a, m, k), MatRef::new(b, k, n)),
+        Dw => (MatRef::new(a, k, m).t(), MatRef::new(b, k, n)),
+    };
+    let (mut c, mut narrow_c) = (vec![0.0f32; m * n], vec![bf16::ZERO; m * n]);
+    let mut product = |run: &mut dyn FnMut(MatRef, MatRef, MatMut)| {
+        let c = match bf16 && !matches!(pass, Dw) {
+            false => MatMut::new(&mut c, m, n),
+            true => MatMut::new(narrow_c.as_mut_slice(), m, n),
+        };
+        run(a, b, c);
     };
     let mut scratch = Scratch::default();
-    let serial =
-        time(|| gemm_serial(a, b, MatMut::new(&mut c, m, n), Store::default(), &mut scratch));
-    let parallel = time(|| gemm(a, b, MatMut::new(&mut c, m, n), Store::default()));
+    let serial = time(|| {
+        product(&mut |a, b, c| gemm_serial(a, b, c, Store::default(), &mut scratch));
+    });
+    let parallel = time(|| product(&mut |a, b, c| gemm(a, b, c, Store::default())));
     let gflop = 2e-9 * (m * n * k) as f64;
     [serial, parallel].map(|Times { shortest, median }| {
         format!("{:>6.1} ({:>6.1}) GFLOP/s", gflop / shortest, gflop / median)

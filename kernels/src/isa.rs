@@ -1,6 +1,6 @@
 //! Which instruction set the kernels use.
 //!
-//! The choice is made once, at run time, from what the CPU reports. `KERNELS_ISA=portable|avx2|avx512`
+//! The choice is made once, at run time, from what the CPU reports. `KERNELS_ISA=portable|avx2|avx512|avx512bf16`
 //! caps it, which is how one machine tests and measures every path. Results may differ in the last bits
 //! between instruction sets; on one instruction set they never depend on the number of threads.
 
@@ -16,10 +16,15 @@ pub enum Isa {
     Avx2 = 2,
     /// 16 lanes of f32.
     Avx512 = 3,
+    /// The same, and products of pairs of bf16.
+    Avx512Bf16 = 4,
 }
 
 /// Every instruction set, narrowest first.
-pub const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2, Isa::Avx512];
+pub const ALL: [Isa; 4] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16];
+
+/// What `KERNELS_ISA` may be.
+const NAMES: &str = "portable, avx2, avx512 or avx512bf16";
 
 /// 0 until the first call of [`current`].
 static CURRENT: AtomicU8 = AtomicU8::new(0);
@@ -45,9 +50,10 @@ pub fn widest() -> Isa {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl");
-        match (avx2, avx512) {
-            (true, true) => return Isa::Avx512,
-            (true, false) => return Isa::Avx2,
+        match (avx2, avx512, is_x86_feature_detected!("avx512bf16")) {
+            (true, true, true) => return Isa::Avx512Bf16,
+            (true, true, false) => return Isa::Avx512,
+            (true, false, _) => return Isa::Avx2,
             _ => {}
         }
     }
@@ -74,6 +80,7 @@ pub fn parse(name: &str) -> Option<Isa> {
         "portable" => Some(Isa::Portable),
         "avx2" => Some(Isa::Avx2),
         "avx512" => Some(Isa::Avx512),
+        "avx512bf16" => Some(Isa::Avx512Bf16),
         _ => None,
     }
 }
@@ -82,8 +89,8 @@ pub fn parse(name: &str) -> Option<Isa> {
 fn choose() -> Isa {
     let cap = match std::env::var("KERNELS_ISA") {
         Ok(name) => parse(&name)
-            .unwrap_or_else(|| panic!("KERNELS_ISA={name}: expected portable, avx2 or avx512")),
-        Err(_) => Isa::Avx512,
+            .unwrap_or_else(|| panic!("KERNELS_ISA={name}: expected {}", NAMES)),
+        Err(_) => ALL[ALL.len() - 1],
     };
     let isa = cap.min(widest());
     // Unless `set` has come in between, on another thread.

@@ -29,6 +29,9 @@ mod simd;
 #[doc(hidden)]
 pub mod testing;
 
+pub use half::bf16;
+pub use simd::Element;
+
 /// The code blocks of the chapter are tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

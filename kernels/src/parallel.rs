@@ -7,6 +7,8 @@ use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
+use crate::simd::Element;
+
 /// Elements one task should touch at least: enough work (some 10 microseconds) to pay for handing it out.
 const TASK: usize = 16 * 1024;
 
@@ -21,17 +23,21 @@ pub(crate) const fn elements_per_task() -> usize {
 }
 
 /// Calls `f` on matching chunks of `x` and `y`, in parallel; the lengths are equal.
-pub(crate) fn map_chunks(x: &[f32], y: &mut [f32], f: impl Fn(&[f32], &mut [f32]) + Sync) {
+pub(crate) fn map_chunks<A: Element, B: Element>(
+    x: &[A],
+    y: &mut [B],
+    f: impl Fn(&[A], &mut [B]) + Sync,
+) {
     let n = elements_per_task();
     x.par_chunks(n).zip(y.par_chunks_mut(n)).for_each(|(x, y)| f(x, y));
 }
 
 /// Calls `f` on matching chunks of `a`, `b` and `y`, in parallel; the lengths are equal.
-pub(crate) fn map2_chunks(
-    a: &[f32],
-    b: &[f32],
-    y: &mut [f32],
-    f: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
+pub(crate) fn map2_chunks<E: Element>(
+    a: &[E],
+    b: &[E],
+    y: &mut [E],
+    f: impl Fn(&[E], &[E], &mut [E]) + Sync,
 ) {
     let n = elements_per_task();
     a.par_chunks(n)
@@ -69,21 +75,28 @@ pub(crate) fn sum_blocks(
 ///
 /// It is made from an exclusive borrow, so that nobody but its users can reach the elements; that these keep
 /// apart is what the callers of [`slice`](Self::slice) vouch for.
-#[derive(Clone, Copy)]
-pub(crate) struct Shared<'a> {
-    data: *mut f32,
+pub(crate) struct Shared<'a, T = f32> {
+    data: *mut T,
     len: usize,
-    lifetime: PhantomData<&'a mut [f32]>,
+    lifetime: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: elements are reached through `slice` alone, whose callers vouch that no two users share one.
-unsafe impl Send for Shared<'_> {}
-// SAFETY: as above.
-unsafe impl Sync for Shared<'_> {}
+impl<T> Clone for Shared<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
 
-impl<'a> Shared<'a> {
+impl<T> Copy for Shared<'_, T> {}
+
+// SAFETY: elements are reached through `slice` alone, whose callers vouch that no two users share one.
+unsafe impl<T: Send> Send for Shared<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
+
+impl<'a, T> Shared<'a, T> {
     /// Takes the slice until the last use of what `slice` hands out.
-    pub(crate) fn new(data: &'a mut [f32]) -> Self {
+    pub(crate) fn new(data: &'a mut [T]) -> Self {
         Self { data: data.as_mut_ptr(), len: data.len(), lifetime: PhantomData }
     }
 
@@ -92,7 +105,7 @@ impl<'a> Shared<'a> {
     /// # Safety
     /// While the result lives, no other result of this function has an element in common with it.
     #[inline(always)]
-    pub(crate) unsafe fn slice(self, at: usize, n: usize) -> &'a mut [f32] {
+    pub(crate) unsafe fn slice(self, at: usize, n: usize) -> &'a mut [T] {
         assert!(at <= self.len && n <= self.len - at, "shared: {at} + {n} of {}", self.len);
         // SAFETY: inside the slice that `new` took for 'a, and by the caller's word not handed out twice.
         unsafe { std::slice::from_raw_parts_mut(self.data.add(at), n) }

@@ -3,16 +3,18 @@
 use std::arch::x86_64::*;
 
 use super::kernel::{MicroKernel, Tile};
+use super::pack::Word;
 
 const ROWS: usize = 6;
 const COLS: usize = 16;
 const LANES: usize = 8;
 
-pub(super) const KERNEL: MicroKernel = MicroKernel { rows: ROWS, cols: COLS, run };
+pub(super) const KERNEL: MicroKernel =
+    MicroKernel { rows: ROWS, cols: COLS, word: Word::Whole, run };
 
 /// # Safety
 /// The CPU has AVX2 and FMA; nobody else uses the elements of the tile.
-unsafe fn run(a: &[f32], b: &[f32], tile: &Tile) {
+unsafe fn run(a: &[u32], b: &[u32], tile: &Tile) {
     // SAFETY: the caller's contract.
     unsafe {
         match (tile.rows.len(), tile.cols.len() <= LANES) {
@@ -33,14 +35,14 @@ unsafe fn run(a: &[f32], b: &[f32], tile: &Tile) {
 /// # Safety
 /// As `run`.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn product<const M: usize, const V: usize>(a: &[f32], b: &[f32], tile: &Tile) {
+unsafe fn product<const M: usize, const V: usize>(a: &[u32], b: &[u32], tile: &Tile) {
     let mut acc = [[_mm256_setzero_ps(); V]; M];
     for (a, b) in a.as_chunks::<ROWS>().0.iter().zip(b.as_chunks::<COLS>().0) {
         // SAFETY: `V` vectors lie within a group of B.
         let b: [_; V] =
-            std::array::from_fn(|v| unsafe { _mm256_loadu_ps(b.as_ptr().add(v * LANES)) });
+            std::array::from_fn(|v| unsafe { _mm256_loadu_ps(b.as_ptr().add(v * LANES).cast()) });
         for (acc, a) in acc.iter_mut().zip(a) {
-            let a = _mm256_set1_ps(*a);
+            let a = _mm256_set1_ps(f32::from_bits(*a));
             for (acc, b) in acc.iter_mut().zip(b) {
                 *acc = _mm256_fmadd_ps(a, b, *acc);
             }

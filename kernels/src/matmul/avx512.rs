@@ -4,16 +4,18 @@
 use std::arch::x86_64::*;
 
 use super::kernel::{MicroKernel, Tile};
+use super::pack::Word;
 
 const ROWS: usize = 12;
 const COLS: usize = 32;
 const LANES: usize = 16;
 
-pub(super) const KERNEL: MicroKernel = MicroKernel { rows: ROWS, cols: COLS, run };
+pub(super) const KERNEL: MicroKernel =
+    MicroKernel { rows: ROWS, cols: COLS, word: Word::Whole, run };
 
 /// # Safety
 /// The CPU has AVX-512F; nobody else uses the elements of the tile.
-unsafe fn run(a: &[f32], b: &[f32], tile: &Tile) {
+unsafe fn run(a: &[u32], b: &[u32], tile: &Tile) {
     // SAFETY: the caller's contract.
     unsafe {
         match (tile.rows.len(), tile.cols.len() <= LANES) {
@@ -36,14 +38,14 @@ unsafe fn run(a: &[f32], b: &[f32], tile: &Tile) {
 /// # Safety
 /// As `run`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn product<const M: usize, const V: usize>(a: &[f32], b: &[f32], tile: &Tile) {
+unsafe fn product<const M: usize, const V: usize>(a: &[u32], b: &[u32], tile: &Tile) {
     let mut acc = [[_mm512_setzero_ps(); V]; M];
     for (a, b) in a.as_chunks::<ROWS>().0.iter().zip(b.as_chunks::<COLS>().0) {
         // SAFETY: `V` vectors lie within a group of B.
         let b: [_; V] =
-            std::array::from_fn(|v| unsafe { _mm512_loadu_ps(b.as_ptr().add(v * LANES)) });
+            std::array::from_fn(|v| unsafe { _mm512_loadu_ps(b.as_ptr().add(v * LANES).cast()) });
         for (acc, a) in acc.iter_mut().zip(a) {
-            let a = _mm512_set1_ps(*a);
+            let a = _mm512_set1_ps(f32::from_bits(*a));
             for (acc, b) in acc.iter_mut().zip(b) {
                 *acc = _mm512_fmadd_ps(a, b, *acc);
             }

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! The order of the additions into an element of C depends on K alone, not on the tiles: serial and parallel
-//! products, and products of a part of the rows, have the same bits.
+//! products, and products of a part of the rows, have the same bits. Where C is bf16 and K has several blocks,
+//! their sums wait in f32 beside the tile and are rounded once.
 //!
 //! Source: Goto and van de Geijn, *Anatomy of high-performance matrix multiplication*, 2008,
 //! <https://doi.org/10.1145/1356052.1356053>.
@@ -23,10 +24,11 @@ use rayon::prelude::*;
 use super::kernel::{MicroKernel, Tile};
 use super::narrow::Narrow;
 use super::pack::{Buffer, pack, packed_len};
-use super::view::{MatRef, SharedMat, Store};
+use super::view::{MatMut, MatRef, SharedMat, Store};
 
-/// Products summed in registers before they are added to C. A panel of A (12 x 384 x 4 bytes = 18 KiB) and
-/// the passing panel of B share an L1 of 32 KiB. Hidden sizes are multiples of it.
+/// Words of K, products or pairs of them, summed in registers before they are added to C. A panel of A
+/// (12 x 384 x 4 bytes = 18 KiB) and the passing panel of B share an L1 of 32 KiB. Hidden sizes are multiples
+/// of it.
 pub(super) const K_BLOCK: usize = 384;
 
 /// Rows of a tile: a multiple of the rows of every micro-kernel. 168 x K_BLOCK of A take 252 KiB of L2.
@@ -51,7 +53,7 @@ pub(super) const SERIAL_WORK: usize = 4 * MIN_WORK;
 /// Columns of B that one task packs: whole panels of every micro-kernel, 512 bytes of a row at a time.
 const PACKED_COLS: usize = 128;
 
-/// Elements of packed B held at a time (16 MiB).
+/// Words of packed B held at a time (16 MiB), but all of them where C is bf16.
 const MAX_PACKED: usize = 4 * 1024 * 1024;
 
 /// Reusable packing buffers of [`gemm_serial`](super::gemm_serial).
@@ -59,6 +61,8 @@ const MAX_PACKED: usize = 4 * 1024 * 1024;
 pub struct Scratch {
     a: Buffer,
     b: Buffer,
+    /// Sums of a tile of a C of bf16.
+    sums: Buffer<f32>,
 }
 
 thread_local! {
@@ -117,34 +121,45 @@ impl Product<'_> {
         }
     }
 
+    /// Whether the operands are multiplied in bf16.
+    fn is_bf16(&self) -> bool {
+        self.a.is_bf16() || self.b.is_bf16()
+    }
+
     /// # Safety
     /// Nobody else uses C.
     unsafe fn run_blocked(&self, scratch: &mut Scratch) {
-        let kernel = MicroKernel::current();
+        let kernel = MicroKernel::current(self.is_bf16());
+        let mut packed = std::mem::take(&mut scratch.b);
         for cols in blocks(0..self.b.cols(), TILE_COLS) {
-            for k in blocks(0..self.a.cols(), K_BLOCK) {
-                let b = scratch.b.take(packed_len(cols.len(), k.len(), kernel.cols));
-                pack(self.b.block(k.clone(), cols.clone()).t(), kernel.cols, b);
+            for k in blocks(0..self.a.cols(), self.k_packed(kernel, cols.len())) {
+                let data = packed.take(packed_len(cols.len(), k.len(), kernel.cols, kernel.word));
+                let mut rest = &mut *data;
+                for k in blocks(k.clone(), k_block(kernel)) {
+                    let len = packed_len(cols.len(), k.len(), kernel.cols, kernel.word);
+                    let out = rest.split_off_mut(..len).expect("the lengths add up");
+                    pack(self.b.block(k, cols.clone()).t(), kernel.cols, kernel.word, out);
+                }
+                let panels = PanelsB { data, k, cols: cols.clone() };
                 for rows in blocks(0..self.a.rows(), TILE_ROWS) {
-                    let panels = PanelsB { data: b, k: k.clone(), cols: cols.clone() };
                     // SAFETY: the caller's contract.
-                    unsafe { self.tile(kernel, rows, cols.clone(), &panels, &mut scratch.a) };
+                    unsafe { self.tile(kernel, rows, cols.clone(), &panels, scratch) };
                 }
             }
         }
+        scratch.b = packed;
     }
 
     /// # Safety
     /// Nobody else uses C.
     unsafe fn run_parallel(&self, shared: &mut Buffer) {
-        let kernel = MicroKernel::current();
+        let kernel = MicroKernel::current(self.is_bf16());
         let n = self.b.cols();
-        let k_packed = (MAX_PACKED / n / K_BLOCK).max(1) * K_BLOCK;
         let (tile_rows, tile_cols) = self.tile_shape(kernel);
         let across = n.div_ceil(tile_cols);
         let tiles = self.a.rows().div_ceil(tile_rows) * across;
-        for k in blocks(0..self.a.cols(), k_packed) {
-            let data = shared.take(packed_len(n, k.len(), kernel.cols));
+        for k in blocks(0..self.a.cols(), self.k_packed(kernel, n)) {
+            let data = shared.take(packed_len(n, k.len(), kernel.cols, kernel.word));
             self.pack_b(kernel, k.clone(), data);
             let panels = PanelsB { data, k: k.clone(), cols: 0..n };
             (0..tiles).into_par_iter().with_max_len(1).for_each(|i| {
@@ -152,9 +167,17 @@ impl Product<'_> {
                 let cols = part(i % across, tile_cols, n);
                 lend(&SCRATCH, |scratch| {
                     // SAFETY: the caller's contract; no two tiles have an element in common.
-                    unsafe { self.tile(kernel, rows, cols, &panels, &mut scratch.a) }
+                    unsafe { self.tile(kernel, rows, cols, &panels, scratch) }
                 });
             });
+        }
+    }
+
+    /// How much of K is packed at a time for `n` columns: whole blocks.
+    fn k_packed(&self, kernel: MicroKernel, n: usize) -> usize {
+        match self.c.is_bf16() {
+            true => self.a.cols(),
+            false => (MAX_PACKED / n / K_BLOCK).max(1) * k_block(kernel),
         }
     }
 
@@ -171,14 +194,16 @@ impl Product<'_> {
     }
 
     /// Packs rows `k` of B, each task a block of K of a few panels.
-    fn pack_b(&self, kernel: MicroKernel, k: Range<usize>, out: &mut [f32]) {
+    fn pack_b(&self, kernel: MicroKernel, k: Range<usize>, out: &mut [u32]) {
         let n = self.b.cols().next_multiple_of(kernel.cols);
-        out.par_chunks_mut(n * K_BLOCK).zip(k.clone().into_par_iter().step_by(K_BLOCK)).for_each(
+        let step = k_block(kernel);
+        out.par_chunks_mut(n * K_BLOCK).zip(k.clone().into_par_iter().step_by(step)).for_each(
             |(out, start)| {
-                let k = start..(start + K_BLOCK).min(k.end);
-                out.par_chunks_mut(PACKED_COLS * k.len()).enumerate().for_each(|(i, out)| {
+                let k = start..(start + step).min(k.end);
+                let words = k.len().div_ceil(kernel.word.steps());
+                out.par_chunks_mut(PACKED_COLS * words).enumerate().for_each(|(i, out)| {
                     let cols = part(i, PACKED_COLS, self.b.cols());
-                    pack(self.b.block(k.clone(), cols).t(), kernel.cols, out);
+                    pack(self.b.block(k.clone(), cols).t(), kernel.cols, kernel.word, out);
                 });
             },
         );
@@ -194,39 +219,72 @@ impl Product<'_> {
         rows: Range<usize>,
         cols: Range<usize>,
         b: &PanelsB,
-        scratch: &mut Buffer,
+        scratch: &mut Scratch,
     ) {
-        for k in blocks(b.k.clone(), K_BLOCK) {
-            let a = scratch.take(packed_len(rows.len(), k.len(), kernel.rows));
-            pack(self.a.block(rows.clone(), k.clone()), kernel.rows, a);
-            let store = self.store.of_block(k.start);
-            for (rows, a) in
-                blocks(rows.clone(), kernel.rows).zip(a.chunks_exact(kernel.rows * k.len()))
-            {
-                for cols in blocks(cols.clone(), kernel.cols) {
-                    let b = b.panel(kernel, cols.start, k.clone());
-                    let tile = Tile { c: self.c, rows: rows.clone(), cols, store };
-                    // SAFETY: the kernel is of the instruction set in use; the caller's contract.
-                    unsafe { (kernel.run)(a, b, &tile) };
-                }
+        let mut target = Tile { c: self.c, rows: rows.clone(), cols: cols.clone(), store: self.store };
+        let (n, wait) = (cols.len(), self.c.is_bf16() && b.k.len() > k_block(kernel));
+        let sums = scratch.sums.take(if wait { rows.len() * n } else { 0 });
+        if wait {
+            let c = MatMut::new(&mut *sums, rows.len(), n).share();
+            target = Tile { c, rows: 0..rows.len(), cols: 0..n, store: Store::default() };
+        }
+        for k in blocks(b.k.clone(), k_block(kernel)) {
+            let a = scratch.a.take(packed_len(rows.len(), k.len(), kernel.rows, kernel.word));
+            pack(self.a.block(rows.clone(), k.clone()), kernel.rows, kernel.word, a);
+            let store = target.store.of_block(k.start);
+            // SAFETY: the caller's contract; the sums are this tile's.
+            unsafe { panels(kernel, a, (b, &cols, k), &Tile { store, ..target.clone() }) };
+        }
+        if wait {
+            for (i, sums) in rows.zip(sums.chunks_exact(n)) {
+                // SAFETY: the caller's contract.
+                unsafe { self.c.store_row(i, cols.clone(), sums, self.store) };
             }
+        }
+    }
+}
+
+/// Steps of K in a block.
+fn k_block(kernel: MicroKernel) -> usize {
+    K_BLOCK * kernel.word.steps()
+}
+
+/// The products of all panels of A with all panels of the columns `cols` of B, for a block of K, to `target`.
+///
+/// # Safety
+/// Nobody else uses the target.
+unsafe fn panels(
+    kernel: MicroKernel,
+    a: &[u32],
+    (b, cols, k): (&PanelsB, &Range<usize>, Range<usize>),
+    target: &Tile,
+) {
+    let words = kernel.rows * k.len().div_ceil(kernel.word.steps());
+    for (rows, a) in blocks(target.rows.clone(), kernel.rows).zip(a.chunks_exact(words)) {
+        for to in blocks(target.cols.clone(), kernel.cols) {
+            let b = b.panel(kernel, cols.start + to.start - target.cols.start, k.clone());
+            let tile = Tile { rows: rows.clone(), cols: to, ..target.clone() };
+            // SAFETY: the kernel is of the instruction set in use; the caller's contract.
+            unsafe { (kernel.run)(a, b, &tile) };
         }
     }
 }
 
 /// Rows `k` and columns `cols` of B, packed: a block of K after the other, in each a panel after the other.
 struct PanelsB<'a> {
-    data: &'a [f32],
+    data: &'a [u32],
     k: Range<usize>,
     cols: Range<usize>,
 }
 
 impl PanelsB<'_> {
     /// The block `k` of the panel that begins at column `col`.
-    fn panel(&self, kernel: MicroKernel, col: usize, k: Range<usize>) -> &[f32] {
-        let before = (k.start - self.k.start) * self.cols.len().next_multiple_of(kernel.cols);
-        let start = before + (col - self.cols.start) * k.len();
-        &self.data[start..start + kernel.cols * k.len()]
+    fn panel(&self, kernel: MicroKernel, col: usize, k: Range<usize>) -> &[u32] {
+        let before = (k.start - self.k.start) / kernel.word.steps();
+        let words = k.len().div_ceil(kernel.word.steps());
+        let start = before * self.cols.len().next_multiple_of(kernel.cols)
+            + (col - self.cols.start) * words;
+        &self.data[start..start + kernel.cols * words]
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! A micro-kernel multiplies a panel of A (`[K, rows]`) with a panel of B (`[K, cols]`) and keeps the whole
 //! `rows x cols` result in registers. `K` steps, each an outer product: load a group of B, broadcast the
-//! elements of A one by one, multiply and add.
+//! elements of A one by one, multiply and add. A step reads one word of each lane: an f32, or two bf16 that
+//! one instruction multiplies and adds up.
 
 use std::ops::Range;
 
+use super::pack::Word;
 use super::view::{SharedMat, Store};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{self, Isa};
@@ -17,19 +19,33 @@ pub(super) struct MicroKernel {
     pub rows: usize,
     /// Columns of a panel of B.
     pub cols: usize,
+    /// What a word of the panels holds.
+    pub word: Word,
     /// Multiplies the panels `a` and `b` and stores the result.
     ///
     /// # Safety
     /// The CPU has the instructions, and nobody else uses the elements of the tile.
-    pub run: unsafe fn(a: &[f32], b: &[f32], tile: &Tile),
+    pub run: unsafe fn(a: &[u32], b: &[u32], tile: &Tile),
 }
 
 impl MicroKernel {
-    /// The one for the instruction set in use.
-    pub(super) fn current() -> Self {
+    /// The one for the instruction set in use, for operands of f32 or, where one of them is bf16, of bf16. Where
+    /// the CPU cannot multiply pairs, the values of bf16 are multiplied as f32.
+    pub(super) fn current(bf16: bool) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if bf16 && isa::current() >= Isa::Avx512Bf16 {
+            return super::avx512bf16::KERNEL;
+        }
+        match bf16 {
+            false => Self::of_f32(),
+            true => Self { word: Word::Rounded, ..Self::of_f32() },
+        }
+    }
+
+    fn of_f32() -> Self {
         #[cfg(target_arch = "x86_64")]
         match isa::current() {
-            Isa::Avx512 => return super::avx512::KERNEL,
+            Isa::Avx512 | Isa::Avx512Bf16 => return super::avx512::KERNEL,
             Isa::Avx2 => return super::avx2::KERNEL,
             Isa::Portable => {}
         }
@@ -37,7 +53,8 @@ impl MicroKernel {
     }
 }
 
-/// Where the result of a micro-kernel goes: at most as large as the kernel.
+/// A part of C and how products are stored there; for a micro-kernel at most as large as itself.
+#[derive(Clone)]
 pub(super) struct Tile<'a> {
     pub c: SharedMat<'a>,
     pub rows: Range<usize>,
@@ -53,26 +70,15 @@ impl Tile<'_> {
     #[inline(always)]
     pub(super) unsafe fn write<const COLS: usize>(&self, product: &[[f32; COLS]]) {
         for (i, product) in self.rows.clone().zip(product) {
+            let start = self.cols.start;
             // SAFETY: the caller's contract.
-            let c = unsafe { self.c.row(i, self.cols.clone()) };
-            match <&mut [f32; COLS]>::try_from(&mut *c) {
-                // The usual case: the length is known, and the loops become a few vectors.
-                Ok(c) => self.write_row(product, c),
-                Err(_) => self.write_row(product, c),
+            unsafe {
+                match self.cols.len() == COLS {
+                    // The usual case: the length is known, and the loops become a few vectors.
+                    true => self.c.store_row(i, start..start + COLS, product, self.store),
+                    false => self.c.store_row(i, self.cols.clone(), product, self.store),
+                }
             }
-        }
-    }
-
-    #[inline(always)]
-    fn write_row(&self, product: &[f32], c: &mut [f32]) {
-        let Store { alpha, accumulate, bias } = self.store;
-        let row = c.iter_mut().zip(product);
-        match bias {
-            _ if accumulate => row.for_each(|(c, p)| *c += alpha * p),
-            Some(bias) => row
-                .zip(&bias[self.cols.start..self.cols.end])
-                .for_each(|((c, p), b)| *c = alpha * p + b),
-            None => row.for_each(|(c, p)| *c = alpha * p),
         }
     }
 }

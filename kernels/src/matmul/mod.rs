@@ -1,4 +1,4 @@
-//! Matrix product of f32.
+//! Matrix product of f32 and of bf16.
 //!
 //! ```text
 //! forward    C  = A B          c_ij  = sum_k a_ik b_kj
@@ -12,9 +12,10 @@
 //!
 //! Sums are f32, in the order of k (in partial sums, one a lane, where N <= 8); blocks of K are added one after
 //! the other, and K is never split between threads. A row of C has the same bits alone and among others. No
-//! product is skipped: 0 x NaN is NaN.
+//! product is skipped: 0 x NaN is NaN. Where an operand is bf16, the other one is rounded to bf16; products and
+//! sums are f32, and rounded once if C is bf16.
 //!
-//! From the inside out: `portable`, `avx2` and `avx512` hold the micro-kernels, `pack` the copies that feed
+//! From the inside out: `portable`, `avx2`, `avx512` and `avx512bf16` hold the micro-kernels, `pack` the copies that feed
 //! them, `blocked` the loops around them; `narrow` does without all of these. Above:
 //! `tensor/src/ops/matmul.rs`.
 
@@ -22,6 +23,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512bf16;
 mod blocked;
 mod kernel;
 mod narrow;
@@ -34,7 +37,7 @@ use rayon::prelude::*;
 
 pub use blocked::Scratch;
 use blocked::{Product, SERIAL_WORK};
-pub use view::{MatMut, MatRef, Store};
+pub use view::{MatMut, MatRef, Store, Values, ValuesMut};
 
 /// C = A B, by the rule of `store`, on the threads of the current rayon pool.
 ///

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 
 use super::blocked::{K_BLOCK, MIN_WORK, Product, blocks, part};
 use super::kernel::Tile;
-use super::pack::pack;
+use super::pack::{Word, pack};
 use super::view::MatRef;
 use crate::simd::{MAX_LANES, Simd, dispatch, each_vector, inlined, load, store};
 
@@ -43,7 +43,9 @@ impl Narrow {
     /// The form for the shape and the strides of a product, none where packing pays.
     pub(super) fn of(p: &Product) -> Option<Self> {
         let (m, n, k) = (p.a.rows(), p.b.cols(), p.a.cols());
-        if n <= FEW && p.a.has_contiguous_rows() && p.b.t().has_contiguous_rows() {
+        if p.a.is_bf16() || p.b.is_bf16() {
+            None
+        } else if n <= FEW && p.a.has_contiguous_rows() && p.b.t().has_contiguous_rows() {
             Some(Self::Dots)
         } else if m.min(k) <= FEW && n >= MAX_LANES && p.b.has_contiguous_rows() {
             Some(Self::Updates)
@@ -109,13 +111,13 @@ unsafe fn run_dots(p: &Product, rows: Range<usize>, cols: Range<usize>) {
 /// # Safety
 /// Nobody else uses these elements of C.
 unsafe fn run_updates(p: &Product, rows: Range<usize>, cols: Range<usize>) {
-    let mut packed = [0.0; ROWS * K_BLOCK];
+    let mut packed = [0; ROWS * K_BLOCK];
     let mut product = [[0.0; TASK[1]]; ROWS];
     for k in blocks(0..p.a.cols(), K_BLOCK) {
         let b = p.b.block(k.clone(), cols.clone());
         for rows in blocks(rows.clone(), ROWS) {
             let a = &mut packed[..ROWS * k.len()];
-            pack(p.a.block(rows.clone(), k.clone()), ROWS, a);
+            pack(p.a.block(rows.clone(), k.clone()), ROWS, Word::Whole, a);
             updates(a, b, &mut product[..rows.len()]);
             let store = p.store.of_block(k.start);
             let tile = Tile { c: p.c, rows, cols: cols.clone(), store };
@@ -131,7 +133,7 @@ dispatch!(
 );
 dispatch!(
     /// c = a b for a `[K, ROWS]`, packed, and b `[K, N]`; as many rows as c has.
-    fn updates(a: &[f32], b: MatRef, c: &mut [[f32; TASK[1]]]) = updates_body
+    fn updates(a: &[u32], b: MatRef, c: &mut [[f32; TASK[1]]]) = updates_body
 );
 
 #[inline(always)]
@@ -174,8 +176,8 @@ fn dot_tile<S: Simd, const R: usize, const N: usize>(
     (b, j): (MatRef, usize),
     c: &mut [[f32; FEW]; TASK[0]],
 ) {
-    let a_rows: [&[f32]; R] = std::array::from_fn(|r| a.row(i + r));
-    let b_rows: [&[f32]; N] = std::array::from_fn(|n| b.row(j + n));
+    let a_rows: [&[f32]; R] = std::array::from_fn(|r| a.row_f32(i + r));
+    let b_rows: [&[f32]; N] = std::array::from_fn(|n| b.row_f32(j + n));
     let mut acc = [[s.splat(0.0); N]; R];
     each_vector::<S>(
         a.cols(),
@@ -196,7 +198,7 @@ fn dot_tile<S: Simd, const R: usize, const N: usize>(
 }
 
 #[inline(always)]
-fn updates_body<S: Simd>(s: S, a: &[f32], b: MatRef, c: &mut [[f32; TASK[1]]]) {
+fn updates_body<S: Simd>(s: S, a: &[u32], b: MatRef, c: &mut [[f32; TASK[1]]]) {
     match c.len() {
         1 => update_rows::<S, 1>(s, a, b, c),
         2 => update_rows::<S, 2>(s, a, b, c),
@@ -207,7 +209,7 @@ fn updates_body<S: Simd>(s: S, a: &[f32], b: MatRef, c: &mut [[f32; TASK[1]]]) {
 
 /// R rows of C: two vectors of columns at a time, then one, then what is left.
 #[inline(always)]
-fn update_rows<S: Simd, const R: usize>(s: S, a: &[f32], b: MatRef, c: &mut [[f32; TASK[1]]]) {
+fn update_rows<S: Simd, const R: usize>(s: S, a: &[u32], b: MatRef, c: &mut [[f32; TASK[1]]]) {
     let mut at = 0;
     while at + 2 * S::LANES <= b.cols() {
         update_tile::<S, R, 2>(s, a, (b, at, S::LANES), c);
@@ -223,17 +225,17 @@ fn update_rows<S: Simd, const R: usize>(s: S, a: &[f32], b: MatRef, c: &mut [[f3
 #[inline(always)]
 fn update_tile<S: Simd, const R: usize, const V: usize>(
     s: S,
-    a: &[f32],
+    a: &[u32],
     (b, at, len): (MatRef, usize, usize),
     c: &mut [[f32; TASK[1]]],
 ) {
     let mut acc = [[s.splat(0.0); R]; V];
     for (k, a) in a.as_chunks::<ROWS>().0.iter().enumerate() {
-        let row = b.row(k);
+        let row = b.row_f32(k);
         for (v, acc) in acc.iter_mut().enumerate() {
             let b = load(s, row, at + v * S::LANES, len);
             for (acc, a) in acc.iter_mut().zip(a) {
-                *acc = s.fma(s.splat(*a), b, *acc);
+                *acc = s.fma(s.splat(f32::from_bits(*a)), b, *acc);
             }
         }
     }

@@ -1,16 +1,36 @@
 //! Copies of blocks in the order in which the micro-kernel reads them.
 //!
-//! A block `[lanes, K]` becomes panels of `width` lanes; a panel is K groups of `width` neighbours, so that
-//! the micro-kernel walks through memory without a gap. A is packed as it is, B as its transpose: one routine
-//! serves both operands and, as the view carries the strides, all transpositions.
+//! A block `[lanes, K]` becomes panels of `width` lanes; a panel is a group of `width` words for each step, so
+//! that the micro-kernel walks through memory without a gap. A is packed as it is, B as its transpose: one
+//! routine serves both operands and, as the view carries the strides, all transpositions. f32 becomes bf16 on
+//! the way where the kernel wants that: weights need no copy of their own.
 
-use super::view::MatRef;
+use super::view::{MatRef, Values};
+use crate::simd::{Element, Simd, dispatch};
+
+/// What a word of a panel holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// An f32 as it is.
+    Whole,
+    /// An f32 of the precision of bf16.
+    Rounded,
+    /// Two bf16 that are neighbours along K, the first one in the lower half.
+    Pair,
+}
+
+impl Word {
+    /// Steps of K in a word.
+    pub(super) fn steps(self) -> usize {
+        if self == Self::Pair { 2 } else { 1 }
+    }
+}
 
 /// A buffer that keeps its memory; a fresh one would cost a page fault for every 4 KiB.
 #[derive(Debug, Default)]
-pub(super) struct Buffer(Vec<f32>);
+pub(super) struct Buffer<T = u32>(Vec<T>);
 
-/// Steps of K copied together: their rows, and the lines of a panel that they fill, stay in L1 and its TLB.
+/// Words copied together: their rows, and the lines of a panel that they fill, stay in L1 and its TLB.
 const STRETCH: usize = 16;
 
 /// The same for a transposing copy, where rows have K elements: 64 x 32 lanes fill 8 KiB of a panel. A multiple
@@ -20,12 +40,12 @@ const TURNED_STRETCH: usize = 64;
 /// Bytes of a cache line: vectors loaded from the start of a panel should not straddle two.
 const LINE: usize = 64;
 
-impl Buffer {
+impl<T: Copy + Default> Buffer<T> {
     /// `len` elements of any content, beginning at a cache line.
-    pub(super) fn take(&mut self, len: usize) -> &mut [f32] {
-        let slack = LINE / size_of::<f32>();
+    pub(super) fn take(&mut self, len: usize) -> &mut [T] {
+        let slack = LINE / size_of::<T>();
         if self.0.len() < len + slack {
-            self.0.resize(len + slack, 0.0);
+            self.0.resize(len + slack, T::default());
         }
         // `align_offset` may decline (it does so under interpreters): alignment is for speed only.
         let start = self.0.as_ptr().align_offset(LINE).min(slack);
@@ -33,80 +53,151 @@ impl Buffer {
     }
 }
 
-/// Elements of a packed block.
-pub(super) fn packed_len(lanes: usize, k: usize, width: usize) -> usize {
-    lanes.next_multiple_of(width) * k
+/// Words of a packed block.
+pub(super) fn packed_len(lanes: usize, k: usize, width: usize, word: Word) -> usize {
+    lanes.next_multiple_of(width) * k.div_ceil(word.steps())
 }
 
-/// Packs `x`, `[lanes, K]`, into panels of `width`; missing lanes of the last one are zero.
-pub(super) fn pack(x: MatRef, width: usize, out: &mut [f32]) {
+dispatch!(
+    /// Packs `x`, `[lanes, K]`, into panels of `width`; missing lanes of the last one, and a missing second half
+    /// of the last word, are zero.
+    pub(super) fn pack(x: MatRef, width: usize, word: Word, out: &mut [u32]) = pack_body
+);
+
+#[inline(always)]
+fn pack_body<S: Simd>(_: S, x: MatRef, width: usize, word: Word, out: &mut [u32]) {
+    let words = x.cols().div_ceil(word.steps());
     if x.t().has_contiguous_rows() {
-        return copy_lanes(x, width, out);
+        return copy_lanes(x.t(), width, word, out);
     }
-    for (i, panel) in out.chunks_exact_mut(width * x.cols()).enumerate() {
+    for (i, panel) in out.chunks_exact_mut(width * words).enumerate() {
         let start = i * width;
         let x = x.block(start..(start + width).min(x.rows()), 0..x.cols());
         if x.rows() < width {
-            panel.fill(0.0);
+            panel.fill(0);
         }
-        if x.has_contiguous_rows() {
-            transpose(x, width, panel);
-        } else {
-            gather(x, width, panel);
+        match x.has_contiguous_rows() {
+            true => transpose(x, width, word, panel),
+            false => gather(x, width, word, panel),
         }
     }
 }
 
-/// Lanes are neighbours: a group is a copy. All panels take a few k before the next few, as each k may be on
-/// a page of its own.
-fn copy_lanes(x: MatRef, width: usize, out: &mut [f32]) {
-    for first in (0..x.cols()).step_by(STRETCH) {
-        let last = (first + STRETCH).min(x.cols());
-        for (i, panel) in out.chunks_exact_mut(width * x.cols()).enumerate() {
-            let lanes = i * width..((i + 1) * width).min(x.rows());
-            for (k, group) in (first..last).zip(panel[first * width..].chunks_exact_mut(width)) {
-                copy(&x.t().row(k)[lanes.clone()], group);
+/// Lanes are neighbours in `x`, `[K, lanes]`: a group is a copy. All panels take a few words before the next few,
+/// as each k may be on a page of its own.
+#[inline(always)]
+fn copy_lanes(x: MatRef, width: usize, word: Word, out: &mut [u32]) {
+    let words = x.rows().div_ceil(word.steps());
+    for first in (0..words).step_by(STRETCH) {
+        let last = (first + STRETCH).min(words);
+        for (i, panel) in out.chunks_exact_mut(width * words).enumerate() {
+            let lanes = i * width..((i + 1) * width).min(x.cols());
+            let x = x.block(0..x.rows(), lanes);
+            for (at, group) in (first..last).zip(panel[first * width..].chunks_exact_mut(width)) {
+                copy_group(x, word, at, group);
             }
         }
     }
 }
 
-/// Copies `x` and zeros up to `width`, by fours: a call of `memcpy` takes longer than so short a copy.
+/// Word `at` of each lane.
 #[inline(always)]
-fn copy(x: &[f32], out: &mut [f32]) {
-    let (out, missing) = out.split_at_mut(x.len());
-    let ((fours, rest), (fours_out, rest_out)) = (x.as_chunks::<4>(), out.as_chunks_mut::<4>());
-    fours_out.iter_mut().zip(fours).for_each(|(o, v)| *o = *v);
-    rest_out.iter_mut().zip(rest).for_each(|(o, v)| *o = *v);
-    missing.iter_mut().for_each(|o| *o = 0.0);
-}
-
-/// K is contiguous: all lanes take some k before the next few.
-fn transpose(x: MatRef, width: usize, out: &mut [f32]) {
-    let stretches = out.chunks_mut(TURNED_STRETCH * width);
-    for (first, out) in (0..x.cols()).step_by(TURNED_STRETCH).zip(stretches) {
-        let k = first..(first + TURNED_STRETCH).min(x.cols());
-        transpose_stretch(x.block(0..x.rows(), k), width, out);
+fn copy_group(x: MatRef, word: Word, at: usize, out: &mut [u32]) {
+    let (out, missing) = out.split_at_mut(x.cols());
+    missing.fill(0);
+    let row = at * word.steps();
+    match (word, x.row(row)) {
+        (Word::Whole, Values::F32(x)) => convert(x, out, f32::to_bits),
+        (Word::Rounded, Values::F32(x)) => convert(x, out, |x| x.bf16_bits() << 16),
+        (Word::Whole | Word::Rounded, Values::Bf16(x)) => convert(x, out, |x| x.bf16_bits() << 16),
+        (Word::Pair, Values::F32(low)) if row + 1 < x.rows() => join(low, x.row_f32(row + 1), out),
+        (Word::Pair, Values::Bf16(low)) if row + 1 < x.rows() => match x.row(row + 1) {
+            Values::Bf16(high) => join(low, high, out),
+            Values::F32(_) => unreachable!("a matrix has elements of one type"),
+        },
+        (Word::Pair, Values::F32(low)) => convert(low, out, Element::bf16_bits),
+        (Word::Pair, Values::Bf16(low)) => convert(low, out, Element::bf16_bits),
     }
 }
 
-/// 4 x 4 squares are turned in registers, what remains goes element by element.
-fn transpose_stretch(x: MatRef, width: usize, out: &mut [f32]) {
-    let (lanes, k) = (x.rows() / 4 * 4, x.cols() / 4 * 4);
-    assert!(x.rows() <= width && x.cols() * width <= out.len());
-    for lane in (0..lanes).step_by(4) {
-        let rows: [_; 4] = std::array::from_fn(|i| x.row(lane + i));
-        for p in (0..k).step_by(4) {
-            let from = rows.map(|row| row[p..].as_ptr());
-            // SAFETY: rows have at least k elements, and k - p >= 4; group p + 3 ends within `out`, by the
-            // assertion, and has `width` lanes, of which lane + 3 is one.
-            unsafe { turn(from, out.as_mut_ptr().add(p * width + lane), width) };
+#[inline(always)]
+fn convert<E: Element>(x: &[E], out: &mut [u32], f: impl Fn(E) -> u32) {
+    out.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x));
+}
+
+#[inline(always)]
+fn join<E: Element>(low: &[E], high: &[E], out: &mut [u32]) {
+    for ((o, low), high) in out.iter_mut().zip(low).zip(high) {
+        *o = low.bf16_bits() | high.bf16_bits() << 16;
+    }
+}
+
+/// K is contiguous: all lanes take some words before the next few. The words of four lanes are made side by
+/// side, then 4 x 4 squares are turned in registers; what remains goes word by word.
+#[inline(always)]
+fn transpose(x: MatRef, width: usize, word: Word, out: &mut [u32]) {
+    let stretches = out.chunks_mut(TURNED_STRETCH * width);
+    let step = TURNED_STRETCH * word.steps();
+    for (first, out) in (0..x.cols()).step_by(step).zip(stretches) {
+        let x = x.block(0..x.rows(), first..(first + step).min(x.cols()));
+        for lane in (0..x.rows()).step_by(4) {
+            let mut words = [[0; TURNED_STRETCH]; 4];
+            for (i, words) in words.iter_mut().take(x.rows() - lane).enumerate() {
+                row_words(x.row(lane + i), word, words);
+            }
+            match lane + 4 <= width {
+                true => turn_words(&words, &mut out[lane..], width),
+                false => scatter(&words[..width - lane], &mut out[lane..], width),
+            }
         }
     }
-    for lane in 0..x.rows() {
-        let first = if lane < lanes { k } else { 0 };
-        let row = x.row(lane)[first..].iter().enumerate();
-        row.for_each(|(p, &v)| out[(first + p) * width + lane] = v);
+}
+
+/// The words of a lane, as many as there are.
+#[inline(always)]
+fn row_words(x: Values, word: Word, out: &mut [u32; TURNED_STRETCH]) {
+    match (word, x) {
+        (Word::Whole, Values::F32(x)) => convert(x, out, f32::to_bits),
+        (Word::Rounded, Values::F32(x)) => convert(x, out, |x| x.bf16_bits() << 16),
+        (Word::Whole | Word::Rounded, Values::Bf16(x)) => convert(x, out, |x| x.bf16_bits() << 16),
+        (Word::Pair, Values::F32(x)) => join_neighbours(x, out),
+        (Word::Pair, Values::Bf16(x)) => join_neighbours(x, out),
+    }
+}
+
+#[inline(always)]
+fn join_neighbours<E: Element>(x: &[E], out: &mut [u32; TURNED_STRETCH]) {
+    let (pairs, rest) = x.as_chunks::<2>();
+    for (o, [low, high]) in out.iter_mut().zip(pairs) {
+        *o = low.bf16_bits() | high.bf16_bits() << 16;
+    }
+    if let [last] = rest {
+        out[pairs.len()] = last.bf16_bits();
+    }
+}
+
+/// Writes the columns of `words` as groups, as many as `out` has room for; `out` begins at the first lane.
+#[inline(always)]
+fn turn_words(words: &[[u32; TURNED_STRETCH]; 4], out: &mut [u32], width: usize) {
+    let groups = (out.len() + width - 4) / width;
+    let whole = groups / 4 * 4;
+    assert!(groups <= TURNED_STRETCH && groups * width <= out.len() + width - 4);
+    for at in (0..whole).step_by(4) {
+        let from = words.each_ref().map(|row| row[at..].as_ptr());
+        // SAFETY: at + 4 <= TURNED_STRETCH; group at + 3 begins within `out`, by the assertion, and so do the
+        // three lanes after its first.
+        unsafe { turn(from, out.as_mut_ptr().add(at * width), width) };
+    }
+    for at in whole..groups {
+        (0..4).for_each(|i| out[at * width + i] = words[i][at]);
+    }
+}
+
+/// The same for fewer lanes than four.
+#[inline(always)]
+fn scatter(words: &[[u32; TURNED_STRETCH]], out: &mut [u32], width: usize) {
+    for (at, group) in out.chunks_mut(width).enumerate() {
+        group.iter_mut().zip(words).for_each(|(o, words)| *o = words[at]);
     }
 }
 
@@ -114,15 +205,16 @@ fn transpose_stretch(x: MatRef, width: usize, out: &mut [f32]) {
 /// longer than the rest.
 ///
 /// # Safety
-/// Four elements can be read from each of `x`, and written to `out` and one, two, three strides further.
+/// Four words can be read from each of `x`, and written to `out` and one, two, three strides further.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn turn(x: [*const f32; 4], out: *mut f32, stride: usize) {
+unsafe fn turn(x: [*const u32; 4], out: *mut u32, stride: usize) {
     use std::arch::x86_64::*;
 
     // SAFETY: SSE is part of x86-64; the caller's contract.
     unsafe {
-        let [a, b, c, d] = x.map(|row| _mm_loadu_ps(row));
+        let [a, b, c, d] = x.map(|row| _mm_loadu_ps(row.cast()));
+        let out = out.cast::<f32>();
         let (ab, cd) = (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d));
         let (ab2, cd2) = (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d));
         _mm_storeu_ps(out, _mm_movelh_ps(ab, cd));
@@ -135,10 +227,10 @@ unsafe fn turn(x: [*const f32; 4], out: *mut f32, stride: usize) {
 /// Writes the transpose of a 4 x 4 square, its rows `stride` apart.
 ///
 /// # Safety
-/// Four elements can be read from each of `x`, and written to `out` and one, two, three strides further.
+/// Four words can be read from each of `x`, and written to `out` and one, two, three strides further.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-unsafe fn turn(x: [*const f32; 4], out: *mut f32, stride: usize) {
+unsafe fn turn(x: [*const u32; 4], out: *mut u32, stride: usize) {
     for (lane, row) in x.into_iter().enumerate() {
         for k in 0..4 {
             // SAFETY: the caller's contract.
@@ -148,10 +240,17 @@ unsafe fn turn(x: [*const f32; 4], out: *mut f32, stride: usize) {
 }
 
 /// Any strides.
-fn gather(x: MatRef, width: usize, out: &mut [f32]) {
-    for (k, group) in out.chunks_exact_mut(width).enumerate() {
+#[inline(always)]
+fn gather(x: MatRef, width: usize, word: Word, out: &mut [u32]) {
+    for (at, group) in out.chunks_exact_mut(width).enumerate() {
         for (lane, o) in group[..x.rows()].iter_mut().enumerate() {
-            *o = x.get(lane, k);
+            let first = at * word.steps();
+            let get = |k: usize| if k < x.cols() { x.get(lane, k) } else { 0.0 };
+            *o = match word {
+                Word::Whole => get(first).to_bits(),
+                Word::Rounded => get(first).bf16_bits() << 16,
+                Word::Pair => get(first).bf16_bits() | get(first + 1).bf16_bits() << 16,
+            };
         }
     }
 }

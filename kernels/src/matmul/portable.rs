@@ -1,20 +1,22 @@
 //! 4 x 8 in plain Rust: eight vectors of four lanes, which fit the sixteen registers of any 64-bit CPU.
 
 use super::kernel::{MicroKernel, Tile};
+use super::pack::Word;
 
 const ROWS: usize = 4;
 const COLS: usize = 8;
 
-pub(super) const KERNEL: MicroKernel = MicroKernel { rows: ROWS, cols: COLS, run };
+pub(super) const KERNEL: MicroKernel =
+    MicroKernel { rows: ROWS, cols: COLS, word: Word::Whole, run };
 
 /// # Safety
 /// Nobody else uses the elements of the tile.
-unsafe fn run(a: &[f32], b: &[f32], tile: &Tile) {
+unsafe fn run(a: &[u32], b: &[u32], tile: &Tile) {
     let mut acc = [[0.0f32; COLS]; ROWS];
     for (a, b) in a.as_chunks::<ROWS>().0.iter().zip(b.as_chunks::<COLS>().0) {
         for (acc, a) in acc.iter_mut().zip(a) {
             for (acc, b) in acc.iter_mut().zip(b) {
-                *acc += a * b;
+                *acc += f32::from_bits(*a) * f32::from_bits(*b);
             }
         }
     }

@@ -2,12 +2,71 @@
 
 use std::ops::Range;
 
+use half::bf16;
+
 use crate::parallel::Shared;
+use crate::simd::Element;
+
+/// The elements behind a view.
+#[derive(Clone, Copy, Debug)]
+pub enum Values<'a> {
+    /// f32.
+    F32(&'a [f32]),
+    /// bf16; a product with such an operand rounds the other one to bf16 too.
+    Bf16(&'a [bf16]),
+}
+
+impl<'a> Values<'a> {
+    fn len(self) -> usize {
+        match self {
+            Self::F32(x) => x.len(),
+            Self::Bf16(x) => x.len(),
+        }
+    }
+
+    fn get(self, i: usize) -> f32 {
+        match self {
+            Self::F32(x) => x[i],
+            Self::Bf16(x) => x[i].widen(),
+        }
+    }
+
+    fn slice(self, range: Range<usize>) -> Self {
+        match self {
+            Self::F32(x) => Self::F32(&x[range]),
+            Self::Bf16(x) => Self::Bf16(&x[range]),
+        }
+    }
+}
+
+impl<'a> From<&'a [f32]> for Values<'a> {
+    fn from(x: &'a [f32]) -> Self {
+        Self::F32(x)
+    }
+}
+
+impl<'a> From<&'a Vec<f32>> for Values<'a> {
+    fn from(x: &'a Vec<f32>) -> Self {
+        Self::F32(x)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [f32; N]> for Values<'a> {
+    fn from(x: &'a [f32; N]) -> Self {
+        Self::F32(x)
+    }
+}
+
+impl<'a> From<&'a [bf16]> for Values<'a> {
+    fn from(x: &'a [bf16]) -> Self {
+        Self::Bf16(x)
+    }
+}
 
 /// A strided view of a matrix in a slice.
 #[derive(Clone, Copy, Debug)]
 pub struct MatRef<'a> {
-    data: &'a [f32],
+    data: Values<'a>,
     rows: usize,
     cols: usize,
     row_stride: usize,
@@ -19,7 +78,7 @@ impl<'a> MatRef<'a> {
     ///
     /// # Panics
     /// When `data` has fewer than `rows * cols` elements.
-    pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+    pub fn new(data: impl Into<Values<'a>>, rows: usize, cols: usize) -> Self {
         Self::strided(data, rows, cols, cols, 1)
     }
 
@@ -28,12 +87,13 @@ impl<'a> MatRef<'a> {
     /// # Panics
     /// When the last element lies outside `data`.
     pub fn strided(
-        data: &'a [f32],
+        data: impl Into<Values<'a>>,
         rows: usize,
         cols: usize,
         row_stride: usize,
         col_stride: usize,
     ) -> Self {
+        let data = data.into();
         if rows > 0 && cols > 0 {
             let last = (rows - 1) * row_stride + (cols - 1) * col_stride;
             assert!(last < data.len(), "matmul: [{rows}, {cols}] in {} elements", data.len());
@@ -68,7 +128,7 @@ impl<'a> MatRef<'a> {
     /// When it lies outside the matrix.
     pub fn get(self, i: usize, j: usize) -> f32 {
         assert!(i < self.rows && j < self.cols, "matmul: ({i}, {j}) of {:?}", self.shape());
-        self.data[i * self.row_stride + j * self.col_stride]
+        self.data.get(i * self.row_stride + j * self.col_stride)
     }
 
     pub(super) fn shape(self) -> [usize; 2] {
@@ -79,13 +139,30 @@ impl<'a> MatRef<'a> {
     pub(super) fn block(self, rows: Range<usize>, cols: Range<usize>) -> Self {
         assert!(rows.end <= self.rows && cols.end <= self.cols, "matmul: block");
         let start = rows.start * self.row_stride + cols.start * self.col_stride;
-        Self { data: &self.data[start..], rows: rows.len(), cols: cols.len(), ..self }
+        let data = self.data.slice(start..self.data.len());
+        Self { data, rows: rows.len(), cols: cols.len(), ..self }
     }
 
     /// Row i, where columns are neighbours.
-    pub(super) fn row(self, i: usize) -> &'a [f32] {
+    #[inline(always)]
+    pub(super) fn row(self, i: usize) -> Values<'a> {
         assert!(self.col_stride == 1 && i < self.rows, "matmul: row");
-        &self.data[i * self.row_stride..][..self.cols]
+        let start = i * self.row_stride;
+        self.data.slice(start..start + self.cols)
+    }
+
+    /// Row i of a matrix of f32, where columns are neighbours.
+    #[inline(always)]
+    pub(super) fn row_f32(self, i: usize) -> &'a [f32] {
+        match self.row(i) {
+            Values::F32(row) => row,
+            Values::Bf16(_) => panic!("matmul: expected a row of f32"),
+        }
+    }
+
+    /// Whether the elements are bf16.
+    pub(super) fn is_bf16(self) -> bool {
+        matches!(self.data, Values::Bf16(_))
     }
 
     /// Whether the elements of a row are neighbours.
@@ -94,10 +171,43 @@ impl<'a> MatRef<'a> {
     }
 }
 
+/// Where a product is written.
+#[derive(Debug)]
+pub enum ValuesMut<'a> {
+    /// f32.
+    F32(&'a mut [f32]),
+    /// bf16; sums are f32 and rounded once.
+    Bf16(&'a mut [bf16]),
+}
+
+impl<'a> From<&'a mut [f32]> for ValuesMut<'a> {
+    fn from(x: &'a mut [f32]) -> Self {
+        Self::F32(x)
+    }
+}
+
+impl<'a> From<&'a mut Vec<f32>> for ValuesMut<'a> {
+    fn from(x: &'a mut Vec<f32>) -> Self {
+        Self::F32(x)
+    }
+}
+
+impl<'a, const N: usize> From<&'a mut [f32; N]> for ValuesMut<'a> {
+    fn from(x: &'a mut [f32; N]) -> Self {
+        Self::F32(x)
+    }
+}
+
+impl<'a> From<&'a mut [bf16]> for ValuesMut<'a> {
+    fn from(x: &'a mut [bf16]) -> Self {
+        Self::Bf16(x)
+    }
+}
+
 /// A mutable view of a matrix whose rows may have gaps between them.
 #[derive(Debug)]
 pub struct MatMut<'a> {
-    data: &'a mut [f32],
+    data: ValuesMut<'a>,
     rows: usize,
     cols: usize,
     row_stride: usize,
@@ -108,7 +218,7 @@ impl<'a> MatMut<'a> {
     ///
     /// # Panics
     /// When `data` has fewer than `rows * cols` elements.
-    pub fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
+    pub fn new(data: impl Into<ValuesMut<'a>>, rows: usize, cols: usize) -> Self {
         Self::strided(data, rows, cols, cols)
     }
 
@@ -116,11 +226,21 @@ impl<'a> MatMut<'a> {
     ///
     /// # Panics
     /// When rows overlap or the last element lies outside `data`.
-    pub fn strided(data: &'a mut [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+    pub fn strided(
+        data: impl Into<ValuesMut<'a>>,
+        rows: usize,
+        cols: usize,
+        row_stride: usize,
+    ) -> Self {
+        let data = data.into();
+        let len = match &data {
+            ValuesMut::F32(x) => x.len(),
+            ValuesMut::Bf16(x) => x.len(),
+        };
         if rows > 0 && cols > 0 {
             assert!(rows == 1 || row_stride >= cols, "matmul: rows of the output overlap");
             let last = (rows - 1) * row_stride + cols - 1;
-            assert!(last < data.len(), "matmul: [{rows}, {cols}] in {} elements", data.len());
+            assert!(last < len, "matmul: [{rows}, {cols}] in {len} elements");
         }
         Self { data, rows, cols, row_stride }
     }
@@ -131,49 +251,69 @@ impl<'a> MatMut<'a> {
 
     /// Gives up the exclusive view for one that tiles of the product can share.
     pub(super) fn share(self) -> SharedMat<'a> {
-        SharedMat {
-            data: Shared::new(self.data),
-            rows: self.rows,
-            cols: self.cols,
-            row_stride: self.row_stride,
-        }
+        let Self { rows, cols, row_stride, .. } = self;
+        let data = match self.data {
+            ValuesMut::F32(x) => SharedValues::F32(Shared::new(x)),
+            ValuesMut::Bf16(x) => SharedValues::Bf16(Shared::new(x)),
+        };
+        SharedMat { data, rows, cols, row_stride }
     }
+}
+
+#[derive(Clone, Copy)]
+enum SharedValues<'a> {
+    F32(Shared<'a>),
+    Bf16(Shared<'a, bf16>),
 }
 
 /// The output while tiles of it are written, by several threads perhaps.
 #[derive(Clone, Copy)]
 pub(super) struct SharedMat<'a> {
-    data: Shared<'a>,
+    data: SharedValues<'a>,
     rows: usize,
     cols: usize,
     row_stride: usize,
 }
 
 impl<'a> SharedMat<'a> {
+    /// Whether the elements are bf16.
+    pub(super) fn is_bf16(self) -> bool {
+        matches!(self.data, SharedValues::Bf16(_))
+    }
+
     /// Stores a product that is zero because K is.
     ///
     /// # Safety
     /// Nobody else uses the matrix.
     pub(super) unsafe fn store_zero(self, store: Store) {
-        for i in (0..self.rows).filter(|_| !store.accumulate) {
+        let zeros = vec![0.0; self.cols];
+        for i in 0..self.rows {
             // SAFETY: the caller's contract.
-            let row = unsafe { self.row(i, 0..self.cols) };
-            match store.bias {
-                Some(bias) => row.copy_from_slice(bias),
-                None => row.fill(0.0),
-            }
+            unsafe { self.store_row(i, 0..self.cols, &zeros, store) }
         }
     }
 
-    /// Columns `cols` of row `i`.
+    /// Stores part of a row of the product, by the rule of `store`.
     ///
     /// # Safety
-    /// Nobody else uses these elements while the slice lives.
+    /// Nobody else uses these elements.
     #[inline(always)]
-    pub(super) unsafe fn row(self, i: usize, cols: Range<usize>) -> &'a mut [f32] {
+    pub(super) unsafe fn store_row(
+        self,
+        i: usize,
+        cols: Range<usize>,
+        product: &[f32],
+        store: Store,
+    ) {
         assert!(i < self.rows && cols.start <= cols.end && cols.end <= self.cols);
+        let (at, n) = (i * self.row_stride + cols.start, cols.len());
         // SAFETY: the caller's contract; rows do not overlap, by the check of `MatMut::strided`.
-        unsafe { self.data.slice(i * self.row_stride + cols.start, cols.len()) }
+        unsafe {
+            match self.data {
+                SharedValues::F32(c) => store.write(product, cols, c.slice(at, n)),
+                SharedValues::Bf16(c) => store.write(product, cols, c.slice(at, n)),
+            }
+        }
     }
 }
 
@@ -195,6 +335,20 @@ impl Default for Store<'_> {
 }
 
 impl Store<'_> {
+    /// Writes a row of the product to the columns `cols` of C.
+    #[inline(always)]
+    fn write<E: Element>(self, product: &[f32], cols: Range<usize>, c: &mut [E]) {
+        let alpha = self.alpha;
+        let row = c.iter_mut().zip(product);
+        match self.bias {
+            _ if self.accumulate => row.for_each(|(c, p)| *c = E::round(c.widen() + alpha * p)),
+            Some(bias) => {
+                row.zip(&bias[cols]).for_each(|((c, p), b)| *c = E::round(alpha * p + b));
+            }
+            None => row.for_each(|(c, p)| *c = E::round(alpha * p)),
+        }
+    }
+
     /// How the block of K that begins at `k` is stored: all but the first add to what is there.
     pub(super) fn of_block(self, k: usize) -> Self {
         if k == 0 { self } else { Self { accumulate: true, bias: None, ..self } }

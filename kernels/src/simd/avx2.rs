@@ -2,11 +2,13 @@
 
 use std::arch::x86_64::*;
 
+use half::bf16;
+
 use super::Simd;
 
 /// Proof that the CPU has AVX2 and FMA.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx2(());
+pub struct Avx2(());
 
 impl Avx2 {
     /// # Safety
@@ -49,6 +51,35 @@ impl Simd for Avx2 {
         assert!(y.len() >= Self::LANES);
         // SAFETY: the slice holds `LANES` elements; the instruction needs no alignment.
         unsafe { _mm256_storeu_ps(y.as_mut_ptr(), v) }
+    }
+    #[inline(always)]
+    fn load_bf16(self, x: &[bf16]) -> Self::F {
+        assert!(x.len() >= Self::LANES);
+        // SAFETY: the slice holds `LANES` elements; `self` is the proof that the CPU has the instructions.
+        unsafe {
+            let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
+        }
+    }
+    /// As `round_bits` of `element.rs`.
+    #[inline(always)]
+    fn store_bf16(self, v: Self::F, y: &mut [bf16]) {
+        assert!(y.len() >= Self::LANES);
+        // SAFETY: the slice holds `LANES` elements; `self` is the proof that the CPU has the instructions.
+        unsafe {
+            let bits = _mm256_castps_si256(v);
+            let kept = _mm256_srli_epi32::<16>(bits);
+            let odd = _mm256_and_si256(kept, _mm256_set1_epi32(1));
+            let half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+            let rounded = _mm256_srli_epi32::<16>(_mm256_add_epi32(bits, half));
+            let quiet = _mm256_or_si256(kept, _mm256_set1_epi32(0x40));
+            let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(v, v));
+            let words = _mm256_blendv_epi8(rounded, quiet, nan);
+            // Packing works on 128-bit halves: the quarters come out as low, low, high, high.
+            let packed = _mm256_packus_epi32(words, words);
+            let packed = _mm256_permute4x64_epi64::<0b1000>(packed);
+            _mm_storeu_si128(y.as_mut_ptr().cast(), _mm256_castsi256_si128(packed));
+        }
     }
     op!(add(a, b) = _mm256_add_ps(a, b));
     op!(sub(a, b) = _mm256_sub_ps(a, b));

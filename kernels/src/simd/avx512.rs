@@ -2,11 +2,13 @@
 
 use std::arch::x86_64::*;
 
+use half::bf16;
+
 use super::Simd;
 
 /// Proof that the CPU has AVX-512 F, BW, DQ and VL.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(());
+pub struct Avx512(());
 
 impl Avx512 {
     /// # Safety
@@ -49,6 +51,32 @@ impl Simd for Avx512 {
         assert!(y.len() >= Self::LANES);
         // SAFETY: the slice holds `LANES` elements; the instruction needs no alignment.
         unsafe { _mm512_storeu_ps(y.as_mut_ptr(), v) }
+    }
+    #[inline(always)]
+    fn load_bf16(self, x: &[bf16]) -> Self::F {
+        assert!(x.len() >= Self::LANES);
+        // SAFETY: the slice holds `LANES` elements; `self` is the proof that the CPU has the instructions.
+        unsafe {
+            let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(x.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+        }
+    }
+    /// As `round_bits` of `element.rs`.
+    #[inline(always)]
+    fn store_bf16(self, v: Self::F, y: &mut [bf16]) {
+        assert!(y.len() >= Self::LANES);
+        // SAFETY: the slice holds `LANES` elements; `self` is the proof that the CPU has the instructions.
+        unsafe {
+            let bits = _mm512_castps_si512(v);
+            let kept = _mm512_srli_epi32::<16>(bits);
+            let odd = _mm512_and_si512(kept, _mm512_set1_epi32(1));
+            let half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+            let rounded = _mm512_srli_epi32::<16>(_mm512_add_epi32(bits, half));
+            let quiet = _mm512_or_si512(kept, _mm512_set1_epi32(0x40));
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(v, v);
+            let words = _mm512_mask_blend_epi32(nan, rounded, quiet);
+            _mm256_storeu_si256(y.as_mut_ptr().cast(), _mm512_cvtepi32_epi16(words));
+        }
     }
     op!(add(a, b) = _mm512_add_ps(a, b));
     op!(sub(a, b) = _mm512_sub_ps(a, b));

@@ -18,11 +18,14 @@
 //! that has the target feature, and each method below one instruction. That goes for closures as well: one
 //! of more than a few operations stays a function of its own, without the feature, and calls every
 //! instruction (measured on GELU: 40 times slower). [`inlined!`](crate::simd::inlined) forces it.
+//!
+//! Rows of activations are f32 or bf16, by the type parameter [`Element`] of a body; lanes are f32.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod element;
 pub(crate) mod math;
 mod portable;
 
@@ -30,15 +33,18 @@ mod portable;
 pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
+pub use element::Element;
 pub(crate) use portable::Portable;
 
 /// The widest vector of any instruction set, in lanes: the size of the buffers behind partial loads.
 pub(crate) const MAX_LANES: usize = 16;
 
+use half::bf16;
+
 /// A vector of f32 lanes and what can be done with it.
 ///
 /// A value of an implementing type is the proof that the CPU has the instructions.
-pub(crate) trait Simd: Copy + Send + Sync {
+pub trait Simd: Copy + Send + Sync {
     /// The vector.
     type F: Copy;
     /// f32 lanes in one vector.
@@ -50,6 +56,20 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn load(self, x: &[f32]) -> Self::F;
     /// Writes the lanes to the first `LANES` elements of `y`; panics when there are fewer.
     fn store(self, v: Self::F, y: &mut [f32]);
+    /// The first `LANES` elements of `x`; panics when there are fewer.
+    #[inline(always)]
+    fn load_bf16(self, x: &[bf16]) -> Self::F {
+        let mut buffer = [0.0; MAX_LANES];
+        buffer.iter_mut().zip(&x[..Self::LANES]).for_each(|(b, x)| *b = x.widen());
+        self.load(&buffer)
+    }
+    /// Rounds the lanes into the first `LANES` elements of `y`; panics when there are fewer.
+    #[inline(always)]
+    fn store_bf16(self, v: Self::F, y: &mut [bf16]) {
+        let mut buffer = [0.0; MAX_LANES];
+        self.store(v, &mut buffer);
+        y[..Self::LANES].iter_mut().zip(buffer).for_each(|(y, b)| *y = bf16::round(b));
+    }
     /// a + b
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     /// a - b
@@ -114,36 +134,36 @@ pub(crate) use inlined;
 
 /// `y[i] = f(x[i])`, a vector at a time; the lengths are equal.
 #[inline(always)]
-pub(crate) fn map<S: Simd>(s: S, x: &[f32], y: &mut [f32], f: impl Fn(S::F) -> S::F) {
+pub(crate) fn map<S: Simd, E: Element>(s: S, x: &[E], y: &mut [E], f: impl Fn(S::F) -> S::F) {
     assert_eq!(x.len(), y.len());
     let (mut xs, mut ys) = (x.chunks_exact(S::LANES), y.chunks_exact_mut(S::LANES));
     for (x, y) in (&mut xs).zip(&mut ys) {
-        s.store(f(s.load(x)), y);
+        E::store(s, f(E::load(s, x)), y);
     }
     let (x, y) = (xs.remainder(), ys.into_remainder());
     if !x.is_empty() {
-        s.store_partial(f(s.load_partial(x, 0.0)), y);
+        E::store_partial(s, f(E::load_partial(s, x, 0.0)), y);
     }
 }
 
 /// `y[i] = f(a[i], b[i])`, a vector at a time; the lengths are equal.
 #[inline(always)]
-pub(crate) fn map2<S: Simd>(
+pub(crate) fn map2<S: Simd, E: Element>(
     s: S,
-    a: &[f32],
-    b: &[f32],
-    y: &mut [f32],
+    a: &[E],
+    b: &[E],
+    y: &mut [E],
     f: impl Fn(S::F, S::F) -> S::F,
 ) {
     assert!(a.len() == y.len() && b.len() == y.len());
     let mut ys = y.chunks_exact_mut(S::LANES);
     let (mut a_s, mut b_s) = (a.chunks_exact(S::LANES), b.chunks_exact(S::LANES));
     for ((a, b), y) in (&mut a_s).zip(&mut b_s).zip(&mut ys) {
-        s.store(f(s.load(a), s.load(b)), y);
+        E::store(s, f(E::load(s, a), E::load(s, b)), y);
     }
     let (a, b, y) = (a_s.remainder(), b_s.remainder(), ys.into_remainder());
     if !y.is_empty() {
-        s.store_partial(f(s.load_partial(a, 0.0), s.load_partial(b, 0.0)), y);
+        E::store_partial(s, f(E::load_partial(s, a, 0.0), E::load_partial(s, b, 0.0)), y);
     }
 }
 
@@ -162,50 +182,50 @@ pub(crate) fn map_in_place<S: Simd>(s: S, x: &mut [f32], f: impl Fn(S::F) -> S::
 
 /// `y[i] = f(y[i], x[i])`, a vector at a time; the lengths are equal.
 #[inline(always)]
-pub(crate) fn map2_in_place<S: Simd>(
+pub(crate) fn map2_in_place<S: Simd, E: Element>(
     s: S,
-    y: &mut [f32],
-    x: &[f32],
+    y: &mut [E],
+    x: &[E],
     f: impl Fn(S::F, S::F) -> S::F,
 ) {
     assert_eq!(x.len(), y.len());
     let (mut xs, mut ys) = (x.chunks_exact(S::LANES), y.chunks_exact_mut(S::LANES));
     for (x, y) in (&mut xs).zip(&mut ys) {
-        s.store(f(s.load(y), s.load(x)), y);
+        E::store(s, f(E::load(s, y), E::load(s, x)), y);
     }
     let (x, y) = (xs.remainder(), ys.into_remainder());
     if !x.is_empty() {
-        s.store_partial(f(s.load_partial(y, 0.0), s.load_partial(x, 0.0)), y);
+        E::store_partial(s, f(E::load_partial(s, y, 0.0), E::load_partial(s, x, 0.0)), y);
     }
 }
 
 /// Sums `f(x[i])` over the slice. `f` must map the padding `fill` to 0.
 #[inline(always)]
-pub(crate) fn sum_of<S: Simd>(s: S, x: &[f32], fill: f32, f: impl Fn(S::F) -> S::F) -> f32 {
+pub(crate) fn sum_of<S: Simd, E: Element>(s: S, x: &[E], fill: f32, f: impl Fn(S::F) -> S::F) -> f32 {
     let mut acc = s.splat(0.0);
     let xs = x.chunks_exact(S::LANES);
     let rest = xs.remainder();
     for x in xs {
-        acc = s.add(acc, f(s.load(x)));
+        acc = s.add(acc, f(E::load(s, x)));
     }
     if !rest.is_empty() {
-        acc = s.add(acc, f(s.load_partial(rest, fill)));
+        acc = s.add(acc, f(E::load_partial(s, rest, fill)));
     }
     s.sum(acc)
 }
 
 /// Sums `a[i] * b[i]`; the lengths are equal.
 #[inline(always)]
-pub(crate) fn dot<S: Simd>(s: S, a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot<S: Simd, E: Element>(s: S, a: &[E], b: &[E]) -> f32 {
     assert_eq!(a.len(), b.len());
     let mut acc = s.splat(0.0);
     let (a_s, b_s) = (a.chunks_exact(S::LANES), b.chunks_exact(S::LANES));
     let (a_rest, b_rest) = (a_s.remainder(), b_s.remainder());
     for (a, b) in a_s.zip(b_s) {
-        acc = s.fma(s.load(a), s.load(b), acc);
+        acc = s.fma(E::load(s, a), E::load(s, b), acc);
     }
     if !a_rest.is_empty() {
-        acc = s.fma(s.load_partial(a_rest, 0.0), s.load_partial(b_rest, 0.0), acc);
+        acc = s.fma(E::load_partial(s, a_rest, 0.0), E::load_partial(s, b_rest, 0.0), acc);
     }
     s.sum(acc)
 }
@@ -266,40 +286,40 @@ pub(crate) fn each_vector<S: Simd>(len: usize, mut f: impl FnMut(usize, usize)) 
 
 /// The vector of `n` elements of `x` that begins at `at`; missing lanes are 0.
 #[inline(always)]
-pub(crate) fn load<S: Simd>(s: S, x: &[f32], at: usize, n: usize) -> S::F {
-    if n == S::LANES { s.load(&x[at..]) } else { s.load_partial(&x[at..at + n], 0.0) }
+pub(crate) fn load<S: Simd, E: Element>(s: S, x: &[E], at: usize, n: usize) -> S::F {
+    if n == S::LANES { E::load(s, &x[at..]) } else { E::load_partial(s, &x[at..at + n], 0.0) }
 }
 
 /// Writes `n` lanes to `y`, beginning at `at`.
 #[inline(always)]
-pub(crate) fn store<S: Simd>(s: S, v: S::F, y: &mut [f32], at: usize, n: usize) {
-    if n == S::LANES { s.store(v, &mut y[at..]) } else { s.store_partial(v, &mut y[at..at + n]) }
+pub(crate) fn store<S: Simd, E: Element>(s: S, v: S::F, y: &mut [E], at: usize, n: usize) {
+    if n == S::LANES { E::store(s, v, &mut y[at..]) } else { E::store_partial(s, v, &mut y[at..at + n]) }
 }
 
 /// Instantiates an `#[inline(always)]` body, generic over [`Simd`], for every instruction set and calls
 /// the one in use: `dispatch!(fn name(args) -> Ret = body);`.
 macro_rules! dispatch {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$e:ident: $bound:path>)?($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path) => {
         $(#[$meta])*
-        $vis fn $name($($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name $(<$e: $bound>)?($($arg: $ty),*) $(-> $ret)? {
             #[cfg(target_arch = "x86_64")]
             {
                 use $crate::{isa::{self, Isa}, simd::{Avx2, Avx512}};
 
                 #[target_feature(enable = "avx2,fma")]
-                fn avx2(s: Avx2, $($arg: $ty),*) $(-> $ret)? {
+                fn avx2 $(<$e: $bound>)?(s: Avx2, $($arg: $ty),*) $(-> $ret)? {
                     $body(s, $($arg),*)
                 }
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-                fn avx512(s: Avx512, $($arg: $ty),*) $(-> $ret)? {
+                fn avx512 $(<$e: $bound>)?(s: Avx512, $($arg: $ty),*) $(-> $ret)? {
                     $body(s, $($arg),*)
                 }
                 match isa::current() {
                     // SAFETY: `isa::current` never names an instruction set that this CPU lacks.
                     Isa::Avx2 => return unsafe { avx2(Avx2::assume(), $($arg),*) },
-                    // SAFETY: as above.
-                    Isa::Avx512 => return unsafe { avx512(Avx512::assume(), $($arg),*) },
                     Isa::Portable => {}
+                    // SAFETY: as above; all others have what `Avx512` has.
+                    _ => return unsafe { avx512(Avx512::assume(), $($arg),*) },
                 }
             }
             $body($crate::simd::Portable, $($arg),*)

@@ -5,7 +5,7 @@ use super::Simd;
 
 /// The instruction set that every CPU has.
 #[derive(Clone, Copy)]
-pub(crate) struct Portable;
+pub struct Portable;
 
 const LANES: usize = 8;
 type F = [f32; LANES];
