@@ -40,13 +40,14 @@ fn measure(name: &str, (sequences, len): (usize, usize), head_dim: usize, p: f32
     let [mut dq, mut dk, mut dv] = [(); 3].map(|()| vec![0.0; n]);
     let dropout = (p > 0.0).then_some(Dropout { p, key: Key { seed: 1, step: 2, site: 3 } });
     let scale = 1.0 / (head_dim as f32).sqrt();
-    let a = Attention { cu_seqlens: &cu_seqlens, heads: HEADS, head_dim, scale, dropout };
+    let (queries, keys) = (&cu_seqlens, &cu_seqlens);
+    let a = Attention { queries, keys, heads: HEADS, head_dim, scale, dropout };
     let x = Qkv { q: &q, k: &k, v: &v };
 
     let forward = time(|| attention::forward(a, x, &mut o, &mut lse));
     let backward = time(|| {
         let grads = Gradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
-        attention::backward(a, x, &o, &lse, &d_o, grads);
+        attention::backward(a, x, (&o, &lse), &d_o, grads);
     });
     let gflop = 2e-9 * (n * len) as f64;
     let column = |Times { shortest, median }, products: f64| {

@@ -9,6 +9,7 @@
 
 pub mod activation;
 pub mod adamw;
+pub mod add_norm;
 pub mod attention;
 pub mod bce_with_logits;
 pub mod cross_entropy;

@@ -62,8 +62,13 @@ pub(crate) fn sum_blocks(
         let start = i * ROW_BLOCK;
         block(start..(start + ROW_BLOCK).min(rows), acc);
     });
+    add_partials(&partial, out);
+}
+
+/// Adds the accumulators of all blocks (`[blocks, width]`) up into `out` (`[width]`), in their order.
+pub(crate) fn add_partials(partial: &[f32], out: &mut [f32]) {
     out.fill(0.0);
-    for acc in partial.chunks(width.max(1)) {
+    for acc in partial.chunks(out.len().max(1)) {
         for (o, a) in out.iter_mut().zip(acc) {
             *o += a;
         }

@@ -1,5 +1,6 @@
 //! Attention against its definition.
 
+use half::bf16;
 use kernels::attention::{self, Attention, Gradients, Qkv};
 use kernels::dropout::Dropout;
 use kernels::philox::Key;
@@ -18,23 +19,25 @@ fn offsets(lens: &[u32]) -> Vec<u32> {
 
 fn settings(cu_seqlens: &[u32], heads: usize, head_dim: usize) -> Attention<'_> {
     let scale = 1.0 / (head_dim as f32).sqrt();
-    Attention { cu_seqlens, heads, head_dim, scale, dropout: None }
+    Attention { queries: cu_seqlens, keys: cu_seqlens, heads, head_dim, scale, dropout: None }
 }
 
 /// q, k, v and the gradient of o.
 fn inputs(a: Attention, size: f32) -> [Vec<f32>; 4] {
-    let n = *a.cu_seqlens.last().unwrap() as usize * a.heads * a.head_dim;
-    [1, 2, 3, 4].map(|seed| random(n, if seed < 3 { size } else { 1.0 }, seed))
+    let [queries, keys] =
+        [a.queries, a.keys].map(|ends| *ends.last().unwrap() as usize * a.heads * a.head_dim);
+    let part = |n, seed| random(n, if seed < 3 { size } else { 1.0 }, seed);
+    [part(queries, 1), part(keys, 2), part(keys, 3), part(queries, 4)]
 }
 
 /// o, lse, dq, dk, dv.
 fn run(a: Attention, [q, k, v, d_o]: &[Vec<f32>; 4]) -> [Vec<f32>; 5] {
     let x = Qkv { q, k, v };
-    let mut y = [(); 4].map(|()| vec![f32::NAN; q.len()]);
+    let mut y = [q, q, k, v].map(|x| vec![f32::NAN; x.len()]);
     let mut lse = vec![f32::NAN; q.len() / a.head_dim];
     let [o, dq, dk, dv] = &mut y;
     attention::forward(a, x, o, &mut lse);
-    attention::backward(a, x, o, &lse, d_o, Gradients { dq, dk, dv });
+    attention::backward(a, x, (o, &lse), d_o, Gradients { dq, dk, dv });
     let [o, dq, dk, dv] = y;
     [o, lse, dq, dk, dv]
 }
@@ -109,7 +112,7 @@ fn a_batch_equals_its_members_alone() {
         for pair in cu_seqlens.windows(2) {
             let tokens = pair[0] as usize..pair[1] as usize;
             let alone_offsets = [0, pair[1] - pair[0]];
-            let alone = Attention { cu_seqlens: &alone_offsets, ..a };
+            let alone = Attention { queries: &alone_offsets, keys: &alone_offsets, ..a };
             let part = |m: &Vec<f32>| {
                 let width = m.len() / *cu_seqlens.last().unwrap() as usize;
                 m[tokens.start * width..tokens.end * width].to_vec()
@@ -200,7 +203,7 @@ fn reference_gradients_are_central_differences() {
 }
 
 #[test]
-#[should_panic(expected = "cu_seqlens must ascend from 0")]
+#[should_panic(expected = "offsets must ascend from 0")]
 fn an_empty_sequence_is_refused() {
     let a = settings(&[0, 2, 2], 1, 1);
     attention::forward(
@@ -209,4 +212,41 @@ fn an_empty_sequence_is_refused() {
         &mut [0.0; 2],
         &mut [0.0; 2],
     );
+}
+
+#[test]
+fn fewer_queries_than_keys() {
+    let (queries, keys) = (offsets(&[1, 1, 5, 2]), offsets(&[7, 1, 130, 2]));
+    each_isa(|isa| {
+        for dropout in [None, Some(DROPOUT)] {
+            let a = Attention { queries: &queries, dropout, ..settings(&keys, 3, 32) };
+            check(&format!("{isa:?} {dropout:?}"), a, 2.0, 1e-5);
+        }
+    });
+}
+
+#[test]
+fn bf16_equals_the_definition_on_the_same_values() {
+    let (queries, keys) = (offsets(&[1, 17, 130]), offsets(&[7, 17, 130]));
+    each_isa(|isa| {
+        let a = Attention { queries: &queries, dropout: Some(DROPOUT), ..settings(&keys, 3, 33) };
+        let narrow = inputs(a, 2.0).map(|x| x.iter().map(|&x| bf16::from_f32(x)).collect());
+        let [q, k, v, d_o]: [Vec<bf16>; 4] = narrow;
+        let mut y = [&q, &q, &k, &v].map(|x| vec![bf16::NAN; x.len()]);
+        let mut lse = vec![f32::NAN; q.len() / a.head_dim];
+        let [o, dq, dk, dv] = &mut y;
+        let x = Qkv { q: &q, k: &k, v: &v };
+        attention::forward(a, x, o, &mut lse);
+        attention::backward(a, x, (o, &lse), &d_o, Gradients { dq, dk, dv });
+        let [q, k, v, d_o] =
+            [q, k, v, d_o].map(|x| x.iter().map(|x| x.to_f64()).collect::<Vec<f64>>());
+        let (dq, dk, dv) = attention::reference::backward(a, &q, &k, &v, &d_o);
+        let o = attention::reference::forward(a, &q, &k, &v);
+        for (name, (got, want)) in ["o", "dq", "dk", "dv"].iter().zip(y.iter().zip([o, dq, dk, dv]))
+        {
+            let got: Vec<f32> = got.iter().map(|x| x.to_f32()).collect();
+            // Rounded once, and delta is taken from a rounded o.
+            assert_close(&format!("{isa:?} {name}"), &got, &want, 6e-3);
+        }
+    });
 }

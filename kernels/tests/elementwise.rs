@@ -162,3 +162,41 @@ fn axpy_of_extremes() {
 fn lengths_must_match() {
     elementwise::binary(Binary::Add, &[1.0; 3], &[1.0; 2], &mut [0.0; 3]);
 }
+
+#[test]
+fn convert_rounds_to_the_nearest_even() {
+    use half::bf16;
+    each_isa(|isa| {
+        // Ties to even and odd, halves above and below, the greatest, denormal numbers, zeros, NaN, infinities.
+        let special = [
+            0x3f80_8000,
+            0x3f81_8000,
+            0x3f80_8001,
+            0x3f80_7fff,
+            0x7f7f_ffff,
+            0x0000_8000,
+            0x0000_8001,
+            0x8000_0001,
+            0,
+            0x8000_0000,
+            0x7fc0_0001,
+            0x7f80_0001,
+            0xff80_0001,
+            0x7f80_0000,
+            0xff80_0000,
+        ];
+        let mut x: Vec<f32> = special.map(f32::from_bits).to_vec();
+        x.extend(random(100_003, 3.0, 1));
+        let mut y = vec![bf16::ZERO; x.len()];
+        elementwise::convert(&x, &mut y);
+        for (x, y) in x.iter().zip(&y) {
+            let want = bf16::from_f32(*x);
+            assert!(y.to_bits() == want.to_bits() || (y.is_nan() && x.is_nan()), "{isa:?} {x} {y}");
+        }
+        let mut back = vec![0.0f32; x.len()];
+        elementwise::convert(&y, &mut back);
+        for (y, back) in y.iter().zip(&back) {
+            assert_eq!(y.to_f32().to_bits(), back.to_bits(), "{isa:?}");
+        }
+    });
+}

@@ -137,7 +137,7 @@ fn nothing_at_all() {
     let mut out = [9.0; 3];
     reduce::row_sums(&[], 0, &mut out);
     assert_eq!(out, [0.0; 3]);
-    reduce::column_sums(&[], 3, &mut out);
+    reduce::column_sums::<f32>(&[], 3, &mut out);
     assert_eq!(out, [0.0; 3]);
     reduce::row_argmax(&[], 0, &mut []);
 }

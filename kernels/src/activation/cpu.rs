@@ -2,7 +2,7 @@
 
 use super::{Activation, GELU_C, GELU_K};
 use crate::parallel::{map_chunks, map2_chunks};
-use crate::simd::{Simd, dispatch, inlined, map, map2, math};
+use crate::simd::{Element, Simd, dispatch, inlined, map, map2, math};
 
 /// From 14 on both forms of GELU are x in f32, from -14 on less than 1e-37 away from 0: beyond, where
 /// products are inf * 0, the kernels compute with ±14.
@@ -12,7 +12,7 @@ const GELU_FAR: f32 = 14.0;
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn forward(op: Activation, x: &[f32], y: &mut [f32]) {
+pub fn forward<E: Element>(op: Activation, x: &[E], y: &mut [E]) {
     assert_eq!(x.len(), y.len(), "{}: lengths", op.name());
     map_chunks(x, y, |x, y| forward_chunk(op, x, y));
 }
@@ -21,16 +21,18 @@ pub fn forward(op: Activation, x: &[f32], y: &mut [f32]) {
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn backward(op: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+pub fn backward<E: Element>(op: Activation, x: &[E], dy: &[E], dx: &mut [E]) {
     assert!(x.len() == dx.len() && dy.len() == dx.len(), "{} backward: lengths", op.name());
     map2_chunks(x, dy, dx, |x, dy, dx| backward_chunk(op, x, dy, dx));
 }
 
-dispatch!(fn forward_chunk(op: Activation, x: &[f32], y: &mut [f32]) = forward_body);
-dispatch!(fn backward_chunk(op: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) = backward_body);
+dispatch!(fn forward_chunk<E: Element>(op: Activation, x: &[E], y: &mut [E]) = forward_body);
+dispatch!(fn backward_chunk<E: Element>(
+    op: Activation, x: &[E], dy: &[E], dx: &mut [E]
+) = backward_body);
 
 #[inline(always)]
-fn forward_body<S: Simd>(s: S, op: Activation, x: &[f32], y: &mut [f32]) {
+fn forward_body<S: Simd, E: Element>(s: S, op: Activation, x: &[E], y: &mut [E]) {
     match op {
         Activation::Gelu => map(s, x, y, inlined!(|x| gelu(s, x))),
         Activation::GeluTanh => map(s, x, y, inlined!(|x| gelu_tanh(s, x))),
@@ -41,7 +43,7 @@ fn forward_body<S: Simd>(s: S, op: Activation, x: &[f32], y: &mut [f32]) {
 }
 
 #[inline(always)]
-fn backward_body<S: Simd>(s: S, op: Activation, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+fn backward_body<S: Simd, E: Element>(s: S, op: Activation, x: &[E], dy: &[E], dx: &mut [E]) {
     match op {
         Activation::Gelu => map2(s, x, dy, dx, inlined!(|x, dy| gelu_dx(s, x, dy))),
         Activation::GeluTanh => map2(s, x, dy, dx, inlined!(|x, dy| gelu_tanh_dx(s, x, dy))),

@@ -10,11 +10,12 @@
 //!            dv_j = sum_i p_ij m_ij do_i
 //! ```
 //!
-//! Shapes: q, k, v `[T, N*D] -> [T, N*D]`, head n in the columns `n*D .. (n+1)*D`; lse, the only thing saved
-//! for the backward, `[T, N]`. m is the dropout mask of the probabilities (0 or 1 / (1 - p), else 1) at row
-//! `token * N + head` and column j. The backward makes p again from q, k and lse: both directions hold the
-//! scores of a block of queries at a time, never `[S, S]`. The row maximum is taken away before
-//! exponentials; a NaN stays inside its sequence and head.
+//! Shapes: q `[Tq, N*D]`, k and v `[T, N*D] -> [Tq, N*D]`, head n in the columns `n*D .. (n+1)*D`; lse, the only
+//! thing saved for the backward, `[Tq, N]`. All tokens ask, or only the first of each sequence, which is all that
+//! a classifier reads of the last layer: queries and keys have offsets of their own. m is the dropout mask of
+//! the probabilities (0 or 1 / (1 - p), else 1) at row `query * N + head` and column j. The backward makes p
+//! again from q, k and lse: both directions hold the scores of a block of queries at a time, never `[S, S]`.
+//! Sums are f32. The row maximum is taken away before exponentials; a NaN stays inside its sequence and head.
 //!
 //! Source: Vaswani et al., *Attention is all you need*, 2017, <https://arxiv.org/abs/1706.03762>; Dao et al.,
 //! *FlashAttention*, 2022, <https://arxiv.org/abs/2205.14135>. Above: `tensor/src/ops/attention.rs`.
@@ -29,8 +30,10 @@ pub use cpu::{backward, forward};
 /// Sizes and settings, the same in both directions.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<'a> {
-    /// Where each sequence begins, `[B + 1]`: from 0, strictly ascending, the last one T.
-    pub cu_seqlens: &'a [u32],
+    /// Where the queries of each sequence begin, `[B + 1]`: from 0, strictly ascending, the last one Tq.
+    pub queries: &'a [u32],
+    /// Where the keys and values of each sequence begin, `[B + 1]`, likewise; the last one T.
+    pub keys: &'a [u32],
     /// Heads (N).
     pub heads: usize,
     /// The size of one head (D), at least 1.
@@ -47,43 +50,46 @@ impl Attention<'_> {
         self.heads * self.head_dim
     }
 
-    /// All tokens (T).
-    fn tokens(&self) -> usize {
-        self.cu_seqlens.last().map_or(0, |&end| end as usize)
-    }
-
-    /// Panics unless offsets and lengths fit.
-    fn check(&self, matrices: &[&[f32]], lse: &[f32]) {
-        let starts_at_zero = self.cu_seqlens.first() == Some(&0);
-        let ascending = self.cu_seqlens.windows(2).all(|pair| pair[0] < pair[1]);
-        assert!(starts_at_zero && ascending, "attention: cu_seqlens must ascend from 0");
+    /// Panics unless offsets and lengths fit: of matrices with a row a query, of such with a row a key, of lse.
+    fn check<E>(&self, queries: &[&[E]], keys: &[&[E]], lse: &[f32]) {
+        assert_eq!(self.queries.len(), self.keys.len(), "attention: sequences of queries and keys");
         assert!(self.heads > 0 && self.head_dim > 0, "attention: no heads");
-        let n = self.tokens() * self.hidden();
-        for m in matrices {
-            assert_eq!(m.len(), n, "attention: expected [T, N*D] = [{}, ..]", self.tokens());
+        for (offsets, matrices) in [(self.queries, queries), (self.keys, keys)] {
+            let starts_at_zero = offsets.first() == Some(&0);
+            let ascending = offsets.windows(2).all(|pair| pair[0] < pair[1]);
+            assert!(starts_at_zero && ascending, "attention: offsets must ascend from 0");
+            let rows = total(offsets);
+            for m in matrices {
+                assert_eq!(m.len(), rows * self.hidden(), "attention: expected [{rows}, N*D]");
+            }
         }
-        assert_eq!(lse.len(), self.tokens() * self.heads, "attention: length of lse");
+        assert_eq!(lse.len(), total(self.queries) * self.heads, "attention: length of lse");
     }
 }
 
-/// Queries, keys and values, each `[T, N*D]`.
-#[derive(Clone, Copy, Debug)]
-pub struct Qkv<'a> {
-    /// Queries.
-    pub q: &'a [f32],
-    /// Keys.
-    pub k: &'a [f32],
-    /// Values.
-    pub v: &'a [f32],
+/// The last offset.
+fn total(offsets: &[u32]) -> usize {
+    offsets.last().map_or(0, |&end| end as usize)
 }
 
-/// Where the backward writes, each `[T, N*D]`.
+/// Queries, keys and values.
+#[derive(Clone, Copy, Debug)]
+pub struct Qkv<'a, E = f32> {
+    /// Queries, `[Tq, N*D]`.
+    pub q: &'a [E],
+    /// Keys, `[T, N*D]`.
+    pub k: &'a [E],
+    /// Values, `[T, N*D]`.
+    pub v: &'a [E],
+}
+
+/// Where the backward writes.
 #[derive(Debug)]
-pub struct Gradients<'a> {
-    /// The gradient of the queries.
-    pub dq: &'a mut [f32],
-    /// The gradient of the keys.
-    pub dk: &'a mut [f32],
-    /// The gradient of the values.
-    pub dv: &'a mut [f32],
+pub struct Gradients<'a, E = f32> {
+    /// The gradient of the queries, `[Tq, N*D]`.
+    pub dq: &'a mut [E],
+    /// The gradient of the keys, `[T, N*D]`.
+    pub dk: &'a mut [E],
+    /// The gradient of the values, `[T, N*D]`.
+    pub dv: &'a mut [E],
 }

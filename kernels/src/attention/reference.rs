@@ -3,7 +3,7 @@
 use super::Attention;
 use crate::{dropout::Dropout, philox};
 
-/// o from `q`, `k` and `v`; all `[T, N*D]`.
+/// o from `q` (both `[Tq, N*D]`), `k` and `v` (`[T, N*D]`).
 pub fn forward(a: Attention, q: &[f64], k: &[f64], v: &[f64]) -> Vec<f64> {
     let mut o = vec![0.0; q.len()];
     each_query(a, |query| {
@@ -18,7 +18,7 @@ pub fn forward(a: Attention, q: &[f64], k: &[f64], v: &[f64]) -> Vec<f64> {
     o
 }
 
-/// (dq, dk, dv) from the inputs and the gradient of the output; all `[T, N*D]`.
+/// (dq, dk, dv), shaped as q, k and v, from the inputs and the gradient of the output.
 pub fn backward(
     a: Attention,
     q: &[f64],
@@ -26,7 +26,7 @@ pub fn backward(
     v: &[f64],
     d_o: &[f64],
 ) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
-    let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; q.len()], vec![0.0; q.len()]);
+    let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; k.len()]);
     let scale = f64::from(a.scale);
     each_query(a, |query| {
         let p = query.probabilities(a, q, k);
@@ -48,11 +48,11 @@ pub fn backward(
     (dq, dk, dv)
 }
 
-/// One token under one head.
+/// One query under one head.
 struct Query {
     /// Where its row begins.
     row: usize,
-    /// Where the rows of the sequence begin.
+    /// Where the rows of the keys of its sequence begin.
     keys: std::iter::StepBy<std::ops::Range<usize>>,
     /// The columns of the head.
     columns: std::ops::Range<usize>,
@@ -62,14 +62,15 @@ struct Query {
 
 fn each_query(a: Attention, mut f: impl FnMut(Query)) {
     let (n, d) = (a.heads, a.head_dim);
-    for sequence in a.cu_seqlens.windows(2) {
-        let (start, end) = (sequence[0] as usize, sequence[1] as usize);
-        for (token, head) in (start..end).flat_map(|t| (0..n).map(move |h| (t, h))) {
+    for (queries, keys) in a.queries.windows(2).zip(a.keys.windows(2)) {
+        let (start, end) = (keys[0] as usize, keys[1] as usize);
+        let queries = queries[0] as usize..queries[1] as usize;
+        for (query, head) in queries.flat_map(|t| (0..n).map(move |h| (t, h))) {
             f(Query {
-                row: token * n * d,
+                row: query * n * d,
                 keys: (start * n * d..end * n * d).step_by(n * d),
                 columns: head * d..(head + 1) * d,
-                mask_row: token * n + head,
+                mask_row: query * n + head,
             });
         }
     }

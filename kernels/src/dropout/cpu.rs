@@ -69,12 +69,23 @@ dispatch!(fn forward_rows(
     d: Dropout, first_row: u32, x: &[f32], cols: usize, y: &mut [f32]
 ) = forward_body);
 
+/// The factors of the columns `GROUP * group ..` of a row; for the body of a kernel.
+#[inline(always)]
+pub(crate) fn mask_group(d: Dropout, row: u32, group: u32) -> [f32; GROUP] {
+    mask_from(d, row, group.wrapping_mul(BLOCKS))
+}
+
+#[inline(always)]
+fn mask_from(d: Dropout, row: u32, first_block: u32) -> [f32; GROUP] {
+    let (threshold, scale) = (d.threshold(), d.scale());
+    let bits = philox::group(d.key, row, first_block);
+    bits.map(|bits| if bits >= threshold { scale } else { 0.0 })
+}
+
 #[inline(always)]
 fn mask_row_body<S: Simd>(_: S, d: Dropout, row: u32, first_block: u32, out: &mut [f32]) {
-    let (threshold, scale) = (d.threshold(), d.scale());
     for (i, out) in (0..).zip(out.chunks_mut(GROUP)) {
-        let bits = philox::group(d.key, row, first_block.wrapping_add(i * BLOCKS));
-        let mask = bits.map(|bits| if bits >= threshold { scale } else { 0.0 });
+        let mask = mask_from(d, row, first_block.wrapping_add(i * BLOCKS));
         out.copy_from_slice(&mask[..out.len()]);
     }
 }

@@ -17,4 +17,5 @@
 mod cpu;
 pub mod reference;
 
+pub(crate) use cpu::mask_group;
 pub use cpu::{Dropout, backward, forward};

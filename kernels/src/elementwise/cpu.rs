@@ -4,7 +4,9 @@ use rayon::prelude::*;
 
 use super::{Binary, Unary};
 use crate::parallel::{map_chunks, map2_chunks, rows_per_task};
-use crate::simd::{Simd, dispatch, inlined, map, map2, map2_in_place, math};
+use crate::simd::{
+    Element, Simd, dispatch, each_vector, inlined, load, map, map2, map2_in_place, math, store,
+};
 
 /// y = a op b; all `[n]`.
 ///
@@ -48,9 +50,18 @@ pub fn axpy(alpha: f32, x: &[f32], y: &mut [f32]) {
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn add_assign(y: &mut [f32], x: &[f32]) {
+pub fn add_assign<E: Element>(y: &mut [E], x: &[E]) {
     assert_eq!(x.len(), y.len(), "add_assign: lengths");
     map_chunks(x, y, add_assign_chunk);
+}
+
+/// y = x in another type, each rounded to the nearest; both `[n]`.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn convert<From: Element, To: Element>(x: &[From], y: &mut [To]) {
+    assert_eq!(x.len(), y.len(), "convert: lengths");
+    map_chunks(x, y, convert_chunk);
 }
 
 /// y = op x; both `[n]`.
@@ -78,7 +89,8 @@ dispatch!(fn binary_chunk(op: Binary, a: &[f32], b: &[f32], y: &mut [f32]) = bin
 dispatch!(fn binary_rows(op: Binary, a: &[f32], b: &[f32], y: &mut [f32]) = binary_rows_body);
 dispatch!(fn scale_chunk(alpha: f32, x: &[f32], y: &mut [f32]) = scale_body);
 dispatch!(fn axpy_chunk(alpha: f32, x: &[f32], y: &mut [f32]) = axpy_body);
-dispatch!(fn add_assign_chunk(x: &[f32], y: &mut [f32]) = add_assign_body);
+dispatch!(fn add_assign_chunk<E: Element>(x: &[E], y: &mut [E]) = add_assign_body);
+dispatch!(fn convert_chunk<From: Element, To: Element>(x: &[From], y: &mut [To]) = convert_body);
 dispatch!(fn unary_chunk(op: Unary, x: &[f32], y: &mut [f32]) = unary_body);
 dispatch!(fn unary_backward_chunk(
     op: Unary, saved: &[f32], dy: &[f32], dx: &mut [f32]
@@ -102,6 +114,11 @@ fn binary_rows_body<S: Simd>(s: S, op: Binary, a: &[f32], b: &[f32], y: &mut [f3
 }
 
 #[inline(always)]
+fn convert_body<S: Simd, From: Element, To: Element>(s: S, x: &[From], y: &mut [To]) {
+    each_vector::<S>(x.len(), inlined!(|at, n| store(s, load(s, x, at, n), y, at, n)));
+}
+
+#[inline(always)]
 fn scale_body<S: Simd>(s: S, alpha: f32, x: &[f32], y: &mut [f32]) {
     let alpha = s.splat(alpha);
     map(s, x, y, inlined!(|x| s.mul(alpha, x)));
@@ -114,7 +131,7 @@ fn axpy_body<S: Simd>(s: S, alpha: f32, x: &[f32], y: &mut [f32]) {
 }
 
 #[inline(always)]
-fn add_assign_body<S: Simd>(s: S, x: &[f32], y: &mut [f32]) {
+fn add_assign_body<S: Simd, E: Element>(s: S, x: &[E], y: &mut [E]) {
     map2_in_place(s, y, x, inlined!(|y, x| s.add(y, x)));
 }
 

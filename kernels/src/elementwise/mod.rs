@@ -22,7 +22,7 @@
 mod cpu;
 pub mod reference;
 
-pub use cpu::{add_assign, axpy, binary, binary_row, scale, unary, unary_backward};
+pub use cpu::{add_assign, axpy, binary, binary_row, convert, scale, unary, unary_backward};
 
 /// An operation on two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -221,7 +221,8 @@ impl Product<'_> {
         b: &PanelsB,
         scratch: &mut Scratch,
     ) {
-        let mut target = Tile { c: self.c, rows: rows.clone(), cols: cols.clone(), store: self.store };
+        let mut target =
+            Tile { c: self.c, rows: rows.clone(), cols: cols.clone(), store: self.store };
         let (n, wait) = (cols.len(), self.c.is_bf16() && b.k.len() > k_block(kernel));
         let sums = scratch.sums.take(if wait { rows.len() * n } else { 0 });
         if wait {

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::parallel::{elements_per_task, rows_per_task, sum_blocks};
-use crate::simd::{MAX_LANES, Simd, dispatch, inlined, map2_in_place};
+use crate::simd::{Element, MAX_LANES, Simd, dispatch, each_vector, inlined, load, store};
 
 /// Accumulators of a sum: enough to hide the latency of an addition at eight f64 a vector.
 const LANES: usize = 32;
@@ -27,7 +27,7 @@ pub fn max(x: &[f32]) -> f32 {
 ///
 /// # Panics
 /// When the lengths do not fit.
-pub fn column_sums(x: &[f32], cols: usize, out: &mut [f32]) {
+pub fn column_sums<E: Element>(x: &[E], cols: usize, out: &mut [f32]) {
     assert!(out.len() == cols && x.len().is_multiple_of(cols), "column_sums: lengths");
     sum_blocks(x.len() / cols.max(1), out, |rows, acc| {
         add_rows(&x[rows.start * cols..rows.end * cols], acc);
@@ -91,7 +91,7 @@ dispatch!(fn sum_squares_block(x: &[f32]) -> f64 = sum_squares_body);
 dispatch!(fn max_block(x: &[f32]) -> f32 = max_body);
 dispatch!(
     /// Adds each row of `x` (`[rows, cols]`) to `acc` (`[cols]`).
-    fn add_rows(x: &[f32], acc: &mut [f32]) = add_rows_body
+    fn add_rows<E: Element>(x: &[E], acc: &mut [f32]) = add_rows_body
 );
 
 #[inline(always)]
@@ -144,8 +144,14 @@ fn greater<S: Simd>(s: S, a: S::F, b: S::F) -> S::F {
 }
 
 #[inline(always)]
-fn add_rows_body<S: Simd>(s: S, x: &[f32], acc: &mut [f32]) {
-    for row in x.chunks_exact(acc.len()) {
-        map2_in_place(s, acc, row, inlined!(|acc, v| s.add(acc, v)));
+fn add_rows_body<S: Simd, E: Element>(s: S, x: &[E], acc: &mut [f32]) {
+    let cols = acc.len();
+    for row in x.chunks_exact(cols) {
+        each_vector::<S>(
+            cols,
+            inlined!(|at, n| {
+                store(s, s.add(load(s, acc, at, n), load(s, row, at, n)), acc, at, n);
+            }),
+        );
     }
 }

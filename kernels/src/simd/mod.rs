@@ -201,7 +201,12 @@ pub(crate) fn map2_in_place<S: Simd, E: Element>(
 
 /// Sums `f(x[i])` over the slice. `f` must map the padding `fill` to 0.
 #[inline(always)]
-pub(crate) fn sum_of<S: Simd, E: Element>(s: S, x: &[E], fill: f32, f: impl Fn(S::F) -> S::F) -> f32 {
+pub(crate) fn sum_of<S: Simd, E: Element>(
+    s: S,
+    x: &[E],
+    fill: f32,
+    f: impl Fn(S::F) -> S::F,
+) -> f32 {
     let mut acc = s.splat(0.0);
     let xs = x.chunks_exact(S::LANES);
     let rest = xs.remainder();
@@ -293,25 +298,29 @@ pub(crate) fn load<S: Simd, E: Element>(s: S, x: &[E], at: usize, n: usize) -> S
 /// Writes `n` lanes to `y`, beginning at `at`.
 #[inline(always)]
 pub(crate) fn store<S: Simd, E: Element>(s: S, v: S::F, y: &mut [E], at: usize, n: usize) {
-    if n == S::LANES { E::store(s, v, &mut y[at..]) } else { E::store_partial(s, v, &mut y[at..at + n]) }
+    if n == S::LANES {
+        E::store(s, v, &mut y[at..])
+    } else {
+        E::store_partial(s, v, &mut y[at..at + n])
+    }
 }
 
 /// Instantiates an `#[inline(always)]` body, generic over [`Simd`], for every instruction set and calls
 /// the one in use: `dispatch!(fn name(args) -> Ret = body);`.
 macro_rules! dispatch {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$e:ident: $bound:path>)?($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($e:ident: $bound:path),+>)?($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path) => {
         $(#[$meta])*
-        $vis fn $name $(<$e: $bound>)?($($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name $(<$($e: $bound),+>)?($($arg: $ty),*) $(-> $ret)? {
             #[cfg(target_arch = "x86_64")]
             {
                 use $crate::{isa::{self, Isa}, simd::{Avx2, Avx512}};
 
                 #[target_feature(enable = "avx2,fma")]
-                fn avx2 $(<$e: $bound>)?(s: Avx2, $($arg: $ty),*) $(-> $ret)? {
+                fn avx2 $(<$($e: $bound),+>)?(s: Avx2, $($arg: $ty),*) $(-> $ret)? {
                     $body(s, $($arg),*)
                 }
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-                fn avx512 $(<$e: $bound>)?(s: Avx512, $($arg: $ty),*) $(-> $ret)? {
+                fn avx512 $(<$($e: $bound),+>)?(s: Avx512, $($arg: $ty),*) $(-> $ret)? {
                     $body(s, $($arg),*)
                 }
                 match isa::current() {

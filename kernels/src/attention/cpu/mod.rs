@@ -19,7 +19,7 @@ use rayon::prelude::*;
 
 use super::{Attention, Gradients, Qkv};
 use crate::parallel::Shared;
-use crate::simd::MAX_LANES;
+use crate::simd::{Element, MAX_LANES};
 use product::View;
 
 /// Queries scored at a time: at 128 keys the block of scores fills a 32 KiB L1, at 4096 a 1 MiB L2.
@@ -33,24 +33,30 @@ const CACHE_LINE: usize = 16;
 
 /// o and lse from q, k and v.
 ///
-/// `x` and `o` are `[T, N*D]`, `lse` is `[T, N]`.
+/// `o` is `[Tq, N*D]`, `lse` is `[Tq, N]`.
 ///
 /// # Panics
 /// When the lengths do not fit.
-pub fn forward(a: Attention, x: Qkv, o: &mut [f32], lse: &mut [f32]) {
-    a.check(&[x.q, x.k, x.v, o], lse);
+pub fn forward<E: Element>(a: Attention, x: Qkv<E>, o: &mut [E], lse: &mut [f32]) {
+    a.check(&[x.q, o], &[x.k, x.v], lse);
     let out = forward::Out { o: Shared::new(o), lse: Shared::new(lse) };
     each_task(a, SPAN, |task| forward::task(a, x, task, &out));
 }
 
 /// dq, dk and dv from what the forward read and wrote, and the gradient `d_o` of its output.
 ///
-/// `x`, `o`, `d_o` and `grads` are `[T, N*D]`, `lse` is `[T, N]`.
+/// `o` and `d_o` are `[Tq, N*D]`, `lse` is `[Tq, N]`.
 ///
 /// # Panics
 /// When the lengths do not fit.
-pub fn backward(a: Attention, x: Qkv, o: &[f32], lse: &[f32], d_o: &[f32], grads: Gradients) {
-    a.check(&[x.q, x.k, x.v, o, d_o, grads.dq, grads.dk, grads.dv], lse);
+pub fn backward<E: Element>(
+    a: Attention,
+    x: Qkv<E>,
+    (o, lse): (&[E], &[f32]),
+    d_o: &[E],
+    grads: Gradients<E>,
+) {
+    a.check(&[x.q, o, d_o, grads.dq], &[x.k, x.v, grads.dk, grads.dv], lse);
     let input = backward::Input { x, o, lse, d_o };
     let out = backward::Out {
         dq: Shared::new(grads.dq),
@@ -63,29 +69,37 @@ pub fn backward(a: Attention, x: Qkv, o: &[f32], lse: &[f32], d_o: &[f32], grads
 /// One head of one sequence, and which of its queries.
 #[derive(Clone, Debug)]
 struct Task {
-    /// The first token of the sequence.
-    first: usize,
-    /// Tokens of the sequence.
-    len: usize,
     head: usize,
-    /// Counted from the first token of the sequence.
+    /// The first query of the sequence.
+    first_query: usize,
+    /// The first key of the sequence.
+    first_key: usize,
+    /// Keys of the sequence.
+    keys: usize,
+    /// Counted from the first query of the sequence.
     queries: Range<usize>,
 }
 
 impl Task {
-    /// Where the columns of this head begin in the row of a token.
-    fn at(&self, a: Attention, token: usize) -> usize {
-        (self.first + token) * a.hidden() + self.head * a.head_dim
+    /// Where the columns of this head begin in the row of a query.
+    fn at(&self, a: Attention, query: usize) -> usize {
+        (self.first_query + query) * a.hidden() + self.head * a.head_dim
     }
 
-    /// The row of the dropout mask, and the place in lse, of a token.
-    fn row(&self, a: Attention, token: usize) -> u32 {
-        ((self.first + token) * a.heads + self.head) as u32
+    /// The row of the dropout mask, and the place in lse, of a query.
+    fn row(&self, a: Attention, query: usize) -> u32 {
+        ((self.first_query + query) * a.heads + self.head) as u32
     }
 
-    /// The columns of this head in the rows of some tokens of `x` (`[T, N*D]`).
-    fn view<'a>(&self, a: Attention, x: &'a [f32], tokens: Range<usize>) -> View<'a> {
-        View::new(&x[self.at(a, tokens.start)..], [tokens.len(), a.head_dim], a.hidden())
+    /// The columns of this head in the rows of some queries of `x` (`[Tq, N*D]`).
+    fn queries<'a, E>(&self, a: Attention, x: &'a [E], queries: Range<usize>) -> View<'a, E> {
+        View::new(&x[self.at(a, queries.start)..], [queries.len(), a.head_dim], a.hidden())
+    }
+
+    /// The columns of this head in the rows of all keys of `x` (`[T, N*D]`).
+    fn keys<'a, E>(&self, a: Attention, x: &'a [E]) -> View<'a, E> {
+        let at = self.first_key * a.hidden() + self.head * a.head_dim;
+        View::new(&x[at..], [self.keys, a.head_dim], a.hidden())
     }
 
     /// The queries in blocks.
@@ -94,14 +108,31 @@ impl Task {
         self.queries.clone().step_by(QUERIES).map(move |q| q..(q + QUERIES).min(end))
     }
 
-    /// Writes one of `rows` for each token: to `width` columns of this head, in rows of `stride` elements.
-    fn write(&self, to: Shared, [stride, width]: [usize; 2], tokens: Range<usize>, rows: &[f32]) {
-        let from = rows.chunks_exact(rows.len() / tokens.len());
-        for (token, row) in tokens.zip(from) {
-            let at = (self.first + token) * stride + self.head * width;
-            // SAFETY: no two tasks write the same token and head, and a task runs on one thread.
-            unsafe { to.slice(at, width) }.copy_from_slice(&row[..width]);
+    /// Writes one of `rows` each to the `width` columns of this head in the rows `to` of a matrix with rows of
+    /// `stride` elements.
+    fn write<E: Element>(
+        &self,
+        matrix: Shared<E>,
+        [stride, width]: [usize; 2],
+        to: Range<usize>,
+        rows: &[f32],
+    ) {
+        let from = rows.chunks_exact(rows.len() / to.len());
+        for (i, row) in to.zip(from) {
+            // SAFETY: no two tasks write the same row and head, and a task runs on one thread.
+            let out = unsafe { matrix.slice(i * stride + self.head * width, width) };
+            rows::round(&row[..width], out);
         }
+    }
+
+    /// Some of its queries, counted from the first of all sequences.
+    fn query_rows(&self, queries: Range<usize>) -> Range<usize> {
+        self.first_query + queries.start..self.first_query + queries.end
+    }
+
+    /// Its keys, counted from the first of all sequences.
+    fn key_rows(&self) -> Range<usize> {
+        self.first_key..self.first_key + self.keys
     }
 }
 
@@ -109,13 +140,14 @@ impl Task {
 fn each_task(a: Attention, span: usize, f: impl Fn(&Task) + Sync) {
     let mut tasks = Vec::new();
     let mut longest = 1;
-    for sequence in a.cu_seqlens.windows(2) {
-        let (first, len) = (sequence[0] as usize, (sequence[1] - sequence[0]) as usize);
-        longest = longest.max(len);
+    for (query, key) in a.queries.windows(2).zip(a.keys.windows(2)) {
+        let [(first_query, len), (first_key, keys)] =
+            [query, key].map(|ends| (ends[0] as usize, (ends[1] - ends[0]) as usize));
+        longest = longest.max(keys);
         for (head, start) in (0..a.heads).flat_map(|h| (0..len).step_by(span).map(move |q| (h, q)))
         {
             let queries = start..start.saturating_add(span).min(len);
-            tasks.push(Task { first, len, head, queries });
+            tasks.push(Task { head, first_query, first_key, keys, queries });
         }
     }
     // Short ones are handed out several at a time, about `SPAN` queries.

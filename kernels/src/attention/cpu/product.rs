@@ -4,21 +4,21 @@
 //! elements of a, each broadcast and used twice. b and c are padded to whole vectors, so there is no
 //! remainder but in the rows. Nothing is packed for a: it may be a view of the input, or transposed scores.
 
-use crate::simd::{Simd, dispatch};
+use crate::simd::{Element, Simd, dispatch, each_vector, inlined, load, store};
 
 /// A matrix in a slice: element (r, c) is `data[r * row + c * col]`.
 #[derive(Clone, Copy)]
-pub(super) struct View<'a> {
-    data: &'a [f32],
+pub(super) struct View<'a, E = f32> {
+    data: &'a [E],
     rows: usize,
     cols: usize,
     row: usize,
     col: usize,
 }
 
-impl<'a> View<'a> {
+impl<'a, E> View<'a, E> {
     /// Rows of neighbouring elements, `stride` apart.
-    pub(super) fn new(data: &'a [f32], [rows, cols]: [usize; 2], stride: usize) -> Self {
+    pub(super) fn new(data: &'a [E], [rows, cols]: [usize; 2], stride: usize) -> Self {
         Self { data, rows, cols, row: stride, col: 1 }
     }
 
@@ -30,52 +30,54 @@ impl<'a> View<'a> {
 
 dispatch!(
     /// c = a b, for a `[M, K]`, b `[K, P]` and c `[M, P]`, P a multiple of `MAX_LANES`.
-    pub(super) fn product(a: View, b: &[f32], c: &mut [f32]) = product_body
+    pub(super) fn product<E: Element>(a: View<E>, b: &[f32], c: &mut [f32]) = product_body
 );
 dispatch!(
     /// c += a b, otherwise as [`product`].
-    pub(super) fn add_product(a: View, b: &[f32], c: &mut [f32]) = add_product_body
+    pub(super) fn add_product<E: Element>(a: View<E>, b: &[f32], c: &mut [f32]) = add_product_body
 );
 dispatch!(
     /// y = scale x with rows padded by zeros: x is `[M, K]`, y is `[M, P]`, P >= K a multiple of `MAX_LANES`.
-    pub(super) fn pack(x: View, scale: f32, y: &mut [f32]) = pack_body
+    pub(super) fn pack<E: Element>(x: View<E>, scale: f32, y: &mut [f32]) = pack_body
 );
 dispatch!(
     /// y = scale x transposed, its rows padded by zeros: x is `[M, K]`, y is `[K, P]`, P >= M.
-    pub(super) fn pack_transposed(x: View, scale: f32, y: &mut [f32]) = pack_transposed_body
+    pub(super) fn pack_transposed<E: Element>(
+        x: View<E>, scale: f32, y: &mut [f32]
+    ) = pack_transposed_body
 );
 
 /// Rows of a tile: with 2 vectors, 8 accumulators hide the latency of two FMA units.
 const ROWS: usize = 4;
 
 #[inline(always)]
-fn product_body<S: Simd>(s: S, a: View, b: &[f32], c: &mut [f32]) {
+fn product_body<S: Simd, E: Element>(s: S, a: View<E>, b: &[f32], c: &mut [f32]) {
     each_tile(s, a, b, c, false);
 }
 
 #[inline(always)]
-fn add_product_body<S: Simd>(s: S, a: View, b: &[f32], c: &mut [f32]) {
+fn add_product_body<S: Simd, E: Element>(s: S, a: View<E>, b: &[f32], c: &mut [f32]) {
     each_tile(s, a, b, c, true);
 }
 
 #[inline(always)]
-fn each_tile<S: Simd>(s: S, a: View, b: &[f32], c: &mut [f32], accumulate: bool) {
+fn each_tile<S: Simd, E: Element>(s: S, a: View<E>, b: &[f32], c: &mut [f32], accumulate: bool) {
     let width = c.len() / a.rows;
     let mut at = 0;
     while at + 2 * S::LANES <= width {
-        column_of_tiles::<S, 2>(s, a, &b[at..], &mut c[at..], (width, accumulate));
+        column_of_tiles::<S, E, 2>(s, a, &b[at..], &mut c[at..], (width, accumulate));
         at += 2 * S::LANES;
     }
     if at < width {
-        column_of_tiles::<S, 1>(s, a, &b[at..], &mut c[at..], (width, accumulate));
+        column_of_tiles::<S, E, 1>(s, a, &b[at..], &mut c[at..], (width, accumulate));
     }
 }
 
 /// The tiles of one or two vectors of columns.
 #[inline(always)]
-fn column_of_tiles<S: Simd, const V: usize>(
+fn column_of_tiles<S: Simd, E: Element, const V: usize>(
     s: S,
-    a: View,
+    a: View<E>,
     b: &[f32],
     c: &mut [f32],
     width: (usize, bool),
@@ -84,19 +86,19 @@ fn column_of_tiles<S: Simd, const V: usize>(
         let below = View { data: &a.data[r * a.row..], rows: a.rows - r, ..a };
         let c = &mut c[r * width.0..];
         match below.rows {
-            1 => tile::<S, 1, V>(s, below, b, c, width),
-            2 => tile::<S, 2, V>(s, below, b, c, width),
-            3 => tile::<S, 3, V>(s, below, b, c, width),
-            _ => tile::<S, ROWS, V>(s, below, b, c, width),
+            1 => tile::<S, E, 1, V>(s, below, b, c, width),
+            2 => tile::<S, E, 2, V>(s, below, b, c, width),
+            3 => tile::<S, E, 3, V>(s, below, b, c, width),
+            _ => tile::<S, E, ROWS, V>(s, below, b, c, width),
         }
     }
 }
 
 /// R rows and V vectors of c.
 #[inline(always)]
-fn tile<S: Simd, const R: usize, const V: usize>(
+fn tile<S: Simd, E: Element, const R: usize, const V: usize>(
     s: S,
-    a: View,
+    a: View<E>,
     b: &[f32],
     c: &mut [f32],
     (width, accumulate): (usize, bool),
@@ -105,7 +107,7 @@ fn tile<S: Simd, const R: usize, const V: usize>(
     for k in 0..a.cols {
         let (a_k, b_k) = (&a.data[k * a.col..], &b[k * width..][..V * S::LANES]);
         for r in 0..R {
-            let x = s.splat(a_k[r * a.row]);
+            let x = s.splat(a_k[r * a.row].widen());
             for v in 0..V {
                 acc[r][v] = s.fma(x, s.load(&b_k[v * S::LANES..]), acc[r][v]);
             }
@@ -122,24 +124,28 @@ fn tile<S: Simd, const R: usize, const V: usize>(
 }
 
 #[inline(always)]
-fn pack_body<S: Simd>(s: S, x: View, scale: f32, y: &mut [f32]) {
+fn pack_body<S: Simd, E: Element>(s: S, x: View<E>, scale: f32, y: &mut [f32]) {
     let factor = s.splat(scale);
     for (r, y) in y.chunks_exact_mut(y.len() / x.rows).enumerate() {
         let (y, padding) = y.split_at_mut(x.cols);
-        crate::simd::map(s, &x.data[r * x.row..][..x.cols], y, |v| s.mul(v, factor));
+        let x = &x.data[r * x.row..][..x.cols];
+        each_vector::<S>(
+            x.len(),
+            inlined!(|at, n| store(s, s.mul(load(s, x, at, n), factor), y, at, n)),
+        );
         padding.fill(0.0);
     }
 }
 
 /// Four rows at a time: the compiler loads four neighbours of each and shuffles them into whole stores.
 #[inline(always)]
-fn pack_transposed_body<S: Simd>(_: S, x: View, scale: f32, y: &mut [f32]) {
+fn pack_transposed_body<S: Simd, E: Element>(_: S, x: View<E>, scale: f32, y: &mut [f32]) {
     let width = y.len() / x.cols;
     for r in (0..width).step_by(4) {
         // Rows beyond the last are read as the last, and written over below.
         let rows = [0, 1, 2, 3].map(|i| &x.data[(r + i).min(x.rows - 1) * x.row..][..x.cols]);
         for (c, y) in y.chunks_exact_mut(width).enumerate() {
-            y[r..r + 4].copy_from_slice(&rows.map(|row| scale * row[c]));
+            y[r..r + 4].copy_from_slice(&rows.map(|row| scale * row[c].widen()));
         }
     }
     y.chunks_exact_mut(width).for_each(|y| y[x.rows..].fill(0.0));

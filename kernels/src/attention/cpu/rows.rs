@@ -1,6 +1,9 @@
 //! What happens to rows of scores, which are padded to whole vectors.
 
-use crate::simd::{MAX_LANES, Simd, dispatch, map_in_place, math, max_of};
+use crate::simd::{
+    Element, MAX_LANES, Simd, dispatch, each_vector, inlined, load, map_in_place, math, max_of,
+    store,
+};
 
 dispatch!(
     /// Replaces each row of scores by exp(score - max), those beyond `keys` by 0.
@@ -29,7 +32,11 @@ dispatch!(
 );
 dispatch!(
     /// The sum of `a[i] * b[i]`.
-    pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 = crate::simd::dot
+    pub(super) fn dot<E: Element>(a: &[E], b: &[E]) -> f32 = crate::simd::dot
+);
+dispatch!(
+    /// y = x in the type of y.
+    pub(super) fn round<E: Element>(x: &[f32], y: &mut [E]) = round_body
 );
 
 /// Pass by pass over all rows, not row by row: within a pass rows do not wait for one another, and the CPU
@@ -96,4 +103,9 @@ fn softmax_backward_body<S: Simd>(
 fn scale_body<S: Simd>(s: S, x: &mut [f32], factor: f32) {
     let factor = s.splat(factor);
     map_in_place(s, x, |v| s.mul(v, factor));
+}
+
+#[inline(always)]
+fn round_body<S: Simd, E: Element>(s: S, x: &[f32], y: &mut [E]) {
+    each_vector::<S>(x.len(), inlined!(|at, n| store(s, load(s, x, at, n), y, at, n)));
 }
