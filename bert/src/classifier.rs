@@ -10,7 +10,7 @@
 
 use autograd::{Param, Var};
 use nn::{Dropout, Initializer, Linear, Module, Pass, loss};
-use tensor::{Pooling, Tensor};
+use tensor::Tensor;
 
 use crate::{Batch, Checkpoint, Config, Encoder, Error, LoadReport, Result};
 
@@ -91,8 +91,9 @@ impl SequenceClassifier {
     /// # Errors
     /// As [`Encoder::forward`].
     pub fn pooled(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
-        let hidden = self.encoder.forward(pass, batch)?;
-        let first = hidden.pool(Pooling::First, &batch.seqlens)?;
+        // The head is small: it keeps the precision of its weights.
+        let first = self.encoder.first_states(pass, batch)?;
+        let first = first.to_dtype(self.pooler.weight.value().dtype())?;
         Ok(self.pooler.forward(pass, &first)?.tanh()?)
     }
 

@@ -10,6 +10,8 @@
 use autograd::{Param, Var};
 use nn::{Dropout, Embedding, Initializer, LayerConfig, LayerNorm, Module, Pass, TransformerLayer};
 
+use tensor::Pooling;
+
 use crate::{Batch, Config, Error, Result};
 
 /// Sums of three embeddings, normalized.
@@ -42,7 +44,8 @@ impl Embeddings {
         let positions = self.position.forward(pass, &batch.positions)?;
         let types = self.token_type.forward(pass, &batch.type_ids)?;
         let sum = words.add(&positions)?.add(&types)?;
-        Ok(self.dropout.forward(pass, &self.layer_norm.forward(pass, &sum)?)?)
+        let x = self.dropout.forward(pass, &self.layer_norm.forward(pass, &sum)?)?;
+        Ok(pass.hidden(&x)?)
     }
 
     fn params(&self) -> Vec<Param> {
@@ -76,7 +79,7 @@ impl Encoder {
         }
     }
 
-    /// The last hidden states, `[T, H]`.
+    /// The last hidden states, `[T, H]`, in the precision of the pass.
     ///
     /// # Errors
     /// When a sequence is longer than the position table, or an id is not in its table.
@@ -87,6 +90,23 @@ impl Encoder {
             x = layer.forward(pass, &x, &batch.seqlens)?;
         }
         Ok(x)
+    }
+
+    /// The last hidden state of the first token of each sequence, `[B, H]`, in the precision of the pass: the
+    /// rows that a classifier reads of [`forward`](Self::forward), without the work on the others.
+    ///
+    /// # Errors
+    /// As [`Encoder::forward`].
+    pub fn first_states(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
+        self.check_lengths(batch)?;
+        let mut x = self.embeddings.forward(pass, batch)?;
+        let Some((last, layers)) = self.layers.split_last() else {
+            return Ok(x.pool(Pooling::First, &batch.seqlens)?);
+        };
+        for layer in layers {
+            x = layer.forward(pass, &x, &batch.seqlens)?;
+        }
+        Ok(last.first(pass, &x, &batch.seqlens)?)
     }
 
     /// The hidden states before the first layer and after each one: L + 1 times `[T, H]`.

@@ -49,11 +49,24 @@ impl SelfAttention {
     /// # Errors
     /// When `x` is not `[T, H]` for the batch's T, or H no multiple of N.
     pub fn forward(&self, pass: &Pass, x: &Var, batch: &CuSeqLens) -> Result<Var> {
-        let q = self.query.forward(pass, x)?;
+        self.ask(pass, (x, batch), (x, batch))
+    }
+
+    /// What some tokens gather from all tokens of their sequence: `asking` `[Tq, H]`, `x` `[T, H]` `-> [Tq, H]`.
+    ///
+    /// # Errors
+    /// When the variables do not have the rows of their batches, or H is no multiple of N.
+    pub fn ask(
+        &self,
+        pass: &Pass,
+        (asking, queries): (&Var, &CuSeqLens),
+        (x, keys): (&Var, &CuSeqLens),
+    ) -> Result<Var> {
+        let q = self.query.forward(pass, asking)?;
         let k = self.key.forward(pass, x)?;
         let v = self.value.forward(pass, x)?;
-        let dropout = self.dropout.draw(pass);
-        ops::attention(Attention { batch: batch.clone(), heads: self.heads, dropout }, &q, &k, &v)
+        let (queries, keys, dropout) = (queries.clone(), keys.clone(), self.dropout.draw(pass));
+        ops::attention(Attention { queries, keys, heads: self.heads, dropout }, &q, &k, &v)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Layer normalization.
 
+use autograd::ops::AddNorm;
 use autograd::{Param, Result, Var, ops};
 
 use crate::{Initializer, Module, Pass};
@@ -32,6 +33,20 @@ impl LayerNorm {
     /// When the last axis of `x` is not H.
     pub fn forward(&self, pass: &Pass, x: &Var) -> Result<Var> {
         ops::layer_norm(x, &pass.param(&self.weight), &pass.param(&self.bias), self.eps)
+    }
+
+    /// Applies the layer to r + dropout(x), in one pass: x and r `[.., H]`.
+    ///
+    /// # Errors
+    /// When the shapes differ or the last axis is not H.
+    pub(crate) fn add(
+        &self,
+        pass: &Pass,
+        x_r: [&Var; 2],
+        dropout: Option<tensor::Dropout>,
+    ) -> Result<Var> {
+        let [w, b] = [&self.weight, &self.bias].map(|p| pass.param(p));
+        ops::add_norm(AddNorm { dropout, eps: self.eps }, x_r, [&w, &b])
     }
 }
 

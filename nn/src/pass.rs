@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
-use autograd::{Param, Tape, Var};
-use tensor::{Dropout, philox::Key};
+use autograd::{Param, Result, Tape, Var};
+use tensor::{DType, Dropout, philox::Key};
 
 /// What hidden states are kept and multiplied in; parameters, gradients of parameters, losses and updates stay
 /// f32, and every sum is f32, in both.
@@ -58,6 +58,17 @@ impl Pass {
     /// The precision of hidden states.
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// `x` in the precision of hidden states; f64 stays f64 where that is f32.
+    ///
+    /// # Errors
+    /// When `x` is on a tape that was walked.
+    pub fn hidden(&self, x: &Var) -> Result<Var> {
+        match self.precision {
+            Precision::F32 => Ok(x.clone()),
+            Precision::Bf16 => x.to_dtype(DType::BF16),
+        }
     }
 
     /// The tape.

@@ -1,7 +1,7 @@
 //! The encoder layer.
 
 use autograd::{Param, Result, Var};
-use tensor::{Activation, CuSeqLens};
+use tensor::{Activation, CuSeqLens, Pooling};
 
 use crate::{Dropout, Initializer, LayerNorm, Linear, Module, Pass, SelfAttention};
 
@@ -69,7 +69,24 @@ impl TransformerLayer {
     /// When `x` is not `[T, H]` for the batch's T.
     pub fn forward(&self, pass: &Pass, x: &Var, batch: &CuSeqLens) -> Result<Var> {
         let attended = self.attention.forward(pass, x, batch)?;
-        let a = self.attention_output.forward(pass, &attended, x)?;
+        self.after_attention(pass, &attended, x)
+    }
+
+    /// The first row of each sequence of [`forward`](Self::forward): `[T, H] -> [B, H]`. Keys and values are
+    /// those of all tokens; everything else is computed for the first ones alone. For a classifier, which reads
+    /// no other row of its last layer.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn first(&self, pass: &Pass, x: &Var, batch: &CuSeqLens) -> Result<Var> {
+        let first = x.pool(Pooling::First, batch)?;
+        let ones = CuSeqLens::from_lens(&vec![1; batch.batch()])?;
+        let attended = self.attention.ask(pass, (&first, &ones), (x, batch))?;
+        self.after_attention(pass, &attended, &first)
+    }
+
+    fn after_attention(&self, pass: &Pass, attended: &Var, x: &Var) -> Result<Var> {
+        let a = self.attention_output.forward(pass, attended, x)?;
         let inner = self.intermediate.forward(pass, &a)?.activation(self.activation)?;
         self.output.forward(pass, &inner, &a)
     }
@@ -104,8 +121,8 @@ impl Residual {
     }
 
     fn forward(&self, pass: &Pass, x: &Var, residual: &Var) -> Result<Var> {
-        let update = self.dropout.forward(pass, &self.dense.forward(pass, x)?)?;
-        self.layer_norm.forward(pass, &update.add(residual)?)
+        let (update, dropout) = (self.dense.forward(pass, x)?, self.dropout.draw(pass));
+        self.layer_norm.add(pass, [&update, residual], dropout)
     }
 
     fn params(&self) -> Vec<Param> {

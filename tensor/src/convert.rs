@@ -1,9 +1,11 @@
 //! Conversions: dtypes, strided views to row-major order, and `ndarray`, the interchange with the host.
 
 use half::{bf16, f16};
+use kernels::elementwise;
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 use rayon::prelude::*;
 
+use crate::dtype::Activations;
 use crate::{DType, Element, Error, Result, Tensor};
 
 /// Elements one task converts.
@@ -29,6 +31,12 @@ impl Tensor {
     pub fn to_dtype(&self, dtype: DType) -> Self {
         if dtype == self.dtype() {
             return self.clone();
+        }
+        match (self.dtype(), dtype) {
+            // Activations, often.
+            (DType::F32, DType::BF16) => return self.convert::<f32, bf16>(),
+            (DType::BF16, DType::F32) => return self.convert::<bf16, f32>(),
+            _ => {}
         }
         match dtype {
             DType::F32 => self.cast_to::<f32>(),
@@ -83,6 +91,12 @@ impl Tensor {
     fn copied<T: Element>(&self) -> Self {
         let view = self.view::<T>().expect("called with the tensor's own dtype");
         Self::wrap(T::wrap(view.iter().copied().collect()), self.shape())
+    }
+
+    fn convert<A: Activations, B: Activations>(&self) -> Self {
+        let x = self.contiguous();
+        let x = x.as_slice::<A>().expect("called with the tensor's own dtype");
+        Self::build(self.shape(), |y: &mut [B]| elementwise::convert(x, y))
     }
 
     fn cast_to<U: Element>(&self) -> Self {

@@ -1,7 +1,11 @@
 //! The element types of tensors.
 
-use half::{bf16, f16};
+use std::sync::Arc;
 
+use half::{bf16, f16};
+use kernels::matmul::{MatMut, MatRef};
+
+use crate::pool::{Buffer, Pooled};
 use crate::storage::Storage;
 
 /// The type of a tensor's elements.
@@ -11,7 +15,7 @@ pub enum DType {
     F32,
     /// 64-bit float: the plain definitions, for checks.
     F64,
-    /// The upper half of an f32: checkpoints.
+    /// The upper half of an f32: activations in half the memory, checkpoints.
     BF16,
     /// IEEE half precision: checkpoints.
     F16,
@@ -106,9 +110,56 @@ macro_rules! element {
     };
 }
 
-element!(f32, F32, f64::from, |x| x as f32, |v| std::sync::Arc::new(crate::pool::Buffer::from(v)));
-element!(f64, F64, |x| x, |x| x, std::sync::Arc::new);
-element!(bf16, BF16, f64::from, |x| bf16::from_f32(to_odd(x)), std::sync::Arc::new);
-element!(f16, F16, f64::from, |x| f16::from_f32(to_odd(x)), std::sync::Arc::new);
-element!(i64, I64, |x| x as f64, |x| x as i64, std::sync::Arc::new);
-element!(u32, U32, f64::from, |x| x as u32, std::sync::Arc::new);
+element!(f32, F32, f64::from, |x| x as f32, |v| Arc::new(Buffer::from(v)));
+element!(f64, F64, |x| x, |x| x, Arc::new);
+element!(bf16, BF16, f64::from, |x| bf16::from_f32(to_odd(x)), |v| { Arc::new(Buffer::from(v)) });
+
+/// A type that activations are kept in: the fast kernels take it, its buffers come from the pool.
+pub(crate) trait Activations: Element + kernels::Element + Pooled {
+    fn into_storage(buffer: Buffer<Self>) -> Storage;
+    /// The elements for writing, copied first if they are shared.
+    fn unique(storage: &mut Storage) -> Option<&mut [Self]>;
+    /// A row-major matrix as an operand of a product.
+    fn matrix(x: &[Self], rows: usize, cols: usize) -> MatRef<'_>;
+    /// A row-major matrix as the result of a product.
+    fn matrix_mut(x: &mut [Self], rows: usize, cols: usize) -> MatMut<'_>;
+}
+
+impl Activations for f32 {
+    fn into_storage(buffer: Buffer<Self>) -> Storage {
+        Storage::F32(Arc::new(buffer))
+    }
+    fn unique(storage: &mut Storage) -> Option<&mut [Self]> {
+        match storage {
+            Storage::F32(values) => Some(&mut **Arc::make_mut(values)),
+            _ => None,
+        }
+    }
+    fn matrix(x: &[Self], rows: usize, cols: usize) -> MatRef<'_> {
+        MatRef::new(x, rows, cols)
+    }
+    fn matrix_mut(x: &mut [Self], rows: usize, cols: usize) -> MatMut<'_> {
+        MatMut::new(x, rows, cols)
+    }
+}
+
+impl Activations for bf16 {
+    fn into_storage(buffer: Buffer<Self>) -> Storage {
+        Storage::BF16(Arc::new(buffer))
+    }
+    fn unique(storage: &mut Storage) -> Option<&mut [Self]> {
+        match storage {
+            Storage::BF16(values) => Some(&mut **Arc::make_mut(values)),
+            _ => None,
+        }
+    }
+    fn matrix(x: &[Self], rows: usize, cols: usize) -> MatRef<'_> {
+        MatRef::new(x, rows, cols)
+    }
+    fn matrix_mut(x: &mut [Self], rows: usize, cols: usize) -> MatMut<'_> {
+        MatMut::new(x, rows, cols)
+    }
+}
+element!(f16, F16, f64::from, |x| f16::from_f32(to_odd(x)), Arc::new);
+element!(i64, I64, |x| x as f64, |x| x as i64, Arc::new);
+element!(u32, U32, f64::from, |x| x as u32, Arc::new);

@@ -1,4 +1,4 @@
-//! A pool of f32 buffers, so that a training step allocates nothing that an earlier step has freed.
+//! A pool of buffers of f32 and of bf16, so that a training step allocates nothing that an earlier step has freed.
 //!
 //! Fresh memory from the operating system costs a page fault every 4 KiB, more than the arithmetic on it;
 //! activations come and go in the same sizes step after step. A [`Buffer`] returns to the pool when it is
@@ -9,27 +9,51 @@ use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::Mutex;
 
+use half::bf16;
+
 /// Smaller buffers are left to the allocator, which keeps them in its own lists.
 const SMALLEST: usize = 1024;
 
 /// Buffers at rest, by capacity.
-static POOL: Mutex<BTreeMap<usize, Vec<Vec<f32>>>> = Mutex::new(BTreeMap::new());
+#[doc(hidden)]
+pub type Rest<T> = Mutex<BTreeMap<usize, Vec<Vec<T>>>>;
 
-/// An f32 array whose memory comes from the pool and returns to it.
+/// A type of elements that has buffers in the pool.
+pub trait Pooled: bytemuck::Pod {
+    /// Those at rest.
+    #[doc(hidden)]
+    fn rest() -> &'static Rest<Self>;
+}
+
+impl Pooled for f32 {
+    fn rest() -> &'static Rest<Self> {
+        static REST: Rest<f32> = Mutex::new(BTreeMap::new());
+        &REST
+    }
+}
+
+impl Pooled for bf16 {
+    fn rest() -> &'static Rest<Self> {
+        static REST: Rest<bf16> = Mutex::new(BTreeMap::new());
+        &REST
+    }
+}
+
+/// An array whose memory comes from the pool and returns to it.
 #[derive(Debug)]
-pub struct Buffer {
+pub struct Buffer<T: Pooled = f32> {
     /// Fully initialized up to its capacity class.
-    memory: Vec<f32>,
+    memory: Vec<T>,
     len: usize,
 }
 
-impl Buffer {
+impl<T: Pooled> Buffer<T> {
     /// `len` elements of unspecified value: those of an earlier use, or zeros.
     pub fn stale(len: usize) -> Self {
         if len < SMALLEST {
-            return Self { memory: vec![0.0; len], len };
+            return Self { memory: vec![T::zeroed(); len], len };
         }
-        let memory = take(len).unwrap_or_else(|| vec![0.0; capacity_class(len)]);
+        let memory = take(len).unwrap_or_else(|| vec![T::zeroed(); capacity_class(len)]);
         Self { memory, len }
     }
 
@@ -38,22 +62,22 @@ impl Buffer {
         let reused = (len >= SMALLEST).then(|| take(len)).flatten();
         match reused {
             Some(mut memory) => {
-                memory[..len].fill(0.0);
+                memory[..len].fill(T::zeroed());
                 Self { memory, len }
             }
-            None => Self { memory: vec![0.0; len.max(capacity_class(len))], len },
+            None => Self { memory: vec![T::zeroed(); len.max(capacity_class(len))], len },
         }
     }
 }
 
-impl From<Vec<f32>> for Buffer {
-    fn from(memory: Vec<f32>) -> Self {
+impl<T: Pooled> From<Vec<T>> for Buffer<T> {
+    fn from(memory: Vec<T>) -> Self {
         let len = memory.len();
         Self { memory, len }
     }
 }
 
-impl Clone for Buffer {
+impl<T: Pooled> Clone for Buffer<T> {
     fn clone(&self) -> Self {
         let mut copy = Self::stale(self.len);
         copy.copy_from_slice(self);
@@ -61,36 +85,41 @@ impl Clone for Buffer {
     }
 }
 
-impl Deref for Buffer {
-    type Target = [f32];
-    fn deref(&self) -> &[f32] {
+impl<T: Pooled> Deref for Buffer<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
         &self.memory[..self.len]
     }
 }
 
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut [f32] {
+impl<T: Pooled> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         &mut self.memory[..self.len]
     }
 }
 
-impl Drop for Buffer {
+impl<T: Pooled> Drop for Buffer<T> {
     fn drop(&mut self) {
         let memory = std::mem::take(&mut self.memory);
         if memory.len() >= SMALLEST {
-            lock().entry(memory.len()).or_default().push(memory);
+            lock::<T>().entry(memory.len()).or_default().push(memory);
         }
     }
 }
 
 /// Gives all memory at rest back to the allocator.
 pub fn clear() {
-    lock().clear();
+    lock::<f32>().clear();
+    lock::<bf16>().clear();
 }
 
 /// Bytes at rest in the pool.
 pub fn bytes_at_rest() -> usize {
-    lock().iter().map(|(len, buffers)| len * buffers.len() * size_of::<f32>()).sum()
+    bytes::<f32>() + bytes::<bf16>()
+}
+
+fn bytes<T: Pooled>() -> usize {
+    lock::<T>().iter().map(|(len, buffers)| len * buffers.len() * size_of::<T>()).sum()
 }
 
 /// Capacities grow in steps of an eighth of a power of two: batches of almost the same number of tokens
@@ -101,8 +130,8 @@ fn capacity_class(len: usize) -> usize {
 }
 
 /// The smallest buffer at rest that holds `len` and is not more than a quarter too large.
-fn take(len: usize) -> Option<Vec<f32>> {
-    let mut pool = lock();
+fn take<T: Pooled>(len: usize) -> Option<Vec<T>> {
+    let mut pool = lock::<T>();
     let (&capacity, buffers) = pool.range_mut(len..=len + len / 4).next()?;
     let memory = buffers.pop();
     if buffers.is_empty() {
@@ -111,8 +140,8 @@ fn take(len: usize) -> Option<Vec<f32>> {
     memory
 }
 
-fn lock() -> std::sync::MutexGuard<'static, BTreeMap<usize, Vec<Vec<f32>>>> {
-    POOL.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+fn lock<T: Pooled>() -> std::sync::MutexGuard<'static, BTreeMap<usize, Vec<Vec<T>>>> {
+    T::rest().lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[cfg(test)]
@@ -131,15 +160,15 @@ mod tests {
     fn a_dropped_buffer_is_used_again() {
         // A size that no other test uses.
         let len = 777_216;
-        let first = Buffer::stale(len).as_ptr();
-        assert_eq!(Buffer::stale(len).as_ptr(), first);
-        assert!(Buffer::zeroed(len).iter().all(|&x| x == 0.0));
+        let first = Buffer::<f32>::stale(len).as_ptr();
+        assert_eq!(Buffer::<f32>::stale(len).as_ptr(), first);
+        assert!(Buffer::<f32>::zeroed(len).iter().all(|&x| x == 0.0));
     }
 
     #[test]
     fn zeroed_clears_old_contents() {
         let len = 555_008;
-        Buffer::stale(len).fill(3.0);
-        assert!(Buffer::zeroed(len).iter().all(|&x| x == 0.0));
+        Buffer::<f32>::stale(len).fill(3.0);
+        assert!(Buffer::<f32>::zeroed(len).iter().all(|&x| x == 0.0));
     }
 }

@@ -7,13 +7,13 @@ use half::{bf16, f16};
 use crate::DType;
 use crate::pool::Buffer;
 
-/// Reference-counted elements. f32, the type of activations, comes from the [pool](crate::pool).
+/// Reference-counted elements. f32 and bf16, the types of activations, come from the [pool](crate::pool).
 #[derive(Clone, Debug)]
 #[doc(hidden)]
 pub enum Storage {
     F32(Arc<Buffer>),
     F64(Arc<Vec<f64>>),
-    BF16(Arc<Vec<bf16>>),
+    BF16(Arc<Buffer<bf16>>),
     F16(Arc<Vec<f16>>),
     I64(Arc<Vec<i64>>),
     U32(Arc<Vec<u32>>),

@@ -2,6 +2,7 @@
 
 use kernels::philox;
 
+use crate::dtype::Activations;
 use crate::pool::Buffer;
 use crate::shape::{Layout, checked_count, count};
 use crate::storage::Storage;
@@ -39,7 +40,7 @@ impl Tensor {
 
     /// Zeros of `shape`, f32.
     pub fn zeros(shape: &[usize]) -> Self {
-        Self::from_buffer(Buffer::zeroed(count(shape)), shape)
+        Self::from_buffer(Buffer::<f32>::zeroed(count(shape)), shape)
     }
 
     /// Zeros of this tensor's shape and dtype (f64 stays f64, everything else becomes f32).
@@ -52,7 +53,7 @@ impl Tensor {
 
     /// Every element `value`, f32.
     pub fn full(value: f32, shape: &[usize]) -> Self {
-        Self::build(shape, |y| y.fill(value))
+        Self::build(shape, |y: &mut [f32]| y.fill(value))
     }
 
     /// A tensor without axes, f32.
@@ -62,7 +63,7 @@ impl Tensor {
 
     /// Independent standard normal values, f32, the same for the same generator state.
     pub fn randn(shape: &[usize], rng: &mut philox::Rng) -> Self {
-        Self::build(shape, |y| y.fill_with(|| rng.normal() as f32))
+        Self::build(shape, |y: &mut [f32]| y.fill_with(|| rng.normal() as f32))
     }
 
     /// The lengths of the axes.
@@ -143,25 +144,29 @@ impl Tensor {
     /// # Errors
     /// When the dtype is not f32.
     pub fn make_mut(&mut self) -> Result<&mut [f32]> {
+        self.make_mut_of()
+    }
+
+    /// [`make_mut`](Self::make_mut) of another type.
+    pub(crate) fn make_mut_of<E: Activations>(&mut self) -> Result<&mut [E]> {
         if !self.is_contiguous() {
             *self = self.contiguous();
         }
         let (span, got) = (self.layout.span(), self.dtype());
-        match &mut self.storage {
-            Storage::F32(values) => Ok(&mut std::sync::Arc::make_mut(values)[span]),
-            _ => Err(Error::DType { op: "make_mut", expected: "f32", got }),
-        }
+        let expected = E::DTYPE.name();
+        let values = E::unique(&mut self.storage);
+        Ok(&mut values.ok_or(Error::DType { op: "make_mut", expected, got })?[span])
     }
 
-    /// A new f32 tensor whose elements `fill` writes; it must write all of them.
-    pub(crate) fn build(shape: &[usize], fill: impl FnOnce(&mut [f32])) -> Self {
+    /// A new tensor whose elements `fill` writes; it must write all of them.
+    pub(crate) fn build<E: Activations>(shape: &[usize], fill: impl FnOnce(&mut [E])) -> Self {
         let mut buffer = Buffer::stale(count(shape));
         fill(&mut buffer);
         Self::from_buffer(buffer, shape)
     }
 
-    pub(crate) fn from_buffer(buffer: Buffer, shape: &[usize]) -> Self {
-        Self::wrap(Storage::F32(std::sync::Arc::new(buffer)), shape)
+    pub(crate) fn from_buffer<E: Activations>(buffer: Buffer<E>, shape: &[usize]) -> Self {
+        Self::wrap(E::into_storage(buffer), shape)
     }
 
     /// A contiguous tensor over all of `storage`, whose length is that of the shape.

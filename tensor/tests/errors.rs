@@ -165,7 +165,7 @@ fn ragged() {
         ops::pooling::forward(Pooling::Mean, &short, &batch),
         "pooling: expected shape [3, 8], got [2, 8]",
     );
-    let attention = |heads| Attention { batch: batch.clone(), heads, dropout: None };
+    let attention = |heads| Attention::of_all(&batch, heads, None);
     says(
         ops::attention::forward(&attention(2), [&short; 3]),
         "attention: expected shape [3, 8], got [2, 8]",

@@ -25,7 +25,7 @@ const CASES: &[Case] = &[
     ("activation.tanh", &["x"], |_, _, v| v[0].tanh()),
     ("attention", &["q", "k", "v"], |g, name, v| {
         let batch = g.batch(&format!("{name}.cu_seqlens"));
-        ops::attention(Attention { batch, heads: 2, dropout: None }, &v[0], &v[1], &v[2])
+        ops::attention(Attention::of_all(&batch, 2, None), &v[0], &v[1], &v[2])
     }),
     ("bce_with_logits", &["x"], |g, name, v| {
         ops::bce_with_logits(&v[0], g.tensor(&format!("{name}.targets")))

@@ -241,7 +241,7 @@ fn attention(
     dropout: Option<Dropout>,
     [q, k, v]: [&Var; 3],
 ) -> Result<Var> {
-    ops::attention(Attention { batch: d.batch(), heads, dropout }, q, k, v)
+    ops::attention(Attention::of_all(&d.batch(), heads, dropout), q, k, v)
 }
 
 /// A constant in the dtype of the run.

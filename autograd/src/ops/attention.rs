@@ -5,10 +5,10 @@ use tensor::ops::attention::{self as op, Attention};
 
 use crate::{Result, Var, record};
 
-/// softmax(q k^T / sqrt(D)) v for each sequence and head; q, k, v and the result are `[T, H]`.
+/// softmax(q k^T / sqrt(D)) v for each sequence and head; q and the result are `[Tq, H]`, k and v `[T, H]`.
 ///
 /// # Errors
-/// When the shapes do not fit, T is not that of the batch, or H no multiple of the number of heads.
+/// When the shapes do not fit, Tq or T is not that of the batch, or H no multiple of the number of heads.
 pub fn attention(settings: Attention, q: &Var, k: &Var, v: &Var) -> Result<Var> {
     let (o, lse) = op::forward(&settings, [&q.value, &k.value, &v.value])?;
     let saved = [&q.value, &k.value, &v.value, &o].map(Clone::clone);

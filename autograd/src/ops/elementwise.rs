@@ -1,7 +1,7 @@
 //! Arithmetic element by element. Gradients of broadcast operands are summed back to their shape.
 
 use tensor::ops::{elementwise as op, reduce::sum_to};
-use tensor::{Binary, Tensor, Unary};
+use tensor::{Binary, DType, Tensor, Unary};
 
 use crate::{Result, Var, record};
 
@@ -55,6 +55,19 @@ impl Var {
     pub fn scale(&self, alpha: f64) -> Result<Var> {
         let y = op::scale(alpha, &self.value)?;
         record("scale", [self], y, move |dy, _| Ok([Some(op::scale(alpha, dy)?)]))
+    }
+
+    /// The same values in another float type; the gradient is turned back.
+    ///
+    /// # Errors
+    /// When this variable is on a tape that was walked.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Var> {
+        let from = self.value.dtype();
+        if dtype == from {
+            return Ok(self.clone());
+        }
+        let y = self.value.to_dtype(dtype);
+        record("to_dtype", [self], y, move |dy, _| Ok([Some(dy.to_dtype(from))]))
     }
 
     fn binary(&self, f: Binary, other: &Var) -> Result<Var> {

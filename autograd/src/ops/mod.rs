@@ -4,6 +4,7 @@
 //! the module of the same name in `kernels`.
 
 mod activation;
+mod add_norm;
 mod attention;
 mod bce_with_logits;
 mod cross_entropy;
@@ -19,6 +20,7 @@ mod reduce;
 mod softmax;
 mod view;
 
+pub use add_norm::add_norm;
 pub use attention::attention;
 pub use bce_with_logits::bce_with_logits;
 pub use cross_entropy::cross_entropy;
@@ -26,4 +28,5 @@ pub use embedding::embedding;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use mse::mse;
+pub use tensor::ops::add_norm::AddNorm;
 pub use tensor::ops::attention::Attention;

@@ -2,20 +2,21 @@
 
 use kernels::activation::{self, Activation, reference};
 
-use super::{Floats, floats, same_shape, wide};
+use super::{Hidden, hidden, same_shape, wide};
 use crate::{Result, Tensor};
 
 const OP: &str = "activation";
 
-/// y = f(x), any shape.
+/// y = f(x), any shape; f32, bf16 or f64.
 ///
 /// # Errors
-/// When `x` is not f32 or f64.
+/// When `x` has another dtype.
 pub fn forward(f: Activation, x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous();
-    Ok(match floats(OP, [&x])? {
-        Floats::F32([v]) => Tensor::build(x.shape(), |y| activation::forward(f, v, y)),
-        Floats::F64([v]) => wide(reference::forward(f, v), x.shape()),
+    Ok(match hidden(OP, [&x])? {
+        Hidden::F32([v]) => Tensor::build(x.shape(), |y| activation::forward(f, v, y)),
+        Hidden::BF16([v]) => Tensor::build(x.shape(), |y| activation::forward(f, v, y)),
+        Hidden::F64([v]) => wide(reference::forward(f, v), x.shape()),
     })
 }
 
@@ -26,8 +27,9 @@ pub fn forward(f: Activation, x: &Tensor) -> Result<Tensor> {
 pub fn backward(f: Activation, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     same_shape(OP, x, dy)?;
     let (x, dy) = (x.contiguous(), dy.contiguous());
-    Ok(match floats(OP, [&x, &dy])? {
-        Floats::F32([v, d]) => Tensor::build(x.shape(), |dx| activation::backward(f, v, d, dx)),
-        Floats::F64([v, d]) => wide(reference::backward(f, v, d), x.shape()),
+    Ok(match hidden(OP, [&x, &dy])? {
+        Hidden::F32([v, d]) => Tensor::build(x.shape(), |dx| activation::backward(f, v, d, dx)),
+        Hidden::BF16([v, d]) => Tensor::build(x.shape(), |dx| activation::backward(f, v, d, dx)),
+        Hidden::F64([v, d]) => wide(reference::backward(f, v, d), x.shape()),
     })
 }

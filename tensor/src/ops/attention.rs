@@ -3,7 +3,9 @@
 use kernels::attention::{self, Qkv, reference};
 use kernels::dropout::Dropout;
 
-use super::{Floats, expect_shape, floats, matrix, same_shape, wide};
+use super::{Hidden, expect_shape, hidden, matrix, wide};
+use crate::dtype::Activations;
+use crate::pool::Buffer;
 use crate::{CuSeqLens, Error, Result, Tensor};
 
 const OP: &str = "attention";
@@ -11,8 +13,10 @@ const OP: &str = "attention";
 /// How to attend.
 #[derive(Clone, Debug)]
 pub struct Attention {
-    /// The sequences: no token sees another's.
-    pub batch: CuSeqLens,
+    /// Where the queries of each sequence are.
+    pub queries: CuSeqLens,
+    /// Where its keys and values are: no query sees another sequence's.
+    pub keys: CuSeqLens,
     /// N, the number of heads; H is a multiple of it.
     pub heads: usize,
     /// Dropout of the probabilities, in training.
@@ -20,15 +24,32 @@ pub struct Attention {
 }
 
 impl Attention {
+    /// All tokens of each sequence ask.
+    pub fn of_all(batch: &CuSeqLens, heads: usize, dropout: Option<Dropout>) -> Self {
+        Self { queries: batch.clone(), keys: batch.clone(), heads, dropout }
+    }
+
+    /// An error unless the rows fit: those with one a query, and those with one a key.
+    fn check<const Q: usize, const K: usize>(
+        &self,
+        h: usize,
+        queries: [&Tensor; Q],
+        keys: [&Tensor; K],
+    ) -> Result<()> {
+        queries.iter().try_for_each(|x| expect_shape(OP, x, &[self.queries.total(), h]))?;
+        keys.iter().try_for_each(|x| expect_shape(OP, x, &[self.keys.total(), h]))
+    }
+
     /// What the kernel takes, for hidden size `h`; scores are scaled by 1 / sqrt(D).
     fn kernel(&self, h: usize) -> Result<attention::Attention<'_>> {
         if self.heads == 0 || !h.is_multiple_of(self.heads) {
             let expected = format!("[.., multiple of {} heads]", self.heads);
-            return Err(Error::Shape { op: OP, expected, got: vec![self.batch.total(), h] });
+            return Err(Error::Shape { op: OP, expected, got: vec![self.queries.total(), h] });
         }
         let head_dim = h / self.heads;
         Ok(attention::Attention {
-            cu_seqlens: self.batch.offsets(),
+            queries: self.queries.offsets(),
+            keys: self.keys.offsets(),
             heads: self.heads,
             head_dim,
             scale: 1.0 / (head_dim as f32).sqrt(),
@@ -37,36 +58,39 @@ impl Attention {
     }
 }
 
-/// The output `[T, H]` and the log-sum-exp of the scores `[T, N]`, for the backward (empty in f64).
+/// The output `[Tq, H]` and the log-sum-exp of the scores `[Tq, N]`, for the backward (empty in f64).
 ///
-/// q, k and v are `[T, H]`, heads side by side.
+/// q is `[Tq, H]`, k and v are `[T, H]`, heads side by side.
 ///
 /// # Errors
-/// When the shapes or dtypes differ, T is not that of the batch, or H no multiple of N.
+/// When shapes or dtypes do not fit, Tq or T is not that of the batch, or H no multiple of N.
 pub fn forward(a: &Attention, [q, k, v]: [&Tensor; 3]) -> Result<(Tensor, Tensor)> {
-    let ((_, h), total) = (matrix(OP, q)?, a.batch.total());
-    expect_shape(OP, q, &[total, h])?;
-    for other in [k, v] {
-        same_shape(OP, q, other)?;
-    }
+    let (_, h) = matrix(OP, q)?;
+    a.check(h, [q], [k, v])?;
     let (settings, [q, k, v]) = (a.kernel(h)?, [q, k, v].map(Tensor::contiguous));
-    match floats(OP, [&q, &k, &v])? {
-        Floats::F32([q, k, v]) => {
-            let mut lse = Tensor::zeros(&[total, a.heads]);
-            let rows = lse.make_mut()?;
-            let o = Tensor::build(&[total, h], |o| {
-                attention::forward(settings, Qkv { q, k, v }, o, rows);
-            });
-            Ok((o, lse))
-        }
-        Floats::F64([q, k, v]) => {
-            let o = wide(reference::forward(settings, q, k, v), &[total, h]);
+    match hidden(OP, [&q, &k, &v])? {
+        Hidden::F32([q, k, v]) => run(settings, Qkv { q, k, v }, h),
+        Hidden::BF16([q, k, v]) => run(settings, Qkv { q, k, v }, h),
+        Hidden::F64([q, k, v]) => {
+            let o = wide(reference::forward(settings, q, k, v), &[a.queries.total(), h]);
             Ok((o, Tensor::zeros(&[0])))
         }
     }
 }
 
-/// The gradients of q, k and v, each `[T, H]`, from the output and its gradient.
+fn run<E: Activations>(
+    settings: attention::Attention,
+    x: Qkv<E>,
+    h: usize,
+) -> Result<(Tensor, Tensor)> {
+    let rows = x.q.len() / h;
+    let mut lse = Tensor::zeros(&[rows, settings.heads]);
+    let to = lse.make_mut()?;
+    let o = Tensor::build(&[rows, h], |o: &mut [E]| attention::forward(settings, x, o, to));
+    Ok((o, lse))
+}
+
+/// The gradients of q `[Tq, H]`, k and v `[T, H]`, from the output and its gradient.
 ///
 /// # Errors
 /// When the shapes or dtypes differ.
@@ -76,24 +100,40 @@ pub fn backward(
     (o, lse): (&Tensor, &Tensor),
     d_o: &Tensor,
 ) -> Result<[Tensor; 3]> {
-    let ((_, h), shape) = (matrix(OP, q)?, q.shape());
-    expect_shape(OP, q, &[a.batch.total(), h])?;
-    for other in [k, v, o, d_o] {
-        same_shape(OP, q, other)?;
-    }
+    let (_, h) = matrix(OP, q)?;
+    a.check(h, [q, o, d_o], [k, v])?;
     let settings = a.kernel(h)?;
     let operands = [q, k, v, o, d_o].map(Tensor::contiguous);
-    match floats(OP, operands.each_ref())? {
-        Floats::F32([q, k, v, o, d_o]) => {
-            let mut grads = [(); 3].map(|()| crate::pool::Buffer::stale(q.len()));
-            let [dq, dk, dv] = &mut grads;
-            let into = attention::Gradients { dq, dk, dv };
-            attention::backward(settings, Qkv { q, k, v }, o, lse.as_slice()?, d_o, into);
-            Ok(grads.map(|buffer| Tensor::from_buffer(buffer, shape)))
+    let lse = lse.as_slice()?;
+    match hidden(OP, operands.each_ref())? {
+        Hidden::F32([q, k, v, o, d_o]) => {
+            Ok(run_backward(settings, Qkv { q, k, v }, (o, lse), d_o, h))
         }
-        Floats::F64([q, k, v, _, d_o]) => {
+        Hidden::BF16([q, k, v, o, d_o]) => {
+            Ok(run_backward(settings, Qkv { q, k, v }, (o, lse), d_o, h))
+        }
+        Hidden::F64([q, k, v, _, d_o]) => {
             let (dq, dk, dv) = reference::backward(settings, q, k, v, d_o);
-            Ok([dq, dk, dv].map(|d| wide(d, shape)))
+            Ok([dq, dk, dv].map(|d| {
+                let shape = [d.len() / h, h];
+                wide(d, &shape)
+            }))
         }
     }
+}
+
+fn run_backward<E: Activations>(
+    settings: attention::Attention,
+    x: Qkv<E>,
+    saved: (&[E], &[f32]),
+    d_o: &[E],
+    h: usize,
+) -> [Tensor; 3] {
+    let mut grads = [x.q, x.k, x.v].map(|x| Buffer::stale(x.len()));
+    let [dq, dk, dv] = &mut grads;
+    attention::backward(settings, x, saved, d_o, attention::Gradients { dq, dk, dv });
+    grads.map(|buffer| {
+        let rows = buffer.len() / h;
+        Tensor::from_buffer(buffer, &[rows, h])
+    })
 }

@@ -2,9 +2,9 @@
 
 use kernels::elementwise::{self, Binary, Unary, reference};
 
-use super::{Floats, floats, same_shape, wide};
+use super::{Floats, Hidden, floats, hidden, same_shape, wide};
 use crate::shape::broadcast_shapes;
-use crate::{Result, Tensor};
+use crate::{DType, Result, Tensor};
 
 const OP: &str = "elementwise";
 
@@ -83,12 +83,12 @@ pub fn scale(alpha: f64, x: &Tensor) -> Result<Tensor> {
 /// When the shapes or dtypes differ.
 pub fn add_assign(y: &mut Tensor, x: &Tensor) -> Result<()> {
     same_shape("add", y, x)?;
-    if y.dtype() != crate::DType::F32 {
-        *y = binary(Binary::Add, y, x)?;
-        return Ok(());
-    }
     let x = x.contiguous();
-    elementwise::add_assign(y.make_mut()?, x.as_slice()?);
+    match (y.dtype(), hidden("add", [&x])?) {
+        (DType::F32, Hidden::F32([x])) => elementwise::add_assign(y.make_mut()?, x),
+        (DType::BF16, Hidden::BF16([x])) => elementwise::add_assign(y.make_mut_of()?, x),
+        _ => *y = binary(Binary::Add, y, &x)?,
+    }
     Ok(())
 }
 

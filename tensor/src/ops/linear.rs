@@ -8,14 +8,16 @@
 //! The bias is added while the product is written: one pass over y. Weights are stored `[O, I]`, as in
 //! PyTorch checkpoints.
 
-use kernels::matmul::{MatMut, MatRef, Store, gemm, reference};
+use kernels::matmul::{Store, gemm, reference};
+use kernels::reduce;
 
-use super::{Floats, expect_shape, floats, last_axis, matrix, wide};
-use crate::{Result, Tensor};
+use super::{Floats, Hidden, expect_shape, floats, hidden, last_axis, matrix, wide};
+use crate::dtype::Activations;
+use crate::{DType, Error, Result, Tensor};
 
 const OP: &str = "linear";
 
-/// y = x w^T + b; `b` may be absent.
+/// y = x w^T + b; `b` may be absent. y has the dtype of x; w and b are f32 where x is bf16.
 ///
 /// # Errors
 /// When the shapes do not fit or the dtypes differ.
@@ -23,25 +25,33 @@ pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
     let (o, i) = matrix(OP, w)?;
     let rows = rows_of(x, i)?;
     let (x, w) = (x.contiguous(), w.contiguous());
-    let b = b.map_or_else(|| Tensor::zeros(&[o]).to_dtype(x.dtype()), Tensor::contiguous);
+    let b = b.map_or_else(|| Tensor::zeros(&[o]).to_dtype(w.dtype()), Tensor::contiguous);
     expect_shape(OP, &b, &[o])?;
     let mut shape = x.shape().to_vec();
     *shape.last_mut().expect("checked by rows_of") = o;
-    Ok(match floats(OP, [&x, &w, &b])? {
-        Floats::F32([x, w, b]) => Tensor::build(&shape, |y| {
-            let store = Store { bias: Some(b), ..Store::default() };
-            let (x, w) = (MatRef::new(x, rows, i), MatRef::new(w, o, i));
-            gemm(x, w.t(), MatMut::new(y, rows, o), store);
-        }),
-        Floats::F64([x, w, b]) => {
+    Ok(match (hidden(OP, [&x])?, floats(OP, [&w, &b])?) {
+        (Hidden::F32([x]), Floats::F32(weights)) => run(x, weights, &shape),
+        (Hidden::BF16([x]), Floats::F32(weights)) => run(x, weights, &shape),
+        (Hidden::F64([x]), Floats::F64([w, b])) => {
             let mut y = reference::product(x, &reference::transpose(w, o, i), rows, o);
             y.chunks_mut(o.max(1)).for_each(|row| row.iter_mut().zip(b).for_each(|(y, b)| *y += b));
             wide(y, &shape)
         }
+        _ => return Err(mixed(&x, &w)),
     })
 }
 
-/// dx `[.., I]` from dy `[.., O]` and w `[O, I]`.
+fn run<E: Activations>(x: &[E], [w, b]: [&[f32]; 2], shape: &[usize]) -> Tensor {
+    let o = b.len();
+    let rows: usize = shape[..shape.len() - 1].iter().product();
+    let i = w.len() / o.max(1);
+    Tensor::build(shape, |y: &mut [E]| {
+        let store = Store { bias: Some(b), ..Store::default() };
+        gemm(E::matrix(x, rows, i), f32::matrix(w, o, i).t(), E::matrix_mut(y, rows, o), store);
+    })
+}
+
+/// dx `[.., I]` from dy `[.., O]` and w `[O, I]`; dx has the dtype of dy.
 ///
 /// # Errors
 /// When the shapes do not fit or the dtypes differ.
@@ -51,16 +61,27 @@ pub fn backward_input(dy: &Tensor, w: &Tensor) -> Result<Tensor> {
     let (dy, w) = (dy.contiguous(), w.contiguous());
     let mut shape = dy.shape().to_vec();
     *shape.last_mut().expect("checked by rows_of") = i;
-    Ok(match floats(OP, [&dy, &w])? {
-        Floats::F32([dy, w]) => Tensor::build(&shape, |dx| {
-            let (dy, w) = (MatRef::new(dy, rows, o), MatRef::new(w, o, i));
-            gemm(dy, w, MatMut::new(dx, rows, i), Store::default());
-        }),
-        Floats::F64([dy, w]) => wide(reference::product(dy, w, rows, i), &shape),
+    Ok(match (hidden(OP, [&dy])?, floats(OP, [&w])?) {
+        (Hidden::F32([dy]), Floats::F32([w])) => run_input(dy, w, [rows, o, i], &shape),
+        (Hidden::BF16([dy]), Floats::F32([w])) => run_input(dy, w, [rows, o, i], &shape),
+        (Hidden::F64([dy]), Floats::F64([w])) => wide(reference::product(dy, w, rows, i), &shape),
+        _ => return Err(mixed(&dy, &w)),
     })
 }
 
-/// dw `[O, I]` from x `[.., I]` and dy `[.., O]`.
+fn run_input<E: Activations>(
+    dy: &[E],
+    w: &[f32],
+    [rows, o, i]: [usize; 3],
+    shape: &[usize],
+) -> Tensor {
+    Tensor::build(shape, |dx: &mut [E]| {
+        let (dy, w) = (E::matrix(dy, rows, o), f32::matrix(w, o, i));
+        gemm(dy, w, E::matrix_mut(dx, rows, i), Store::default());
+    })
+}
+
+/// dw `[O, I]` from x `[.., I]` and dy `[.., O]`; f32 where they are bf16.
 ///
 /// # Errors
 /// When the shapes do not fit or the dtypes differ.
@@ -69,30 +90,47 @@ pub fn backward_weight(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     let rows = rows_of(x, i)?;
     expect_shape(OP, &dy.reshape(&[dy.len() / o, o])?, &[rows, o])?;
     let (x, dy) = (x.contiguous(), dy.contiguous());
-    Ok(match floats(OP, [&x, &dy])? {
-        Floats::F32([x, dy]) => Tensor::build(&[o, i], |dw| {
-            let (x, dy) = (MatRef::new(x, rows, i), MatRef::new(dy, rows, o));
-            gemm(dy.t(), x, MatMut::new(dw, o, i), Store::default());
-        }),
-        Floats::F64([x, dy]) => {
+    Ok(match hidden(OP, [&x, &dy])? {
+        Hidden::F32([x, dy]) => run_weight(x, dy, [rows, o, i]),
+        Hidden::BF16([x, dy]) => run_weight(x, dy, [rows, o, i]),
+        Hidden::F64([x, dy]) => {
             wide(reference::product(&reference::transpose(dy, rows, o), x, o, i), &[o, i])
         }
     })
 }
 
-/// db `[O]` from dy `[.., O]`.
+fn run_weight<E: Activations>(x: &[E], dy: &[E], [rows, o, i]: [usize; 3]) -> Tensor {
+    Tensor::build(&[o, i], |dw: &mut [f32]| {
+        let (x, dy) = (E::matrix(x, rows, i), E::matrix(dy, rows, o));
+        gemm(dy.t(), x, f32::matrix_mut(dw, o, i), Store::default());
+    })
+}
+
+/// db `[O]` from dy `[.., O]`; f32 where dy is bf16.
 ///
 /// # Errors
-/// When `dy` is not f32 or f64.
+/// When `dy` is not f32, bf16 or f64.
 pub fn backward_bias(dy: &Tensor) -> Result<Tensor> {
-    super::reduce::sum_to(dy, &[last_axis(OP, dy)?])
+    let o = last_axis(OP, dy)?;
+    if dy.dtype() != DType::BF16 {
+        return super::reduce::sum_to(dy, &[o]);
+    }
+    let dy = dy.contiguous();
+    let dy = dy.as_slice::<half::bf16>()?;
+    Ok(Tensor::build(&[o], |db: &mut [f32]| reduce::column_sums(dy, o, db)))
+}
+
+/// The error of hidden states and parameters that do not go together.
+fn mixed(x: &Tensor, w: &Tensor) -> Error {
+    let expected = if w.dtype() == DType::F64 { "f64" } else { "f32 or bf16" };
+    Error::DType { op: OP, expected, got: x.dtype() }
 }
 
 /// The rows of `x` seen as a matrix with `cols` columns.
 fn rows_of(x: &Tensor, cols: usize) -> Result<usize> {
     if last_axis(OP, x)? != cols {
         let expected = format!("[.., {cols}]");
-        return Err(crate::Error::Shape { op: OP, expected, got: x.shape().to_vec() });
+        return Err(Error::Shape { op: OP, expected, got: x.shape().to_vec() });
     }
     Ok(x.len() / cols)
 }

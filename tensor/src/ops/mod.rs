@@ -2,10 +2,12 @@
 //!
 //! Every op takes f32, which runs the fast kernel, and f64, which runs the plain definition beside it
 //! (`kernels/src/*/reference.rs`). Both operands have the same dtype. `forward` and `backward` stand
-//! together; the derivative rules of `autograd` call them.
+//! together; the derivative rules of `autograd` call them. The ops of a transformer layer also take hidden states
+//! in bf16, with parameters, and their gradients, in f32.
 
 pub mod activation;
 pub mod adamw;
+pub mod add_norm;
 pub mod attention;
 pub mod bce_with_logits;
 pub mod concat;
@@ -20,6 +22,8 @@ pub mod mse;
 pub mod pooling;
 pub mod reduce;
 pub mod softmax;
+
+use half::bf16;
 
 use crate::{DType, Error, Result, Tensor};
 
@@ -46,6 +50,30 @@ pub(crate) fn floats<'a, const N: usize>(
         DType::F64 => Ok(Floats::F64(slices(operands)?)),
         other => refuse("f32 or f64", other),
     }
+}
+
+/// The elements of N contiguous hidden states of one type.
+pub(crate) enum Hidden<'a, const N: usize> {
+    /// To the kernels.
+    F32([&'a [f32]; N]),
+    /// To the same kernels.
+    BF16([&'a [bf16]; N]),
+    /// To the definitions.
+    F64([&'a [f64]; N]),
+}
+
+/// The elements of contiguous hidden states, which must be all f32, all bf16 or all f64.
+pub(crate) fn hidden<'a, const N: usize>(
+    op: &'static str,
+    operands: [&'a Tensor; N],
+) -> Result<Hidden<'a, N>> {
+    if operands.iter().all(|t| t.dtype() == DType::BF16) {
+        return Ok(Hidden::BF16(slices(operands)?));
+    }
+    Ok(match floats(op, operands)? {
+        Floats::F32(x) => Hidden::F32(x),
+        Floats::F64(x) => Hidden::F64(x),
+    })
 }
 
 fn slices<T: crate::Element, const N: usize>(operands: [&Tensor; N]) -> Result<[&[T]; N]> {

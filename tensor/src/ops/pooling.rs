@@ -2,7 +2,7 @@
 
 use kernels::pooling::{self, Pooling, reference};
 
-use super::{Floats, expect_shape, floats, matrix, wide};
+use super::{Hidden, expect_shape, hidden, matrix, wide};
 use crate::{CuSeqLens, Result, Tensor};
 
 const OP: &str = "pooling";
@@ -15,9 +15,10 @@ pub fn forward(how: Pooling, x: &Tensor, batch: &CuSeqLens) -> Result<Tensor> {
     let ((_, h), x) = (matrix(OP, x)?, x.contiguous());
     expect_shape(OP, &x, &[batch.total(), h])?;
     let (shape, cu) = ([batch.batch(), h], batch.offsets());
-    Ok(match floats(OP, [&x])? {
-        Floats::F32([v]) => Tensor::build(&shape, |y| pooling::forward(how, v, cu, h, y)),
-        Floats::F64([v]) => wide(reference::forward(how, v, cu, h), &shape),
+    Ok(match hidden(OP, [&x])? {
+        Hidden::F32([v]) => Tensor::build(&shape, |y| pooling::forward(how, v, cu, h, y)),
+        Hidden::BF16([v]) => Tensor::build(&shape, |y| pooling::forward(how, v, cu, h, y)),
+        Hidden::F64([v]) => wide(reference::forward(how, v, cu, h), &shape),
     })
 }
 
@@ -29,8 +30,9 @@ pub fn backward(how: Pooling, dy: &Tensor, batch: &CuSeqLens) -> Result<Tensor> 
     let ((_, h), dy) = (matrix(OP, dy)?, dy.contiguous());
     expect_shape(OP, &dy, &[batch.batch(), h])?;
     let (shape, cu) = ([batch.total(), h], batch.offsets());
-    Ok(match floats(OP, [&dy])? {
-        Floats::F32([v]) => Tensor::build(&shape, |dx| pooling::backward(how, v, cu, h, dx)),
-        Floats::F64([v]) => wide(reference::backward(how, v, cu, h), &shape),
+    Ok(match hidden(OP, [&dy])? {
+        Hidden::F32([v]) => Tensor::build(&shape, |dx| pooling::backward(how, v, cu, h, dx)),
+        Hidden::BF16([v]) => Tensor::build(&shape, |dx| pooling::backward(how, v, cu, h, dx)),
+        Hidden::F64([v]) => wide(reference::backward(how, v, cu, h), &shape),
     })
 }

@@ -117,7 +117,7 @@ fn flat_column_sums(x: &Tensor) -> Result<Tensor> {
 
 fn column_sums(x: &Tensor) -> Result<Tensor> {
     let (x, (_, cols)) = (x.contiguous(), matrix(OP, x)?);
-    let x = x.as_slice()?;
+    let x = x.as_slice::<f32>()?;
     Ok(Tensor::build(&[cols], |y| match cols {
         0 => {}
         _ => reduce::column_sums(x, cols, y),
