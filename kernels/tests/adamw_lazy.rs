@@ -116,16 +116,38 @@ fn rows_have_the_bits_of_the_whole() {
 fn long_waits() {
     each_isa(|_| {
         for (lr, weight_decay) in [(2e-5, 0.0), (2e-5, 0.01), (1e-2, 0.1), (0.5, 0.5)] {
+            let s = Step { weight_decay, ..STEP };
             let mut twins = Twins::new(3, 33);
             let g: Vec<f32> = random(33, 1.0, 1).iter().map(|x| x.powi(9)).collect();
-            twins.update(Step { lr, ..STEP }, &[1], &g);
+            twins.update(Step { lr, ..s }, &[1], &g);
             for t in 0..2000 {
                 let lr = lr * (1.0 - t as f64 / 2000.0);
-                twins.update(Step { lr, weight_decay, ..STEP }, &[], &[]);
+                twins.update(Step { lr, ..s }, &[], &[]);
                 if t == 150 {
                     twins.lazy.catch_up(&[1], table(&mut twins.parts));
                     twins.assert_rows(&[1]);
                 }
+            }
+            twins.flush();
+        }
+    });
+}
+
+/// Steps of every size around half a unit in the last place of the weights, where leaving out quotient and root
+/// begins to be right; epsilon is all of the denominator, so that the bound is tight.
+#[test]
+fn steps_that_just_vanish() {
+    each_isa(|_| {
+        for exponent in 0..60 {
+            let share = (-20.0 - 0.2 * f64::from(exponent)).exp2() as f32;
+            let w = random(64, 2.0, 9).iter().map(|x| if *x > 1.0 { 1.0 } else { *x }).collect();
+            let m = random(64, 1.0, 9).iter().map(|x| x.signum() * share).collect();
+            let whole = [w, m, vec![0.0; 64]];
+            let lazy = Lazy::with_moments(1, &whole[1], &whole[2]);
+            let mut twins = Twins { h: 64, parts: whole.clone(), whole, lazy, updates: 100_000 };
+            for _ in 0..64 {
+                let s = Step { lr: 1.0, beta1: 0.9999, eps: 1.0, weight_decay: 1e-4, ..STEP };
+                twins.update(s, &[], &[]);
             }
             twins.flush();
         }
