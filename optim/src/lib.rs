@@ -62,7 +62,7 @@ pub trait Optimizer {
 
     /// Brings the rows `ids` of a table up to date, in any order, and lets the following steps defer the update
     /// of rows that have no gradient. Until a flush the table can be read by [`autograd::ops::lookup`] alone,
-    /// which refuses rows that are not up to date; everything else that reads or replaces it panics.
+    /// which refuses rows but those of the latest call; everything else that reads or replaces it panics.
     ///
     /// An update rule may update all rows at each step instead, and does nothing here.
     ///
