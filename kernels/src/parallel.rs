@@ -65,11 +65,11 @@ pub(crate) fn sum_blocks(
 }
 
 /// The rows `ids`, ascending and distinct, of a table with rows of `h`, for tasks to write at once.
-pub(crate) fn pick_rows<'a>(
+pub(crate) fn pick_rows(
     ids: impl IntoIterator<Item = u32>,
     h: usize,
-    mut table: &'a mut [f32],
-) -> Vec<&'a mut [f32]> {
+    mut table: &mut [f32],
+) -> Vec<&mut [f32]> {
     let mut next = 0;
     let mut rows = Vec::new();
     for id in ids {
