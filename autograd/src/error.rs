@@ -45,6 +45,15 @@ pub enum Error {
         /// Which of its inputs.
         input: usize,
     },
+    /// Rows of a table are read that have updates ahead of them.
+    #[error(
+        "{name}: updates of its rows are deferred; let the optimizer catch up with the rows of this batch, \
+         or flush, before the forward"
+    )]
+    Deferred {
+        /// The parameter.
+        name: String,
+    },
     /// The gradient check found a derivative that is not the slope.
     #[error("gradient check: {0}")]
     Mismatch(String),

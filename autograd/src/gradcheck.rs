@@ -189,12 +189,12 @@ fn gradients(
     let tape = Tape::new();
     let vars: Vec<Var> = inputs.iter().map(|x| tape.input(x.clone())).collect();
     let grads: Gradients = weighted_sum(&f(&tape, &vars)?)?.backward()?;
-    let flat = |g: Option<&Tensor>, like: &Tensor| match g {
+    let flat = |g: Option<Tensor>, like: &Tensor| match g {
         Some(g) => g.to_f64_vec().into(),
         None => vec![0.0; like.len()].into(),
     };
     let of_params = params.iter().map(|p| flat(grads.param(p), &p.value())).collect();
-    let of_inputs = vars.iter().map(|v| flat(grads.input(v), v.value())).collect();
+    let of_inputs = vars.iter().map(|v| flat(grads.input(v).cloned(), v.value())).collect();
     Ok((of_params, of_inputs))
 }
 

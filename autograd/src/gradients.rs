@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use tensor::Tensor;
 
+use crate::gradient::{Gradient, accumulate};
 use crate::param::ParamId;
-use crate::tape::{Place, accumulate};
+use crate::tape::Place;
 use crate::{Param, Result, Var};
 
 /// Where a walk ends.
@@ -18,13 +19,19 @@ pub(crate) enum Leaf {
 /// The gradients of a loss with respect to the parameters and inputs of its tape.
 #[derive(Default, Debug)]
 pub struct Gradients {
-    params: HashMap<ParamId, Option<Tensor>>,
+    params: HashMap<ParamId, Option<Gradient>>,
     inputs: HashMap<Place, Tensor>,
 }
 
 impl Gradients {
-    /// The gradient of a parameter; `None` if the loss does not depend on it or it is frozen.
-    pub fn param(&self, param: &Param) -> Option<&Tensor> {
+    /// The gradient of a parameter; `None` if the loss does not depend on it or it is frozen. That of a table
+    /// is made whole: see [`Gradients::of`].
+    pub fn param(&self, param: &Param) -> Option<Tensor> {
+        self.of(param).map(Gradient::to_dense)
+    }
+
+    /// The gradient of a parameter as the walk left it: the rows of a table that was only read by id.
+    pub fn of(&self, param: &Param) -> Option<&Gradient> {
         self.params.get(&param.id())?.as_ref()
     }
 
@@ -34,11 +41,11 @@ impl Gradients {
     }
 
     /// A parameter used several times (tied weights) receives the sum over its uses.
-    pub(crate) fn add(&mut self, leaf: Leaf, place: Place, grad: Tensor) -> Result<()> {
+    pub(crate) fn add(&mut self, leaf: Leaf, place: Place, grad: Gradient) -> Result<()> {
         match leaf {
             Leaf::Param(id) => accumulate(self.params.entry(id).or_default(), grad),
             Leaf::Input => {
-                self.inputs.insert(place, grad);
+                self.inputs.insert(place, grad.into_dense());
                 Ok(())
             }
         }

@@ -21,6 +21,7 @@
 
 mod error;
 pub mod gradcheck;
+mod gradient;
 mod gradients;
 pub mod ops;
 mod param;
@@ -28,6 +29,7 @@ mod tape;
 mod var;
 
 pub use error::{Error, Result};
+pub use gradient::Gradient;
 pub use gradients::Gradients;
 pub use param::Param;
 pub use tape::{Tape, record};

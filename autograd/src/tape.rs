@@ -15,14 +15,14 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tensor::Tensor;
-use tensor::ops::elementwise;
 
+use crate::gradient::{Gradient, accumulate};
 use crate::gradients::Leaf;
 use crate::{Error, Gradients, Param, Result, Var};
 
 /// A derivative rule: from the gradient of the output to one gradient per input, `None` where the input
 /// needs none.
-type Rule = Box<dyn FnOnce(&Tensor) -> Result<Vec<Option<Tensor>>>>;
+type Rule = Box<dyn FnOnce(&Tensor) -> Result<Vec<Option<Gradient>>>>;
 
 /// One recorded value.
 struct Entry {
@@ -89,10 +89,18 @@ impl Tape {
     }
 
     /// The current value of a parameter as a variable; a frozen one is a constant.
+    ///
+    /// # Panics
+    /// As [`Param::value`]; [`lookup`](crate::ops::lookup) reads single rows.
     pub fn param(&self, param: &Param) -> Var {
+        self.param_as(param, param.value())
+    }
+
+    /// A parameter whose value was read already.
+    pub(crate) fn param_as(&self, param: &Param, value: Tensor) -> Var {
         match param.is_frozen() {
-            true => Var::constant(param.value()),
-            false => self.leaf(param.value(), Leaf::Param(param.id())),
+            true => Var::constant(value),
+            false => self.leaf(value, Leaf::Param(param.id())),
         }
     }
 
@@ -122,6 +130,17 @@ pub fn record<const N: usize>(
     inputs: [&Var; N],
     value: Tensor,
     backward: impl FnOnce(&Tensor, [bool; N]) -> Result<[Option<Tensor>; N]> + 'static,
+) -> Result<Var> {
+    let dense = |grads: [Option<Tensor>; N]| grads.map(|grad| grad.map(Gradient::Dense));
+    record_gradients(op, inputs, value, move |dy, wanted| Ok(dense(backward(dy, wanted)?)))
+}
+
+/// [`record`] for a rule whose gradients may be rows of a table.
+pub(crate) fn record_gradients<const N: usize>(
+    op: &'static str,
+    inputs: [&Var; N],
+    value: Tensor,
+    backward: impl FnOnce(&Tensor, [bool; N]) -> Result<[Option<Gradient>; N]> + 'static,
 ) -> Result<Var> {
     let mut nodes = inputs.iter().filter_map(|v| v.node.as_ref());
     let Some(first) = nodes.next() else { return Ok(Var::constant(value)) };
@@ -156,8 +175,8 @@ impl Node {
         }
         let Recording { id, mut entries } = self.recording.take();
         entries.truncate(self.place.index + 1);
-        let mut pending: Vec<Option<Tensor>> = entries.iter().map(|_| None).collect();
-        pending[self.place.index] = Some(seed);
+        let mut pending: Vec<Option<Gradient>> = entries.iter().map(|_| None).collect();
+        pending[self.place.index] = Some(Gradient::Dense(seed));
         let mut gradients = Gradients::default();
         while let Some(entry) = entries.pop() {
             let Some(dy) = pending.pop().flatten() else { continue };
@@ -165,6 +184,7 @@ impl Node {
             match entry.kind {
                 Kind::Leaf(leaf) => gradients.add(leaf, place, dy)?,
                 Kind::Op { inputs, rule } => {
+                    let dy = dy.into_dense();
                     let results = rule(&dy)?;
                     drop(dy);
                     for (i, (input, grad)) in inputs.into_iter().zip(results).enumerate() {
@@ -181,16 +201,7 @@ impl Node {
     }
 }
 
-/// Adds a gradient to what other uses of the same value have contributed.
-pub(crate) fn accumulate(slot: &mut Option<Tensor>, grad: Tensor) -> Result<()> {
-    match slot {
-        Some(sum) => elementwise::add_assign(sum, &grad)?,
-        None => *slot = Some(grad),
-    }
-    Ok(())
-}
-
-fn check_shape(op: &'static str, input: usize, expected: &[usize], grad: &Tensor) -> Result<()> {
+fn check_shape(op: &'static str, input: usize, expected: &[usize], grad: &Gradient) -> Result<()> {
     match grad.shape() == expected {
         true => Ok(()),
         false => Err(Error::GradientShape {

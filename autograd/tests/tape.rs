@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use autograd::{Error, Param, Result, Tape, Tensor, Var, record};
+use autograd::{Error, Gradient, Param, Result, Tape, Tensor, Var, ops, record};
 
 fn vector(values: &[f32]) -> Tensor {
     Tensor::from_vec(values.to_vec(), &[values.len()]).unwrap()
@@ -30,7 +30,7 @@ fn a_value_used_twice_receives_the_sum() {
     let (a, b) = (tape.param(&w), tape.param(&w));
     let loss = a.mul(&x).unwrap().add(&b).unwrap().add(&b).unwrap().sum().unwrap();
     let grads = loss.backward().unwrap();
-    assert_eq!(values(grads.param(&w)), [7.0, 9.0]);
+    assert_eq!(values(grads.param(&w).as_ref()), [7.0, 9.0]);
     assert_eq!(values(grads.input(&x)), [2.0, 3.0]);
 }
 
@@ -40,7 +40,7 @@ fn what_the_loss_does_not_depend_on_has_no_gradient() {
     let (used, unused) = (Param::new("used", vector(&[1.0])), Param::new("unused", vector(&[1.0])));
     let dead = tape.param(&unused).scale(2.0).unwrap();
     let grads = tape.param(&used).sum().unwrap().backward().unwrap();
-    assert_eq!(values(grads.param(&used)), [1.0]);
+    assert_eq!(values(grads.param(&used).as_ref()), [1.0]);
     assert!(grads.param(&unused).is_none());
     assert!(dead.needs_gradient());
 }
@@ -56,7 +56,7 @@ fn frozen_parameters_and_constants_are_not_asked_for() {
     let grads = loss.backward().unwrap();
     assert_eq!(asked.get(), Some([false, true]));
     assert!(grads.param(&frozen).is_none());
-    assert_eq!(values(grads.param(&trained)), [1.0]);
+    assert_eq!(values(grads.param(&trained).as_ref()), [1.0]);
 
     frozen.freeze(false);
     probe(&tape.param(&frozen), &tape.param(&trained).detach(), &asked)
@@ -169,4 +169,80 @@ fn a_rule_that_leaves_out_a_gradient_is_refused() {
     let y = record("lost", [&x], Tensor::scalar(2.0), |_, _| Ok([None])).unwrap();
     let message = y.backward().unwrap_err().to_string();
     assert_eq!(message, "lost: no gradient for input 0, which needs one");
+}
+
+fn ids(ids: &[u32]) -> Tensor {
+    Tensor::from_vec(ids.to_vec(), &[ids.len()]).unwrap()
+}
+
+/// sum of c_t . table[id_t]
+fn weighted(table: &Var, rows: &[u32], scale: f32) -> Var {
+    let c = (0..2 * rows.len()).map(|i| scale * (i as f32 - 2.5)).collect();
+    let c = Var::constant(Tensor::from_vec(c, &[rows.len(), 2]).unwrap());
+    ops::embedding(table, &ids(rows)).unwrap().mul(&c).unwrap().sum().unwrap()
+}
+
+/// The gradients of tables that are read by id, by id twice, and by id and as a matrix.
+#[test]
+fn the_gradient_of_a_table_is_its_rows_until_it_is_used_whole() {
+    let table = Param::new("table", Tensor::full(1.0, &[5, 2]));
+    let (a, b) = ([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5], [-5.0, -3.0, -1.0, 1.0]);
+    let read = |tape: &Tape| weighted(&tape.param(&table), &[3, 0, 3], 1.0);
+    let again = |tape: &Tape| weighted(&tape.param(&table), &[4, 0], 2.0);
+
+    let grads = read(&Tape::new()).backward().unwrap();
+    let Some(Gradient::Rows(rows)) = grads.of(&table) else { panic!("rows") };
+    assert_eq!((rows.ids(), rows.shape()), (&[0, 3][..], &[5, 2][..]));
+    assert_eq!(rows.values().to_f64_vec(), [a[2], a[3], a[0] + a[4], a[1] + a[5]]);
+    let once = [a[2], a[3], 0.0, 0.0, 0.0, 0.0, a[0] + a[4], a[1] + a[5], 0.0, 0.0];
+    assert_eq!(values(grads.param(&table).as_ref()), once);
+
+    let tape = Tape::new();
+    let grads = read(&tape).add(&again(&tape)).unwrap().backward().unwrap();
+    let Some(Gradient::Rows(rows)) = grads.of(&table) else { panic!("rows of both") };
+    assert_eq!(rows.ids(), [0, 3, 4]);
+    let second = [b[2], b[3], 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, b[0], b[1]];
+    let twice: Vec<f64> = once.iter().zip(second).map(|(x, y)| x + y).collect();
+    assert_eq!(values(grads.param(&table).as_ref()), twice);
+
+    // Tied: in either order.
+    for rows_first in [true, false] {
+        let tape = Tape::new();
+        let whole = || tape.param(&table).scale(0.25).unwrap().sum().unwrap();
+        let loss = match rows_first {
+            true => read(&tape).add(&whole()),
+            false => whole().add(&read(&tape)),
+        };
+        let grads = loss.unwrap().backward().unwrap();
+        assert!(matches!(grads.of(&table), Some(Gradient::Dense(_))));
+        assert_eq!(values(grads.param(&table).as_ref()), once.map(|x| x + 0.25));
+    }
+
+    // Below another op, and of an input, the rows arrive as a whole.
+    let tape = Tape::new();
+    let x = tape.input(table.value());
+    let grads = weighted(&x.scale(2.0).unwrap(), &[3, 0, 3], 1.0).backward().unwrap();
+    assert_eq!(values(grads.input(&x)), once.map(|x| 2.0 * x));
+}
+
+#[test]
+fn deferred_rows_are_not_read() {
+    let table = Param::new("table", Tensor::full(1.0, &[3, 2]));
+    let lookup = |rows: &[u32]| ops::lookup(&Tape::inference(), &table, &ids(rows));
+    assert!(lookup(&[0, 1, 2]).is_ok());
+    table.update_rows(|_| Ok::<_, Error>(Some(vec![0, 2]))).unwrap();
+    assert!(lookup(&[2, 0, 2]).is_ok());
+    assert_eq!(
+        lookup(&[2, 1]).unwrap_err().to_string(),
+        "table: updates of its rows are deferred; let the optimizer catch up with the rows of this batch, \
+         or flush, before the forward"
+    );
+    let refused = |f: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).is_err();
+    assert!(refused(&|| drop(table.value())));
+    assert!(refused(&|| drop(Tape::new().param(&table))));
+    assert!(refused(&|| table.set(Tensor::zeros(&[3, 2]))));
+    assert!(refused(&|| table.update(|_| ())));
+    assert_eq!(table.shape(), [3, 2]);
+    table.update_rows(|_| Ok::<_, Error>(None)).unwrap();
+    assert!(lookup(&[1]).is_ok());
 }

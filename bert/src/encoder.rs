@@ -79,6 +79,11 @@ impl Encoder {
         }
     }
 
+    /// The table of the words, `[V, H]`: the one parameter of which a batch reads few rows.
+    pub fn word_embeddings(&self) -> &Param {
+        &self.embeddings.word.weight
+    }
+
     /// The last hidden states, `[T, H]`, in the precision of the pass.
     ///
     /// # Errors

@@ -99,12 +99,14 @@ impl<'a> Trainer<'a> {
             total += log.loss * rows.len() as f64;
             observe(log)?;
         }
+        self.optimizer.flush()?;
         self.check_weights()?;
         Ok(total / examples.len() as f64)
     }
 
     fn step(&mut self, examples: &Examples, rows: &[usize]) -> Result<StepLog> {
         let batch = examples.batch(rows)?;
+        self.optimizer.catch_up(self.model.encoder().word_embeddings(), batch.ids.as_slice()?)?;
         let targets = examples.targets(rows).expect("training data has labels");
         // The number of a step fits in 32 bits: 2^32 steps are years.
         let pass = Pass::training(self.recipe.seed, self.step as u32);

@@ -14,7 +14,7 @@ mod timing;
 use std::hint::black_box;
 
 use kernels::activation::{self, Activation};
-use kernels::adamw::{self, Step};
+use kernels::adamw::{self, Lazy, Step, Table};
 use kernels::dropout::{self, Dropout};
 use kernels::elementwise::{self, Binary, Unary};
 use kernels::layer_norm::{self, Saved};
@@ -198,6 +198,34 @@ fn adamw_rows(bench: &Bench) {
     };
     let n = 7 * w.len();
     bench.row("adamw", [F, H], n, || adamw::update(step, &mut w, &g, &mut m, &mut v));
+    adamw_table_rows(bench, step);
+}
+
+/// The word embedding of MiniLM, of which each update has a gradient for some 300 rows, most of them seldom: as a
+/// whole, and by rows, each of which makes up first for what it missed.
+fn adamw_table_rows(bench: &Bench, step: Step) {
+    const H: usize = 384;
+    let [mut w, g] = [1, 2].map(|seed| random(V * H, 1.0, seed));
+    let (mut m, mut v) = (vec![0.0; V * H], vec![0.0; V * H]);
+    let (mut lazy, mut t) = (Lazy::new(V), 0);
+    let n = 7 * 300 * H;
+    bench.row("adamw by rows", [V, H], n, || {
+        t += 1;
+        let ids = seldom(300, t);
+        let table = Table { w: &mut w, m: &mut m, v: &mut v };
+        lazy.update(Step { step: t, ..step }, &ids, &g[..ids.len() * H], table);
+    });
+    let n = 7 * V * H;
+    bench.row("adamw whole", [V, H], n, || adamw::update(step, &mut w, &g, &mut m, &mut v));
+}
+
+/// Up to `n` of V ids, ascending; the small ones come often.
+fn seldom(n: usize, seed: u64) -> Vec<u32> {
+    let share = random(n, 1.0, seed).into_iter().map(|x| x.abs().powi(3));
+    let mut ids: Vec<u32> = share.map(|x| (x * (V - 1) as f32) as u32).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 /// The table; rows that the words on the command line do not ask for are left out.

@@ -75,6 +75,22 @@ pub(crate) fn add_partials(partial: &[f32], out: &mut [f32]) {
     }
 }
 
+/// The rows `ids`, ascending and distinct, of a table with rows of `h`, for tasks to write at once.
+pub(crate) fn pick_rows(
+    ids: impl IntoIterator<Item = u32>,
+    h: usize,
+    mut table: &mut [f32],
+) -> Vec<&mut [f32]> {
+    let mut next = 0;
+    let mut rows = Vec::new();
+    for id in ids {
+        let (row, rest) = table[(id as usize - next) * h..].split_at_mut(h);
+        rows.push(row);
+        (table, next) = (rest, id as usize + 1);
+    }
+    rows
+}
+
 /// A slice that several tasks write at once, each to elements of its own: the columns of an attention head, or a
 /// tile of a matrix product, which no split of a row-major matrix into slices can hand out.
 ///

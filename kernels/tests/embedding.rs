@@ -64,6 +64,25 @@ fn threads_do_not_change_the_bits() {
     }
 }
 
+/// Sums into the rows that there are, and into the whole table: the same rows.
+#[test]
+fn distinct_ids_have_the_sums_of_the_table() {
+    each_isa(|_| {
+        for (h, n) in [(1, 29), (130, 29), (384, 0)] {
+            let (ids, dy) = (ids(n), random(n * h, 1.0, 2));
+            let (rows, places) = embedding::distinct(&ids);
+            assert!(rows.is_sorted_by(|a, b| a < b));
+            assert_eq!(places.iter().map(|&p| rows[p as usize]).collect::<Vec<_>>(), ids);
+            let (mut whole, mut compact) = (vec![0.0; V * h], vec![0.0; rows.len() * h]);
+            embedding::backward(&dy, &ids, h, &mut whole);
+            embedding::backward(&dy, &places, h, &mut compact);
+            for (id, row) in rows.iter().zip(compact.chunks(h)) {
+                assert_eq!(row, &whole[*id as usize * h..][..h]);
+            }
+        }
+    });
+}
+
 #[test]
 fn extreme_rows_stay_in_their_rows() {
     let dy = [f32::INFINITY, 1.0, f32::NAN, 2.0];

@@ -59,7 +59,7 @@ fn main() -> Result<()> {
     for param in layer.params() {
         match grads.param(&param) {
             Some(g) => {
-                println!("  {:<49} {:.2e}", param.name(), ops::reduce::sum_squares(g)?.sqrt())
+                println!("  {:<49} {:.2e}", param.name(), ops::reduce::sum_squares(&g)?.sqrt())
             }
             None => println!("  {:<49} none", param.name()),
         }

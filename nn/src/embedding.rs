@@ -23,9 +23,9 @@ impl Embedding {
     /// The rows of `ids`.
     ///
     /// # Errors
-    /// When an id is not below V.
+    /// When an id is not below V, or updates of its row are deferred.
     pub fn forward(&self, pass: &Pass, ids: &Tensor) -> Result<Var> {
-        ops::embedding(&pass.param(&self.weight), ids)
+        ops::lookup(pass.tape(), &self.weight, ids)
     }
 }
 

@@ -60,7 +60,7 @@ fn so_do_its_gradients() {
         let y = layer.forward(&Pass::on(&tape), &x, batch).unwrap();
         let grads = y.mul(&y).unwrap().sum().unwrap().backward().unwrap();
         let of_params: Vec<Tensor> =
-            layer.params().iter().map(|p| grads.param(p).unwrap().clone()).collect();
+            layer.params().iter().map(|p| grads.param(p).unwrap()).collect();
         (grads.input(&x).unwrap().clone(), of_params)
     };
     let (dx, dparams) = gradients(x.clone(), &all);

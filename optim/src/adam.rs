@@ -9,12 +9,17 @@
 //!
 //! t counts the updates of a parameter, from 1, so that one that is frozen at first starts like the others;
 //! epsilon stands outside the root. The whole update of a parameter is one pass over
-//! memory, `kernels::adamw`. Sources: Kingma and Ba, 2014, <https://arxiv.org/abs/1412.6980>, algorithm 1;
+//! memory, `kernels::adamw`.
+//!
+//! Rows of a table that have no gradient move too, as their moments fade. Once [`Optimizer::catch_up`] was called
+//! for a table, a step writes down its numbers (rate, decay, corrections, whatever the schedule made of them) and
+//! updates the rows of the gradient; the others follow when they are next read. A step without a gradient of the
+//! table is none for it and leaves no note; one whose gradient is a whole tensor flushes first. Sources: Kingma and Ba, 2014, <https://arxiv.org/abs/1412.6980>, algorithm 1;
 //! Loshchilov and Hutter, 2017, <https://arxiv.org/abs/1711.05101>, algorithm 2.
 
-use autograd::{Gradients, Param};
-use tensor::Tensor;
-use tensor::ops::adamw::{self, Step};
+use autograd::{Gradient, Gradients, Param};
+use tensor::ops::adamw::{self, Lazy, Step};
+use tensor::{Rows, Tensor};
 
 use crate::{Optimizer, ParamGroup, Result, State, StepSize};
 
@@ -58,12 +63,67 @@ struct Slot {
     v: Tensor,
     /// Updates so far.
     updates: u64,
+    /// Of a table that is updated by rows, what they have yet to see.
+    lazy: Option<Lazy>,
 }
 
 impl Slot {
     fn new(group: usize, param: &Param) -> Self {
         let zeros = || param.value().zeros_like();
-        Self { param: param.clone(), group, m: zeros(), v: zeros(), updates: 0 }
+        Self { param: param.clone(), group, m: zeros(), v: zeros(), updates: 0, lazy: None }
+    }
+
+    fn step(&mut self, grad: &Gradient, step: Step) -> Result<()> {
+        match grad {
+            Gradient::Rows(rows) if self.lazy.is_some() => self.step_rows(rows, step)?,
+            grad => self.step_whole(&grad.to_dense(), step)?,
+        }
+        self.updates += 1;
+        Ok(())
+    }
+
+    fn step_whole(&mut self, grad: &Tensor, step: Step) -> Result<()> {
+        self.flush()?;
+        self.lazy.as_mut().map(Lazy::set_moving);
+        let moments = (&mut self.m, &mut self.v);
+        Ok(self.param.update(|w| adamw::update(step, w, grad, moments))?)
+    }
+
+    fn step_rows(&mut self, grad: &Rows, step: Step) -> Result<()> {
+        let Self { param, m, v, lazy: Some(lazy), .. } = self else { return Ok(()) };
+        param.update_rows(|w| {
+            adamw::update_rows((lazy, step), w, grad, (m, v))?;
+            Ok(Some(grad.ids().to_vec()))
+        })
+    }
+
+    /// Makes the deferred updates of the rows `ids`.
+    fn catch_up(&mut self, ids: &[u32]) -> Result<()> {
+        if self.lazy.is_none() {
+            self.lazy = adamw::lazy(&self.param.value(), self.moments())?;
+        }
+        self.replay(Some(ids))
+    }
+
+    /// Makes the deferred updates of all rows.
+    fn flush(&mut self) -> Result<()> {
+        self.replay(None)
+    }
+
+    fn replay(&mut self, ids: Option<&[u32]>) -> Result<()> {
+        let Self { param, m, v, lazy: Some(lazy), .. } = self else { return Ok(()) };
+        if !lazy.is_pending() {
+            return Ok(());
+        }
+        param.update_rows(|w| {
+            adamw::catch_up(lazy, ids, w, (m, v))?;
+            Ok(ids.map(sorted))
+        })
+    }
+
+    /// The moments, unless they are still the zeros they began as.
+    fn moments(&self) -> Option<(&Tensor, &Tensor)> {
+        (self.updates > 0).then_some((&self.m, &self.v))
     }
 
     fn state(&self) -> [(String, Tensor); 3] {
@@ -97,6 +157,12 @@ impl Adam {
     }
 }
 
+fn sorted(ids: &[u32]) -> Vec<u32> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids
+}
+
 fn settings(options: AdamOptions, group: &ParamGroup, size: StepSize, step: u64) -> Step {
     Step {
         lr: size.lr * group.lr_factor,
@@ -111,27 +177,37 @@ fn settings(options: AdamOptions, group: &ParamGroup, size: StepSize, step: u64)
 
 impl Optimizer for Adam {
     fn step(&mut self, grads: &Gradients, size: StepSize) -> Result<()> {
-        for Slot { param, group, m, v, updates } in &mut self.slots {
-            let Some(grad) = grads.param(param) else { continue };
-            let step = settings(self.options, &self.groups[*group], size, *updates + 1);
-            param.update(|w| adamw::update(step, w, grad, (m, v)))?;
-            *updates += 1;
+        for slot in &mut self.slots {
+            let Some(grad) = grads.of(&slot.param) else { continue };
+            let group = &self.groups[slot.group];
+            slot.step(grad, settings(self.options, group, size, slot.updates + 1))?;
         }
         self.step += 1;
         Ok(())
     }
 
-    fn state(&self) -> State {
+    fn catch_up(&mut self, table: &Param, ids: &[u32]) -> Result<()> {
+        let slot = self.slots.iter_mut().find(|slot| slot.param == *table);
+        slot.map_or(Ok(()), |slot| slot.catch_up(ids))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.slots.iter_mut().try_for_each(Slot::flush)
+    }
+
+    fn state(&mut self) -> Result<State> {
+        self.flush()?;
         let tensors = self.slots.iter().flat_map(Slot::state).collect();
-        State { step: self.step, tensors }
+        Ok(State { step: self.step, tensors })
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
         // All or nothing: a refused state leaves the optimizer as it was.
-        let tensors = state.matching(&self.state())?;
+        let tensors = state.matching(&self.state()?)?;
         let (parts, _) = tensors.as_chunks::<3>();
         for (slot, [m, v, updates]) in self.slots.iter_mut().zip(parts) {
             (slot.m, slot.v, slot.updates) = (m.clone(), v.clone(), updates.item()? as u64);
+            slot.lazy = None;
         }
         self.step = state.step;
         Ok(())

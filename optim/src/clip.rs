@@ -18,8 +18,8 @@ use crate::Result;
 /// When a gradient is not f32 or f64.
 pub fn global_norm(params: &[Param], grads: &Gradients) -> Result<f64> {
     let mut squares = 0.0;
-    for grad in params.iter().filter_map(|p| grads.param(p)) {
-        squares += tensor::ops::reduce::sum_squares(grad)?;
+    for grad in params.iter().filter_map(|p| grads.of(p)) {
+        squares += tensor::ops::reduce::sum_squares(grad.values())?;
     }
     Ok(squares.sqrt())
 }

@@ -36,7 +36,7 @@ pub use schedule::{Schedule, ScheduleKind, Warmup};
 pub use sgd::{Sgd, SgdOptions};
 pub use state::State;
 
-use autograd::Gradients;
+use autograd::{Gradients, Param};
 
 /// How far to go in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,6 +48,11 @@ pub struct StepSize {
 }
 
 /// An update rule with its state.
+///
+/// A table of which a batch reads few rows, the word embedding, can be updated row by row: call
+/// [`catch_up`](Optimizer::catch_up) before each forward and [`flush`](Optimizer::flush) before anything else
+/// reads the table. Weights and moments have the same bits as without these calls; who never calls `catch_up`
+/// needs no `flush`.
 pub trait Optimizer {
     /// Updates every parameter that has a gradient.
     ///
@@ -55,8 +60,31 @@ pub trait Optimizer {
     /// When a gradient does not fit its parameter.
     fn step(&mut self, grads: &Gradients, size: StepSize) -> Result<()>;
 
-    /// A copy of the state, for a checkpoint.
-    fn state(&self) -> State;
+    /// Brings the rows `ids` of a table up to date, in any order, and lets the following steps defer the update
+    /// of rows that have no gradient. Until a flush the table can be read by [`autograd::ops::lookup`] alone,
+    /// which refuses rows but those of the latest call; everything else that reads or replaces it panics.
+    ///
+    /// An update rule may update all rows at each step instead, and does nothing here.
+    ///
+    /// # Errors
+    /// When an id is not in the table.
+    fn catch_up(&mut self, _table: &Param, _ids: &[u32]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes every deferred update.
+    ///
+    /// # Errors
+    /// When a parameter has changed its dtype.
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// A copy of the state, for a checkpoint, after a [`flush`](Optimizer::flush).
+    ///
+    /// # Errors
+    /// Those of the flush.
+    fn state(&mut self) -> Result<State>;
 
     /// Goes on from a saved state.
     ///

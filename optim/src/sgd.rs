@@ -72,13 +72,13 @@ impl Optimizer for Sgd {
         Ok(())
     }
 
-    fn state(&self) -> State {
+    fn state(&mut self) -> Result<State> {
         let named = |(p, u): &(Param, Tensor)| (format!("momentum.{}", p.name()), u.clone());
-        State { step: self.step, tensors: self.velocities.iter().map(named).collect() }
+        Ok(State { step: self.step, tensors: self.velocities.iter().map(named).collect() })
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
-        let tensors = state.matching(&self.state())?;
+        let tensors = state.matching(&self.state()?)?;
         self.velocities.iter_mut().zip(tensors).for_each(|((_, u), saved)| *u = saved);
         self.step = state.step;
         Ok(())

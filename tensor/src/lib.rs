@@ -15,6 +15,7 @@ mod dtype;
 mod error;
 pub mod ops;
 pub mod pool;
+mod rows;
 pub mod safetensors;
 mod seqlens;
 mod shape;
@@ -24,6 +25,7 @@ mod view;
 
 pub use dtype::{DType, Element};
 pub use error::{Error, Result};
+pub use rows::Rows;
 pub use seqlens::CuSeqLens;
 pub use shape::broadcast_shapes;
 pub use tensor::Tensor;

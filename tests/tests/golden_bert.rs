@@ -67,10 +67,10 @@ fn check_gradients(what: &str, golden: &Golden, model: &SequenceClassifier, tole
         let got = grads.param(&param).unwrap_or_else(|| panic!("{}: no gradient", param.name()));
         let name = format!("{what}: {}", param.name());
         match param.name().ends_with("key.bias") {
-            true => assert_vanishes(&name, got),
+            true => assert_vanishes(&name, &got),
             false => {
                 let want = golden.tensor(&format!("grad.{}", param.name()));
-                assert_near(&name, got, want, tolerance);
+                assert_near(&name, &got, want, tolerance);
             }
         }
     }
@@ -97,7 +97,7 @@ fn other_problems_have_their_losses() {
         assert_near(&format!("{problem} loss"), loss.value(), &of("loss"), VALUES);
         let head = model.params().into_iter().find(|p| p.name() == "classifier.weight").unwrap();
         let (got, want) = (grads.param(&head).unwrap(), of("grad.classifier.weight"));
-        assert_near(&format!("{problem} classifier.weight"), got, &want, GRADIENTS);
+        assert_near(&format!("{problem} classifier.weight"), &got, &want, GRADIENTS);
     }
 }
 
@@ -113,7 +113,7 @@ fn a_frozen_encoder_has_no_gradients() {
             (None, true) => {}
             (Some(got), false) => {
                 let want = golden.tensor(&format!("grad.{}", param.name()));
-                assert_near(param.name(), got, want, GRADIENTS);
+                assert_near(param.name(), &got, want, GRADIENTS);
             }
             (got, _) => panic!("{}: gradient {got:?}", param.name()),
         }

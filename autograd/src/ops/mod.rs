@@ -24,7 +24,7 @@ pub use add_norm::add_norm;
 pub use attention::attention;
 pub use bce_with_logits::bce_with_logits;
 pub use cross_entropy::cross_entropy;
-pub use embedding::embedding;
+pub use embedding::{embedding, lookup};
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use mse::mse;

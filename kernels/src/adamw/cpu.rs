@@ -25,23 +25,25 @@ pub struct Step {
 }
 
 /// What one element needs of a [`Step`], rounded once from f64.
-struct Factors {
-    grad_scale: f32,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Factors {
+    pub(super) grad_scale: f32,
     /// 1 - lr weight_decay
-    keep: f32,
+    pub(super) keep: f32,
     /// beta1 and 1 - beta1
-    first: [f32; 2],
+    pub(super) first: [f32; 2],
     /// beta2 and 1 - beta2
-    second: [f32; 2],
+    pub(super) second: [f32; 2],
     /// lr / (1 - beta1^t)
-    rate: f32,
+    pub(super) rate: f32,
     /// 1 / (1 - beta2^t)
-    correction: f32,
-    eps: f32,
+    pub(super) correction: f32,
+    pub(super) eps: f32,
 }
 
 impl Factors {
-    fn new(s: Step) -> Self {
+    pub(super) fn new(s: Step) -> Self {
+        assert!(s.step > 0, "adamw: expected steps to count from 1");
         let Step { lr, beta1, beta2, .. } = s;
         let t = s.step as f64;
         Self {
@@ -62,7 +64,6 @@ impl Factors {
 /// # Panics
 /// When the lengths differ or `s.step` is 0.
 pub fn update(s: Step, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
-    assert!(s.step > 0, "adamw: expected steps to count from 1");
     assert!(w.len() == g.len() && w.len() == m.len() && w.len() == v.len(), "adamw: lengths");
     let factors = Factors::new(s);
     let n = elements_per_task();
@@ -72,27 +73,61 @@ pub fn update(s: Step, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
         .for_each(|((w, g), (m, v))| update_elements(&factors, w, g, m, v));
 }
 
-dispatch!(fn update_elements(
-    f: &Factors, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]
-) = update_body);
+dispatch!(
+    /// One update on the thread of the caller.
+    pub(super) fn update_elements(
+        f: &Factors, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32],
+    ) = update_body
+);
 
 #[inline(always)]
 fn update_body<S: Simd>(s: S, f: &Factors, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
-    let (first, second) = (f.first.map(|x| s.splat(x)), f.second.map(|x| s.splat(x)));
-    let [grad_scale, keep] = [f.grad_scale, f.keep].map(|x| s.splat(x));
-    let [minus_rate, correction, eps] = [-f.rate, f.correction, f.eps].map(|x| s.splat(x));
+    let f = Lanes::new(s, f);
     each_vector::<S>(
         w.len(),
         inlined!(|at, n| {
-            let g = s.mul(grad_scale, load(s, g, at, n));
-            let m_new = s.fma(first[0], load(s, m, at, n), s.mul(first[1], g));
-            let v_new = s.fma(second[0], load(s, v, at, n), s.mul(second[1], s.mul(g, g)));
-            let denominator = s.add(s.sqrt(s.mul(v_new, correction)), eps);
-            let w_new = s.mul(keep, load(s, w, at, n));
-            let w_new = s.fma(minus_rate, s.div(m_new, denominator), w_new);
-            store(s, m_new, m, at, n);
-            store(s, v_new, v, at, n);
-            store(s, w_new, w, at, n);
+            let old = [load(s, w, at, n), load(s, m, at, n), load(s, v, at, n)];
+            let new = f.update(s, load(s, g, at, n), old);
+            store(s, new[0], w, at, n);
+            store(s, new[1], m, at, n);
+            store(s, new[2], v, at, n);
         }),
     );
+}
+
+/// [`Factors`], each in all lanes of a vector.
+pub(super) struct Lanes<S: Simd> {
+    grad_scale: S::F,
+    keep: S::F,
+    first: [S::F; 2],
+    second: [S::F; 2],
+    minus_rate: S::F,
+    correction: S::F,
+    eps: S::F,
+}
+
+impl<S: Simd> Lanes<S> {
+    #[inline(always)]
+    pub(super) fn new(s: S, f: &Factors) -> Self {
+        Self {
+            grad_scale: s.splat(f.grad_scale),
+            keep: s.splat(f.keep),
+            first: [s.splat(f.first[0]), s.splat(f.first[1])],
+            second: [s.splat(f.second[0]), s.splat(f.second[1])],
+            minus_rate: s.splat(-f.rate),
+            correction: s.splat(f.correction),
+            eps: s.splat(f.eps),
+        }
+    }
+
+    /// The new w, m and v of a vector of elements with gradients `g`: the one place where an update is rounded.
+    #[inline(always)]
+    pub(super) fn update(&self, s: S, g: S::F, [w, m, v]: [S::F; 3]) -> [S::F; 3] {
+        let g = s.mul(self.grad_scale, g);
+        let m = s.fma(self.first[0], m, s.mul(self.first[1], g));
+        let v = s.fma(self.second[0], v, s.mul(self.second[1], s.mul(g, g)));
+        let denominator = s.add(s.sqrt(s.mul(v, self.correction)), self.eps);
+        let w = s.fma(self.minus_rate, s.div(m, denominator), s.mul(self.keep, w));
+        [w, m, v]
+    }
 }

@@ -13,10 +13,16 @@
 //! near numbers, are computed in f64. An update is no op of the graph and has no backward. It is the update of
 //! `torch.optim.AdamW`; grad_scale is where clipping by the global norm comes in.
 //!
+//! A row of a table that got no gradient is updated all the same: its moments fade and w follows them. [`Lazy`]
+//! does such updates later, many at once, with the same bits.
+//!
 //! Source: Kingma, Ba, *Adam*, 2014, <https://arxiv.org/abs/1412.6980>; Loshchilov, Hutter, *Decoupled weight
 //! decay regularization*, 2017, <https://arxiv.org/abs/1711.05101>. Above: `tensor/src/ops/adamw.rs`, `optim`.
 
 mod cpu;
+mod lazy;
 pub mod reference;
+mod replay;
 
 pub use cpu::{Step, update};
+pub use lazy::{Lazy, Table};

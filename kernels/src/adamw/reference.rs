@@ -15,3 +15,11 @@ pub fn update(s: Step, w: &mut [f64], g: &[f64], m: &mut [f64], v: &mut [f64]) {
         w[i] -= lr * m_hat / (v_hat.sqrt() + eps);
     }
 }
+
+/// The updates `steps` of a row without a gradient, one after the other: what [`Lazy`](super::Lazy) does later.
+pub fn replay(steps: &[Step], w: &mut [f64], m: &mut [f64], v: &mut [f64]) {
+    let zeros = vec![0.0; w.len()];
+    for &s in steps {
+        update(s, w, &zeros, m, v);
+    }
+}

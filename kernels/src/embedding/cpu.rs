@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::parallel::rows_per_task;
+use crate::parallel::{pick_rows, rows_per_task};
 use crate::simd::{Simd, dispatch, each_vector, inlined, load, store};
 
 /// A row of the table: its id, then a token that reads it.
@@ -33,33 +33,30 @@ pub fn backward(dy: &[f32], ids: &[u32], h: usize, dtable: &mut [f32]) {
     check(dtable, ids, h, dy);
     let mut uses: Vec<Use> = (0..).zip(ids).map(|(token, &id)| (id, token)).collect();
     uses.par_sort_unstable();
-    split_by_id(&uses, h, dtable)
+    let groups: Vec<&[Use]> = uses.chunk_by(|a, b| a.0 == b.0).collect();
+    let rows = pick_rows(groups.iter().map(|uses| uses[0].0), h, dtable);
+    groups
         .into_par_iter()
+        .zip(rows)
         .with_min_len(rows_per_task(h))
         .for_each(|(uses, row)| add_uses(dy, uses, row));
+}
+
+/// The distinct ids in ascending order, `[R]`, and for each token the place of its id among them, `[T]`: with
+/// places for ids, [`backward`] sums into the `[R, H]` rows that are not zero.
+pub fn distinct(ids: &[u32]) -> (Vec<u32>, Vec<u32>) {
+    let mut rows = ids.to_vec();
+    rows.sort_unstable();
+    rows.dedup();
+    let place = |id| rows.binary_search(id).expect("every id is among them") as u32;
+    let places = ids.iter().map(place).collect();
+    (rows, places)
 }
 
 fn check(table: &[f32], ids: &[u32], h: usize, rows: &[f32]) {
     assert!(table.len().is_multiple_of(h) && ids.len() * h == rows.len(), "embedding: lengths");
     let v = table.len() / h;
     assert!(ids.iter().all(|&id| (id as usize) < v), "embedding: expected ids below {v}");
-}
-
-/// The uses of each id, with its row of the table; `uses` is sorted.
-fn split_by_id<'a>(
-    uses: &'a [Use],
-    h: usize,
-    mut table: &'a mut [f32],
-) -> Vec<(&'a [Use], &'a mut [f32])> {
-    let mut next = 0;
-    let mut groups = Vec::new();
-    for uses in uses.chunk_by(|a, b| a.0 == b.0) {
-        let id = uses[0].0 as usize;
-        let (row, rest) = table[(id - next) * h..].split_at_mut(h);
-        groups.push((uses, row));
-        (table, next) = (rest, id + 1);
-    }
-    groups
 }
 
 /// Adds the tokens of one id to its row. An id of very many tokens (a token type, say) is shared out by

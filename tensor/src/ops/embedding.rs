@@ -3,7 +3,7 @@
 use kernels::embedding::{self, reference};
 
 use super::{Floats, expect_shape, floats, indices, matrix, wide};
-use crate::{Result, Tensor};
+use crate::{Result, Rows, Tensor};
 
 const OP: &str = "embedding";
 
@@ -21,20 +21,28 @@ pub fn forward(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
     })
 }
 
-/// The gradient of the table, `[V, H]`: rows of `dy` (`[T, H]`) added up by id.
+/// The gradient of a table `[V, H]`: rows of `dy` (`[T, H]`) added up by id. Only rows of an id are stored.
 ///
 /// # Errors
 /// When the shapes do not fit or an id is not below V.
-pub fn backward(dy: &Tensor, ids: &Tensor, v: usize) -> Result<Tensor> {
-    let ((_, h), dy, ids) = (matrix(OP, dy)?, dy.contiguous(), ids.contiguous());
-    let rows = indices(OP, &ids, v)?;
-    expect_shape(OP, &dy, &[rows.len(), h])?;
+pub fn backward(dy: &Tensor, ids: &Tensor, v: usize) -> Result<Rows> {
+    let ((_, h), ids) = (matrix(OP, dy)?, ids.contiguous());
+    let tokens = indices(OP, &ids, v)?;
+    expect_shape(OP, dy, &[tokens.len(), h])?;
+    let (ids, places) = embedding::distinct(tokens);
+    let values = scatter(dy, &places, ids.len())?;
+    Ok(Rows::new(ids, values, [v, h]))
+}
+
+/// Each row of `dy` (`[T, H]`) added to row `ids[t]` of zeros `[V, H]`.
+pub(crate) fn scatter(dy: &Tensor, ids: &[u32], v: usize) -> Result<Tensor> {
+    let ((_, h), dy) = (matrix(OP, dy)?, dy.contiguous());
     Ok(match floats(OP, [&dy])? {
         Floats::F32([d]) => {
-            let mut dtable = Tensor::zeros(&[v, h]);
-            embedding::backward(d, rows, h, dtable.make_mut()?);
-            dtable
+            let mut table = Tensor::zeros(&[v, h]);
+            embedding::backward(d, ids, h, table.make_mut()?);
+            table
         }
-        Floats::F64([d]) => wide(reference::backward(d, rows, h, v), &[v, h]),
+        Floats::F64([d]) => wide(reference::backward(d, ids, h, v), &[v, h]),
     })
 }

@@ -1,0 +1,67 @@
+//! One gradient: a tensor, or the few rows of a table that are not zero.
+
+use tensor::ops::elementwise;
+use tensor::{Rows, Tensor};
+
+use crate::Result;
+
+/// The gradient of one value, of its shape.
+#[derive(Clone, Debug)]
+pub enum Gradient {
+    /// Every element.
+    Dense(Tensor),
+    /// Of a table that was read by [`embedding`](crate::ops::embedding): the rows that were read.
+    Rows(Rows),
+}
+
+impl Gradient {
+    /// The lengths of the axes.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Gradient::Dense(tensor) => tensor.shape(),
+            Gradient::Rows(rows) => rows.shape(),
+        }
+    }
+
+    /// Every element.
+    pub fn to_dense(&self) -> Tensor {
+        match self {
+            Gradient::Dense(tensor) => tensor.clone(),
+            Gradient::Rows(rows) => rows.to_dense(),
+        }
+    }
+
+    /// The elements that may differ from zero, for sums over all: the tensor, or the rows that are there.
+    pub fn values(&self) -> &Tensor {
+        match self {
+            Gradient::Dense(tensor) => tensor,
+            Gradient::Rows(rows) => rows.values(),
+        }
+    }
+
+    /// The sum of two: rows if both are.
+    fn add(self, other: Gradient) -> Result<Gradient> {
+        if let (Gradient::Rows(a), Gradient::Rows(b)) = (&self, &other) {
+            return Ok(Gradient::Rows(a.add(b)?));
+        }
+        let (mut sum, other) = (self.into_dense(), other.into_dense());
+        elementwise::add_assign(&mut sum, &other)?;
+        Ok(Gradient::Dense(sum))
+    }
+
+    pub(crate) fn into_dense(self) -> Tensor {
+        match self {
+            Gradient::Dense(tensor) => tensor,
+            Gradient::Rows(rows) => rows.to_dense(),
+        }
+    }
+}
+
+/// Adds a gradient to what other uses of the same value have contributed.
+pub(crate) fn accumulate(slot: &mut Option<Gradient>, grad: Gradient) -> Result<()> {
+    *slot = Some(match slot.take() {
+        Some(sum) => sum.add(grad)?,
+        None => grad,
+    });
+    Ok(())
+}
