@@ -16,7 +16,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 use autograd::Param;
 use bert::SequenceClassifier;
-use nn::{Module, Pass};
+use nn::{Module, Pass, Precision};
 use optim::{
     Adam, AdamOptions, Optimizer, Schedule, ScheduleKind, Sgd, SgdOptions, StepSize, Warmup, clip,
     weight_decay_groups,
@@ -108,6 +108,7 @@ impl<'a> Trainer<'a> {
         let targets = examples.targets(rows).expect("training data has labels");
         // The number of a step fits in 32 bits: 2^32 steps are years.
         let pass = Pass::training(self.recipe.seed, self.step as u32);
+        let pass = pass.with_precision(self.recipe.precision.into());
         let loss = bert::loss(&self.model.forward(&pass, &batch)?, &targets)?;
         let value = loss.value().item()?;
         let grads = loss.backward()?;
@@ -205,11 +206,13 @@ pub fn evaluate(
     task: &Task,
     examples: &Examples,
     batch_size: usize,
+    precision: Precision,
 ) -> Result<Evaluation> {
     let start = Instant::now();
     let (mut predictions, mut total) = (Vec::with_capacity(examples.len()), None);
     for rows in batches::in_order(examples.len(), batch_size) {
-        let logits = model.forward(&Pass::inference(), &examples.batch(&rows)?)?;
+        let pass = Pass::inference().with_precision(precision);
+        let logits = model.forward(&pass, &examples.batch(&rows)?)?;
         if let Some(targets) = examples.targets(&rows) {
             let loss = bert::loss(&logits, &targets)?.value().item()?;
             *total.get_or_insert(0.0) += loss * rows.len() as f64;

@@ -22,7 +22,8 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     let encodings = folder.encode(&data.examples, max_length)?;
     let truncated = encodings.iter().filter(|e| e.truncated).count();
     let examples = Examples { encodings, labels: data.labels, outputs: outputs(&task) };
-    let result = trainer::evaluate(&model, &task, &examples, args.batch_size)?;
+    let precision = args.precision.into();
+    let result = trainer::evaluate(&model, &task, &examples, args.batch_size, precision)?;
     let report = result.report.expect("there are labels");
     if args.json {
         let mut line = serde_json::to_value(&report)?;

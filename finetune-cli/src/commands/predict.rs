@@ -110,7 +110,8 @@ impl Predictor<'_> {
         let max_length = self.folder.trained_length(self.args.data.max_length);
         let encodings = self.folder.encode(&texts, max_length)?;
         let examples = Examples { encodings, labels: Labels::Absent, outputs: outputs(&self.task) };
-        let result = trainer::evaluate(&self.model, &self.task, &examples, self.args.batch_size)?;
+        let (size, precision) = (self.args.batch_size, self.args.precision.into());
+        let result = trainer::evaluate(&self.model, &self.task, &examples, size, precision)?;
         let mut out = std::io::stdout().lock();
         for (example, prediction) in texts.iter().zip(&result.predictions) {
             match self.args.json {

@@ -39,6 +39,7 @@ fn numbers_out_of_range() {
         ("--threads", "0", "0 is not in"),
         ("--lr-scheduler-type", "wavy", "possible values: constant, linear"),
         ("--optimizer", "lion", "invalid value"),
+        ("--precision", "f16", "possible values: f32, bf16"),
         ("--problem-type", "ranking", "single_label_classification"),
         ("--format", "xml", "csv, tsv, jsonl or json"),
     ];
