@@ -44,6 +44,29 @@ pub struct StepLog {
     pub grad_norm: f64,
     /// Sequences in the batch.
     pub examples: usize,
+    /// Where the time went.
+    pub times: StepTimes,
+}
+
+/// Seconds of the parts of a step.
+#[derive(Clone, Copy, Debug)]
+pub struct StepTimes {
+    /// From the rows to the loss.
+    pub forward: f64,
+    /// From the loss to the gradients.
+    pub backward: f64,
+    /// The gradient norm and the update.
+    pub optimizer: f64,
+}
+
+/// Seconds since it was last asked.
+struct Stopwatch(Instant);
+
+impl Stopwatch {
+    fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        (now - std::mem::replace(&mut self.0, now)).as_secs_f64()
+    }
 }
 
 /// A model in training.
@@ -103,7 +126,15 @@ impl<'a> Trainer<'a> {
         Ok(total / examples.len() as f64)
     }
 
-    fn step(&mut self, examples: &Examples, rows: &[usize]) -> Result<StepLog> {
+    /// One step on these rows of the examples.
+    ///
+    /// # Errors
+    /// When the loss or the gradients are not finite.
+    ///
+    /// # Panics
+    /// When the examples have no labels.
+    pub fn step(&mut self, examples: &Examples, rows: &[usize]) -> Result<StepLog> {
+        let mut watch = Stopwatch(Instant::now());
         let batch = examples.batch(rows)?;
         let targets = examples.targets(rows).expect("training data has labels");
         // The number of a step fits in 32 bits: 2^32 steps are years.
@@ -111,7 +142,9 @@ impl<'a> Trainer<'a> {
         let pass = pass.with_precision(self.recipe.precision.into());
         let loss = bert::loss(&self.model.forward(&pass, &batch)?, &targets)?;
         let value = loss.value().item()?;
+        let forward = watch.lap();
         let grads = loss.backward()?;
+        let backward = watch.lap();
         let grad_norm = clip::global_norm(&self.params, &grads)?;
         let learning_rate = self.recipe.learning_rate * self.schedule.factor(self.step);
         self.check_finite(value, grad_norm, learning_rate)?;
@@ -121,8 +154,9 @@ impl<'a> Trainer<'a> {
         };
         self.optimizer.step(&grads, StepSize { lr: learning_rate, grad_scale })?;
         self.step += 1;
+        let times = StepTimes { forward, backward, optimizer: watch.lap() };
         let (step, examples) = (self.step, rows.len());
-        Ok(StepLog { step, loss: value, learning_rate, grad_norm, examples })
+        Ok(StepLog { step, loss: value, learning_rate, grad_norm, examples, times })
     }
 
     fn check_finite(&self, loss: f64, grad_norm: f64, learning_rate: f64) -> Result<()> {

@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod bench;
+
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -29,6 +31,8 @@ pub enum Command {
     Predict(PredictArgs),
     /// Show what a model folder holds: configuration, parameters, memory, task.
     Inspect(InspectArgs),
+    /// Measure speed and memory on this machine; prints JSON.
+    Bench(bench::BenchArgs),
 }
 
 /// The error of flags that do not go together: shown as those of a single flag, exit code 2.
@@ -235,6 +239,18 @@ pub struct RecipeArgs {
     #[arg(long, value_name = "N", default_value_t = 42)]
     #[serde(serialize_with = "flags::write_seed")]
     pub seed: u64,
+}
+
+impl Default for RecipeArgs {
+    /// What holds where no flag is typed.
+    fn default() -> Self {
+        #[derive(Parser)]
+        struct Flags {
+            #[command(flatten)]
+            recipe: RecipeArgs,
+        }
+        Flags::parse_from(["defaults"]).recipe
+    }
 }
 
 /// Learning-rate schedules by the names that transformers has for them.
