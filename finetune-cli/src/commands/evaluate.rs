@@ -14,8 +14,7 @@ use crate::trainer;
 pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     let options = args.data.options();
     let table = data::read_table(&args.file, &options)?;
-    let folder = Folder::open(&args.model)?;
-    let (model, task) = folder.fine_tuned()?;
+    let (folder, model, task) = Folder::open_fine_tuned(&args.model)?;
     let schema = folder.schema(&table, &options, &task)?;
     let data = Dataset::labelled(table, &schema)?;
     let max_length = folder.trained_length(args.data.max_length);

@@ -24,8 +24,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         return Err(wrong_flags(message));
     }
     let input = Input::open(args)?;
-    let folder = Folder::open(&args.model)?;
-    let (model, task) = folder.fine_tuned()?;
+    let (folder, model, task) = Folder::open_fine_tuned(&args.model)?;
     let predictor = Predictor { args, folder, model, task };
     match input {
         Input::Texts(texts) => predictor.answer(texts),
