@@ -3,16 +3,17 @@
 //! Parameters have the names of `BertForSequenceClassification`: `bert.embeddings.word_embeddings.weight`,
 //! ..., `classifier.weight`. A checkpoint may leave out the `bert.` (it was saved from the bare encoder), and
 //! an old one calls weight and bias of LayerNorm `gamma` and `beta`; both are found. What the stored names
-//! have in common with the parameters is decided from the headers, before any weight is read; then one
-//! tensor after the other goes from the file into its parameter.
+//! have in common with the parameters is decided from the headers, before any weight is read; then each
+//! tensor goes from the file into its parameter, several at a time on the current rayon pool.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use autograd::Param;
+use rayon::prelude::*;
 use serde_json::{Map, Value};
+use tensor::DType;
 use tensor::safetensors::File;
-use tensor::{DType, Tensor};
 
 use crate::{Error, Mismatch, Result};
 
@@ -29,6 +30,8 @@ const CHECKED_AT_ONCE: usize = 4096;
 pub struct Checkpoint {
     folder: PathBuf,
     files: Vec<File>,
+    /// Where each file is: reading has one place in an open file, so readers open their own.
+    paths: Vec<PathBuf>,
     /// By canonical name.
     stored: BTreeMap<String, Stored>,
 }
@@ -56,8 +59,8 @@ impl Checkpoint {
     /// When there are none, only a pickle, a file is not valid, a shard is missing, or two tensors have
     /// names that mean the same parameter.
     pub fn open(dir: &Path) -> Result<Self> {
-        let files = if dir.join(WEIGHTS).exists() {
-            vec![File::open(&dir.join(WEIGHTS))?]
+        let (paths, files) = if dir.join(WEIGHTS).exists() {
+            (vec![dir.join(WEIGHTS)], vec![File::open(&dir.join(WEIGHTS))?])
         } else if dir.join(INDEX).exists() {
             open_shards(dir)?
         } else {
@@ -73,7 +76,7 @@ impl Checkpoint {
                 return Err(Error::checkpoint(dir, message));
             }
         }
-        Ok(Self { folder: dir.to_owned(), files, stored })
+        Ok(Self { folder: dir.to_owned(), files, paths, stored })
     }
 
     /// The names of the tensors, as they are stored, sorted.
@@ -114,10 +117,12 @@ impl Checkpoint {
         let report = self.report(params);
         self.check_shapes(&pairs)?;
         self.check_dtypes(&pairs)?;
-        for (param, stored) in pairs {
-            let value = self.read(&stored)?;
-            param.set(value);
-        }
+        let closed = || self.paths.iter().map(|_| None).collect();
+        let all = pairs.par_iter().map_init(closed, |files: &mut Vec<Option<File>>, pair| {
+            self.read(files, pair.0, &pair.1)
+        });
+        // Of several errors the first in the order of the parameters.
+        all.collect::<Vec<_>>().into_iter().collect::<Result<()>>()?;
         Ok(report)
     }
 
@@ -156,14 +161,25 @@ impl Checkpoint {
         Ok(())
     }
 
-    fn read(&mut self, stored: &Stored) -> Result<Tensor> {
-        let value = self.files[stored.file].read(&stored.name)?.to_dtype(DType::F32);
-        let finite = |x: &[f32]| x.iter().fold(true, |all, x| all & x.is_finite());
-        if value.as_slice::<f32>()?.chunks(CHECKED_AT_ONCE).all(finite) {
-            return Ok(value);
+    /// Reads one parameter, from a file that is opened when it is first needed.
+    fn read(&self, files: &mut [Option<File>], param: &Param, stored: &Stored) -> Result<()> {
+        let (path, name) = (&self.paths[stored.file], &stored.name);
+        let file = match &mut files[stored.file] {
+            Some(file) => file,
+            closed => closed.insert(File::open(path)?),
+        };
+        let value = file.read(name)?.to_dtype(DType::F32);
+        if value.shape() != param.shape() {
+            let message = format!("tensor {name} changed while the file was read; try again");
+            return Err(Error::checkpoint(path, message));
         }
-        let message = format!("tensor {} has NaN or infinite weights", stored.name);
-        Err(Error::checkpoint(&self.folder, message))
+        let finite = |x: &[f32]| x.iter().fold(true, |all, x| all & x.is_finite());
+        if !value.as_slice::<f32>()?.chunks(CHECKED_AT_ONCE).all(finite) {
+            let message = format!("tensor {name} has NaN or infinite weights");
+            return Err(Error::checkpoint(&self.folder, message));
+        }
+        param.set(value);
+        Ok(())
     }
 }
 
@@ -194,10 +210,10 @@ fn none_found(dir: &Path) -> Error {
 }
 
 /// Opens every file that the index names, and checks that it has what the index says.
-fn open_shards(dir: &Path) -> Result<Vec<File>> {
+fn open_shards(dir: &Path) -> Result<(Vec<PathBuf>, Vec<File>)> {
     let path = dir.join(INDEX);
     let shards = read_index(&path)?;
-    let mut files = Vec::with_capacity(shards.len());
+    let (mut paths, mut files) = (Vec::new(), Vec::new());
     for (shard, names) in shards {
         let shard_path = dir.join(&shard);
         if !shard_path.exists() {
@@ -208,9 +224,10 @@ fn open_shards(dir: &Path) -> Result<Vec<File>> {
         if let Some(name) = names.iter().find(|name| file.shape(name).is_none()) {
             return Err(Error::checkpoint(&path, format!("shard {shard} has no tensor {name}")));
         }
+        paths.push(shard_path);
         files.push(file);
     }
-    Ok(files)
+    Ok((paths, files))
 }
 
 /// The names of the tensors by shard.

@@ -38,7 +38,7 @@ impl SequenceClassifier {
     /// A model with fresh parameters; `outputs` is C.
     pub fn new(config: &Config, outputs: usize, seed: u64) -> Self {
         let init = Initializer::bert(config.initializer_range, seed);
-        Self::build(config, outputs, &init, &init)
+        Self::build(config, outputs, [&init; 3])
     }
 
     /// A model whose encoder comes from a checkpoint. Pooler and head come from it too if it has them;
@@ -54,7 +54,15 @@ impl SequenceClassifier {
         seed: u64,
     ) -> Result<(Self, LoadReport)> {
         let head = Initializer::bert(config.initializer_range, seed);
-        let model = Self::build(config, outputs, &Initializer::zeros(), &head);
+        let (h, zeros) = (config.hidden_size, Initializer::zeros());
+        // Random numbers take a while: none where they would be overwritten.
+        let unless_stored = |name, rows| match checkpoint.shape(name) == Some(&[rows, h][..]) {
+            true => &zeros,
+            false => &head,
+        };
+        let pooler = unless_stored("bert.pooler.dense.weight", h);
+        let classifier = unless_stored("classifier.weight", outputs);
+        let model = Self::build(config, outputs, [&zeros, pooler, classifier]);
         let fits = |p: &Param| {
             !p.name().starts_with("classifier.")
                 || checkpoint.shape(p.name()).is_none_or(|shape| shape == p.shape())
@@ -71,13 +79,13 @@ impl SequenceClassifier {
         }
     }
 
-    fn build(config: &Config, outputs: usize, encoder: &Initializer, head: &Initializer) -> Self {
-        let h = config.hidden_size;
+    fn build(config: &Config, outputs: usize, init: [&Initializer; 3]) -> Self {
+        let (h, [encoder, pooler, classifier]) = (config.hidden_size, init);
         Self {
             encoder: Encoder::new(config, encoder),
-            pooler: Linear::new("bert.pooler.dense", h, h, head),
+            pooler: Linear::new("bert.pooler.dense", h, h, pooler),
             dropout: Dropout::new(config.classifier_dropout.unwrap_or(config.hidden_dropout_prob)),
-            classifier: Linear::new("classifier", h, outputs, head),
+            classifier: Linear::new("classifier", h, outputs, classifier),
         }
     }
 

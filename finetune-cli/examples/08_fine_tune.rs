@@ -14,7 +14,7 @@ use bert::SequenceClassifier;
 use finetune::batches::{self, Examples};
 use finetune::data::{self, Dataset, Options, Schema};
 use finetune::{folder, folder::Folder, trainer};
-use nn::{Module, Pass};
+use nn::{Module, Pass, Precision};
 use optim::{Adam, Optimizer, Schedule, ScheduleKind, StepSize, Warmup, clip, weight_decay_groups};
 
 const EPOCHS: u32 = 3;
@@ -68,7 +68,7 @@ fn main() -> Result<()> {
             optimizer.step(&grads, StepSize { lr: PEAK * schedule.factor(step), grad_scale })?;
             step += 1;
         }
-        let result = trainer::evaluate(&model, &schema.task, &validation, 64)?;
+        let result = trainer::evaluate(&model, &schema.task, &validation, 64, Precision::F32)?;
         let accuracy = result.report.expect("labelled").metrics[0].1;
         println!(
             "epoch {epoch}  loss {:.4}  validation accuracy {accuracy:.2}",

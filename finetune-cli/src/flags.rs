@@ -71,6 +71,16 @@ pub fn write_seed<S: Serializer>(seed: &u64, serializer: S) -> Result<S::Ok, S::
     }
 }
 
+/// The sizes of a matrix product, `MxKxN`, each a whole number from 1.
+///
+/// # Errors
+/// When it is none.
+pub fn product(text: &str) -> Parsed<[usize; 3]> {
+    let sizes: Parsed<Vec<usize>> = text.split('x').map(count).collect();
+    let sizes = sizes.ok().and_then(|sizes| sizes.try_into().ok());
+    sizes.ok_or_else(|| "expected three whole numbers from 1, such as 2048x384x1536".into())
+}
+
 fn whole<T: TryFrom<u32>>(text: &str, least: u32) -> Parsed<T> {
     let number = text.parse().ok().filter(|&n: &u32| n >= least);
     let number = number.and_then(|n| T::try_from(n).ok());

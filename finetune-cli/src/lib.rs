@@ -8,7 +8,7 @@
 //! batches             examples to shuffled, ragged batches
 //! trainer             the training loop, evaluation
 //! run                 the output folder: complete, or not there
-//! commands            train, evaluate, predict, inspect
+//! commands            train, evaluate, predict, inspect, bench
 //! ```
 #![forbid(unsafe_code)]
 

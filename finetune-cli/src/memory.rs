@@ -46,3 +46,20 @@ pub fn human(bytes: u64) -> String {
     }
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
 }
+
+/// The most memory this process has held so far, in bytes; none where the system is not Linux.
+pub fn peak() -> Option<u64> {
+    kilobytes("/proc/self/status", "VmHWM:")
+}
+
+/// Bytes that can be had without pushing others out of memory; none where the system is not Linux.
+pub fn available() -> Option<u64> {
+    kilobytes("/proc/meminfo", "MemAvailable:")
+}
+
+/// The bytes behind `key` in a file of lines such as `VmHWM:   108544 kB`.
+fn kilobytes(path: &str, key: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(key))?;
+    value.trim().strip_suffix("kB")?.trim_end().parse().ok().map(|kb: u64| kb << 10)
+}

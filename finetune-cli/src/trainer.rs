@@ -16,7 +16,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 use autograd::Param;
 use bert::SequenceClassifier;
-use nn::{Module, Pass};
+use nn::{Module, Pass, Precision};
 use optim::{
     Adam, AdamOptions, Optimizer, Schedule, ScheduleKind, Sgd, SgdOptions, StepSize, Warmup, clip,
     weight_decay_groups,
@@ -44,6 +44,29 @@ pub struct StepLog {
     pub grad_norm: f64,
     /// Sequences in the batch.
     pub examples: usize,
+    /// Where the time went.
+    pub times: StepTimes,
+}
+
+/// Seconds of the parts of a step.
+#[derive(Clone, Copy, Debug)]
+pub struct StepTimes {
+    /// From the rows to the loss.
+    pub forward: f64,
+    /// From the loss to the gradients.
+    pub backward: f64,
+    /// The gradient norm and the update.
+    pub optimizer: f64,
+}
+
+/// Seconds since it was last asked.
+struct Stopwatch(Instant);
+
+impl Stopwatch {
+    fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        (now - std::mem::replace(&mut self.0, now)).as_secs_f64()
+    }
 }
 
 /// A model in training.
@@ -104,15 +127,26 @@ impl<'a> Trainer<'a> {
         Ok(total / examples.len() as f64)
     }
 
-    fn step(&mut self, examples: &Examples, rows: &[usize]) -> Result<StepLog> {
+    /// One step on these rows of the examples.
+    ///
+    /// # Errors
+    /// When the loss or the gradients are not finite.
+    ///
+    /// # Panics
+    /// When the examples have no labels.
+    pub fn step(&mut self, examples: &Examples, rows: &[usize]) -> Result<StepLog> {
+        let mut watch = Stopwatch(Instant::now());
         let batch = examples.batch(rows)?;
         self.optimizer.catch_up(self.model.encoder().word_embeddings(), batch.ids.as_slice()?)?;
         let targets = examples.targets(rows).expect("training data has labels");
         // The number of a step fits in 32 bits: 2^32 steps are years.
         let pass = Pass::training(self.recipe.seed, self.step as u32);
+        let pass = pass.with_precision(self.recipe.precision.into());
         let loss = bert::loss(&self.model.forward(&pass, &batch)?, &targets)?;
         let value = loss.value().item()?;
+        let forward = watch.lap();
         let grads = loss.backward()?;
+        let backward = watch.lap();
         let grad_norm = clip::global_norm(&self.params, &grads)?;
         let learning_rate = self.recipe.learning_rate * self.schedule.factor(self.step);
         self.check_finite(value, grad_norm, learning_rate)?;
@@ -122,8 +156,9 @@ impl<'a> Trainer<'a> {
         };
         self.optimizer.step(&grads, StepSize { lr: learning_rate, grad_scale })?;
         self.step += 1;
+        let times = StepTimes { forward, backward, optimizer: watch.lap() };
         let (step, examples) = (self.step, rows.len());
-        Ok(StepLog { step, loss: value, learning_rate, grad_norm, examples })
+        Ok(StepLog { step, loss: value, learning_rate, grad_norm, examples, times })
     }
 
     fn check_finite(&self, loss: f64, grad_norm: f64, learning_rate: f64) -> Result<()> {
@@ -207,11 +242,13 @@ pub fn evaluate(
     task: &Task,
     examples: &Examples,
     batch_size: usize,
+    precision: Precision,
 ) -> Result<Evaluation> {
     let start = Instant::now();
     let (mut predictions, mut total) = (Vec::with_capacity(examples.len()), None);
     for rows in batches::in_order(examples.len(), batch_size) {
-        let logits = model.forward(&Pass::inference(), &examples.batch(&rows)?)?;
+        let pass = Pass::inference().with_precision(precision);
+        let logits = model.forward(&pass, &examples.batch(&rows)?)?;
         if let Some(targets) = examples.targets(&rows) {
             let loss = bert::loss(&logits, &targets)?.value().item()?;
             *total.get_or_insert(0.0) += loss * rows.len() as f64;

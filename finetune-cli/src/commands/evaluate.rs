@@ -14,15 +14,15 @@ use crate::trainer;
 pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     let options = args.data.options();
     let table = data::read_table(&args.file, &options)?;
-    let folder = Folder::open(&args.model)?;
-    let (model, task) = folder.fine_tuned()?;
+    let (folder, model, task) = Folder::open_fine_tuned(&args.model)?;
     let schema = folder.schema(&table, &options, &task)?;
     let data = Dataset::labelled(table, &schema)?;
     let max_length = folder.trained_length(args.data.max_length);
     let encodings = folder.encode(&data.examples, max_length)?;
     let truncated = encodings.iter().filter(|e| e.truncated).count();
     let examples = Examples { encodings, labels: data.labels, outputs: outputs(&task) };
-    let result = trainer::evaluate(&model, &task, &examples, args.batch_size)?;
+    let precision = args.precision.into();
+    let result = trainer::evaluate(&model, &task, &examples, args.batch_size, precision)?;
     let report = result.report.expect("there are labels");
     if args.json {
         let mut line = serde_json::to_value(&report)?;

@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod bench;
 mod evaluate;
 mod inspect;
 mod predict;
@@ -8,7 +9,7 @@ mod train;
 
 use anyhow::{Context, Result};
 
-use crate::args::{Cli, Command, MachineArgs};
+use crate::args::{Cli, Command};
 
 /// Runs the subcommand.
 ///
@@ -16,16 +17,17 @@ use crate::args::{Cli, Command, MachineArgs};
 /// Whatever is wrong, in one line: what, where, what to do.
 pub fn run(cli: Cli) -> Result<()> {
     match &cli.command {
-        Command::Train(args) => on_threads(&args.machine, || train::run(args)),
-        Command::Evaluate(args) => on_threads(&args.machine, || evaluate::run(args)),
-        Command::Predict(args) => on_threads(&args.machine, || predict::run(args)),
+        Command::Train(args) => on_threads(args.machine.threads, || train::run(args)),
+        Command::Evaluate(args) => on_threads(args.machine.threads, || evaluate::run(args)),
+        Command::Predict(args) => on_threads(args.machine.threads, || predict::run(args)),
+        Command::Bench(args) => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
     }
 }
 
 /// Runs `command` on a pool of the wanted size, all kernels included.
-fn on_threads(machine: &MachineArgs, command: impl FnOnce() -> Result<()> + Send) -> Result<()> {
-    let threads = machine.threads.map_or(0, usize::from);
+fn on_threads(threads: Option<u16>, command: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+    let threads = threads.map_or(0, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.context("the threads can't be started; try a smaller --threads")?.install(command)
 }

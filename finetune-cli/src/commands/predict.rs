@@ -24,8 +24,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         return Err(wrong_flags(message));
     }
     let input = Input::open(args)?;
-    let folder = Folder::open(&args.model)?;
-    let (model, task) = folder.fine_tuned()?;
+    let (folder, model, task) = Folder::open_fine_tuned(&args.model)?;
     let predictor = Predictor { args, folder, model, task };
     match input {
         Input::Texts(texts) => predictor.answer(texts),
@@ -110,7 +109,8 @@ impl Predictor<'_> {
         let max_length = self.folder.trained_length(self.args.data.max_length);
         let encodings = self.folder.encode(&texts, max_length)?;
         let examples = Examples { encodings, labels: Labels::Absent, outputs: outputs(&self.task) };
-        let result = trainer::evaluate(&self.model, &self.task, &examples, self.args.batch_size)?;
+        let (size, precision) = (self.args.batch_size, self.args.precision.into());
+        let result = trainer::evaluate(&self.model, &self.task, &examples, size, precision)?;
         let mut out = std::io::stdout().lock();
         for (example, prediction) in texts.iter().zip(&result.predictions) {
             match self.args.json {

@@ -119,8 +119,8 @@ impl<'a> Session<'a> {
         data: &Examples,
         steps: u64,
     ) -> Result<Evaluation> {
-        let size = self.args.recipe.eval_batch_size;
-        let result = trainer::evaluate(model, self.task, data, size)?;
+        let (size, precision) = (self.args.recipe.eval_batch_size, self.args.recipe.precision);
+        let result = trainer::evaluate(model, self.task, data, size, precision.into())?;
         match result.loss.filter(|loss| !loss.is_finite()) {
             Some(loss) => bail!(
                 "training diverged by step {steps}: the loss on held-out data is {loss}; nothing was \

@@ -39,6 +39,7 @@ fn numbers_out_of_range() {
         ("--threads", "0", "0 is not in"),
         ("--lr-scheduler-type", "wavy", "possible values: constant, linear"),
         ("--optimizer", "lion", "invalid value"),
+        ("--precision", "f16", "possible values: f32, bf16"),
         ("--problem-type", "ranking", "single_label_classification"),
         ("--format", "xml", "csv, tsv, jsonl or json"),
     ];
@@ -51,6 +52,10 @@ fn numbers_out_of_range() {
     }
     wrong(&["predict", "--model", "m", "--threshold=1.1", "text"], "from 0 to 1");
     wrong(&["inspect", "m", "--batch-size", "0"], "whole number from 1");
+    wrong(&["bench", "step", "--batch", "0"], "whole number from 1");
+    wrong(&["bench", "step", "--shape", "huge"], "invalid value 'huge'");
+    wrong(&["bench", "matmul", "--sizes", "2x3"], "three whole numbers from 1");
+    wrong(&["bench", "matmul", "--sizes", "2x0x3"], "three whole numbers from 1");
 }
 
 #[test]
@@ -69,15 +74,17 @@ fn help_stands_in_for_nothing_and_names_every_default() {
     let output = finetune(&[]);
     assert_eq!(output.code, Some(2));
     assert!(output.stderr.contains("train") && output.stderr.contains("inspect"));
-    for command in ["train", "evaluate", "predict", "inspect"] {
-        let help = succeeds(&[command, "--help"]).stdout;
+    let benches = ["bench step", "bench train", "bench matmul"];
+    for command in ["train", "evaluate", "predict", "inspect"].into_iter().chain(benches) {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = succeeds(&words).stdout;
         let blocks: Vec<&str> = help.split("\n      --").skip(1).collect();
         for block in blocks {
             let name = block.split_whitespace().next().unwrap();
             // Switches are off, these must be given, and help is no setting.
             let takes_value = block.lines().next().unwrap().contains('<');
-            let required = ["model", "train", "output"].contains(&name);
-            let described = block.contains("[default: ") || name == "file";
+            let required = ["model", "train", "eval", "output"].contains(&name);
+            let described = block.contains("[default:") || name == "file";
             assert!(!takes_value || required || described, "{command} --{block}");
         }
     }

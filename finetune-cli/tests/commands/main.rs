@@ -1,7 +1,8 @@
-//! The binary from end to end: train, evaluate, predict, inspect, and what it refuses.
+//! The binary from end to end: train, evaluate, predict, inspect, bench, and what it refuses.
 
 mod bad_flags;
 mod bad_input;
+mod bench;
 mod inference;
 mod output;
 mod support;

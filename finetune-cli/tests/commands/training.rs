@@ -312,6 +312,7 @@ fn a_run_is_repeated_from_its_own_settings() {
     // The largest seed is more than TOML's integers hold; --format is part of how the data is read.
     let seed = u64::MAX.to_string();
     let recipe = ["--epochs", "1", "--format", "csv", "--seed", &seed, "--max-length", "16"];
+    let recipe = [&recipe[..], &["--precision", "fp32"]].concat();
     train(&place.output, Path::new(&data), &recipe);
     let first = weights(&place.output);
     let settings = place.output.join("train.toml");
@@ -327,5 +328,24 @@ fn a_run_is_repeated_from_its_own_settings() {
     let other = place.path("other");
     succeeds(&["train", "--config", text(&settings), "--output", text(&other), "--seed", "1"]);
     assert_ne!(weights(&other), first);
-    assert!(fs::read_to_string(other.join("train.toml")).unwrap().contains("seed = 1\n"));
+    let noted = fs::read_to_string(other.join("train.toml")).unwrap();
+    assert!(noted.contains("seed = 1\n") && noted.contains("precision = \"f32\"\n"), "{noted}");
+}
+
+#[test]
+fn a_run_in_bf16_gives_a_folder_like_any_other() {
+    let place = Place::new(reviews(40, 3));
+    let test = place.write("test.csv", reviews(20, 4));
+    place.train(&["--epochs", "1", "--precision", "bf16", "--test", &test]);
+    let folder = text(&place.output);
+    assert_eq!(tensor(&place.output, "classifier.weight").len(), 64);
+    // Measured in the same precision it is the same model; without a flag it is read all the same.
+    let args = ["evaluate", "--model", folder, &test, "--json"];
+    let same = &json_lines(&succeeds(&[&args[..], &["--precision", "bf16"]].concat()).stdout)[0];
+    assert_eq!(same["loss"].as_f64(), Some(metric(&place.output, "test_loss")));
+    let wide = &json_lines(&succeeds(&args).stdout)[0];
+    let (a, b) = (same["loss"].as_f64().unwrap(), wide["loss"].as_f64().unwrap());
+    assert!((a - b).abs() < 0.02, "{a} and {b}");
+    succeeds(&["predict", "--model", folder, "the hot day"]);
+    succeeds(&["predict", "--model", folder, "--precision", "bf16", "the hot day"]);
 }

@@ -1,0 +1,167 @@
+//! `finetune bench step`: one training step and one inference pass at full length.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use bert::{Config, Encoding, SequenceClassifier};
+use nn::{Module, Pass, count};
+use serde_json::{Value, json};
+use tensor::philox::Rng;
+
+use super::{WARM_UP, check_memory, least, median, peak_mib, rounded, rounds, timed};
+use crate::args::bench::{BenchStepArgs, ShapeName};
+use crate::args::{RecipeArgs, ScheduleName};
+use crate::batches::Examples;
+use crate::data::Labels;
+use crate::memory::Memory;
+use crate::progress::say;
+use crate::trainer::{StepTimes, Trainer};
+
+/// Labels of the task.
+const OUTPUTS: usize = 2;
+
+/// Seconds of one step: all of it, and its parts.
+struct Lap {
+    whole: f64,
+    parts: StepTimes,
+}
+
+/// Measures and prints one line.
+pub(super) fn run(args: &BenchStepArgs) -> Result<()> {
+    let config = config(args.shape);
+    check(args, &config)?;
+    let model = SequenceClassifier::new(&config, OUTPUTS, 0);
+    let params = count(&model.params()) as u64;
+    let tokens = (args.batch * args.length) as u64;
+    let memory = Memory::of_step(&config, params, tokens).total();
+    check_memory(&format!("--batch {} of --length {}", args.batch, args.length), memory)?;
+    let examples = examples(args, &mut Rng::new(0, 0));
+    let laps = train(args, &model, &examples)?;
+    let passes = infer(args, &model, &examples)?;
+    Ok(say(line(args, &config, &laps, &passes))?)
+}
+
+fn config(shape: ShapeName) -> Config {
+    let (hidden, layers, heads) = match shape {
+        ShapeName::Tiny => (128, 2, 2),
+        ShapeName::Minilm => (384, 6, 12),
+        ShapeName::Base => (768, 12, 12),
+        ShapeName::Large => (1024, 24, 16),
+    };
+    // All else, the dropout rate of 0.1 too, is transformers' default.
+    let json = json!({"model_type": "bert", "hidden_size": hidden, "num_hidden_layers": layers,
+        "num_attention_heads": heads, "intermediate_size": 4 * hidden});
+    Config::parse(&json.to_string(), Path::new("config.json")).expect("a configuration of our own")
+}
+
+fn check(args: &BenchStepArgs, config: &Config) -> Result<()> {
+    let (length, limit) = (args.length, config.max_position_embeddings);
+    match length <= limit {
+        true => Ok(()),
+        false => bail!("--length {length}: the model has {limit} positions; use {limit} or less"),
+    }
+}
+
+/// Sequences of random tokens, and random labels.
+fn examples(args: &BenchStepArgs, rng: &mut Rng) -> Examples {
+    // Below 1000 are special tokens and single characters.
+    let mut token = || 1000 + rng.below(29_000) as u32;
+    let mut ids = || (0..args.length).map(|_| token()).collect();
+    let mut encoding = || Encoding { ids: ids(), type_ids: vec![0; args.length], truncated: false };
+    let encodings = (0..args.batch).map(|_| encoding()).collect();
+    let labels = (0..args.batch).map(|_| rng.below(OUTPUTS as u64) as u32).collect();
+    Examples { encodings, labels: Labels::Class(labels), outputs: OUTPUTS }
+}
+
+fn recipe(args: &BenchStepArgs) -> RecipeArgs {
+    RecipeArgs {
+        epochs: WARM_UP.saturating_add(args.steps),
+        batch_size: args.batch,
+        learning_rate: 2e-5,
+        lr_scheduler_type: ScheduleName::Constant,
+        warmup_ratio: 0.0,
+        max_grad_norm: 0.0,
+        precision: args.precision,
+        seed: 0,
+        ..RecipeArgs::default()
+    }
+}
+
+fn train(
+    args: &BenchStepArgs,
+    model: &SequenceClassifier,
+    examples: &Examples,
+) -> Result<Vec<Lap>> {
+    let (recipe, rows) = (recipe(args), rows(args));
+    let mut trainer = Trainer::new(model, &recipe, args.batch);
+    rounds(args.steps, || {
+        let (log, whole) = timed(|| trainer.step(examples, &rows))?;
+        Ok(Lap { whole, parts: log.times })
+    })
+}
+
+fn infer(
+    args: &BenchStepArgs,
+    model: &SequenceClassifier,
+    examples: &Examples,
+) -> Result<Vec<f64>> {
+    let batch = examples.batch(&rows(args))?;
+    let once = || {
+        let pass = Pass::inference().with_precision(args.precision.into());
+        Ok(model.forward(&pass, &batch)?)
+    };
+    rounds(args.steps, || Ok(timed(once)?.1))
+}
+
+fn rows(args: &BenchStepArgs) -> Vec<usize> {
+    (0..args.batch).collect()
+}
+
+/// Floating-point operations of a forward pass by the usual count: two for each weight of a layer and token,
+/// and the two products of attention. Embeddings, pooler, head, norms and activations are not counted.
+fn forward_flops(config: &Config, args: &BenchStepArgs) -> f64 {
+    let [l, h, f] = [config.num_hidden_layers, config.hidden_size, config.intermediate_size]
+        .map(|size| size as f64);
+    let (batch, length) = (args.batch as f64, args.length as f64);
+    let weights = l * (4.0 * h * h + 2.0 * h * f);
+    2.0 * weights * batch * length + 4.0 * l * batch * length * length * h
+}
+
+fn line(args: &BenchStepArgs, config: &Config, laps: &[Lap], passes: &[f64]) -> Value {
+    let ms = |part: fn(&Lap) -> f64| rounded(median(laps.iter().map(part)) * 1e3, 2);
+    let (step, pass) = (median(laps.iter().map(|lap| lap.whole)), median(passes.iter().copied()));
+    let flops = forward_flops(config, args);
+    let shape = format!("{:?}", args.shape).to_lowercase();
+    json!({
+        "shape": shape, "batch": args.batch, "length": args.length,
+        "precision": args.precision, "device": "cpu", "threads": rayon::current_num_threads(),
+        "step_ms": rounded(step * 1e3, 2),
+        "forward_ms": ms(|lap| lap.parts.forward),
+        "backward_ms": ms(|lap| lap.parts.backward),
+        "optimizer_ms": ms(|lap| lap.parts.optimizer),
+        "best_step_ms": rounded(least(laps.iter().map(|lap| lap.whole)) * 1e3, 2),
+        "train_gflops": rounded(3.0 * flops / step / 1e9, 1),
+        "infer_ms": rounded(pass * 1e3, 2),
+        "infer_gflops": rounded(flops / pass / 1e9, 1),
+        "peak_mb": peak_mib(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_counted_as_the_peer_counts_them() {
+        let args = BenchStepArgs {
+            shape: ShapeName::Minilm,
+            batch: 16,
+            length: 128,
+            precision: crate::args::PrecisionName::F32,
+            steps: 1,
+            threads: None,
+        };
+        // 2 x 6 x (4 x 384^2 + 2 x 384 x 1536) x 2048 + 4 x 6 x 16 x 128^2 x 384
+        assert_eq!(forward_flops(&config(args.shape), &args), 45_902_462_976.0);
+    }
+}

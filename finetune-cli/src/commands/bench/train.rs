@@ -1,0 +1,102 @@
+//! `finetune bench train`: fine-tuning on labelled text, measured epoch by epoch.
+
+use anyhow::{Result, bail};
+use bert::SequenceClassifier;
+use serde_json::{Value, json};
+
+use super::{peak_mib, rounded, timed};
+use crate::args::RecipeArgs;
+use crate::args::bench::BenchTrainArgs;
+use crate::batches::Examples;
+use crate::data::{self, Dataset, Options, Schema, Task};
+use crate::folder::{Folder, outputs};
+use crate::progress::say;
+use crate::trainer::{self, Trainer};
+
+/// Tokenized data, and the seconds that took; they are taken by the first epoch.
+struct Data {
+    examples: Examples,
+    seconds: f64,
+}
+
+/// Trains, and prints a line for each epoch.
+pub(super) fn run(args: &BenchTrainArgs) -> Result<()> {
+    let (schema, [train, eval]) = read(args)?;
+    let folder = Folder::open(&args.model)?;
+    let tokenize = |data: Dataset| -> Result<Data> {
+        let max_length = folder.max_length(args.max_length);
+        let (encodings, seconds) = timed(|| folder.encode(&data.examples, max_length))?;
+        let outputs = outputs(&schema.task);
+        Ok(Data { examples: Examples { encodings, labels: data.labels, outputs }, seconds })
+    };
+    let (mut train, mut eval) = (tokenize(train)?, tokenize(eval)?);
+    let (model, _) = folder.classifier(&schema.task, args.seed)?;
+    let recipe = recipe(args);
+    let mut trainer = Trainer::new(&model, &recipe, train.examples.len());
+    for epoch in 1..=args.epochs {
+        let (loss, seconds) = timed(|| trainer.epoch(epoch, &train.examples, &mut |_| Ok(())))?;
+        let trained = (loss, seconds + std::mem::take(&mut train.seconds));
+        let measured = evaluate(args, &model, &schema.task, &mut eval)?;
+        let sizes = (train.examples.len(), eval.examples.len());
+        say(line(args, epoch, sizes, trained, measured))?;
+    }
+    Ok(())
+}
+
+fn read(args: &BenchTrainArgs) -> Result<(Schema, [Dataset; 2])> {
+    let options = Options::default();
+    let table = data::read_table(&args.train, &options)?;
+    let schema = Schema::infer(&table, &options)?;
+    if !matches!(schema.task, Task::SingleLabel(_)) {
+        bail!("{}: expected one class an example, for accuracy is measured", args.train.display());
+    }
+    let mut train = Dataset::new(table, &schema)?;
+    if let Some(limit) = args.limit {
+        train.truncate(limit);
+    }
+    let eval = Dataset::labelled(data::read_table(&args.eval, &options)?, &schema)?;
+    Ok((schema, [train, eval]))
+}
+
+fn recipe(args: &BenchTrainArgs) -> RecipeArgs {
+    RecipeArgs {
+        epochs: args.epochs,
+        batch_size: args.batch_size,
+        learning_rate: args.learning_rate,
+        precision: args.precision,
+        seed: args.seed,
+        ..RecipeArgs::default()
+    }
+}
+
+/// Accuracy and seconds.
+fn evaluate(
+    args: &BenchTrainArgs,
+    model: &SequenceClassifier,
+    task: &Task,
+    data: &mut Data,
+) -> Result<(f64, f64)> {
+    let (size, precision) = (RecipeArgs::default().eval_batch_size, args.precision.into());
+    let (result, seconds) =
+        timed(|| trainer::evaluate(model, task, &data.examples, size, precision))?;
+    let accuracy = result.report.and_then(|report| report.get("accuracy"));
+    let accuracy = accuracy.expect("labelled data of one class an example");
+    Ok((accuracy, seconds + std::mem::take(&mut data.seconds)))
+}
+
+fn line(
+    args: &BenchTrainArgs,
+    epoch: u32,
+    (train, eval): (usize, usize),
+    (loss, seconds): (f64, f64),
+    (accuracy, eval_seconds): (f64, f64),
+) -> Value {
+    json!({
+        "epoch": epoch, "precision": args.precision, "loss": rounded(loss, 4),
+        "seconds": rounded(seconds, 2),
+        "examples_per_s": rounded(train as f64 / seconds, 1),
+        "eval_accuracy": rounded(accuracy, 4),
+        "eval_examples_per_s": rounded(eval as f64 / eval_seconds, 1),
+        "peak_rss_mb": peak_mib(),
+    })
+}

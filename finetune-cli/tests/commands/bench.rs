@@ -1,0 +1,132 @@
+//! What `finetune bench` prints and refuses. How fast it is, is no test.
+
+use serde_json::Value;
+
+use crate::support::*;
+
+/// Whether the line has these keys in this order, with numbers where no text is meant.
+fn assert_keys(line: &Value, keys: &[&str]) {
+    let object = line.as_object().unwrap();
+    assert_eq!(object.keys().collect::<Vec<_>>(), keys);
+    for (key, value) in object {
+        let text = ["shape", "precision", "device"].contains(&key.as_str());
+        // The system may not tell how much memory was used.
+        let memory = key.starts_with("peak") && value.is_null() && cfg!(not(target_os = "linux"));
+        assert!(
+            memory || if text { value.is_string() } else { value.is_number() },
+            "{key}: {value}"
+        );
+    }
+}
+
+#[test]
+fn step_prints_what_the_peer_prints() {
+    let size = ["--shape", "tiny", "--batch", "2", "--length", "8", "--steps", "1"];
+    let output = succeeds(&[&["bench", "step", "--threads", "1"], &size[..]].concat());
+    let lines = json_lines(&output.stdout);
+    let keys = [
+        "shape",
+        "batch",
+        "length",
+        "precision",
+        "device",
+        "threads",
+        "step_ms",
+        "forward_ms",
+        "backward_ms",
+        "optimizer_ms",
+        "best_step_ms",
+        "train_gflops",
+        "infer_ms",
+        "infer_gflops",
+        "peak_mb",
+    ];
+    assert_eq!((lines.len(), output.stderr.as_str()), (1, ""));
+    assert_keys(&lines[0], &keys);
+    assert_eq!((&lines[0]["shape"], &lines[0]["precision"]), (&"tiny".into(), &"f32".into()));
+    assert_eq!((&lines[0]["batch"], &lines[0]["length"]), (&2.into(), &8.into()));
+    assert_eq!((&lines[0]["threads"], &lines[0]["device"]), (&1.into(), &"cpu".into()));
+    let ms = |key: &str| lines[0][key].as_f64().unwrap();
+    // One step is its own median; its parts make it up, to the roundings.
+    let parts = ms("forward_ms") + ms("backward_ms") + ms("optimizer_ms");
+    assert!(ms("step_ms") == ms("best_step_ms") && parts <= ms("step_ms") + 0.02);
+}
+
+#[test]
+fn train_prints_a_line_an_epoch() {
+    let place = Place::new(reviews(40, 1));
+    let eval = place.write("eval.csv", reviews(20, 2));
+    let files = ["--model", base_model(), "--train", text(&place.train), "--eval", &eval];
+    let more = ["--epochs", "2", "--limit", "33", "--batch-size", "8", "--learning-rate", "1e-3"];
+    let run = || succeeds(&[&["bench", "train"], &files[..], &more].concat());
+    let output = run();
+    let lines = json_lines(&output.stdout);
+    let keys = [
+        "epoch",
+        "precision",
+        "loss",
+        "seconds",
+        "examples_per_s",
+        "eval_accuracy",
+        "eval_examples_per_s",
+        "peak_rss_mb",
+    ];
+    assert_eq!((lines.len(), output.stderr.as_str()), (2, ""));
+    lines.iter().for_each(|line| assert_keys(line, &keys));
+    assert_eq!((&lines[0]["epoch"], &lines[1]["epoch"]), (&1.into(), &2.into()));
+    let again = json_lines(&run().stdout);
+    for key in ["loss", "eval_accuracy"] {
+        assert_eq!(lines[1][key], again[1][key], "{key}");
+    }
+    assert_eq!(names(place.folder.path()), ["eval.csv", "train.csv"]);
+}
+
+#[test]
+fn train_is_the_training_of_train() {
+    let place = Place::new(reviews(40, 1));
+    let eval = place.write("eval.csv", reviews(20, 2));
+    let train = text(&place.train);
+    let files = ["--model", base_model(), "--train", train, "--eval", &eval];
+    let line = &json_lines(&succeeds(&[&["bench", "train"], &files[..]].concat()).stdout)[2];
+    let recipe = ["--batch-size", "32", "--learning-rate", "5e-5", "--seed", "0"];
+    place.train(&[&recipe[..], &["--validation", &eval]].concat());
+    for (key, name) in [("loss", "train_loss"), ("eval_accuracy", "eval_accuracy")] {
+        let (here, there) = (line[key].as_f64().unwrap(), metric(&place.output, name));
+        assert!((here - there).abs() <= 5e-5, "{key}: {here} and {there}");
+    }
+}
+
+#[test]
+fn matmul_prints_a_line_a_size() {
+    let args = ["bench", "matmul", "--sizes", "4x3x5,16x8x8", "--repeats", "2"];
+    let lines = json_lines(&succeeds(&args).stdout);
+    let keys =
+        ["m", "k", "n", "precision", "device", "threads", "ms", "gflops", "best_ms", "best_gflops"];
+    lines.iter().for_each(|line| assert_keys(line, &keys));
+    let sizes: Vec<_> = lines.iter().map(|l| [&l["m"], &l["k"], &l["n"]]).collect();
+    assert_eq!(
+        sizes,
+        [[4, 3, 5].map(Value::from).each_ref(), [16, 8, 8].map(Value::from).each_ref()]
+    );
+}
+
+#[test]
+fn what_can_not_be_measured_is_refused() {
+    refused(&["bench", "step", "--length", "513"], &["--length 513", "512 or less"]);
+    if cfg!(target_os = "linux") {
+        refused(&["bench", "step", "--batch", "4294967295"], &["--batch 4294967295", "use less"]);
+        let sizes = "4294967295x4294967295x4294967295";
+        refused(&["bench", "matmul", "--sizes", sizes], &[sizes, "use less"]);
+    }
+    let place = Place::new(reviews(8, 1));
+    let (model, train, none) =
+        (base_model(), text(&place.train), text(&place.path("none.csv")).to_owned());
+    let bench = |model, train, eval, parts: &[&str]| {
+        refused(&["bench", "train", "--model", model, "--train", train, "--eval", eval], parts);
+    };
+    bench(model, train, &none, &["none.csv", "no such file"]);
+    bench(model, &none, train, &["none.csv", "no such file"]);
+    bench("no-model", train, train, &["no-model", "no such folder"]);
+    let scores = place.write("scores.csv", "text,label\na,0.5\nb,1.25\nc,2.5\n");
+    bench(model, &scores, &scores, &["scores.csv", "one class an example"]);
+}
