@@ -88,8 +88,9 @@ pub fn parse(name: &str) -> Option<Isa> {
 #[cold]
 fn choose() -> Isa {
     let cap = match std::env::var("KERNELS_ISA") {
-        Ok(name) => parse(&name)
-            .unwrap_or_else(|| panic!("KERNELS_ISA={name}: expected {}", NAMES)),
+        Ok(name) => {
+            parse(&name).unwrap_or_else(|| panic!("KERNELS_ISA={name}: expected {}", NAMES))
+        }
         Err(_) => ALL[ALL.len() - 1],
     };
     let isa = cap.min(widest());

@@ -201,7 +201,12 @@ pub(crate) fn map2_in_place<S: Simd, E: Element>(
 
 /// Sums `f(x[i])` over the slice. `f` must map the padding `fill` to 0.
 #[inline(always)]
-pub(crate) fn sum_of<S: Simd, E: Element>(s: S, x: &[E], fill: f32, f: impl Fn(S::F) -> S::F) -> f32 {
+pub(crate) fn sum_of<S: Simd, E: Element>(
+    s: S,
+    x: &[E],
+    fill: f32,
+    f: impl Fn(S::F) -> S::F,
+) -> f32 {
     let mut acc = s.splat(0.0);
     let xs = x.chunks_exact(S::LANES);
     let rest = xs.remainder();
@@ -293,7 +298,11 @@ pub(crate) fn load<S: Simd, E: Element>(s: S, x: &[E], at: usize, n: usize) -> S
 /// Writes `n` lanes to `y`, beginning at `at`.
 #[inline(always)]
 pub(crate) fn store<S: Simd, E: Element>(s: S, v: S::F, y: &mut [E], at: usize, n: usize) {
-    if n == S::LANES { E::store(s, v, &mut y[at..]) } else { E::store_partial(s, v, &mut y[at..at + n]) }
+    if n == S::LANES {
+        E::store(s, v, &mut y[at..])
+    } else {
+        E::store_partial(s, v, &mut y[at..at + n])
+    }
 }
 
 /// Instantiates an `#[inline(always)]` body, generic over [`Simd`], for every instruction set and calls
