@@ -67,8 +67,10 @@ impl MicroKernel {
     /// the CPU cannot multiply pairs, the values of bf16 are multiplied as f32.
     pub(super) fn current(bf16: bool) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if bf16 && isa::current() >= Isa::Avx512Bf16 {
-            return super::avx512bf16::KERNEL;
+        match isa::current() {
+            Isa::Amx if bf16 => return super::amx::KERNEL,
+            Isa::Avx512Bf16 if bf16 => return super::avx512bf16::KERNEL,
+            _ => {}
         }
         match bf16 {
             false => Self::of_f32(),
@@ -79,9 +81,9 @@ impl MicroKernel {
     fn of_f32() -> Self {
         #[cfg(target_arch = "x86_64")]
         match isa::current() {
-            Isa::Avx512 | Isa::Avx512Bf16 => return super::avx512::KERNEL,
-            Isa::Avx2 => return super::avx2::KERNEL,
             Isa::Portable => {}
+            Isa::Avx2 => return super::avx2::KERNEL,
+            Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => return super::avx512::KERNEL,
         }
         super::portable::KERNEL
     }
