@@ -6,7 +6,7 @@
 //! the way where the kernel wants that: weights need no copy of their own. [`Layout`] says what a kernel wants.
 
 use super::view::{MatRef, Values};
-use crate::simd::{Element, Simd, dispatch};
+use crate::simd::{Element, Simd, dispatch, inlined};
 
 /// What a word of a panel holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,7 @@ pub(super) struct Layout {
     pub word: Word,
     /// Words that a step of the micro-kernel reads of each lane; words of zeros fill the last step.
     pub depth: usize,
-    /// Words of a lane that lie together: a group is `[width, together]`. 1, or `depth`: then a multiple of 4
-    /// and a divisor of `STRETCH`.
+    /// Words of a lane that lie together, 1 or `depth`, then a multiple of 4: a group is `[width, together]`.
     pub together: usize,
 }
 
@@ -66,8 +65,7 @@ impl Layout {
 #[derive(Debug, Default)]
 pub(super) struct Buffer<T = u32>(Vec<T>);
 
-/// Words copied together: their rows, and the lines of a panel that they fill, stay in L1 and its TLB. A multiple
-/// of every `Layout::together`.
+/// Words copied together: their rows, and the lines of a panel that they fill, stay in L1 and its TLB.
 const STRETCH: usize = 16;
 
 /// The same for a transposing copy, where rows have K elements: 64 x 32 lanes fill 8 KiB of a panel. A multiple
@@ -90,17 +88,59 @@ impl<T: Copy + Default> Buffer<T> {
     }
 }
 
+/// Packs `x`, `[lanes, K]`, into panels; missing lanes of the last one, missing words of the last step, and a missing
+/// second half of the last word, are zero.
+pub(super) fn pack(x: MatRef, layout: Layout, out: &mut [u32]) {
+    match layout.together {
+        1 => pack_words(x, layout, out),
+        _ => pack_steps(x, layout, out),
+    }
+}
+
 dispatch!(
-    /// Packs `x`, `[lanes, K]`, into panels; missing lanes of the last one, missing words of the last step, and a
-    /// missing second half of the last word, are zero.
-    pub(super) fn pack(x: MatRef, layout: Layout, out: &mut [u32]) = pack_body
+    /// `pack` where the words of a lane lie apart.
+    fn pack_words(x: MatRef, layout: Layout, out: &mut [u32]) = words_body
+);
+dispatch!(
+    /// `pack` where those of a step lie together.
+    fn pack_steps(x: MatRef, layout: Layout, out: &mut [u32]) = steps_body
 );
 
 #[inline(always)]
-fn pack_body<S: Simd>(_: S, x: MatRef, layout: Layout, out: &mut [u32]) {
+fn words_body<S: Simd>(_: S, x: MatRef, layout: Layout, out: &mut [u32]) {
     if x.t().has_contiguous_rows() {
         return copy_lanes(x.t(), layout, out);
     }
+    each_panel(
+        x,
+        layout,
+        out,
+        inlined!(|x, panel| match x.has_contiguous_rows() {
+            true => transpose(x, layout.width, layout.word, panel),
+            false => gather(x, layout, panel),
+        }),
+    );
+}
+
+#[inline(always)]
+fn steps_body<S: Simd>(_: S, x: MatRef, layout: Layout, out: &mut [u32]) {
+    if x.t().has_contiguous_rows() {
+        return turn_lanes(x.t(), layout, out);
+    }
+    each_panel(
+        x,
+        layout,
+        out,
+        inlined!(|x, panel| match x.has_contiguous_rows() {
+            true => copy_steps(x, layout, panel),
+            false => gather(x, layout, panel),
+        }),
+    );
+}
+
+/// Calls `fill` on the lanes of each panel; what it leaves out is zero.
+#[inline(always)]
+fn each_panel(x: MatRef, layout: Layout, out: &mut [u32], fill: impl Fn(MatRef, &mut [u32])) {
     let (width, words) = (layout.width, layout.words(x.cols()));
     for (i, panel) in out.chunks_exact_mut(width * words).enumerate() {
         let start = i * width;
@@ -108,16 +148,12 @@ fn pack_body<S: Simd>(_: S, x: MatRef, layout: Layout, out: &mut [u32]) {
         if x.rows() < width || layout.filled(x.cols()) < words {
             panel.fill(0);
         }
-        match (x.has_contiguous_rows(), layout.together) {
-            (true, 1) => transpose(x, width, layout.word, panel),
-            (true, _) => copy_words(x, layout, panel),
-            (false, _) => gather(x, layout, panel),
-        }
+        fill(x, panel);
     }
 }
 
-/// Lanes are neighbours in `x`, `[K, lanes]`: a group is a copy, or a transposed one. All panels take a few words
-/// before the next few, as each k may be on a page of its own.
+/// Lanes are neighbours in `x`, `[K, lanes]`: a group is a copy. All panels take a few words before the next few,
+/// as each k may be on a page of its own.
 #[inline(always)]
 fn copy_lanes(x: MatRef, layout: Layout, out: &mut [u32]) {
     let (width, words) = (layout.width, layout.words(x.rows()));
@@ -126,32 +162,37 @@ fn copy_lanes(x: MatRef, layout: Layout, out: &mut [u32]) {
         for (i, panel) in out.chunks_exact_mut(width * words).enumerate() {
             let lanes = i * width..((i + 1) * width).min(x.cols());
             let x = x.block(0..x.rows(), lanes);
-            let out = &mut panel[first * width..last * width];
-            if layout.together > 1 {
-                turn_lanes(x, layout, first, out);
-                continue;
-            }
-            for (at, group) in (first..last).zip(out.chunks_exact_mut(width)) {
+            for (at, group) in (first..last).zip(panel[first * width..].chunks_exact_mut(width)) {
                 copy_group(x, layout.word, at, group);
             }
         }
     }
 }
 
-/// The same where words of a lane lie together: the words of four steps are made one below the other and then
-/// turned. `out` begins at word `first`.
+/// The same where the words of a step lie together: a group is a transposed copy.
 #[inline(always)]
-fn turn_lanes(x: MatRef, layout: Layout, first: usize, out: &mut [u32]) {
+fn turn_lanes(x: MatRef, layout: Layout, out: &mut [u32]) {
     let Layout { width, word, together, .. } = layout;
-    let groups = out.chunks_exact_mut(width * together);
-    for (first, group) in (first..).step_by(together).zip(groups) {
-        for from in (0..together).step_by(4) {
-            let mut words = [[0; TURNED_STRETCH]; 4];
-            for (at, words) in (first + from..).zip(&mut words) {
-                copy_group(x, word, at, &mut words[..width]);
-            }
-            turn_words(&words, &mut group[from..], together);
+    let words = layout.words(x.rows());
+    for first in (0..words).step_by(together) {
+        for (i, panel) in out.chunks_exact_mut(width * words).enumerate() {
+            let lanes = i * width..((i + 1) * width).min(x.cols());
+            let group = &mut panel[first * width..][..together * width];
+            turn_group(x.block(0..x.rows(), lanes), word, first, (group, width));
         }
+    }
+}
+
+/// A step of each lane, from word `first` on: four words of all lanes are made one below the other, then turned.
+#[inline(always)]
+fn turn_group(x: MatRef, word: Word, first: usize, (group, width): (&mut [u32], usize)) {
+    let together = group.len() / width;
+    for from in (0..together).step_by(4) {
+        let mut words = [[0; TURNED_STRETCH]; 4];
+        for (at, words) in (first + from..).zip(&mut words) {
+            copy_group(x, word, at, &mut words[..width]);
+        }
+        turn_words(&words, &mut group[from..], together);
     }
 }
 
@@ -211,9 +252,9 @@ fn transpose(x: MatRef, width: usize, word: Word, out: &mut [u32]) {
     }
 }
 
-/// The same where words of a lane lie together, as they do in `x`.
+/// The same where the words of a step lie together, as they do in `x`.
 #[inline(always)]
-fn copy_words(x: MatRef, layout: Layout, out: &mut [u32]) {
+fn copy_steps(x: MatRef, layout: Layout, out: &mut [u32]) {
     let Layout { width, word, together, .. } = layout;
     let step = together * word.steps();
     let groups = out.chunks_exact_mut(width * together);
