@@ -1,12 +1,13 @@
 //! Which instruction set the kernels use.
 //!
-//! The choice is made once, at run time, from what the CPU reports. `KERNELS_ISA=portable|avx2|avx512|avx512bf16`
-//! caps it, which is how one machine tests and measures every path. Results may differ in the last bits
-//! between instruction sets; on one instruction set they never depend on the number of threads.
+//! The choice is made once, at run time, from what the CPU reports. `KERNELS_ISA` caps it (`portable`,
+//! `avx2`, `avx512`, `avx512bf16` or `amx`), which is how one machine tests and measures every path. Results
+//! may differ in the last bits between instruction sets; on one instruction set they never depend on the number
+//! of threads.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// An instruction set that has kernels of its own, in ascending order of vector width.
+/// An instruction set that has kernels of its own, each with all that the ones before it have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Isa {
@@ -18,13 +19,15 @@ pub enum Isa {
     Avx512 = 3,
     /// The same, and products of pairs of bf16.
     Avx512Bf16 = 4,
+    /// The same, and products of tiles of bf16, on Linux.
+    Amx = 5,
 }
 
 /// Every instruction set, narrowest first.
-pub const ALL: [Isa; 4] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16];
+pub const ALL: [Isa; 5] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16, Isa::Amx];
 
 /// What `KERNELS_ISA` may be.
-const NAMES: &str = "portable, avx2, avx512 or avx512bf16";
+const NAMES: &str = "portable, avx2, avx512, avx512bf16 or amx";
 
 /// 0 until the first call of [`current`].
 static CURRENT: AtomicU8 = AtomicU8::new(0);
@@ -41,7 +44,7 @@ pub fn current() -> Isa {
     }
 }
 
-/// The widest instruction set of this CPU that has kernels.
+/// The widest instruction set that has kernels and that this CPU and the operating system offer.
 pub fn widest() -> Isa {
     #[cfg(target_arch = "x86_64")]
     {
@@ -51,6 +54,7 @@ pub fn widest() -> Isa {
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl");
         match (avx2, avx512, is_x86_feature_detected!("avx512bf16")) {
+            (true, true, true) if amx::is_usable() => return Isa::Amx,
             (true, true, true) => return Isa::Avx512Bf16,
             (true, true, false) => return Isa::Avx512,
             (true, false, _) => return Isa::Avx2,
@@ -69,6 +73,15 @@ pub fn set(isa: Isa) {
     CURRENT.store(isa as u8, Ordering::Relaxed);
 }
 
+/// Uses `isa` from now on, though the CPU lacks it: for the test that emulates one.
+///
+/// # Safety
+/// Every instruction of `isa` is executed in this process, by the CPU or by a handler of the trap that it raises.
+#[doc(hidden)]
+pub unsafe fn assume(isa: Isa) {
+    CURRENT.store(isa as u8, Ordering::Relaxed);
+}
+
 /// The instruction sets that this CPU has, narrowest first.
 pub fn supported() -> impl Iterator<Item = Isa> {
     ALL.into_iter().filter(|&isa| isa <= widest())
@@ -81,6 +94,7 @@ pub fn parse(name: &str) -> Option<Isa> {
         "avx2" => Some(Isa::Avx2),
         "avx512" => Some(Isa::Avx512),
         "avx512bf16" => Some(Isa::Avx512Bf16),
+        "amx" => Some(Isa::Amx),
         _ => None,
     }
 }
@@ -103,4 +117,65 @@ fn choose() -> Isa {
 
 fn decode(value: u8) -> Isa {
     ALL[usize::from(value) - 1]
+}
+
+/// Whether tiles can be used takes three answers: of the CPU, of the operating system, and of the system again
+/// about this process.
+#[cfg(target_arch = "x86_64")]
+mod amx {
+    use std::arch::x86_64::{__cpuid_count, _xgetbv};
+    use std::sync::OnceLock;
+
+    /// AMX-BF16 and AMX-TILE in EDX of CPUID leaf 7.
+    const CPU: u32 = 1 << 22 | 1 << 24;
+
+    /// The configuration and the data of tiles in XCR0: the system saves both when it switches threads.
+    const SAVED: u64 = 1 << 17 | 1 << 18;
+
+    /// Whether tiles of bf16 can be multiplied; the CPU has AVX-512. Asks once.
+    pub(super) fn is_usable() -> bool {
+        static USABLE: OnceLock<bool> = OnceLock::new();
+        *USABLE.get_or_init(|| cpu_has_it() && system_saves_it() && process_may())
+    }
+
+    // The intrinsic has become a safe function after the oldest Rust that is supported.
+    #[allow(unused_unsafe)]
+    fn cpu_has_it() -> bool {
+        // SAFETY: every CPU with AVX-512 has leaf 7.
+        unsafe { __cpuid_count(7, 0) }.edx & CPU == CPU
+    }
+
+    fn system_saves_it() -> bool {
+        // SAFETY: a CPU on which AVX-512 can be used has the instruction, and the system has enabled it.
+        unsafe { _xgetbv(0) & SAVED == SAVED }
+    }
+
+    /// Asks Linux for the permission, which holds for all threads of the process, those that run included. A thread
+    /// that touched a tile without it would be killed.
+    #[cfg(target_os = "linux")]
+    fn process_may() -> bool {
+        const ARCH_PRCTL: isize = 158;
+        const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
+        const XFEATURE_XTILEDATA: usize = 18;
+        let result: isize;
+        // SAFETY: the call takes two numbers and touches no memory of ours.
+        unsafe {
+            std::arch::asm!(
+                "syscall",
+                inlateout("rax") ARCH_PRCTL => result,
+                in("rdi") ARCH_REQ_XCOMP_PERM,
+                in("rsi") XFEATURE_XTILEDATA,
+                lateout("rcx") _,
+                lateout("r11") _,
+                options(nostack),
+            );
+        }
+        result == 0
+    }
+
+    /// Other systems have rules of their own, for which there is no code here.
+    #[cfg(not(target_os = "linux"))]
+    fn process_may() -> bool {
+        false
+    }
 }

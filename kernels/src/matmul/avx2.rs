@@ -9,8 +9,7 @@ const ROWS: usize = 6;
 const COLS: usize = 16;
 const LANES: usize = 8;
 
-pub(super) const KERNEL: MicroKernel =
-    MicroKernel { rows: ROWS, cols: COLS, word: Word::Whole, run };
+pub(super) const KERNEL: MicroKernel = MicroKernel::plain(ROWS, COLS, Word::Whole, run);
 
 /// # Safety
 /// The CPU has AVX2 and FMA; nobody else uses the elements of the tile.

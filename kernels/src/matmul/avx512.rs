@@ -10,8 +10,7 @@ const ROWS: usize = 12;
 const COLS: usize = 32;
 const LANES: usize = 16;
 
-pub(super) const KERNEL: MicroKernel =
-    MicroKernel { rows: ROWS, cols: COLS, word: Word::Whole, run };
+pub(super) const KERNEL: MicroKernel = MicroKernel::plain(ROWS, COLS, Word::Whole, run);
 
 /// # Safety
 /// The CPU has AVX-512F; nobody else uses the elements of the tile.

@@ -11,8 +11,7 @@ const ROWS: usize = 12;
 const COLS: usize = 32;
 const LANES: usize = 16;
 
-pub(super) const KERNEL: MicroKernel =
-    MicroKernel { rows: ROWS, cols: COLS, word: Word::Pair, run };
+pub(super) const KERNEL: MicroKernel = MicroKernel::plain(ROWS, COLS, Word::Pair, run);
 
 /// # Safety
 /// The CPU has AVX-512F and BF16; nobody else uses the elements of the tile.

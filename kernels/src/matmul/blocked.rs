@@ -23,7 +23,7 @@ use rayon::prelude::*;
 
 use super::kernel::{MicroKernel, Tile};
 use super::narrow::Narrow;
-use super::pack::{Buffer, pack, packed_len};
+use super::pack::{Buffer, pack};
 use super::view::{MatMut, MatRef, SharedMat, Store};
 
 /// Words of K, products or pairs of them, summed in registers before they are added to C. A panel of A
@@ -31,7 +31,8 @@ use super::view::{MatMut, MatRef, SharedMat, Store};
 /// of it.
 pub(super) const K_BLOCK: usize = 384;
 
-/// Rows of a tile: a multiple of the rows of every micro-kernel. 168 x K_BLOCK of A take 252 KiB of L2.
+/// Rows of a tile, rounded up to whole panels: a multiple of the rows of every micro-kernel that multiplies
+/// vectors. 168 x K_BLOCK of A take 252 KiB of L2.
 const TILE_ROWS: usize = 168;
 
 /// Columns of a tile: a multiple of the columns of every micro-kernel. K_BLOCK x 384 of B take 576 KiB of L2.
@@ -133,15 +134,15 @@ impl Product<'_> {
         let mut packed = std::mem::take(&mut scratch.b);
         for cols in blocks(0..self.b.cols(), TILE_COLS) {
             for k in blocks(0..self.a.cols(), self.k_packed(kernel, cols.len())) {
-                let data = packed.take(packed_len(cols.len(), k.len(), kernel.cols, kernel.word));
+                let data = packed.take(kernel.b().packed_len(cols.len(), k.len()));
                 let mut rest = &mut *data;
                 for k in blocks(k.clone(), k_block(kernel)) {
-                    let len = packed_len(cols.len(), k.len(), kernel.cols, kernel.word);
+                    let len = kernel.b().packed_len(cols.len(), k.len());
                     let out = rest.split_off_mut(..len).expect("the lengths add up");
-                    pack(self.b.block(k, cols.clone()).t(), kernel.cols, kernel.word, out);
+                    pack(self.b.block(k, cols.clone()).t(), kernel.b(), out);
                 }
                 let panels = PanelsB { data, k, cols: cols.clone() };
-                for rows in blocks(0..self.a.rows(), TILE_ROWS) {
+                for rows in blocks(0..self.a.rows(), TILE_ROWS.next_multiple_of(kernel.rows)) {
                     // SAFETY: the caller's contract.
                     unsafe { self.tile(kernel, rows, cols.clone(), &panels, scratch) };
                 }
@@ -159,7 +160,7 @@ impl Product<'_> {
         let across = n.div_ceil(tile_cols);
         let tiles = self.a.rows().div_ceil(tile_rows) * across;
         for k in blocks(0..self.a.cols(), self.k_packed(kernel, n)) {
-            let data = shared.take(packed_len(n, k.len(), kernel.cols, kernel.word));
+            let data = shared.take(kernel.b().packed_len(n, k.len()));
             self.pack_b(kernel, k.clone(), data);
             let panels = PanelsB { data, k: k.clone(), cols: 0..n };
             (0..tiles).into_par_iter().with_max_len(1).for_each(|i| {
@@ -200,10 +201,10 @@ impl Product<'_> {
         out.par_chunks_mut(n * K_BLOCK).zip(k.clone().into_par_iter().step_by(step)).for_each(
             |(out, start)| {
                 let k = start..(start + step).min(k.end);
-                let words = k.len().div_ceil(kernel.word.steps());
+                let words = kernel.b().words(k.len());
                 out.par_chunks_mut(PACKED_COLS * words).enumerate().for_each(|(i, out)| {
                     let cols = part(i, PACKED_COLS, self.b.cols());
-                    pack(self.b.block(k.clone(), cols).t(), kernel.cols, kernel.word, out);
+                    pack(self.b.block(k.clone(), cols).t(), kernel.b(), out);
                 });
             },
         );
@@ -230,8 +231,8 @@ impl Product<'_> {
             target = Tile { c, rows: 0..rows.len(), cols: 0..n, store: Store::default() };
         }
         for k in blocks(b.k.clone(), k_block(kernel)) {
-            let a = scratch.a.take(packed_len(rows.len(), k.len(), kernel.rows, kernel.word));
-            pack(self.a.block(rows.clone(), k.clone()), kernel.rows, kernel.word, a);
+            let a = scratch.a.take(kernel.a().packed_len(rows.len(), k.len()));
+            pack(self.a.block(rows.clone(), k.clone()), kernel.a(), a);
             let store = target.store.of_block(k.start);
             // SAFETY: the caller's contract; the sums are this tile's.
             unsafe { panels(kernel, a, (b, &cols, k), &Tile { store, ..target.clone() }) };
@@ -260,15 +261,19 @@ unsafe fn panels(
     (b, cols, k): (&PanelsB, &Range<usize>, Range<usize>),
     target: &Tile,
 ) {
-    let words = kernel.rows * k.len().div_ceil(kernel.word.steps());
-    for (rows, a) in blocks(target.rows.clone(), kernel.rows).zip(a.chunks_exact(words)) {
+    // SAFETY: the kernel is of the instruction set in use.
+    unsafe { (kernel.enter)() };
+    let panel = kernel.a().packed_len(kernel.rows, k.len());
+    for (rows, a) in blocks(target.rows.clone(), kernel.rows).zip(a.chunks_exact(panel)) {
         for to in blocks(target.cols.clone(), kernel.cols) {
             let b = b.panel(kernel, cols.start + to.start - target.cols.start, k.clone());
             let tile = Tile { rows: rows.clone(), cols: to, ..target.clone() };
-            // SAFETY: the kernel is of the instruction set in use; the caller's contract.
+            // SAFETY: the kernel is of the instruction set in use and entered; the caller's contract.
             unsafe { (kernel.run)(a, b, &tile) };
         }
     }
+    // SAFETY: as above.
+    unsafe { (kernel.leave)() };
 }
 
 /// Rows `k` and columns `cols` of B, packed: a block of K after the other, in each a panel after the other.
@@ -281,8 +286,8 @@ struct PanelsB<'a> {
 impl PanelsB<'_> {
     /// The block `k` of the panel that begins at column `col`.
     fn panel(&self, kernel: MicroKernel, col: usize, k: Range<usize>) -> &[u32] {
-        let before = (k.start - self.k.start) / kernel.word.steps();
-        let words = k.len().div_ceil(kernel.word.steps());
+        let before = kernel.b().words(k.start - self.k.start);
+        let words = kernel.b().words(k.len());
         let start = before * self.cols.len().next_multiple_of(kernel.cols)
             + (col - self.cols.start) * words;
         &self.data[start..start + kernel.cols * words]

@@ -3,14 +3,18 @@
 //! A micro-kernel multiplies a panel of A (`[K, rows]`) with a panel of B (`[K, cols]`) and keeps the whole
 //! `rows x cols` result in registers. `K` steps, each an outer product: load a group of B, broadcast the
 //! elements of A one by one, multiply and add. A step reads one word of each lane: an f32, or two bf16 that
-//! one instruction multiplies and adds up.
+//! one instruction multiplies and adds up. Where one instruction multiplies whole matrices, a step reads several
+//! words of each lane, and those of a row of A lie together.
 
 use std::ops::Range;
 
-use super::pack::Word;
+use super::pack::{Layout, Word};
 use super::view::{SharedMat, Store};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{self, Isa};
+
+/// Multiplies the panels `a` and `b` and stores the result.
+type Run = unsafe fn(a: &[u32], b: &[u32], tile: &Tile);
 
 /// A micro-kernel and its shape.
 #[derive(Clone, Copy)]
@@ -21,20 +25,52 @@ pub(super) struct MicroKernel {
     pub cols: usize,
     /// What a word of the panels holds.
     pub word: Word,
+    /// Words of each lane in a step, a divisor of `K_BLOCK`.
+    pub depth: usize,
+    /// Prepares this thread for `run`.
+    ///
+    /// # Safety
+    /// The CPU has the instructions.
+    pub enter: unsafe fn(),
+    /// Undoes `enter`.
+    ///
+    /// # Safety
+    /// The CPU has the instructions.
+    pub leave: unsafe fn(),
     /// Multiplies the panels `a` and `b` and stores the result.
     ///
     /// # Safety
-    /// The CPU has the instructions, and nobody else uses the elements of the tile.
-    pub run: unsafe fn(a: &[u32], b: &[u32], tile: &Tile),
+    /// The CPU has the instructions, `enter` has prepared this thread, and nobody else uses the elements of the
+    /// tile.
+    pub run: Run,
 }
 
 impl MicroKernel {
+    /// One with steps of one word, for which there is nothing to prepare.
+    pub(super) const fn plain(rows: usize, cols: usize, word: Word, run: Run) -> Self {
+        Self { rows, cols, word, depth: 1, enter: nothing, leave: nothing, run }
+    }
+
+    /// The layout of A.
+    pub(super) fn a(self) -> Layout {
+        let Self { rows: width, word, depth, .. } = self;
+        Layout { width, word, depth, together: depth }
+    }
+
+    /// The layout of B, `[N, K]`.
+    pub(super) fn b(self) -> Layout {
+        let Self { cols: width, word, depth, .. } = self;
+        Layout { width, word, depth, together: 1 }
+    }
+
     /// The one for the instruction set in use, for operands of f32 or, where one of them is bf16, of bf16. Where
     /// the CPU cannot multiply pairs, the values of bf16 are multiplied as f32.
     pub(super) fn current(bf16: bool) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if bf16 && isa::current() >= Isa::Avx512Bf16 {
-            return super::avx512bf16::KERNEL;
+        match isa::current() {
+            Isa::Amx if bf16 => return super::amx::KERNEL,
+            Isa::Avx512Bf16 if bf16 => return super::avx512bf16::KERNEL,
+            _ => {}
         }
         match bf16 {
             false => Self::of_f32(),
@@ -45,13 +81,16 @@ impl MicroKernel {
     fn of_f32() -> Self {
         #[cfg(target_arch = "x86_64")]
         match isa::current() {
-            Isa::Avx512 | Isa::Avx512Bf16 => return super::avx512::KERNEL,
-            Isa::Avx2 => return super::avx2::KERNEL,
             Isa::Portable => {}
+            Isa::Avx2 => return super::avx2::KERNEL,
+            Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => return super::avx512::KERNEL,
         }
         super::portable::KERNEL
     }
 }
+
+/// For a micro-kernel that needs no preparation.
+fn nothing() {}
 
 /// A part of C and how products are stored there; for a micro-kernel at most as large as itself.
 #[derive(Clone)]

@@ -15,10 +15,12 @@
 //! product is skipped: 0 x NaN is NaN. Where an operand is bf16, the other one is rounded to bf16; products and
 //! sums are f32, and rounded once if C is bf16.
 //!
-//! From the inside out: `portable`, `avx2`, `avx512` and `avx512bf16` hold the micro-kernels, `pack` the copies that feed
-//! them, `blocked` the loops around them; `narrow` does without all of these. Above:
+//! From the inside out: `portable`, `avx2`, `avx512`, `avx512bf16` and `amx` hold the micro-kernels, `pack` the
+//! copies that feed them, `blocked` the loops around them; `narrow` does without all of these. Above:
 //! `tensor/src/ops/matmul.rs`.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

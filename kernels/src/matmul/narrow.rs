@@ -18,7 +18,7 @@ use rayon::prelude::*;
 
 use super::blocked::{K_BLOCK, MIN_WORK, Product, blocks, part};
 use super::kernel::Tile;
-use super::pack::{Word, pack};
+use super::pack::{Layout, Word, pack};
 use super::view::MatRef;
 use crate::simd::{MAX_LANES, Simd, dispatch, each_vector, inlined, load, store};
 
@@ -117,7 +117,7 @@ unsafe fn run_updates(p: &Product, rows: Range<usize>, cols: Range<usize>) {
         let b = p.b.block(k.clone(), cols.clone());
         for rows in blocks(rows.clone(), ROWS) {
             let a = &mut packed[..ROWS * k.len()];
-            pack(p.a.block(rows.clone(), k.clone()), ROWS, Word::Whole, a);
+            pack(p.a.block(rows.clone(), k.clone()), Layout::plain(ROWS, Word::Whole), a);
             updates(a, b, &mut product[..rows.len()]);
             let store = p.store.of_block(k.start);
             let tile = Tile { c: p.c, rows, cols: cols.clone(), store };

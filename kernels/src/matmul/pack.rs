@@ -1,12 +1,12 @@
 //! Copies of blocks in the order in which the micro-kernel reads them.
 //!
-//! A block `[lanes, K]` becomes panels of `width` lanes; a panel is a group of `width` words for each step, so
-//! that the micro-kernel walks through memory without a gap. A is packed as it is, B as its transpose: one
+//! A block `[lanes, K]` becomes panels of `width` lanes; a panel is a group of words for each step, in the order
+//! in which the micro-kernel walks through it, without a gap. A is packed as it is, B as its transpose: one
 //! routine serves both operands and, as the view carries the strides, all transpositions. f32 becomes bf16 on
-//! the way where the kernel wants that: weights need no copy of their own.
+//! the way where the kernel wants that: weights need no copy of their own. [`Layout`] says what a kernel wants.
 
 use super::view::{MatRef, Values};
-use crate::simd::{Element, Simd, dispatch};
+use crate::simd::{Element, Simd, dispatch, inlined};
 
 /// What a word of a panel holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,41 @@ impl Word {
     }
 }
 
+/// How an operand lies in its panels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
+    /// Lanes of a panel.
+    pub width: usize,
+    /// What a word holds.
+    pub word: Word,
+    /// Words that a step of the micro-kernel reads of each lane; words of zeros fill the last step.
+    pub depth: usize,
+    /// Words of a lane that lie together, 1 or `depth`, then a multiple of 4: a group is `[width, together]`.
+    pub together: usize,
+}
+
+impl Layout {
+    /// Steps of one word, which lies beside those of the other lanes.
+    pub(super) const fn plain(width: usize, word: Word) -> Self {
+        Self { width, word, depth: 1, together: 1 }
+    }
+
+    /// Words of a lane that hold something.
+    fn filled(self, k: usize) -> usize {
+        k.div_ceil(self.word.steps())
+    }
+
+    /// Words of a lane.
+    pub(super) fn words(self, k: usize) -> usize {
+        self.filled(k).next_multiple_of(self.depth)
+    }
+
+    /// Words of a packed block.
+    pub(super) fn packed_len(self, lanes: usize, k: usize) -> usize {
+        lanes.next_multiple_of(self.width) * self.words(k)
+    }
+}
+
 /// A buffer that keeps its memory; a fresh one would cost a page fault for every 4 KiB.
 #[derive(Debug, Default)]
 pub(super) struct Buffer<T = u32>(Vec<T>);
@@ -34,7 +69,7 @@ pub(super) struct Buffer<T = u32>(Vec<T>);
 const STRETCH: usize = 16;
 
 /// The same for a transposing copy, where rows have K elements: 64 x 32 lanes fill 8 KiB of a panel. A multiple
-/// of 4.
+/// of 4 and of every `Layout::depth`, and no less than any `Layout::width`.
 const TURNED_STRETCH: usize = 64;
 
 /// Bytes of a cache line: vectors loaded from the start of a panel should not straddle two.
@@ -53,59 +88,123 @@ impl<T: Copy + Default> Buffer<T> {
     }
 }
 
-/// Words of a packed block.
-pub(super) fn packed_len(lanes: usize, k: usize, width: usize, word: Word) -> usize {
-    lanes.next_multiple_of(width) * k.div_ceil(word.steps())
+/// Packs `x`, `[lanes, K]`, into panels; missing lanes of the last one, missing words of the last step, and a missing
+/// second half of the last word, are zero.
+pub(super) fn pack(x: MatRef, layout: Layout, out: &mut [u32]) {
+    match layout.together {
+        1 => pack_words(x, layout, out),
+        _ => pack_steps(x, layout, out),
+    }
 }
 
 dispatch!(
-    /// Packs `x`, `[lanes, K]`, into panels of `width`; missing lanes of the last one, and a missing second half
-    /// of the last word, are zero.
-    pub(super) fn pack(x: MatRef, width: usize, word: Word, out: &mut [u32]) = pack_body
+    /// `pack` where the words of a lane lie apart.
+    fn pack_words(x: MatRef, layout: Layout, out: &mut [u32]) = words_body
+);
+dispatch!(
+    /// `pack` where those of a step lie together.
+    fn pack_steps(x: MatRef, layout: Layout, out: &mut [u32]) = steps_body
 );
 
 #[inline(always)]
-fn pack_body<S: Simd>(_: S, x: MatRef, width: usize, word: Word, out: &mut [u32]) {
-    let words = x.cols().div_ceil(word.steps());
+fn words_body<S: Simd>(_: S, x: MatRef, layout: Layout, out: &mut [u32]) {
     if x.t().has_contiguous_rows() {
-        return copy_lanes(x.t(), width, word, out);
+        return copy_lanes(x.t(), layout, out);
     }
+    each_panel(
+        x,
+        layout,
+        out,
+        inlined!(|x, panel| match x.has_contiguous_rows() {
+            true => transpose(x, layout.width, layout.word, panel),
+            false => gather(x, layout, panel),
+        }),
+    );
+}
+
+#[inline(always)]
+fn steps_body<S: Simd>(_: S, x: MatRef, layout: Layout, out: &mut [u32]) {
+    if x.t().has_contiguous_rows() {
+        return turn_lanes(x.t(), layout, out);
+    }
+    each_panel(
+        x,
+        layout,
+        out,
+        inlined!(|x, panel| match x.has_contiguous_rows() {
+            true => copy_steps(x, layout, panel),
+            false => gather(x, layout, panel),
+        }),
+    );
+}
+
+/// Calls `fill` on the lanes of each panel; what it leaves out is zero.
+#[inline(always)]
+fn each_panel(x: MatRef, layout: Layout, out: &mut [u32], fill: impl Fn(MatRef, &mut [u32])) {
+    let (width, words) = (layout.width, layout.words(x.cols()));
     for (i, panel) in out.chunks_exact_mut(width * words).enumerate() {
         let start = i * width;
         let x = x.block(start..(start + width).min(x.rows()), 0..x.cols());
-        if x.rows() < width {
+        if x.rows() < width || layout.filled(x.cols()) < words {
             panel.fill(0);
         }
-        match x.has_contiguous_rows() {
-            true => transpose(x, width, word, panel),
-            false => gather(x, width, word, panel),
-        }
+        fill(x, panel);
     }
 }
 
 /// Lanes are neighbours in `x`, `[K, lanes]`: a group is a copy. All panels take a few words before the next few,
 /// as each k may be on a page of its own.
 #[inline(always)]
-fn copy_lanes(x: MatRef, width: usize, word: Word, out: &mut [u32]) {
-    let words = x.rows().div_ceil(word.steps());
+fn copy_lanes(x: MatRef, layout: Layout, out: &mut [u32]) {
+    let (width, words) = (layout.width, layout.words(x.rows()));
     for first in (0..words).step_by(STRETCH) {
         let last = (first + STRETCH).min(words);
         for (i, panel) in out.chunks_exact_mut(width * words).enumerate() {
             let lanes = i * width..((i + 1) * width).min(x.cols());
             let x = x.block(0..x.rows(), lanes);
             for (at, group) in (first..last).zip(panel[first * width..].chunks_exact_mut(width)) {
-                copy_group(x, word, at, group);
+                copy_group(x, layout.word, at, group);
             }
         }
     }
 }
 
-/// Word `at` of each lane.
+/// The same where the words of a step lie together: a group is a transposed copy.
+#[inline(always)]
+fn turn_lanes(x: MatRef, layout: Layout, out: &mut [u32]) {
+    let Layout { width, word, together, .. } = layout;
+    let words = layout.words(x.rows());
+    for first in (0..words).step_by(together) {
+        for (i, panel) in out.chunks_exact_mut(width * words).enumerate() {
+            let lanes = i * width..((i + 1) * width).min(x.cols());
+            let group = &mut panel[first * width..][..together * width];
+            turn_group(x.block(0..x.rows(), lanes), word, first, (group, width));
+        }
+    }
+}
+
+/// A step of each lane, from word `first` on: four words of all lanes are made one below the other, then turned.
+#[inline(always)]
+fn turn_group(x: MatRef, word: Word, first: usize, (group, width): (&mut [u32], usize)) {
+    let together = group.len() / width;
+    for from in (0..together).step_by(4) {
+        let mut words = [[0; TURNED_STRETCH]; 4];
+        for (at, words) in (first + from..).zip(&mut words) {
+            copy_group(x, word, at, &mut words[..width]);
+        }
+        turn_words(&words, &mut group[from..], together);
+    }
+}
+
+/// Word `at` of each lane; zeros beyond K.
 #[inline(always)]
 fn copy_group(x: MatRef, word: Word, at: usize, out: &mut [u32]) {
+    let row = at * word.steps();
+    if row >= x.rows() {
+        return out.fill(0);
+    }
     let (out, missing) = out.split_at_mut(x.cols());
     missing.fill(0);
-    let row = at * word.steps();
     match (word, x.row(row)) {
         (Word::Whole, Values::F32(x)) => convert(x, out, f32::to_bits),
         (Word::Rounded, Values::F32(x)) => convert(x, out, |x| x.bf16_bits() << 16),
@@ -153,9 +252,23 @@ fn transpose(x: MatRef, width: usize, word: Word, out: &mut [u32]) {
     }
 }
 
+/// The same where the words of a step lie together, as they do in `x`.
+#[inline(always)]
+fn copy_steps(x: MatRef, layout: Layout, out: &mut [u32]) {
+    let Layout { width, word, together, .. } = layout;
+    let step = together * word.steps();
+    let groups = out.chunks_exact_mut(width * together);
+    for (first, group) in (0..x.cols()).step_by(step).zip(groups) {
+        let x = x.block(0..x.rows(), first..(first + step).min(x.cols()));
+        for (lane, out) in (0..x.rows()).zip(group.chunks_exact_mut(together)) {
+            row_words(x.row(lane), word, out);
+        }
+    }
+}
+
 /// The words of a lane, as many as there are.
 #[inline(always)]
-fn row_words(x: Values, word: Word, out: &mut [u32; TURNED_STRETCH]) {
+fn row_words(x: Values, word: Word, out: &mut [u32]) {
     match (word, x) {
         (Word::Whole, Values::F32(x)) => convert(x, out, f32::to_bits),
         (Word::Rounded, Values::F32(x)) => convert(x, out, |x| x.bf16_bits() << 16),
@@ -166,7 +279,7 @@ fn row_words(x: Values, word: Word, out: &mut [u32; TURNED_STRETCH]) {
 }
 
 #[inline(always)]
-fn join_neighbours<E: Element>(x: &[E], out: &mut [u32; TURNED_STRETCH]) {
+fn join_neighbours<E: Element>(x: &[E], out: &mut [u32]) {
     let (pairs, rest) = x.as_chunks::<2>();
     for (o, [low, high]) in out.iter_mut().zip(pairs) {
         *o = low.bf16_bits() | high.bf16_bits() << 16;
@@ -241,12 +354,13 @@ unsafe fn turn(x: [*const u32; 4], out: *mut u32, stride: usize) {
 
 /// Any strides.
 #[inline(always)]
-fn gather(x: MatRef, width: usize, word: Word, out: &mut [u32]) {
-    for (at, group) in out.chunks_exact_mut(width).enumerate() {
-        for (lane, o) in group[..x.rows()].iter_mut().enumerate() {
-            let first = at * word.steps();
+fn gather(x: MatRef, layout: Layout, out: &mut [u32]) {
+    let Layout { width, word, together, .. } = layout;
+    for at in 0..layout.filled(x.cols()) {
+        let (start, first) = (at / together * width * together + at % together, at * word.steps());
+        for lane in 0..x.rows() {
             let get = |k: usize| if k < x.cols() { x.get(lane, k) } else { 0.0 };
-            *o = match word {
+            out[start + lane * together] = match word {
                 Word::Whole => get(first).to_bits(),
                 Word::Rounded => get(first).bf16_bits() << 16,
                 Word::Pair => get(first).bf16_bits() | get(first + 1).bf16_bits() << 16,

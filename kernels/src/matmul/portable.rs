@@ -6,8 +6,7 @@ use super::pack::Word;
 const ROWS: usize = 4;
 const COLS: usize = 8;
 
-pub(super) const KERNEL: MicroKernel =
-    MicroKernel { rows: ROWS, cols: COLS, word: Word::Whole, run };
+pub(super) const KERNEL: MicroKernel = MicroKernel::plain(ROWS, COLS, Word::Whole, run);
 
 /// # Safety
 /// Nobody else uses the elements of the tile.
