@@ -1,12 +1,13 @@
 //! The loops around the micro-kernel.
 //!
 //! ```text
-//! for each block of K            panels of B, packed by all threads and read by all
-//!   for each tile of C           one task; its rows of A are packed by the thread that needs them
-//!     for each block of K        [tile rows, K_BLOCK] of A and [K_BLOCK, tile columns] of B stay in L2
-//!       for each panel of A      stays in L1 ...
-//!         for each panel of B    ... while B streams past
-//!           micro-kernel         an element of C sums its K products in order, a block at a time
+//! for each block of K              panels of B, packed by all threads and read by all
+//!   for each tile of C             one task; its rows of A are packed by the thread that needs them
+//!     for each block of K          [tile rows, K_BLOCK] of A ...
+//!       for some columns           ... and [K_BLOCK, COLS] of B stay in L2
+//!         for each panel of A      stays in L1 ...
+//!           for each panel of B    ... while B streams past
+//!             micro-kernel         an element of C sums its K products in order, a block at a time
 //! ```
 //!
 //! The order of the additions into an element of C depends on K alone, not on the tiles: serial and parallel
@@ -31,18 +32,23 @@ use super::view::{MatMut, MatRef, SharedMat, Store};
 /// of it.
 pub(super) const K_BLOCK: usize = 384;
 
-/// Rows of a tile, rounded up to whole panels: a multiple of the rows of every micro-kernel that multiplies
-/// vectors. 168 x K_BLOCK of A take 252 KiB of L2.
-const TILE_ROWS: usize = 168;
+/// Rows of a tile at most, rounded up to whole panels. 96 x K_BLOCK of A take 144 KiB of L2.
+const MAX_TILE_ROWS: usize = 96;
 
-/// Columns of a tile: a multiple of the columns of every micro-kernel. K_BLOCK x 384 of B take 576 KiB of L2.
-const TILE_COLS: usize = 384;
+/// Rows of a tile at least, rounded up: each element of B that a tile reads from L3 is used that often, and what
+/// micro-kernels read from L2 is hidden behind their arithmetic.
+const MIN_TILE_ROWS: usize = 24;
 
-/// Tiles of a product, where it is large enough: with several for each core, none waits long for the others.
-const MIN_TILES: usize = 32;
+/// Columns of B that all rows of a tile meet before the next ones: a multiple of the columns of every micro-kernel.
+/// K_BLOCK x 384 of B take 576 KiB of L2.
+const COLS: usize = 384;
 
-/// Rows below which a tile is not split further: each element of B that a tile reads is used that often.
-const MIN_TILE_ROWS: usize = 48;
+/// Tiles that rows are split into, where there are enough of them: with many for each core, none waits long for
+/// the others.
+const TILES: usize = 40;
+
+/// Tiles below which columns are split too. Tiles beside each other pack the same rows of A.
+const MIN_TILES: usize = 16;
 
 /// Multiplications worth a task (some 10 microseconds).
 pub(super) const MIN_WORK: usize = 512 * 1024;
@@ -132,7 +138,7 @@ impl Product<'_> {
     unsafe fn run_blocked(&self, scratch: &mut Scratch) {
         let kernel = MicroKernel::current(self.is_bf16());
         let mut packed = std::mem::take(&mut scratch.b);
-        for cols in blocks(0..self.b.cols(), TILE_COLS) {
+        for cols in blocks(0..self.b.cols(), COLS) {
             for k in blocks(0..self.a.cols(), self.k_packed(kernel, cols.len())) {
                 let data = packed.take(kernel.b().packed_len(cols.len(), k.len()));
                 let mut rest = &mut *data;
@@ -142,7 +148,7 @@ impl Product<'_> {
                     pack(self.b.block(k, cols.clone()).t(), kernel.b(), out);
                 }
                 let panels = PanelsB { data, k, cols: cols.clone() };
-                for rows in blocks(0..self.a.rows(), TILE_ROWS.next_multiple_of(kernel.rows)) {
+                for rows in blocks(0..self.a.rows(), MAX_TILE_ROWS.next_multiple_of(kernel.rows)) {
                     // SAFETY: the caller's contract.
                     unsafe { self.tile(kernel, rows, cols.clone(), &panels, scratch) };
                 }
@@ -182,16 +188,16 @@ impl Product<'_> {
         }
     }
 
-    /// Rows and columns of a tile: smaller where there would be too few of them. Rows are split first, as
-    /// tiles beside each other pack the same rows of A.
+    /// Rows and columns of a tile.
     fn tile_shape(&self, kernel: MicroKernel) -> (usize, usize) {
         let (m, n, k) = (self.a.rows(), self.b.cols(), self.a.cols());
-        let (mut down, mut across) = (m.div_ceil(TILE_ROWS), n.div_ceil(TILE_COLS));
+        let rows = m.div_ceil(TILES).clamp(MIN_TILE_ROWS, MAX_TILE_ROWS);
+        let rows = rows.next_multiple_of(kernel.rows);
+        let (down, mut across) = (m.div_ceil(rows), 1);
         while down * across < MIN_TILES && m * n * k / (down * across) > 2 * MIN_WORK {
-            if m > down * MIN_TILE_ROWS { down *= 2 } else { across *= 2 }
+            across *= 2;
         }
-        let size = |len: usize, parts, panel| len.div_ceil(parts).next_multiple_of(panel);
-        (size(m, down, kernel.rows), size(n, across, kernel.cols))
+        (rows, n.div_ceil(across).next_multiple_of(kernel.cols))
     }
 
     /// Packs rows `k` of B, each task a block of K of a few panels.
@@ -234,8 +240,12 @@ impl Product<'_> {
             let a = scratch.a.take(kernel.a().packed_len(rows.len(), k.len()));
             pack(self.a.block(rows.clone(), k.clone()), kernel.a(), a);
             let store = target.store.of_block(k.start);
-            // SAFETY: the caller's contract; the sums are this tile's.
-            unsafe { panels(kernel, a, (b, &cols, k), &Tile { store, ..target.clone() }) };
+            for part in blocks(target.cols.clone(), COLS) {
+                let first = cols.start + part.start - target.cols.start;
+                let target = Tile { store, cols: part, ..target.clone() };
+                // SAFETY: the caller's contract; the sums are this tile's.
+                unsafe { panels(kernel, a, (b, first, k.clone()), &target) };
+            }
         }
         if wait {
             for (i, sums) in rows.zip(sums.chunks_exact(n)) {
@@ -251,14 +261,15 @@ fn k_block(kernel: MicroKernel) -> usize {
     K_BLOCK * kernel.word.steps()
 }
 
-/// The products of all panels of A with all panels of the columns `cols` of B, for a block of K, to `target`.
+/// The products of all panels of A with as many panels of B as the target has columns, the first one at column
+/// `first`, for a block of K.
 ///
 /// # Safety
 /// Nobody else uses the target.
 unsafe fn panels(
     kernel: MicroKernel,
     a: &[u32],
-    (b, cols, k): (&PanelsB, &Range<usize>, Range<usize>),
+    (b, first, k): (&PanelsB, usize, Range<usize>),
     target: &Tile,
 ) {
     // SAFETY: the kernel is of the instruction set in use.
@@ -266,7 +277,7 @@ unsafe fn panels(
     let panel = kernel.a().packed_len(kernel.rows, k.len());
     for (rows, a) in blocks(target.rows.clone(), kernel.rows).zip(a.chunks_exact(panel)) {
         for to in blocks(target.cols.clone(), kernel.cols) {
-            let b = b.panel(kernel, cols.start + to.start - target.cols.start, k.clone());
+            let b = b.panel(kernel, first + to.start - target.cols.start, k.clone());
             let tile = Tile { rows: rows.clone(), cols: to, ..target.clone() };
             // SAFETY: the kernel is of the instruction set in use and entered; the caller's contract.
             unsafe { (kernel.run)(a, b, &tile) };

@@ -108,15 +108,29 @@ dispatch!(
 
 #[inline(always)]
 fn words_body<S: Simd>(_: S, x: MatRef, layout: Layout, out: &mut [u32]) {
+    match layout.width {
+        12 => pack_width::<12>(x, layout, out),
+        32 => pack_width::<32>(x, layout, out),
+        6 => pack_width::<6>(x, layout, out),
+        16 => pack_width::<16>(x, layout, out),
+        4 => pack_width::<4>(x, layout, out),
+        8 => pack_width::<8>(x, layout, out),
+        width => unreachable!("no micro-kernel has panels of {width} lanes"),
+    }
+}
+
+/// The width is known here, and loops over the lanes of a group become a few vectors.
+#[inline(always)]
+fn pack_width<const W: usize>(x: MatRef, layout: Layout, out: &mut [u32]) {
     if x.t().has_contiguous_rows() {
-        return copy_lanes(x.t(), layout, out);
+        return copy_lanes::<W>(x.t(), layout, out);
     }
     each_panel(
         x,
         layout,
         out,
         inlined!(|x, panel| match x.has_contiguous_rows() {
-            true => transpose(x, layout.width, layout.word, panel),
+            true => transpose::<W>(x, layout.word, panel),
             false => gather(x, layout, panel),
         }),
     );
@@ -155,18 +169,53 @@ fn each_panel(x: MatRef, layout: Layout, out: &mut [u32], fill: impl Fn(MatRef, 
 /// Lanes are neighbours in `x`, `[K, lanes]`: a group is a copy. All panels take a few words before the next few,
 /// as each k may be on a page of its own.
 #[inline(always)]
-fn copy_lanes(x: MatRef, layout: Layout, out: &mut [u32]) {
-    let (width, words) = (layout.width, layout.words(x.rows()));
+fn copy_lanes<const W: usize>(x: MatRef, layout: Layout, out: &mut [u32]) {
+    let words = layout.words(x.rows());
     for first in (0..words).step_by(STRETCH) {
         let last = (first + STRETCH).min(words);
-        for (i, panel) in out.chunks_exact_mut(width * words).enumerate() {
-            let lanes = i * width..((i + 1) * width).min(x.cols());
+        for (i, panel) in out.chunks_exact_mut(W * words).enumerate() {
+            let lanes = i * W..((i + 1) * W).min(x.cols());
             let x = x.block(0..x.rows(), lanes);
-            for (at, group) in (first..last).zip(panel[first * width..].chunks_exact_mut(width)) {
-                copy_group(x, layout.word, at, group);
+            let (groups, _) = panel[first * W..last * W].as_chunks_mut::<W>();
+            for (at, group) in (first..last).zip(groups) {
+                if !copy_whole_group(x, layout.word, at, group) {
+                    copy_group(x, layout.word, at, group);
+                }
             }
         }
     }
+}
+
+/// Word `at` of each lane, where there are as many as a group has room for and K goes on beyond the word; else
+/// nothing and `false`.
+#[inline(always)]
+fn copy_whole_group<const W: usize>(x: MatRef, word: Word, at: usize, out: &mut [u32; W]) -> bool {
+    let row = at * word.steps();
+    if x.cols() != W || row + word.steps() > x.rows() {
+        return false;
+    }
+    match (word, x.row(row), x.row(row + word.steps() - 1)) {
+        (Word::Whole, Values::F32(x), _) => *out = whole(x).map(f32::to_bits),
+        (Word::Pair, Values::F32(low), Values::F32(high)) => {
+            *out = join_arrays(whole(low), whole(high));
+        }
+        (Word::Pair, Values::Bf16(low), Values::Bf16(high)) => {
+            *out = join_arrays(whole(low), whole(high));
+        }
+        (_, Values::F32(x), _) => *out = whole(x).map(|x| x.bf16_bits() << 16),
+        (_, Values::Bf16(x), _) => *out = whole(x).map(|x| x.bf16_bits() << 16),
+    }
+    true
+}
+
+#[inline(always)]
+fn whole<E: Element, const W: usize>(x: &[E]) -> &[E; W] {
+    x.try_into().expect("as long as a group")
+}
+
+#[inline(always)]
+fn join_arrays<E: Element, const W: usize>(low: &[E; W], high: &[E; W]) -> [u32; W] {
+    std::array::from_fn(|i| low[i].bf16_bits() | high[i].bf16_bits() << 16)
 }
 
 /// The same where the words of a step lie together: a group is a transposed copy.
@@ -234,22 +283,44 @@ fn join<E: Element>(low: &[E], high: &[E], out: &mut [u32]) {
 /// K is contiguous: all lanes take some words before the next few. The words of four lanes are made side by
 /// side, then 4 x 4 squares are turned in registers; what remains goes word by word.
 #[inline(always)]
-fn transpose(x: MatRef, width: usize, word: Word, out: &mut [u32]) {
-    let stretches = out.chunks_mut(TURNED_STRETCH * width);
+fn transpose<const W: usize>(x: MatRef, word: Word, out: &mut [u32]) {
+    let stretches = out.chunks_mut(TURNED_STRETCH * W);
     let step = TURNED_STRETCH * word.steps();
     for (first, out) in (0..x.cols()).step_by(step).zip(stretches) {
         let x = x.block(0..x.rows(), first..(first + step).min(x.cols()));
         for lane in (0..x.rows()).step_by(4) {
             let mut words = [[0; TURNED_STRETCH]; 4];
             for (i, words) in words.iter_mut().take(x.rows() - lane).enumerate() {
-                row_words(x.row(lane + i), word, words);
+                match x.cols() == step {
+                    true => whole_row_words(x.row(lane + i), word, words),
+                    false => row_words(x.row(lane + i), word, words),
+                }
             }
-            match lane + 4 <= width {
-                true => turn_words(&words, &mut out[lane..], width),
-                false => scatter(&words[..width - lane], &mut out[lane..], width),
+            match lane + 4 <= W {
+                true => turn_words(&words, &mut out[lane..], W),
+                false => scatter(&words[..W - lane], &mut out[lane..], W),
             }
         }
     }
+}
+
+/// The words of a lane that fill `out`.
+#[inline(always)]
+fn whole_row_words(x: Values, word: Word, out: &mut [u32; TURNED_STRETCH]) {
+    match (word, x) {
+        (Word::Whole, Values::F32(x)) => *out = whole(x).map(f32::to_bits),
+        (Word::Pair, Values::F32(x)) => pairs(x, out),
+        (Word::Pair, Values::Bf16(x)) => pairs(x, out),
+        (_, Values::F32(x)) => *out = whole(x).map(|x| x.bf16_bits() << 16),
+        (_, Values::Bf16(x)) => *out = whole(x).map(|x| x.bf16_bits() << 16),
+    }
+}
+
+/// Sixteen words at a time.
+#[inline(always)]
+fn pairs<E: Element>(x: &[E], out: &mut [u32; TURNED_STRETCH]) {
+    let (blocks, _) = x.as_chunks::<32>();
+    out.as_chunks_mut::<16>().0.iter_mut().zip(blocks).for_each(|(o, x)| *o = E::pairs(x));
 }
 
 /// The same where the words of a step lie together, as they do in `x`.

@@ -13,6 +13,8 @@ pub trait Element: Copy + Default + Send + Sync + std::fmt::Debug + 'static {
     fn round(x: f32) -> Self;
     /// The bits of the nearest bf16, in the lower half.
     fn bf16_bits(self) -> u32;
+    /// The bits of the nearest bf16 of two neighbours each, the first one in the lower half.
+    fn pairs(x: &[Self; 32]) -> [u32; 16];
     #[doc(hidden)]
     fn load<S: Simd>(s: S, x: &[Self]) -> S::F;
     #[doc(hidden)]
@@ -35,6 +37,11 @@ impl Element for f32 {
     #[inline(always)]
     fn bf16_bits(self) -> u32 {
         round_bits(self.to_bits())
+    }
+    #[inline(always)]
+    fn pairs(x: &[Self; 32]) -> [u32; 16] {
+        let bits = x.map(Self::bf16_bits);
+        std::array::from_fn(|i| bits[2 * i] | bits[2 * i + 1] << 16)
     }
     #[inline(always)]
     fn load<S: Simd>(s: S, x: &[Self]) -> S::F {
@@ -66,6 +73,13 @@ impl Element for bf16 {
     #[inline(always)]
     fn bf16_bits(self) -> u32 {
         u32::from(self.to_bits())
+    }
+    #[inline(always)]
+    fn pairs(x: &[Self; 32]) -> [u32; 16] {
+        // SAFETY: as many bytes, any of which are a u32.
+        let words: [u32; 16] = unsafe { std::mem::transmute(*x) };
+        // In memory the first one comes first.
+        if cfg!(target_endian = "big") { words.map(|w| w.rotate_left(16)) } else { words }
     }
     #[inline(always)]
     fn load<S: Simd>(s: S, x: &[Self]) -> S::F {
