@@ -131,4 +131,15 @@ impl<'a, T> Shared<'a, T> {
         // SAFETY: inside the slice that `new` took for 'a, and by the caller's word not handed out twice.
         unsafe { std::slice::from_raw_parts_mut(self.data.add(at), n) }
     }
+
+    /// The `n` elements from `at` on, for reading; panics when they lie outside.
+    ///
+    /// # Safety
+    /// While the result lives, nobody writes these elements.
+    #[inline(always)]
+    pub(crate) unsafe fn read(self, at: usize, n: usize) -> &'a [T] {
+        assert!(at <= self.len && n <= self.len - at, "shared: {at} + {n} of {}", self.len);
+        // SAFETY: inside the slice that `new` took for 'a, and by the caller's word not written meanwhile.
+        unsafe { std::slice::from_raw_parts(self.data.add(at), n) }
+    }
 }

@@ -19,6 +19,7 @@
 
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -26,6 +27,7 @@ use super::kernel::{MicroKernel, Tile};
 use super::narrow::Narrow;
 use super::pack::{Buffer, pack};
 use super::view::{MatMut, MatRef, SharedMat, Store};
+use crate::parallel::Shared;
 
 /// Words of K, products or pairs of them, summed in registers before they are added to C. A panel of A
 /// (12 x 384 x 4 bytes = 18 KiB) and the passing panel of B share an L1 of 32 KiB. Hidden sizes are multiples
@@ -57,8 +59,11 @@ pub(super) const MIN_WORK: usize = 512 * 1024;
 /// layer of a short sentence). Waking other threads, twice as they also pack B, takes about as long.
 pub(super) const SERIAL_WORK: usize = 4 * MIN_WORK;
 
-/// Columns of B that one task packs: whole panels of every micro-kernel, 512 bytes of a row at a time.
+/// Columns of B that a thread packs at a time: whole panels of every micro-kernel, 512 bytes of a row at a time.
 const PACKED_COLS: usize = 128;
+
+/// Looks at a counter between two offers of the core to other threads: some 10 microseconds.
+const SPINS: usize = 256;
 
 /// Words of packed B held at a time (16 MiB), but all of them where C is bf16.
 const MAX_PACKED: usize = 4 * 1024 * 1024;
@@ -167,11 +172,11 @@ impl Product<'_> {
         let tiles = self.a.rows().div_ceil(tile_rows) * across;
         for k in blocks(0..self.a.cols(), self.k_packed(kernel, n)) {
             let data = shared.take(kernel.b().packed_len(n, k.len()));
-            self.pack_b(kernel, k.clone(), data);
-            let panels = PanelsB { data, k: k.clone(), cols: 0..n };
+            let packing = Packing::new(self.b, kernel, k, data);
             (0..tiles).into_par_iter().with_max_len(1).for_each(|i| {
                 let rows = part(i / across, tile_rows, self.a.rows());
                 let cols = part(i % across, tile_cols, n);
+                let panels = packing.help();
                 lend(&SCRATCH, |scratch| {
                     // SAFETY: the caller's contract; no two tiles have an element in common.
                     unsafe { self.tile(kernel, rows, cols, &panels, scratch) }
@@ -198,22 +203,6 @@ impl Product<'_> {
             across *= 2;
         }
         (rows, n.div_ceil(across).next_multiple_of(kernel.cols))
-    }
-
-    /// Packs rows `k` of B, each task a block of K of a few panels.
-    fn pack_b(&self, kernel: MicroKernel, k: Range<usize>, out: &mut [u32]) {
-        let n = self.b.cols().next_multiple_of(kernel.cols);
-        let step = k_block(kernel);
-        out.par_chunks_mut(n * K_BLOCK).zip(k.clone().into_par_iter().step_by(step)).for_each(
-            |(out, start)| {
-                let k = start..(start + step).min(k.end);
-                let words = kernel.b().words(k.len());
-                out.par_chunks_mut(PACKED_COLS * words).enumerate().for_each(|(i, out)| {
-                    let cols = part(i, PACKED_COLS, self.b.cols());
-                    pack(self.b.block(k.clone(), cols).t(), kernel.b(), out);
-                });
-            },
-        );
     }
 
     /// Adds the products of the K in `b` to one tile of C.
@@ -250,7 +239,7 @@ impl Product<'_> {
         if wait {
             for (i, sums) in rows.zip(sums.chunks_exact(n)) {
                 // SAFETY: the caller's contract.
-                unsafe { self.c.store_row(i, cols.clone(), sums, self.store) };
+                unsafe { self.c.store_row(i, cols.start, sums, self.store) };
             }
         }
     }
@@ -285,6 +274,65 @@ unsafe fn panels(
     }
     // SAFETY: as above.
     unsafe { (kernel.leave)() };
+}
+
+/// B while it is packed by the threads that are about to read it. Each takes the next part until none is left, and
+/// waits for those that others have taken: shorter than handing out all parts, then all tiles.
+struct Packing<'a> {
+    b: MatRef<'a>,
+    kernel: MicroKernel,
+    /// The rows of B that are packed.
+    k: Range<usize>,
+    out: Shared<'a, u32>,
+    next: AtomicUsize,
+    done: AtomicUsize,
+}
+
+impl<'a> Packing<'a> {
+    fn new(b: MatRef<'a>, kernel: MicroKernel, k: Range<usize>, out: &'a mut [u32]) -> Self {
+        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { b, kernel, k, out: Shared::new(out), next, done }
+    }
+
+    /// All of B, once it is packed.
+    fn help(&self) -> PanelsB<'_> {
+        let (across, blocks) = (self.b.cols().div_ceil(PACKED_COLS), self.k.len());
+        let parts = across * blocks.div_ceil(k_block(self.kernel));
+        loop {
+            let i = self.next.fetch_add(1, Ordering::Relaxed);
+            if i >= parts {
+                break;
+            }
+            self.pack(i / across, i % across);
+            self.done.fetch_add(1, Ordering::Release);
+        }
+        let mut waited = 0;
+        while self.done.load(Ordering::Acquire) < parts {
+            waited += 1;
+            // A thread that was interrupted while it packed may need this core.
+            if waited % SPINS == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
+        }
+        // SAFETY: every part is packed, and nobody writes any more.
+        let data = unsafe { self.out.read(0, self.len()) };
+        PanelsB { data, k: self.k.clone(), cols: 0..self.b.cols() }
+    }
+
+    fn len(&self) -> usize {
+        self.kernel.b().packed_len(self.b.cols(), self.k.len())
+    }
+
+    /// Packs part `col` of the columns of block `block` of K.
+    fn pack(&self, block: usize, col: usize) {
+        let (layout, step) = (self.kernel.b(), k_block(self.kernel));
+        let start = self.k.start + block * step;
+        let k = start..(start + step).min(self.k.end);
+        let cols = part(col, PACKED_COLS, self.b.cols());
+        let before = layout.packed_len(self.b.cols(), block * step);
+        let at = before + layout.packed_len(cols.start, k.len());
+        // SAFETY: parts do not overlap, each is taken by one thread, and nobody reads before all are done.
+        let out = unsafe { self.out.slice(at, layout.packed_len(cols.len(), k.len())) };
+        pack(self.b.block(k, cols).t(), layout, out);
+    }
 }
 
 /// Rows `k` and columns `cols` of B, packed: a block of K after the other, in each a panel after the other.

@@ -109,13 +109,13 @@ impl Tile<'_> {
     #[inline(always)]
     pub(super) unsafe fn write<const COLS: usize>(&self, product: &[[f32; COLS]]) {
         for (i, product) in self.rows.clone().zip(product) {
-            let start = self.cols.start;
+            let (start, n) = (self.cols.start, self.cols.len());
             // SAFETY: the caller's contract.
             unsafe {
-                match self.cols.len() == COLS {
+                match n == COLS {
                     // The usual case: the length is known, and the loops become a few vectors.
-                    true => self.c.store_row(i, start..start + COLS, product, self.store),
-                    false => self.c.store_row(i, self.cols.clone(), product, self.store),
+                    true => self.c.store_row(i, start, product, self.store),
+                    false => self.c.store_row(i, start, &product[..n], self.store),
                 }
             }
         }

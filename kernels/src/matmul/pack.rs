@@ -195,27 +195,31 @@ fn copy_whole_group<const W: usize>(x: MatRef, word: Word, at: usize, out: &mut 
         return false;
     }
     match (word, x.row(row), x.row(row + word.steps() - 1)) {
-        (Word::Whole, Values::F32(x), _) => *out = whole(x).map(f32::to_bits),
-        (Word::Pair, Values::F32(low), Values::F32(high)) => {
-            *out = join_arrays(whole(low), whole(high));
-        }
-        (Word::Pair, Values::Bf16(low), Values::Bf16(high)) => {
-            *out = join_arrays(whole(low), whole(high));
-        }
-        (_, Values::F32(x), _) => *out = whole(x).map(|x| x.bf16_bits() << 16),
-        (_, Values::Bf16(x), _) => *out = whole(x).map(|x| x.bf16_bits() << 16),
+        (Word::Whole, Values::F32(x), _) => each(x, out, f32::to_bits),
+        (Word::Pair, Values::F32(low), Values::F32(high)) => join_each(low, high, out),
+        (Word::Pair, Values::Bf16(low), Values::Bf16(high)) => join_each(low, high, out),
+        (_, Values::F32(x), _) => each(x, out, |x| x.bf16_bits() << 16),
+        (_, Values::Bf16(x), _) => each(x, out, |x| x.bf16_bits() << 16),
     }
     true
 }
 
+/// As `convert`, for as many elements as there are words. A loop, not a `map`: what the library calls for each
+/// element would stay a function of its own, without the instructions of this one.
 #[inline(always)]
-fn whole<E: Element, const W: usize>(x: &[E]) -> &[E; W] {
-    x.try_into().expect("as long as a group")
+fn each<E: Element, const N: usize>(x: &[E], out: &mut [u32; N], f: impl Fn(E) -> u32) {
+    let x: &[E; N] = x.try_into().expect("as long as a group");
+    for i in 0..N {
+        out[i] = f(x[i]);
+    }
 }
 
 #[inline(always)]
-fn join_arrays<E: Element, const W: usize>(low: &[E; W], high: &[E; W]) -> [u32; W] {
-    std::array::from_fn(|i| low[i].bf16_bits() | high[i].bf16_bits() << 16)
+fn join_each<E: Element, const N: usize>(low: &[E], high: &[E], out: &mut [u32; N]) {
+    let [low, high]: [&[E; N]; 2] = [low, high].map(|x| x.try_into().expect("as above"));
+    for i in 0..N {
+        out[i] = low[i].bf16_bits() | high[i].bf16_bits() << 16;
+    }
 }
 
 /// The same where the words of a step lie together: a group is a transposed copy.
@@ -308,11 +312,11 @@ fn transpose<const W: usize>(x: MatRef, word: Word, out: &mut [u32]) {
 #[inline(always)]
 fn whole_row_words(x: Values, word: Word, out: &mut [u32; TURNED_STRETCH]) {
     match (word, x) {
-        (Word::Whole, Values::F32(x)) => *out = whole(x).map(f32::to_bits),
+        (Word::Whole, Values::F32(x)) => each(x, out, f32::to_bits),
         (Word::Pair, Values::F32(x)) => pairs(x, out),
         (Word::Pair, Values::Bf16(x)) => pairs(x, out),
-        (_, Values::F32(x)) => *out = whole(x).map(|x| x.bf16_bits() << 16),
-        (_, Values::Bf16(x)) => *out = whole(x).map(|x| x.bf16_bits() << 16),
+        (_, Values::F32(x)) => each(x, out, |x| x.bf16_bits() << 16),
+        (_, Values::Bf16(x)) => each(x, out, |x| x.bf16_bits() << 16),
     }
 }
 
@@ -320,7 +324,9 @@ fn whole_row_words(x: Values, word: Word, out: &mut [u32; TURNED_STRETCH]) {
 #[inline(always)]
 fn pairs<E: Element>(x: &[E], out: &mut [u32; TURNED_STRETCH]) {
     let (blocks, _) = x.as_chunks::<32>();
-    out.as_chunks_mut::<16>().0.iter_mut().zip(blocks).for_each(|(o, x)| *o = E::pairs(x));
+    for (out, x) in out.as_chunks_mut::<16>().0.iter_mut().zip(blocks) {
+        *out = E::pairs(x);
+    }
 }
 
 /// The same where the words of a step lie together, as they do in `x`.

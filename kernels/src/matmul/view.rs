@@ -289,29 +289,24 @@ impl<'a> SharedMat<'a> {
         let zeros = vec![0.0; self.cols];
         for i in 0..self.rows {
             // SAFETY: the caller's contract.
-            unsafe { self.store_row(i, 0..self.cols, &zeros, store) }
+            unsafe { self.store_row(i, 0, &zeros, store) }
         }
     }
 
-    /// Stores part of a row of the product, by the rule of `store`.
+    /// Stores part of a row of the product, from column `start` on, by the rule of `store`.
     ///
     /// # Safety
     /// Nobody else uses these elements.
     #[inline(always)]
-    pub(super) unsafe fn store_row(
-        self,
-        i: usize,
-        cols: Range<usize>,
-        product: &[f32],
-        store: Store,
-    ) {
-        assert!(i < self.rows && cols.start <= cols.end && cols.end <= self.cols);
-        let (at, n) = (i * self.row_stride + cols.start, cols.len());
+    pub(super) unsafe fn store_row(self, i: usize, start: usize, product: &[f32], store: Store) {
+        let n = product.len();
+        assert!(i < self.rows && start <= self.cols && n <= self.cols - start);
+        let at = i * self.row_stride + start;
         // SAFETY: the caller's contract; rows do not overlap, by the check of `MatMut::strided`.
         unsafe {
             match self.data {
-                SharedValues::F32(c) => store.write(product, cols, c.slice(at, n)),
-                SharedValues::Bf16(c) => store.write(product, cols, c.slice(at, n)),
+                SharedValues::F32(c) => store.write(product, start, c.slice(at, n)),
+                SharedValues::Bf16(c) => store.write(product, start, c.slice(at, n)),
             }
         }
     }
@@ -335,17 +330,28 @@ impl Default for Store<'_> {
 }
 
 impl Store<'_> {
-    /// Writes a row of the product to the columns `cols` of C.
+    /// Writes a row of the product to C, from column `start` on.
     #[inline(always)]
-    fn write<E: Element>(self, product: &[f32], cols: Range<usize>, c: &mut [E]) {
-        let alpha = self.alpha;
-        let row = c.iter_mut().zip(product);
+    fn write<E: Element>(self, product: &[f32], start: usize, c: &mut [E]) {
+        let (alpha, n) = (self.alpha, product.len());
+        let c = &mut c[..n];
         match self.bias {
-            _ if self.accumulate => row.for_each(|(c, p)| *c = E::round(c.widen() + alpha * p)),
-            Some(bias) => {
-                row.zip(&bias[cols]).for_each(|((c, p), b)| *c = E::round(alpha * p + b));
+            _ if self.accumulate => {
+                for j in 0..n {
+                    c[j] = E::round(c[j].widen() + alpha * product[j]);
+                }
             }
-            None => row.for_each(|(c, p)| *c = E::round(alpha * p)),
+            Some(bias) => {
+                let bias = &bias[start..][..n];
+                for j in 0..n {
+                    c[j] = E::round(alpha * product[j] + bias[j]);
+                }
+            }
+            None => {
+                for j in 0..n {
+                    c[j] = E::round(alpha * product[j]);
+                }
+            }
         }
     }
 

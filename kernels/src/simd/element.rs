@@ -40,8 +40,15 @@ impl Element for f32 {
     }
     #[inline(always)]
     fn pairs(x: &[Self; 32]) -> [u32; 16] {
-        let bits = x.map(Self::bf16_bits);
-        std::array::from_fn(|i| bits[2 * i] | bits[2 * i + 1] << 16)
+        let mut bits = [0; 32];
+        for i in 0..32 {
+            bits[i] = x[i].bf16_bits();
+        }
+        let mut words = [0; 16];
+        for i in 0..16 {
+            words[i] = bits[2 * i] | bits[2 * i + 1] << 16;
+        }
+        words
     }
     #[inline(always)]
     fn load<S: Simd>(s: S, x: &[Self]) -> S::F {
