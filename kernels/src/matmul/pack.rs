@@ -178,12 +178,30 @@ fn copy_lanes<const W: usize>(x: MatRef, layout: Layout, out: &mut [u32]) {
             let x = x.block(0..x.rows(), lanes);
             let (groups, _) = panel[first * W..last * W].as_chunks_mut::<W>();
             for (at, group) in (first..last).zip(groups) {
+                prefetch(x, (at + STRETCH) * layout.word.steps());
                 if !copy_whole_group(x, layout.word, at, group) {
                     copy_group(x, layout.word, at, group);
                 }
             }
         }
     }
+}
+
+/// Asks for the beginning of a row that is needed soon: rows are far apart, and the hardware does not foresee them.
+#[inline(always)]
+fn prefetch(x: MatRef, row: usize) {
+    if row + 1 < x.rows() {
+        x.row(row).prefetch::<2>(0);
+        x.row(row + 1).prefetch::<2>(0);
+    }
+}
+
+/// The same for the next stretch of a lane, which lies behind this one.
+#[inline(always)]
+fn prefetch_next(stretch: Values) {
+    stretch.prefetch::<{ TURNED_STRETCH * size_of::<u32>() / LINE }>(
+        TURNED_STRETCH * size_of::<u32>(),
+    );
 }
 
 /// Word `at` of each lane, where there are as many as a group has room for and K goes on beyond the word; else
@@ -295,6 +313,7 @@ fn transpose<const W: usize>(x: MatRef, word: Word, out: &mut [u32]) {
         for lane in (0..x.rows()).step_by(4) {
             let mut words = [[0; TURNED_STRETCH]; 4];
             for (i, words) in words.iter_mut().take(x.rows() - lane).enumerate() {
+                prefetch_next(x.row(lane + i));
                 match x.cols() == step {
                     true => whole_row_words(x.row(lane + i), word, words),
                     false => row_words(x.row(lane + i), word, words),

@@ -37,6 +37,23 @@ impl<'a> Values<'a> {
             Self::Bf16(x) => Self::Bf16(&x[range]),
         }
     }
+
+    /// Asks the CPU to fetch some cache lines, from `offset` bytes on; they may lie outside.
+    #[inline(always)]
+    pub(super) fn prefetch<const LINES: usize>(self, offset: usize) {
+        #[cfg(target_arch = "x86_64")]
+        for line in 0..LINES {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let start: *const i8 = match self {
+                Self::F32(x) => x.as_ptr().cast(),
+                Self::Bf16(x) => x.as_ptr().cast(),
+            };
+            // SAFETY: SSE is part of x86-64; a hint reads nothing, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(offset + 64 * line)) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = offset;
+    }
 }
 
 impl<'a> From<&'a [f32]> for Values<'a> {
