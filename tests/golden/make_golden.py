@@ -357,6 +357,8 @@ def make_ops():
     ops.add("linear", affine, F.linear)
     factors = {"a": ops.randn(2, 1, 5, 7), "b": ops.randn(3, 7, 4)}
     ops.add("matmul", factors, torch.matmul)
+    summands = {"x": ops.randn(5, 21), "r": ops.randn(5, 21), "w": ops.randn(21), "b": ops.randn(21)}
+    ops.add("add_norm", summands, lambda x, r, w, b: F.layer_norm(x + r, (21,), w, b, 1e-12))
     write("ops.safetensors", ops.tensors)
 
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use autograd::ops::{self, Attention};
+use autograd::ops::{self, AddNorm, Attention};
 use autograd::{Result, Tape, Var};
 use kernels::testing::each_isa;
 use tensor::{Activation, Pooling, Unary};
@@ -23,6 +23,10 @@ const CASES: &[Case] = &[
     ("activation.relu", &["x"], |_, _, v| v[0].relu()),
     ("activation.sigmoid", &["x"], |_, _, v| v[0].sigmoid()),
     ("activation.tanh", &["x"], |_, _, v| v[0].tanh()),
+    ("add_norm", &["x", "r", "w", "b"], |_, _, v| {
+        let settings = AddNorm { dropout: None, eps: 1e-12 };
+        ops::add_norm(settings, [&v[0], &v[1]], [&v[2], &v[3]])
+    }),
     ("attention", &["q", "k", "v"], |g, name, v| {
         let batch = g.batch(&format!("{name}.cu_seqlens"));
         ops::attention(Attention::of_all(&batch, 2, None), &v[0], &v[1], &v[2])

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::slice::from_ref;
 
 use autograd::gradcheck::GradCheck;
-use autograd::ops::{self, Attention};
+use autograd::ops::{self, AddNorm, Attention};
 use autograd::{Error, Param, Result, Tape, Tensor, Var, record};
 use kernels::testing::each_isa;
 use proptest::collection::vec;
@@ -100,10 +100,18 @@ const CASES: &[Case] = &[
     Case("activation", "relu", no_zeros, |_, v| v[0].relu()),
     Case("activation", "sigmoid", matrix, |_, v| v[0].sigmoid()),
     Case("activation", "tanh", matrix, |_, v| v[0].tanh()),
+    Case("add_norm", "", summands, |_, v| add_norm(None, v)),
+    Case("add_norm", "dropout", summands, |d, v| add_norm(Some(d.dropout()), v)),
     Case("attention", "one head", qkv, |d, v| attention(d, 1, None, [&v[0], &v[1], &v[2]])),
     Case("attention", "k heads", qkv, |d, v| attention(d, d.k, None, [&v[0], &v[1], &v[2]])),
     Case("attention", "dropout", qkv, |d, v| {
         attention(d, d.k, Some(d.dropout()), [&v[0], &v[1], &v[2]])
+    }),
+    Case("attention", "first tokens ask", first_qkv, |d, v| {
+        let queries = CuSeqLens::from_lens(&vec![1; d.lens.len()])?;
+        let (keys, dropout) = (d.batch(), Some(d.dropout()));
+        let settings = Attention { queries, keys, heads: d.k, dropout };
+        ops::attention(settings, &v[0], &v[1], &v[2])
     }),
     Case("attention", "q = k = v", hidden, |d, v| attention(d, 1, None, [&v[0]; 3])),
     Case("bce_with_logits", "", matrix, |d, v| {
@@ -189,6 +197,15 @@ fn hidden(d: &Draw) -> Vec<Tensor> {
 fn qkv(d: &Draw) -> Vec<Tensor> {
     d.normal([&[d.t(), d.k * d.m]; 3])
 }
+fn first_qkv(d: &Draw) -> Vec<Tensor> {
+    let (first, all) = ([d.lens.len(), d.k * d.m], [d.t(), d.k * d.m]);
+    d.normal([&first[..], &all, &all])
+}
+fn summands(d: &Draw) -> Vec<Tensor> {
+    // Rows of one element are all alike once normalized.
+    let n = d.n + 1;
+    d.normal([&[d.m, n][..], &[d.m, n], &[n], &[n]])
+}
 
 // Second operands are divided by.
 fn pair(d: &Draw) -> Vec<Tensor> {
@@ -242,6 +259,10 @@ fn attention(
     [q, k, v]: [&Var; 3],
 ) -> Result<Var> {
     ops::attention(Attention::of_all(&d.batch(), heads, dropout), q, k, v)
+}
+
+fn add_norm(dropout: Option<Dropout>, v: &[Var]) -> Result<Var> {
+    ops::add_norm(AddNorm { dropout, eps: 1e-2 }, [&v[0], &v[1]], [&v[2], &v[3]])
 }
 
 /// A constant in the dtype of the run.

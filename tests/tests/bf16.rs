@@ -1,0 +1,122 @@
+//! Hidden states in bf16: near what f32 computes, the same bits on any number of threads, and no more memory than
+//! they should take.
+
+use std::path::Path;
+
+use autograd::{Param, Tape};
+use bert::{Batch, Config, SequenceClassifier, Targets};
+use kernels::testing::each_isa;
+use nn::{Module, Pass, Precision};
+use tensor::philox::Rng;
+use tensor::{DType, Pooling, Tensor};
+
+const VOCAB: u64 = 50;
+const LENS: [usize; 5] = [5, 1, 17, 40, 12];
+
+fn model() -> SequenceClassifier {
+    let json = format!(
+        r#"{{"model_type": "bert", "vocab_size": {VOCAB}, "hidden_size": 48, "num_hidden_layers": 3,
+            "num_attention_heads": 3, "intermediate_size": 100, "max_position_embeddings": 64,
+            "hidden_act": "gelu", "initializer_range": 0.1}}"#
+    );
+    let config = Config::parse(&json, Path::new("config.json")).expect("a valid configuration");
+    SequenceClassifier::new(&config, 3, 5)
+}
+
+fn batch() -> Batch {
+    let mut rng = Rng::new(3, 1);
+    let mut draw =
+        |n: u64| LENS.map(|len| (0..len).map(|_| rng.below(n) as u32).collect::<Vec<_>>());
+    let (ids, types) = (draw(VOCAB), draw(2));
+    Batch::new(ids.iter().zip(&types).map(|(i, t)| (&i[..], &t[..]))).expect("not empty")
+}
+
+fn pass(precision: Precision) -> Pass {
+    Pass::on(&Tape::new()).with_dropout(7, 3).with_precision(precision)
+}
+
+/// Logits, loss and the gradient of each parameter.
+fn step(model: &SequenceClassifier, precision: Precision) -> (Vec<f64>, f64, Vec<Vec<f64>>) {
+    let logits = model.forward(&pass(precision), &batch()).expect("a valid batch");
+    let classes = Tensor::from_vec::<u32>(vec![0, 1, 2, 0, 1], &[LENS.len()]).expect("five");
+    let loss = bert::loss(&logits, &Targets::Classes(classes)).expect("classes fit");
+    let (logits, value) = (logits.value().to_f64_vec(), loss.value().item().expect("a scalar"));
+    let grads = loss.backward().expect("a recorded loss");
+    let flat = |p: &Param| {
+        let grad = grads.param(p).expect("every parameter is used");
+        assert_eq!(grad.dtype(), DType::F32, "{}: gradients of parameters stay f32", p.name());
+        grad.to_f64_vec()
+    };
+    (logits, value, model.params().iter().map(flat).collect())
+}
+
+/// |a - b| / |b|
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
+    norm(&mut a.iter().zip(b).map(|(a, b)| a - b)) / norm(&mut b.iter().copied()).max(1e-12)
+}
+
+#[test]
+fn a_step_is_near_that_of_f32() {
+    each_isa(|isa| {
+        let model = model();
+        let (want_logits, want_loss, want) = step(&model, Precision::F32);
+        let (logits, loss, got) = step(&model, Precision::Bf16);
+        // A bf16 is within 2^-9 of its value; some twenty roundings follow one another.
+        let near = distance(&logits, &want_logits);
+        assert!(near < 0.02 && near > 0.0, "{isa:?} logits: {near}");
+        assert!((loss - want_loss).abs() < 0.01 * want_loss, "{isa:?} loss {loss}, {want_loss}");
+        // Keys' biases have no gradient but roundings: softmax does not see what all scores share.
+        let with_gradient = |p: &Param| !p.name().ends_with("key.bias");
+        let params = model.params();
+        for ((p, got), want) in params.iter().zip(&got).zip(&want).filter(|g| with_gradient(g.0.0)) {
+            let near = distance(got, want);
+            assert!(near < 0.06, "{isa:?} {}: {near}", p.name());
+        }
+    });
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    each_isa(|_| {
+        let model = model();
+        let [one, two, five] = [1, 2, 5].map(|n| {
+            let pool = rayon_pool(n);
+            pool.install(|| step(&model, Precision::Bf16))
+        });
+        assert_eq!(one, two);
+        assert_eq!(one, five);
+    });
+}
+
+#[test]
+fn hidden_states_are_bf16_and_half_as_large() {
+    let (model, batch) = (model(), batch());
+    for (precision, dtype) in [(Precision::F32, DType::F32), (Precision::Bf16, DType::BF16)] {
+        let pass = Pass::inference().with_precision(precision);
+        let states = model.encoder().hidden_states(&pass, &batch).expect("a valid batch");
+        assert!(states.iter().all(|h| h.value().dtype() == dtype), "{precision:?}");
+        let logits = model.forward(&pass, &batch).expect("a valid batch");
+        assert_eq!(logits.value().dtype(), DType::F32, "{precision:?}: the head stays f32");
+    }
+}
+
+/// The first rows alone have the bits of the first rows among all others.
+#[test]
+fn first_states_are_the_first_rows() {
+    each_isa(|isa| {
+        let (model, batch) = (model(), batch());
+        for precision in [Precision::F32, Precision::Bf16] {
+            let pass = || Pass::inference().with_precision(precision);
+            let all = model.encoder().forward(&pass(), &batch).expect("a valid batch");
+            let want = all.pool(Pooling::First, &batch.seqlens).expect("rows of the batch");
+            let got = model.encoder().first_states(&pass(), &batch).expect("a valid batch");
+            let [got, want] = [got, want].map(|v| v.value().to_f64_vec());
+            assert_eq!(got, want, "{isa:?} {precision:?}");
+        }
+    });
+}
+
+fn rayon_pool(threads: usize) -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads")
+}
