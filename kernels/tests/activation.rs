@@ -206,3 +206,20 @@ fn names_of_hugging_face() {
     assert_eq!(Activation::from_name("gelu_new"), Some(Activation::GeluTanh));
     assert_eq!(Activation::from_name("swish"), None);
 }
+
+#[test]
+fn both_are_each_alone() {
+    each_isa(|isa| {
+        use Activation::{Gelu, GeluTanh, Relu, Sigmoid, Tanh};
+        for op in [Gelu, GeluTanh, Relu, Sigmoid, Tanh] {
+            for n in SIZES.into_iter().chain([50_000]) {
+                let (x, dy) = (random(n, 4.0, 1), random(n, 1.0, 2));
+                let [mut y, mut dx, mut want_y, mut want_dx] = [(); 4].map(|()| vec![0.0; n]);
+                activation::backward_and_value(op, &x, &dy, &mut dx, &mut y);
+                activation::forward(op, &x, &mut want_y);
+                activation::backward(op, &x, &dy, &mut want_dx);
+                assert_eq!((y, dx), (want_y, want_dx), "{isa:?} {op:?} {n}");
+            }
+        }
+    });
+}

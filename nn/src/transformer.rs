@@ -86,9 +86,11 @@ impl TransformerLayer {
     }
 
     fn after_attention(&self, pass: &Pass, attended: &Var, x: &Var) -> Result<Var> {
-        let a = self.attention_output.forward(pass, attended, x)?;
-        let inner = self.intermediate.forward(pass, &a)?.activation(self.activation)?;
-        self.output.forward(pass, &inner, &a)
+        let update = self.attention_output.dense.forward(pass, attended)?;
+        let a = self.attention_output.add_norm(pass, &update, x)?;
+        let inner = self.intermediate.forward(pass, &a)?;
+        let update = self.output.dense.forward_activated(pass, self.activation, &inner)?;
+        self.output.add_norm(pass, &update, &a)
     }
 }
 
@@ -120,9 +122,9 @@ impl Residual {
         }
     }
 
-    fn forward(&self, pass: &Pass, x: &Var, residual: &Var) -> Result<Var> {
-        let (update, dropout) = (self.dense.forward(pass, x)?, self.dropout.draw(pass));
-        self.layer_norm.add(pass, [&update, residual], dropout)
+    /// What follows the linear map.
+    fn add_norm(&self, pass: &Pass, update: &Var, residual: &Var) -> Result<Var> {
+        self.layer_norm.add(pass, [update, residual], self.dropout.draw(pass))
     }
 
     fn params(&self) -> Vec<Param> {

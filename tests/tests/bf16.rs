@@ -69,7 +69,8 @@ fn a_step_is_near_that_of_f32() {
         // Keys' biases have no gradient but roundings: softmax does not see what all scores share.
         let with_gradient = |p: &Param| !p.name().ends_with("key.bias");
         let params = model.params();
-        for ((p, got), want) in params.iter().zip(&got).zip(&want).filter(|g| with_gradient(g.0.0)) {
+        for ((p, got), want) in params.iter().zip(&got).zip(&want).filter(|g| with_gradient(g.0.0))
+        {
             let near = distance(got, want);
             assert!(near < 0.06, "{isa:?} {}: {near}", p.name());
         }

@@ -149,6 +149,12 @@ const CASES: &[Case] = &[
     Case("layer_norm", "matrix", normed, |_, v| ops::layer_norm(&v[0], &v[1], &v[2], 1e-5)),
     Case("layer_norm", "3 axes", normed_cube, |_, v| ops::layer_norm(&v[0], &v[1], &v[2], 1e-2)),
     Case("linear", "matrix", affine, |_, v| ops::linear(&v[0], &v[1], &v[2])),
+    Case("linear", "of an activation", affine, |_, v| {
+        ops::activated_linear(Activation::Gelu, &v[0], &v[1], &v[2])
+    }),
+    Case("linear", "of tanh", affine, |_, v| {
+        ops::activated_linear(Activation::Tanh, &v[0], &v[1], &v[2])
+    }),
     Case("linear", "3 axes", affine_cube, |_, v| ops::linear(&v[0], &v[1], &v[2])),
     Case("matmul", "matrices", factors, |_, v| v[0].matmul(&v[1])),
     Case("matmul", "batch", factor_batches, |_, v| v[0].matmul(&v[1])),

@@ -1,8 +1,10 @@
 //! One pass, a vector at a time, in chunks that threads take.
 
+use rayon::prelude::*;
+
 use super::{Activation, GELU_C, GELU_K};
-use crate::parallel::{map_chunks, map2_chunks};
-use crate::simd::{Element, Simd, dispatch, inlined, map, map2, math};
+use crate::parallel::{elements_per_task, map_chunks, map2_chunks};
+use crate::simd::{Element, Simd, dispatch, each_vector, inlined, load, map, map2, math, store};
 
 /// From 14 on both forms of GELU are x in f32, from -14 on less than 1e-37 away from 0: beyond, where
 /// products are inf * 0, the kernels compute with ±14.
@@ -26,10 +28,33 @@ pub fn backward<E: Element>(op: Activation, x: &[E], dy: &[E], dx: &mut [E]) {
     map2_chunks(x, dy, dx, |x, dy, dx| backward_chunk(op, x, dy, dx));
 }
 
+/// As [`backward`], and y once more: for a backward that needs both and kept neither. All are `[n]`.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn backward_and_value<E: Element>(
+    op: Activation,
+    x: &[E],
+    dy: &[E],
+    dx: &mut [E],
+    y: &mut [E],
+) {
+    let n = dx.len();
+    assert!(x.len() == n && dy.len() == n && y.len() == n, "{} backward: lengths", op.name());
+    let size = elements_per_task();
+    let read = x.par_chunks(size).zip(dy.par_chunks(size));
+    let write = dx.par_chunks_mut(size).zip(y.par_chunks_mut(size));
+    read.zip(write).for_each(|((x, dy), (dx, y))| both_chunk(op, x, dy, dx, y));
+}
+
 dispatch!(fn forward_chunk<E: Element>(op: Activation, x: &[E], y: &mut [E]) = forward_body);
 dispatch!(fn backward_chunk<E: Element>(
     op: Activation, x: &[E], dy: &[E], dx: &mut [E]
 ) = backward_body);
+
+dispatch!(fn both_chunk<E: Element>(
+    op: Activation, x: &[E], dy: &[E], dx: &mut [E], y: &mut [E]
+) = both_body);
 
 #[inline(always)]
 fn forward_body<S: Simd, E: Element>(s: S, op: Activation, x: &[E], y: &mut [E]) {
@@ -51,6 +76,31 @@ fn backward_body<S: Simd, E: Element>(s: S, op: Activation, x: &[E], dy: &[E], d
         Activation::Tanh => map2(s, x, dy, dx, inlined!(|x, dy| tanh_dx(s, x, dy))),
         Activation::Sigmoid => map2(s, x, dy, dx, inlined!(|x, dy| sigmoid_dx(s, x, dy))),
     }
+}
+
+#[inline(always)]
+fn both_body<S: Simd, E: Element>(
+    s: S,
+    op: Activation,
+    x: &[E],
+    dy: &[E],
+    dx: &mut [E],
+    y: &mut [E],
+) {
+    if op != Activation::Gelu {
+        forward_body(s, op, x, y);
+        return backward_body(s, op, x, dy, dx);
+    }
+    each_vector::<S>(
+        x.len(),
+        inlined!(|at, n| {
+            let x = load(s, x, at, n);
+            let (cdf, density) = math::normal(s, x);
+            store(s, s.mul(bounded_below(s, x), cdf), y, at, n);
+            let slope = s.fma(math::clamp(s, x, GELU_FAR), density, cdf);
+            store(s, s.mul(load(s, dy, at, n), slope), dx, at, n);
+        }),
+    );
 }
 
 #[inline(always)]

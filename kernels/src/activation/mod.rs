@@ -21,7 +21,7 @@
 mod cpu;
 pub mod reference;
 
-pub use cpu::{backward, forward};
+pub use cpu::{backward, backward_and_value, forward};
 
 /// sqrt(2 / pi), of the tanh form of GELU.
 const GELU_C: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;

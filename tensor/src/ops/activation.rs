@@ -3,6 +3,8 @@
 use kernels::activation::{self, Activation, reference};
 
 use super::{Hidden, hidden, same_shape, wide};
+use crate::dtype::Activations;
+use crate::pool::Buffer;
 use crate::{Result, Tensor};
 
 const OP: &str = "activation";
@@ -18,6 +20,29 @@ pub fn forward(f: Activation, x: &Tensor) -> Result<Tensor> {
         Hidden::BF16([v]) => Tensor::build(x.shape(), |y| activation::forward(f, v, y)),
         Hidden::F64([v]) => wide(reference::forward(f, v), x.shape()),
     })
+}
+
+/// dx = f'(x) dy, and f(x) once more.
+///
+/// # Errors
+/// When the shapes or dtypes differ.
+pub fn backward_and_value(f: Activation, x: &Tensor, dy: &Tensor) -> Result<(Tensor, Tensor)> {
+    same_shape(OP, x, dy)?;
+    let (x, dy) = (x.contiguous(), dy.contiguous());
+    Ok(match hidden(OP, [&x, &dy])? {
+        Hidden::F32([v, d]) => both(f, v, d, x.shape()),
+        Hidden::BF16([v, d]) => both(f, v, d, x.shape()),
+        Hidden::F64([v, d]) => {
+            let (dx, y) = (reference::backward(f, v, d), reference::forward(f, v));
+            (wide(dx, x.shape()), wide(y, x.shape()))
+        }
+    })
+}
+
+fn both<E: Activations>(f: Activation, x: &[E], dy: &[E], shape: &[usize]) -> (Tensor, Tensor) {
+    let [mut dx, mut y] = [(); 2].map(|()| Buffer::stale(x.len()));
+    activation::backward_and_value(f, x, dy, &mut dx, &mut y);
+    (Tensor::from_buffer(dx, shape), Tensor::from_buffer(y, shape))
 }
 
 /// dx = f'(x) dy.
