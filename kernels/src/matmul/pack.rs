@@ -6,7 +6,7 @@
 //! the way where the kernel wants that: weights need no copy of their own. [`Layout`] says what a kernel wants.
 
 use super::view::{MatRef, Values};
-use crate::simd::{Element, Simd, dispatch, inlined};
+use crate::simd::{Element, Simd, dispatch, inlined, turn};
 
 /// What a word of a panel holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -407,44 +407,6 @@ fn turn_words(words: &[[u32; TURNED_STRETCH]; 4], out: &mut [u32], width: usize)
 fn scatter(words: &[[u32; TURNED_STRETCH]], out: &mut [u32], width: usize) {
     for (at, group) in out.chunks_mut(width).enumerate() {
         group.iter_mut().zip(words).for_each(|(o, words)| *o = words[at]);
-    }
-}
-
-/// Writes the transpose of a 4 x 4 square, its rows `stride` apart. Without bounds checks, which would take
-/// longer than the rest.
-///
-/// # Safety
-/// Four words can be read from each of `x`, and written to `out` and one, two, three strides further.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-unsafe fn turn(x: [*const u32; 4], out: *mut u32, stride: usize) {
-    use std::arch::x86_64::*;
-
-    // SAFETY: SSE is part of x86-64; the caller's contract.
-    unsafe {
-        let [a, b, c, d] = x.map(|row| _mm_loadu_ps(row.cast()));
-        let out = out.cast::<f32>();
-        let (ab, cd) = (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d));
-        let (ab2, cd2) = (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d));
-        _mm_storeu_ps(out, _mm_movelh_ps(ab, cd));
-        _mm_storeu_ps(out.add(stride), _mm_movehl_ps(cd, ab));
-        _mm_storeu_ps(out.add(2 * stride), _mm_movelh_ps(ab2, cd2));
-        _mm_storeu_ps(out.add(3 * stride), _mm_movehl_ps(cd2, ab2));
-    }
-}
-
-/// Writes the transpose of a 4 x 4 square, its rows `stride` apart.
-///
-/// # Safety
-/// Four words can be read from each of `x`, and written to `out` and one, two, three strides further.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline(always)]
-unsafe fn turn(x: [*const u32; 4], out: *mut u32, stride: usize) {
-    for (lane, row) in x.into_iter().enumerate() {
-        for k in 0..4 {
-            // SAFETY: the caller's contract.
-            unsafe { *out.add(k * stride + lane) = *row.add(k) };
-        }
     }
 }
 

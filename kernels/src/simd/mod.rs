@@ -28,6 +28,7 @@ mod avx512;
 mod element;
 pub(crate) mod math;
 mod portable;
+mod turn;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::Avx2;
@@ -35,6 +36,7 @@ pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
 pub use element::Element;
 pub(crate) use portable::Portable;
+pub(crate) use turn::turn;
 
 /// The widest vector of any instruction set, in lanes: the size of the buffers behind partial loads.
 pub(crate) const MAX_LANES: usize = 16;

@@ -4,7 +4,7 @@
 //! elements of a, each broadcast and used twice. b and c are padded to whole vectors, so there is no
 //! remainder but in the rows. Nothing is packed for a: it may be a view of the input, or transposed scores.
 
-use crate::simd::{Element, Simd, dispatch, each_vector, inlined, load, store};
+use crate::simd::{Element, Simd, dispatch, each_vector, inlined, load, store, turn};
 
 /// A matrix in a slice: element (r, c) is `data[r * row + c * col]`.
 #[derive(Clone, Copy)]
@@ -137,16 +137,55 @@ fn pack_body<S: Simd, E: Element>(s: S, x: View<E>, scale: f32, y: &mut [f32]) {
     }
 }
 
-/// Four rows at a time: the compiler loads four neighbours of each and shuffles them into whole stores.
+/// Columns turned at a time: four rows of them stay in L1.
+const TURNED: usize = 64;
+
+/// Four rows at a time, side by side in f32, then 4 x 4 squares turned in registers.
 #[inline(always)]
-fn pack_transposed_body<S: Simd, E: Element>(_: S, x: View<E>, scale: f32, y: &mut [f32]) {
+fn pack_transposed_body<S: Simd, E: Element>(s: S, x: View<E>, scale: f32, y: &mut [f32]) {
     let width = y.len() / x.cols;
-    for r in (0..width).step_by(4) {
-        // Rows beyond the last are read as the last, and written over below.
-        let rows = [0, 1, 2, 3].map(|i| &x.data[(r + i).min(x.rows - 1) * x.row..][..x.cols]);
-        for (c, y) in y.chunks_exact_mut(width).enumerate() {
-            y[r..r + 4].copy_from_slice(&rows.map(|row| scale * row[c].widen()));
+    for first in (0..x.cols).step_by(TURNED) {
+        let n = TURNED.min(x.cols - first);
+        let y = &mut y[first * width..][..n * width];
+        for r in (0..width).step_by(4) {
+            let rows = scaled_rows(s, x, [r, first, n], scale);
+            turn_rows(&rows, n, &mut y[r..], width);
         }
     }
     y.chunks_exact_mut(width).for_each(|y| y[x.rows..].fill(0.0));
+}
+
+/// The `n` columns from `first` on of four rows. Rows beyond the last are read as the last: what becomes of them is
+/// written over.
+#[inline(always)]
+fn scaled_rows<S: Simd, E: Element>(
+    s: S,
+    x: View<E>,
+    [row, first, n]: [usize; 3],
+    scale: f32,
+) -> [[f32; TURNED]; 4] {
+    let (mut rows, factor) = ([[0.0; TURNED]; 4], s.splat(scale));
+    for (i, out) in rows.iter_mut().enumerate() {
+        let from = &x.data[(row + i).min(x.rows - 1) * x.row + first..][..n];
+        each_vector::<S>(
+            n,
+            inlined!(|at, n| store(s, s.mul(load(s, from, at, n), factor), out, at, n)),
+        );
+    }
+    rows
+}
+
+/// Writes the first `n` columns of `rows` to groups that are `stride` apart.
+#[inline(always)]
+fn turn_rows(rows: &[[f32; TURNED]; 4], n: usize, y: &mut [f32], stride: usize) {
+    let whole = n / 4 * 4;
+    assert!(n <= TURNED && (n - 1) * stride + 4 <= y.len());
+    for at in (0..whole).step_by(4) {
+        let from = rows.each_ref().map(|row| row[at..].as_ptr().cast());
+        // SAFETY: at + 4 <= n <= TURNED; group at + 3 has four lanes within `y`, by the assertion.
+        unsafe { turn(from, y.as_mut_ptr().add(at * stride).cast(), stride) };
+    }
+    for at in whole..n {
+        (0..4).for_each(|i| y[at * stride + i] = rows[i][at]);
+    }
 }
