@@ -5,16 +5,18 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-compare.sh --peers DIR --model DIR --data DIR [--python BIN] [--finetune BIN] [--rounds N] [--rows "ROW ..."] [--output DIR]
+compare.sh --peers DIR --model DIR --data DIR [--tuned DIR] [--python BIN] [--finetune BIN] [--rounds N] [--rows "ROW ..."] [--output DIR]
 
   --peers DIR      the folder of torch_step.py and torch_finetune.py             [PEERS]
   --model DIR      the pretrained model that is fine-tuned                       [MODEL]
-  --data DIR       the folder of train.csv and validation.csv                    [DATA]
+  --data DIR       the folder of train.csv and test.csv                          [DATA]
+  --tuned DIR      a fine-tuned model, for the row predict                       [TUNED]
   --python BIN     a Python with torch, transformers, safetensors                [PYTHON, or python3]
   --finetune BIN   the binary                    [FINETUNE, or target/release/finetune of this repository]
   --rounds N       runs of each program for each row                             [ROUNDS, or 3]
-  --rows "ROW .."  rows of the table: step:SHAPE:PRECISION[:BATCH[:LENGTH]] or train:PRECISION[:EPOCHS]
-                   [ROWS, or: step of tiny, minilm and base, and train, each in f32 and bf16]
+  --rows "ROW .."  rows of the table: step:SHAPE:PRECISION[:BATCH[:LENGTH]], matmul:PRECISION,
+                   train:PRECISION[:EPOCHS[:EXAMPLES]] or predict
+                   [ROWS, or: matmul, step of minilm and base, and train, each in f32 and bf16]
   --output DIR     where the JSON lines go; must not hold any yet    [OUTPUT, or a new temporary folder]
 
 The name in brackets is the environment variable that is read where the option is not given.
@@ -27,15 +29,17 @@ fail() {
     exit 1
 }
 
-root=$(cd "$(dirname "$0")/../.." && pwd)
-peers=${PEERS:-} model=${MODEL:-} data=${DATA:-} python=${PYTHON:-python3} rounds=${ROUNDS:-3} output=${OUTPUT:-}
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+sentence="A thrilling film with a clever ending."
+peers=${PEERS:-} tuned=${TUNED:-} model=${MODEL:-} data=${DATA:-} python=${PYTHON:-python3} rounds=${ROUNDS:-3} output=${OUTPUT:-}
 finetune=${FINETUNE:-$root/target/release/finetune} threads=${THREADS:-0}
-rows=${ROWS:-step:tiny:f32 step:tiny:bf16 step:minilm:f32 step:minilm:bf16 step:base:f32 step:base:bf16 train:f32 train:bf16}
+rows=${ROWS:-matmul:f32 matmul:bf16 step:minilm:f32 step:minilm:bf16 step:base:f32 step:base:bf16 train:f32 train:bf16}
 
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
-        --peers | --model | --data | --python | --finetune | --rounds | --rows | --output)
+        --peers | --model | --data | --tuned | --python | --finetune | --rounds | --rows | --output)
             [ $# -ge 2 ] || fail "$1: a value is missing; see --help"
             printf -v "${1#--}" %s "$2"
             shift 2 ;;
@@ -47,9 +51,12 @@ check_row() {
     case $1 in
         step:tiny:f32* | step:tiny:bf16* | step:minilm:f32* | step:minilm:bf16*) ;;
         step:base:f32* | step:base:bf16* | step:large:f32* | step:large:bf16*) ;;
+        matmul:f32 | matmul:bf16) ;;
+        predict)
+            [ -f "$tuned/config.json" ] || fail "--tuned '$tuned': no config.json there; give a fine-tuned model" ;;
         train:f32* | train:bf16*)
             [ -f "$model/config.json" ] || fail "--model '$model': no config.json there; give the folder of a model"
-            for file in train.csv validation.csv; do
+            for file in train.csv test.csv; do
                 [ -f "$data/$file" ] || fail "--data '$data': no $file there; give the folder that holds it"
             done ;;
         *) fail "--rows: '$1' is no row; see --help" ;;
@@ -70,24 +77,44 @@ mkdir -p "$output"
 ours=() theirs=()
 [ "$threads" = 0 ] || { ours=(--threads "$threads"); theirs=(--threads "$threads"); }
 
+# Milliseconds of a command from its start to its end, as a JSON line.
+clock() {
+    local start end
+    start=$(date +%s%N)
+    "$@" >/dev/null
+    end=$(date +%s%N)
+    echo "{\"start_to_answer_ms\": $(((end - start) / 1000000))}"
+}
+
+# transformers reports on its progress; what went wrong is shown if it fails.
+torch() {
+    "$python" "$@" 2>"$output/stderr.txt" || { cat "$output/stderr.txt" >&2; return 1; }
+}
+
 # The flags of a row, shared by both programs but for the spelling of the precision.
 run() {
-    local side=$1 row=$2 parts flags
+    local side=$1 row=$2 parts flags precision script
     IFS=: read -r -a parts <<<"$row"
-    if [ "${parts[0]}" = step ]; then
-        flags=(--shape "${parts[1]}" --batch "${parts[3]:-16}" --length "${parts[4]:-128}")
-        precision=${parts[2]} script=torch_step.py
-    else
-        flags=(--model "$model" --train "$data/train.csv" --eval "$data/validation.csv" --epochs "${parts[2]:-1}")
-        precision=${parts[1]} script=torch_finetune.py
-    fi
-    if [ "$side" = finetune ]; then
-        "$finetune" bench "${parts[0]}" "${flags[@]}" --precision "$precision" "${ours[@]}"
-    else
-        # transformers reports on its progress; what went wrong is shown if it fails.
-        "$python" "$peers/$script" "${flags[@]}" --precision "${precision/f32/fp32}" "${theirs[@]}" \
-            2>"$output/stderr.txt" || { cat "$output/stderr.txt" >&2; return 1; }
-    fi
+    case ${parts[0]} in
+        predict)
+            case $side in
+                finetune) clock "$finetune" predict --model "$tuned" "${ours[@]}" "$sentence" ;;
+                torch) clock torch "$here/torch_predict.py" "$tuned" "$sentence" ;;
+            esac
+            return ;;
+        step)
+            flags=(--shape "${parts[1]}" --batch "${parts[3]:-16}" --length "${parts[4]:-128}")
+            precision=${parts[2]} script=$peers/torch_step.py ;;
+        matmul) flags=() precision=${parts[1]} script=$here/torch_linear.py ;;
+        train)
+            flags=(--model "$model" --train "$data/train.csv" --eval "$data/test.csv" --epochs "${parts[2]:-1}")
+            [ -z "${parts[3]:-}" ] || flags+=(--limit "${parts[3]}")
+            precision=${parts[1]} script=$peers/torch_finetune.py ;;
+    esac
+    case $side in
+        finetune) "$finetune" bench "${parts[0]}" "${flags[@]}" --precision "$precision" "${ours[@]}" ;;
+        torch) torch "$script" "${flags[@]}" --precision "${precision/f32/fp32}" "${theirs[@]}" ;;
+    esac
 }
 
 for ((round = 1; round <= rounds; round++)); do
@@ -98,5 +125,5 @@ for ((round = 1; round <= rounds; round++)); do
         done
     done
 done
-"$python" "$(dirname "$0")/table.py" "$output" $rows
+"$python" "$here/table.py" "$output" $rows
 echo "raw results: $output" >&2

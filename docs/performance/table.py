@@ -21,6 +21,8 @@ FIGURES = [
     ("examples_per_s", "training, examples/s", 1, True),
     ("eval_examples_per_s", "evaluation, examples/s", 1, True),
     ("eval_accuracy", "accuracy", 4, None),
+    ("gflops", "matmul, GFLOP/s", 1, True),
+    ("start_to_answer_ms", "start to answer, ms", 0, False),
     ("peak_mb", "peak memory, MiB", 0, False),
     ("peak_rss_mb", "peak memory, MiB", 0, False),
 ]
@@ -42,16 +44,27 @@ def median(lines, key):
     return statistics.median(values) if values else None
 
 
+def print_row(row, sides):
+    for key, name, digits, more in FIGURES:
+        ours, theirs = (median(lines, key) for lines in sides)
+        if ours is None or theirs is None:
+            continue
+        ratio = "" if more is None else f"{ours / theirs if more else theirs / ours:.2f}"
+        print(f"| {row} | {name} | {ours:,.{digits}f} | {theirs:,.{digits}f} | {ratio} |")
+
+
+def size(line):
+    return "x".join(str(line[key]) for key in "mkn") if "m" in line else ""
+
+
 def main(folder, rows):
     print("| row | figure | finetune | PyTorch | ratio |\n|---|---|---|---|---|")
     for row in rows:
         sides = [read(Path(folder) / f"{row}.{side}.jsonl") for side in ("finetune", "torch")]
-        for key, name, digits, more in FIGURES:
-            ours, theirs = (median(lines, key) for lines in sides)
-            if ours is None or theirs is None:
-                continue
-            ratio = "" if more is None else f"{ours / theirs if more else theirs / ours:.2f}"
-            print(f"| {row} | {name} | {ours:,.{digits}f} | {theirs:,.{digits}f} | {ratio} |")
+        # Lines of several sizes are told apart, in the order in which they came.
+        for each in dict.fromkeys(size(line) for line in sides[0]):
+            alike = [[line for line in lines if size(line) == each] for lines in sides]
+            print_row(f"{row} {each}".strip(), alike)
 
 
 if __name__ == "__main__":
