@@ -93,7 +93,7 @@ fn gradients_of_parameters_add_up() {
     let of = |section: bool| {
         let (tape, x) = (Tape::new(), Var::constant(Tensor::full(3.0, &[3, 5])));
         let y = match section {
-            true => recompute(&tape, &[table.clone()], &x, read.clone()),
+            true => recompute(&tape, std::slice::from_ref(&table), &x, read.clone()),
             false => read(&tape, &x),
         };
         let whole = tape.param(&table).sum().unwrap();
