@@ -50,4 +50,13 @@ impl Gradients {
             }
         }
     }
+
+    /// Adds those that another walk found of parameters; returns that of its input, if it has one.
+    pub(crate) fn absorb(&mut self, mut other: Gradients, input: &Var) -> Result<Option<Tensor>> {
+        for (id, grad) in other.params {
+            let Some(grad) = grad else { continue };
+            accumulate(self.params.entry(id).or_default(), grad)?;
+        }
+        Ok(input.node.as_ref().and_then(|node| other.inputs.remove(&node.place)))
+    }
 }

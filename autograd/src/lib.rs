@@ -25,6 +25,7 @@ mod gradient;
 mod gradients;
 pub mod ops;
 mod param;
+mod recompute;
 mod tape;
 mod var;
 
@@ -32,6 +33,7 @@ pub use error::{Error, Result};
 pub use gradient::Gradient;
 pub use gradients::Gradients;
 pub use param::Param;
+pub use recompute::recompute;
 pub use tape::{Tape, record};
 pub use tensor::Tensor;
 pub use var::Var;

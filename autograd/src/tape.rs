@@ -21,8 +21,8 @@ use crate::gradients::Leaf;
 use crate::{Error, Gradients, Param, Result, Var};
 
 /// A derivative rule: from the gradient of the output to one gradient per input, `None` where the input
-/// needs none.
-type Rule = Box<dyn FnOnce(&Tensor) -> Result<Vec<Option<Gradient>>>>;
+/// needs none. An entry that stands for a section of operations adds those of its parameters by itself.
+type Rule = Box<dyn FnOnce(Tensor, &mut Gradients) -> Result<Vec<Option<Gradient>>>>;
 
 /// One recorded value.
 struct Entry {
@@ -113,6 +113,29 @@ impl Tape {
         let Some(recording) = &self.recording else { return Var::constant(value) };
         push(recording, "leaf", value, Kind::Leaf(leaf))
     }
+
+    /// Records `value` as the output of a section of operations on `x` and on parameters: `backward` returns the
+    /// gradient of `x`, `None` if that needs none, and adds those of the parameters to the result of the walk.
+    ///
+    /// # Panics
+    /// When this tape does not record.
+    pub(crate) fn record_section(
+        &self,
+        op: &'static str,
+        x: &Var,
+        value: Tensor,
+        backward: impl FnOnce(Tensor, &mut Gradients) -> Result<Option<Tensor>> + 'static,
+    ) -> Result<Var> {
+        let recording = self.recording.as_ref().expect("a tape that records");
+        let node = x.node.as_ref();
+        check_places(op, recording, node.into_iter())?;
+        let inputs = vec![node.map(|n| n.place.index)];
+        let rule: Rule = Box::new(move |dy, grads| {
+            let dx = backward(dy, grads)?;
+            Ok(vec![dx.map(Gradient::Dense)])
+        });
+        Ok(push(recording, op, value, Kind::Op { inputs, rule }))
+    }
 }
 
 /// Records `value` as the output of `op` on `inputs`.
@@ -142,18 +165,28 @@ pub(crate) fn record_gradients<const N: usize>(
     value: Tensor,
     backward: impl FnOnce(&Tensor, [bool; N]) -> Result<[Option<Gradient>; N]> + 'static,
 ) -> Result<Var> {
-    let mut nodes = inputs.iter().filter_map(|v| v.node.as_ref());
-    let Some(first) = nodes.next() else { return Ok(Var::constant(value)) };
-    if nodes.any(|n| !Rc::ptr_eq(&n.recording, &first.recording)) {
-        return Err(Error::TwoTapes { op });
-    }
-    if inputs.iter().any(|v| v.node.as_ref().is_some_and(|n| n.is_stale())) {
-        return Err(Error::Walked);
-    }
+    let nodes = inputs.iter().filter_map(|v| v.node.as_ref());
+    let Some(first) = nodes.clone().next() else { return Ok(Var::constant(value)) };
+    check_places(op, &first.recording, nodes)?;
     let wanted = inputs.map(|v| v.node.is_some());
-    let rule: Rule = Box::new(move |dy| Ok(backward(dy, wanted)?.into()));
+    let rule: Rule = Box::new(move |dy, _| Ok(backward(&dy, wanted)?.into()));
     let inputs = inputs.map(|v| v.node.as_ref().map(|n| n.place.index)).into();
     Ok(push(&first.recording, op, value, Kind::Op { inputs, rule }))
+}
+
+/// The inputs of an entry are places of its own recording, as it is now.
+fn check_places<'a>(
+    op: &'static str,
+    recording: &Rc<RefCell<Recording>>,
+    mut nodes: impl Iterator<Item = &'a Node> + Clone,
+) -> Result<()> {
+    if nodes.clone().any(|n| !Rc::ptr_eq(&n.recording, recording)) {
+        return Err(Error::TwoTapes { op });
+    }
+    match nodes.any(Node::is_stale) {
+        true => Err(Error::Walked),
+        false => Ok(()),
+    }
 }
 
 fn push(recording: &Rc<RefCell<Recording>>, op: &'static str, value: Tensor, kind: Kind) -> Var {
@@ -184,9 +217,7 @@ impl Node {
             match entry.kind {
                 Kind::Leaf(leaf) => gradients.add(leaf, place, dy)?,
                 Kind::Op { inputs, rule } => {
-                    let dy = dy.into_dense();
-                    let results = rule(&dy)?;
-                    drop(dy);
+                    let results = rule(dy.into_dense(), &mut gradients)?;
                     for (i, (input, grad)) in inputs.into_iter().zip(results).enumerate() {
                         let Some(at) = input else { continue };
                         let op = entry.op;

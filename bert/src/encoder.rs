@@ -90,11 +90,9 @@ impl Encoder {
     /// When a sequence is longer than the position table, or an id is not in its table.
     pub fn forward(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
         self.check_lengths(batch)?;
-        let mut x = self.embeddings.forward(pass, batch)?;
-        for layer in &self.layers {
-            x = layer.forward(pass, &x, &batch.seqlens)?;
-        }
-        Ok(x)
+        let (x, last) = self.below_last(pass, batch)?;
+        let Some(last) = last else { return Ok(x) };
+        Ok(last.forward(pass, &x, &batch.seqlens)?)
     }
 
     /// The last hidden state of the first token of each sequence, `[B, H]`, in the precision of the pass: the
@@ -104,13 +102,8 @@ impl Encoder {
     /// As [`Encoder::forward`].
     pub fn first_states(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
         self.check_lengths(batch)?;
-        let mut x = self.embeddings.forward(pass, batch)?;
-        let Some((last, layers)) = self.layers.split_last() else {
-            return Ok(x.pool(Pooling::First, &batch.seqlens)?);
-        };
-        for layer in layers {
-            x = layer.forward(pass, &x, &batch.seqlens)?;
-        }
+        let (x, last) = self.below_last(pass, batch)?;
+        let Some(last) = last else { return Ok(x.pool(Pooling::First, &batch.seqlens)?) };
         Ok(last.first(pass, &x, &batch.seqlens)?)
     }
 
@@ -126,6 +119,19 @@ impl Encoder {
             states.push(next);
         }
         Ok(states)
+    }
+
+    /// The last layer and its input. Each layer below is a [section](Pass::section) of the pass; the last is none,
+    /// because the backward begins with it: it would be computed again when nothing has been freed yet.
+    fn below_last(&self, pass: &Pass, batch: &Batch) -> Result<(Var, Option<&TransformerLayer>)> {
+        let mut x = self.embeddings.forward(pass, batch)?;
+        let Some((last, layers)) = self.layers.split_last() else { return Ok((x, None)) };
+        for layer in layers {
+            let (own, seqlens) = (layer.clone(), batch.seqlens.clone());
+            let forward = move |pass: &Pass, x: &Var| own.forward(pass, x, &seqlens);
+            x = pass.section(&layer.params(), &x, forward)?;
+        }
+        Ok((x, Some(last)))
     }
 
     fn check_lengths(&self, batch: &Batch) -> Result<()> {

@@ -16,15 +16,20 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Of a training step with `tokens` tokens and `params` parameters.
-    pub fn of_step(config: &Config, params: u64, tokens: u64) -> Self {
+    /// Of a training step with `tokens` tokens and `params` parameters. With `checkpoints` all layers but one
+    /// keep their input alone.
+    pub fn of_step(config: &Config, params: u64, tokens: u64, checkpoints: bool) -> Self {
         let (h, f) = (config.hidden_size as u64, config.intermediate_size as u64);
         let (n, layers) = (config.num_attention_heads as u64, config.num_hidden_layers as u64);
         // Per token and layer: x, q, k, v, o, projection, its dropout, sum and norm, the inner state before
         // and after the activation, the second projection, its dropout, sum and norm; one lse a head.
         let per_layer = 12 * h + 2 * f + n;
+        let kept = match checkpoints {
+            true => layers.saturating_sub(1) * h + per_layer,
+            false => layers * per_layer,
+        };
         // The embeddings' three rows, sums, norm and dropout; one gradient of the widest state on the way.
-        let activations = tokens.saturating_mul((layers * per_layer + 7 * h + f) * 4);
+        let activations = tokens.saturating_mul((kept + 7 * h + f) * 4);
         let weights = params * 4;
         Self { weights, gradients: weights, optimizer: 2 * weights, activations }
     }

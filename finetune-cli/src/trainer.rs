@@ -140,8 +140,9 @@ impl<'a> Trainer<'a> {
         self.optimizer.catch_up(self.model.encoder().word_embeddings(), batch.ids.as_slice()?)?;
         let targets = examples.targets(rows).expect("training data has labels");
         // The number of a step fits in 32 bits: 2^32 steps are years.
-        let pass = Pass::training(self.recipe.seed, self.step as u32);
-        let pass = pass.with_precision(self.recipe.precision.into());
+        let pass = Pass::training(self.recipe.seed, self.step as u32)
+            .with_precision(self.recipe.precision.into())
+            .with_recomputation(self.recipe.checkpoint_activations);
         let loss = bert::loss(&self.model.forward(&pass, &batch)?, &targets)?;
         let value = loss.value().item()?;
         let forward = watch.lap();

@@ -1,8 +1,9 @@
 //! One forward pass: where it is recorded and which units it drops.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
-use autograd::{Param, Result, Tape, Var};
+use autograd::{Param, Result, Tape, Var, recompute};
 use tensor::{DType, Dropout, philox::Key};
 
 /// What hidden states are kept and multiplied in; parameters, gradients of parameters, losses and updates stay
@@ -25,6 +26,8 @@ pub struct Pass {
     /// Seed and step; `None` drops nothing.
     dropout: Option<(u64, u32)>,
     precision: Precision,
+    /// Whether sections keep their input alone.
+    recomputes: bool,
     site: Cell<u32>,
 }
 
@@ -41,8 +44,8 @@ impl Pass {
 
     /// On the given tape, without dropout.
     pub fn on(tape: &Tape) -> Self {
-        let (dropout, precision) = (None, Precision::F32);
-        Self { tape: tape.clone(), dropout, precision, site: Cell::new(0) }
+        let (precision, site) = (Precision::F32, Cell::new(0));
+        Self { tape: tape.clone(), dropout: None, precision, recomputes: false, site }
     }
 
     /// The same pass with dropout by `seed` and `step`.
@@ -53,6 +56,12 @@ impl Pass {
     /// The same pass with hidden states of this precision.
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
+    }
+
+    /// The same pass, in which [sections](Pass::section) keep their input alone and are computed again in the
+    /// backward.
+    pub fn with_recomputation(self, recomputes: bool) -> Self {
+        Self { recomputes, ..self }
     }
 
     /// The precision of hidden states.
@@ -79,6 +88,40 @@ impl Pass {
     /// A parameter as a variable of this pass.
     pub fn param(&self, param: &Param) -> Var {
         self.tape.param(param)
+    }
+
+    /// `forward(pass, x)`, a part of this pass with its parameters; in a pass [with
+    /// recomputation](Pass::with_recomputation) by [`recompute`], with the same dropout masks both times. The
+    /// bits are the same with and without.
+    ///
+    /// # Errors
+    /// As [`recompute`].
+    pub fn section(
+        &self,
+        params: &[Param],
+        x: &Var,
+        forward: impl Fn(&Pass, &Var) -> Result<Var> + 'static,
+    ) -> Result<Var> {
+        if !self.recomputes {
+            return forward(self, x);
+        }
+        // Without a tape of this pass, which will hold the closure.
+        let start = self.at_this_site(&Tape::inference());
+        let next = Rc::new(Cell::new(0));
+        let end = next.clone();
+        let y = recompute(&self.tape, params, x, move |tape, x| {
+            let pass = start.at_this_site(tape);
+            let y = forward(&pass, x)?;
+            end.set(pass.site.get());
+            Ok(y)
+        })?;
+        self.site.set(next.get());
+        Ok(y)
+    }
+
+    /// A pass on another tape, whose next dropout is the next of this one.
+    fn at_this_site(&self, tape: &Tape) -> Self {
+        Self { tape: tape.clone(), site: self.site.clone(), ..*self }
     }
 
     /// What the next dropout with probability `p` does; `None` where nothing is dropped.

@@ -196,3 +196,26 @@ fn misfits_are_named() {
     let make = || TransformerLayer::new("x", &config, &Initializer::zeros());
     assert!(std::panic::catch_unwind(make).is_err(), "dropout of everything");
 }
+
+/// Two sections and a dropout after them: the bits of a run without recomputation.
+#[test]
+fn sections_computed_again_change_no_bit() {
+    let (lower, upper, batch) = (layer(), layer(), batch(&[4, 3]));
+    let run = |recomputes| {
+        let pass = Pass::training(1, 5).with_recomputation(recomputes);
+        let mut x = pass.tape().input(random(&[7, 24], 4));
+        let input = x.clone();
+        for layer in [&lower, &upper] {
+            let (own, batch) = (layer.clone(), batch.clone());
+            let forward = move |pass: &Pass, x: &Var| own.forward(pass, x, &batch);
+            x = pass.section(&layer.params(), &x, forward).unwrap();
+        }
+        // Its mask is that of the site after the sections.
+        let y = Dropout::new(0.5).forward(&pass, &x).unwrap();
+        let grads = y.mul(&y).unwrap().sum().unwrap().backward().unwrap();
+        let params = [lower.params(), upper.params()].concat();
+        let of_params: Vec<_> = params.iter().map(|p| bits(&grads.param(p).unwrap())).collect();
+        (bits(y.value()), bits(grads.input(&input).unwrap()), of_params)
+    };
+    assert_eq!(run(true), run(false));
+}

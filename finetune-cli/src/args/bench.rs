@@ -43,6 +43,9 @@ pub struct BenchStepArgs {
     /// What the forward and backward passes compute in
     #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
     pub precision: PrecisionName,
+    /// As in `train`: keep the input of each layer alone
+    #[arg(long)]
+    pub checkpoint_activations: bool,
     /// Steps that are measured, after three that are not
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = flags::count::<u32>)]
     pub steps: u32,

@@ -235,6 +235,10 @@ pub struct RecipeArgs {
     /// the saved model
     #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
     pub precision: PrecisionName,
+    /// Keep the input of each layer alone and compute the rest again in the backward pass: less memory, a
+    /// third more work in the layers, the same bits
+    #[arg(long)]
+    pub checkpoint_activations: bool,
     /// Chooses the shuffling, the dropout masks and the first weights of a new head
     #[arg(long, value_name = "N", default_value_t = 42)]
     #[serde(serialize_with = "flags::write_seed")]

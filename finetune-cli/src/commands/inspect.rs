@@ -32,7 +32,7 @@ pub(super) fn run(args: &InspectArgs) -> Result<()> {
     let rows = rows(&checkpoint);
     let params = rows.iter().map(Row::elements).sum();
     let tokens = args.batch_size as u64 * args.max_length as u64;
-    let memory = Memory::of_step(&folder.config, params, tokens);
+    let memory = Memory::of_step(&folder.config, params, tokens, false);
     let task = describe(folder.task(&checkpoint).ok());
     if args.json {
         return Ok(say(as_json(&folder.config, &task, &rows, memory))?);

@@ -50,6 +50,7 @@ fn step_prints_what_the_peer_prints() {
     // One step is its own median; its parts make it up, to the roundings.
     let parts = ms("forward_ms") + ms("backward_ms") + ms("optimizer_ms");
     assert!(ms("step_ms") == ms("best_step_ms") && parts <= ms("step_ms") + 0.02);
+    succeeds(&[&["bench", "step", "--checkpoint-activations"], &size[..]].concat());
 }
 
 #[test]

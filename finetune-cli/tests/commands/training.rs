@@ -288,6 +288,21 @@ fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
 }
 
 #[test]
+fn checkpointed_activations_give_the_same_bytes() {
+    let place = Place::new(reviews(40, 3));
+    let more = ["--epochs", "2", "--learning-rate", "1e-3", "--overwrite", "--precision"];
+    for precision in ["f32", "bf16"] {
+        let flags = [&more[..], &[precision]].concat();
+        place.train(&flags);
+        let plain = weights(&place.output);
+        place.train(&[&flags[..], &["--checkpoint-activations"]].concat());
+        let recipe = fs::read_to_string(place.output.join("train.toml")).unwrap();
+        assert!(recipe.contains("checkpoint-activations = true"), "{recipe}");
+        assert_eq!(weights(&place.output), plain, "{precision}");
+    }
+}
+
+#[test]
 fn a_configuration_file_stands_for_flags_and_typed_flags_win() {
     let place = Place::new(reviews(40, 3));
     let toml = format!(

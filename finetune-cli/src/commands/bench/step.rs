@@ -33,7 +33,7 @@ pub(super) fn run(args: &BenchStepArgs) -> Result<()> {
     let model = SequenceClassifier::new(&config, OUTPUTS, 0);
     let params = count(&model.params()) as u64;
     let tokens = (args.batch * args.length) as u64;
-    let memory = Memory::of_step(&config, params, tokens).total();
+    let memory = Memory::of_step(&config, params, tokens, args.checkpoint_activations).total();
     check_memory(&format!("--batch {} of --length {}", args.batch, args.length), memory)?;
     let examples = examples(args, &mut Rng::new(0, 0));
     let laps = train(args, &model, &examples)?;
@@ -82,6 +82,7 @@ fn recipe(args: &BenchStepArgs) -> RecipeArgs {
         warmup_ratio: 0.0,
         max_grad_norm: 0.0,
         precision: args.precision,
+        checkpoint_activations: args.checkpoint_activations,
         seed: 0,
         ..RecipeArgs::default()
     }
@@ -158,6 +159,7 @@ mod tests {
             batch: 16,
             length: 128,
             precision: crate::args::PrecisionName::F32,
+            checkpoint_activations: false,
             steps: 1,
             threads: None,
         };
