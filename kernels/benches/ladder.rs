@@ -32,8 +32,8 @@ const PLAIN: [(&str, Product); 5] = [
     ("packed", packed::product),
 ];
 
-/// Bursts of a measurement of the peak: some 100 microseconds, far longer than it takes to wake threads.
-const BURSTS: usize = 100;
+/// Bursts timed together: some 100 microseconds, so that the clock is not seen and an interruption seldom.
+const BURSTS: usize = 16;
 
 fn main() {
     let table = Table { filter: Filter::from_args() };
@@ -114,17 +114,16 @@ impl How {
         if self.bf16 { "bf16" } else { "f32" }
     }
 
-    /// GFLOP/s of registers alone, where there is a measurement for the instruction.
+    /// GFLOP/s of registers alone, where there is a measurement for the instruction: of all threads at once, each by
+    /// its own clock.
     fn peak(self) -> Option<f64> {
-        let operations = peak::burst(self.isa, self.bf16)? * BURSTS * self.threads;
-        let bursts = || {
-            (0..BURSTS).for_each(|_| _ = black_box(peak::burst(self.isa, self.bf16)));
-        };
-        let times = match self.threads {
-            1 => time(bursts),
-            _ => time(|| _ = rayon::broadcast(|_| bursts())),
-        };
-        Some(1e-9 * operations as f64 / times.shortest)
+        let operations = peak::burst(self.isa, self.bf16)? * BURSTS;
+        let bursts = || (0..BURSTS).for_each(|_| _ = black_box(peak::burst(self.isa, self.bf16)));
+        let rate = || 1e-9 * operations as f64 / time(bursts).shortest;
+        Some(match self.threads {
+            1 => rate(),
+            _ => rayon::broadcast(|_| rate()).into_iter().sum(),
+        })
     }
 }
 
