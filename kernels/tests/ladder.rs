@@ -16,7 +16,7 @@ const RUNGS: [(&str, Product); 5] = [
 ];
 
 /// One element, edges of every tile and block, and more than one block of each.
-const SHAPES: [[usize; 3]; 9] = [
+const SHAPES: [[usize; 3]; 10] = [
     [1, 1, 1],
     [1, 9, 5],
     [3, 7, 2],
@@ -25,6 +25,7 @@ const SHAPES: [[usize; 3]; 9] = [
     [13, 129, 257],
     [6, 257, 300],
     [33, 384, 96],
+    [65, 513, 129],
     [2, 1, 700],
 ];
 

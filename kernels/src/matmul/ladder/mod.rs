@@ -4,7 +4,7 @@
 //! ```text
 //! naive          the definition: three loops, one sum at a time, down a column of B
 //! interchanged   k in the middle: the inner loop runs along rows of B and C, and is vectorized
-//! tiled          a block of B stays in the L1 cache while all rows of A pass
+//! tiled          a tile of C and a block of B stay in the L2 cache while they are used
 //! registers      4 x 8 sums stay in registers while K passes: a load serves several multiplications
 //! packed         panels: blocks in the order in which they are read, one block in L1, one in L2
 //! ../avx2        6 x 16 sums in registers of eight lanes, multiplied and added by one instruction
@@ -15,9 +15,9 @@
 //! ```
 //!
 //! The floor: 2 M N K operations, on 4 (M K + K N + M N) bytes if each number moves once. At M = N = K = 512
-//! these are 268 million and 3 MiB, 85 operations a byte. A core does some 10 to 100 operations in the time in which
-//! a byte comes from memory: the product can run at the speed of arithmetic, if each number that is brought near is
-//! used some hundred times before it goes. Naive reads 8 bytes for 2 operations, most of them from a cache that is
+//! these are 268 million and 3 MiB, 85 operations a byte. A core does some 10 operations in the time in which a
+//! byte comes from memory: the product can run at the speed of arithmetic, if each number that is brought near is
+//! used some twenty times before it goes. Naive reads 8 bytes for 2 operations, half of them from a cache that is
 //! far; each step above makes that distance shorter or that ratio better.
 
 pub mod interchanged;
