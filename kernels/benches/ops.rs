@@ -7,7 +7,9 @@
 //! ```
 //!
 //! The rate is that of the shortest call. GB/s counts every input read once and every output written once; what
-//! an op reads twice it must find in the cache. To add an op, add a function of rows.
+//! an op reads twice it must find in the cache. The head of the table says what a plain copy of memory reaches on all
+//! threads, counted likewise: an op that moves more than that works in the cache, one that moves much less is
+//! held up by its arithmetic. To add an op, add a function of rows.
 
 mod timing;
 
@@ -15,13 +17,17 @@ use std::hint::black_box;
 
 use kernels::activation::{self, Activation};
 use kernels::adamw::{self, Lazy, Step, Table};
+use kernels::add_norm::{self, Gradients, Input, Output};
 use kernels::dropout::{self, Dropout};
 use kernels::elementwise::{self, Binary, Unary};
 use kernels::layer_norm::{self, Saved};
 use kernels::philox::{self, Key};
 use kernels::pooling::{self, Pooling};
 use kernels::testing::random;
-use kernels::{bce_with_logits, cross_entropy, embedding, isa, mse, reduce, softmax};
+use kernels::{
+    Element, bce_with_logits, bf16, cross_entropy, embedding, isa, mse, reduce, softmax,
+};
+use rayon::prelude::*;
 use timing::{Filter, Times, time};
 
 /// Tokens.
@@ -38,8 +44,13 @@ fn main() {
     let bench = Bench::new();
     softmax_rows(&bench);
     layer_norm_rows(&bench);
+    add_norm_rows::<f32>(&bench);
+    add_norm_rows::<bf16>(&bench);
     elementwise_rows(&bench);
-    activation_rows(&bench);
+    convert_rows::<f32, bf16>(&bench);
+    convert_rows::<bf16, f32>(&bench);
+    activation_rows::<f32>(&bench);
+    activation_rows::<bf16>(&bench);
     reduce_rows(&bench);
     dropout_rows(&bench);
     embedding_rows(&bench);
@@ -75,6 +86,30 @@ fn layer_norm_rows(bench: &Bench) {
     });
 }
 
+/// As in a layer in training, with dropout, and in inference.
+fn add_norm_rows<E: Element>(bench: &Bench) {
+    let [x, r, dy] = [1, 2, 3].map(|seed| values::<E>(T * H, seed));
+    let (w, b) = (random(H, 1.0, 3), random(H, 1.0, 4));
+    let [mut z, mut y, mut dx, mut dr] = [(); 4].map(|()| vec![E::default(); T * H]);
+    let [mut mean, mut rstd] = [(); 2].map(|()| vec![0.0; T]);
+    let [mut dw, mut db] = [(); 2].map(|()| vec![0.0; H]);
+    let bytes = size_of::<E>() * T * H;
+    for (name, dropout) in [("", None), (" dropout", Some(Dropout { p: 0.1, key: KEY }))] {
+        let name = format!("add_norm {}{name}", element::<E>());
+        bench.row_of_bytes(&name, [T, H], 4 * bytes, || {
+            let (input, out) = (Input { x: &x, r: &r, dropout }, Output { z: &mut z, y: &mut y });
+            add_norm::forward(input, (&w, &b), 1e-12, out, (&mut mean, &mut rstd));
+        });
+        let outputs = if dropout.is_some() { 2 } else { 1 };
+        bench.row_of_bytes(&format!("{name} backward"), [T, H], (2 + outputs) * bytes, || {
+            let dx = dropout.map(|_| dx.as_mut_slice());
+            let grads = Gradients { dr: &mut dr, dx, dw: &mut dw, db: &mut db };
+            let saved = add_norm::Saved { z: &z, mean: &mean, rstd: &rstd };
+            add_norm::backward(saved, &w, dropout, &dy, grads);
+        });
+    }
+}
+
 fn elementwise_rows(bench: &Bench) {
     let (a, b, row) = (random(T * H, 1.0, 1), random(T * H, 1.0, 2), random(H, 1.0, 3));
     let mut y = a.clone();
@@ -96,15 +131,23 @@ fn elementwise_rows(bench: &Bench) {
     }
 }
 
-fn activation_rows(bench: &Bench) {
-    let (x, dy) = (random(T * F, 4.0, 1), random(T * F, 1.0, 2));
-    let mut y = x.clone();
-    let n = x.len();
+fn convert_rows<From: Element, To: Element>(bench: &Bench) {
+    let (x, mut y) = (values::<From>(T * F, 1), vec![To::default(); T * F]);
+    let name = format!("convert {} to {}", element::<From>(), element::<To>());
+    let bytes = T * F * (size_of::<From>() + size_of::<To>());
+    bench.row_of_bytes(&name, [T, F], bytes, || elementwise::convert(&x, &mut y));
+}
+
+fn activation_rows<E: Element>(bench: &Bench) {
+    let [x, dy] = [1, 2].map(|seed| values::<E>(T * F, seed));
+    let (mut y, bytes) = (x.clone(), size_of::<E>() * x.len());
     for op in Activation::ALL {
-        let name = op.name();
-        bench.row(name, [T, F], 2 * n, || activation::forward(op, &x, &mut y));
+        let name = format!("{} {}", op.name(), element::<E>());
+        bench.row_of_bytes(&name, [T, F], 2 * bytes, || activation::forward(op, &x, &mut y));
         let name = format!("{name} backward");
-        bench.row(&name, [T, F], 3 * n, || activation::backward(op, &x, &dy, &mut y));
+        bench.row_of_bytes(&name, [T, F], 3 * bytes, || {
+            activation::backward(op, &x, &dy, &mut y);
+        });
     }
 }
 
@@ -228,6 +271,30 @@ fn seldom(n: usize, seed: u64) -> Vec<u32> {
     ids
 }
 
+/// `n` values in [-4, 4].
+fn values<E: Element>(n: usize, seed: u64) -> Vec<E> {
+    random(n, 4.0, seed).into_iter().map(E::round).collect()
+}
+
+/// The name of an element type.
+fn element<E: Element>() -> &'static str {
+    if size_of::<E>() == 2 { "bf16" } else { "f32" }
+}
+
+/// Bytes that each thread copies: more than its share of any cache.
+const COPIED: usize = 64 << 20;
+
+/// GB/s of all threads, each of which copies a buffer of its own: bytes read and bytes written.
+fn copy_bandwidth() -> f64 {
+    let buffer = || (vec![1u8; COPIED], vec![0u8; COPIED]);
+    let mut buffers: Vec<_> = (0..rayon::current_num_threads()).map(|_| buffer()).collect();
+    let bytes = 2 * COPIED * buffers.len();
+    let copy = || {
+        buffers.par_iter_mut().for_each(|(from, to)| to.copy_from_slice(black_box(from)));
+    };
+    1e-9 * bytes as f64 / time(copy).shortest
+}
+
 /// The table; rows that the words on the command line do not ask for are left out.
 struct Bench {
     filter: Filter,
@@ -235,18 +302,30 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        println!("{:?}, {} threads", isa::current(), rayon::current_num_threads());
-        println!("{:<28} {:>14} {:>12} {:>12} {:>8}", "op", "shape", "ns", "median ns", "GB/s");
+        let (isa, threads) = (isa::current(), rayon::current_num_threads());
+        println!("{isa:?}, {threads} threads, copy of memory {:.1} GB/s", copy_bandwidth());
+        println!("{:<30} {:>14} {:>12} {:>12} {:>8}", "op", "shape", "ns", "median ns", "GB/s");
         Self { filter: Filter::from_args() }
     }
 
     /// Times `f` and prints its row; `floats` is the number of f32 that it must move.
     fn row<const N: usize>(&self, op: &str, shape: [usize; N], floats: usize, f: impl FnMut()) {
+        self.row_of_bytes(op, shape, 4 * floats, f);
+    }
+
+    /// The same for any elements; `bytes` is what it must move.
+    fn row_of_bytes<const N: usize>(
+        &self,
+        op: &str,
+        shape: [usize; N],
+        bytes: usize,
+        f: impl FnMut(),
+    ) {
         if self.filter.wants(op) {
             let Times { shortest, median } = time(f);
-            let (shape, rate) = (format!("{shape:?}"), 4e-9 * floats as f64 / shortest);
+            let (shape, rate) = (format!("{shape:?}"), 1e-9 * bytes as f64 / shortest);
             let [ns, median] = [shortest, median].map(|seconds| seconds * 1e9);
-            println!("{op:<28} {shape:>14} {ns:>12.0} {median:>12.0} {rate:>8.1}");
+            println!("{op:<30} {shape:>14} {ns:>12.0} {median:>12.0} {rate:>8.1}");
         }
     }
 }

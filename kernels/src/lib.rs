@@ -26,6 +26,8 @@ pub mod softmax;
 
 pub mod isa;
 mod parallel;
+#[doc(hidden)]
+pub mod peak;
 mod simd;
 #[doc(hidden)]
 pub mod testing;

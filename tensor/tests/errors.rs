@@ -176,11 +176,11 @@ fn ragged() {
     );
     says(
         ops::attention::forward(&attention(2), [&x, &x, &zeros(&[3, 4])]),
-        "attention: shapes [3, 8] and [3, 4] do not fit together",
+        "attention: expected shape [3, 8], got [3, 4]",
     );
     says(
         ops::attention::backward(&attention(2), [&x, &x, &short], (&x, &zeros(&[3, 2])), &x),
-        "attention: shapes [3, 8] and [2, 8] do not fit together",
+        "attention: expected shape [3, 8], got [2, 8]",
     );
     says(CuSeqLens::from_lens(&[]), "cu_seqlens: expected at least two offsets from 0, got [0]");
     says(CuSeqLens::from_lens(&[2, 0, 1]), "cu_seqlens: sequence 1 is empty: from 2 to 2");

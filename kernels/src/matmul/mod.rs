@@ -16,8 +16,8 @@
 //! sums are f32, and rounded once if C is bf16.
 //!
 //! From the inside out: `portable`, `avx2`, `avx512`, `avx512bf16` and `amx` hold the micro-kernels, `pack` the
-//! copies that feed them, `blocked` the loops around them; `narrow` does without all of these. Above:
-//! `tensor/src/ops/matmul.rs`.
+//! copies that feed them, `blocked` the loops around them; `narrow` does without all of these. [`ladder`] climbs
+//! from the definition to there, a step a file. Above: `tensor/src/ops/matmul.rs`.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -29,6 +29,7 @@ mod avx512;
 mod avx512bf16;
 mod blocked;
 mod kernel;
+pub mod ladder;
 mod narrow;
 mod pack;
 mod portable;
