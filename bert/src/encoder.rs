@@ -9,7 +9,6 @@
 
 use autograd::{Param, Var};
 use nn::{Dropout, Embedding, Initializer, LayerConfig, LayerNorm, Module, Pass, TransformerLayer};
-
 use tensor::Pooling;
 
 use crate::{Batch, Config, Error, Result};
