@@ -122,9 +122,17 @@ impl<'a> Trainer<'a> {
             total += log.loss * rows.len() as f64;
             observe(log)?;
         }
-        self.optimizer.flush()?;
+        self.flush()?;
         self.check_weights()?;
         Ok(total / examples.len() as f64)
+    }
+
+    /// Makes the updates of the word embedding that were deferred, as the end of an epoch does.
+    ///
+    /// # Errors
+    /// When moments and weights do not fit.
+    pub fn flush(&mut self) -> Result<()> {
+        Ok(self.optimizer.flush()?)
     }
 
     /// One step on these rows of the examples.
