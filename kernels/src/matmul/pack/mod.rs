@@ -68,7 +68,7 @@ impl Layout {
 #[derive(Debug, Default)]
 pub(super) struct Buffer<T = u32>(Vec<T>);
 
-/// The same for a transposing copy, where rows have K elements: 64 x 32 lanes fill 8 KiB of a panel. A multiple
+/// Words that a transposing copy makes of a lane before it turns to the next: 64 x 32 lanes fill 8 KiB of a panel. A multiple
 /// of 4 and of every `Layout::depth`, and no less than any `Layout::width`.
 const TURNED_STRETCH: usize = 64;
 

@@ -4,6 +4,7 @@ use super::{Layout, TURNED_STRETCH, Word, copy_group, each_panel, gather, row_wo
 use crate::matmul::view::MatRef;
 use crate::simd::{Simd, inlined};
 
+/// Chooses the routine by which index of `x` is contiguous.
 #[inline(always)]
 pub(super) fn body<S: Simd>(_: S, x: MatRef, layout: Layout, out: &mut [u32]) {
     if x.t().has_contiguous_rows() {

@@ -9,6 +9,7 @@ use crate::simd::{Element, Simd, inlined};
 /// Words copied together: their rows, and the lines of a panel that they fill, stay in L1 and its TLB.
 const STRETCH: usize = 16;
 
+/// Chooses the routine whose loops know the width.
 #[inline(always)]
 pub(super) fn body<S: Simd>(_: S, x: MatRef, layout: Layout, out: &mut [u32]) {
     match layout.width {
