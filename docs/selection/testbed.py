@@ -1,0 +1,170 @@
+"""The test bed of docs/selection.md: starting points, data sets, and what fine-tuning really makes of each.
+
+    python testbed.py data        DATA_DIR  BED      subsets of the public corpora, once
+    python testbed.py candidates  MODEL_DIR BED      18 starting points made of one checkpoint
+    python testbed.py truth       BED                fine-tunes every candidate on every set, two seeds
+
+Needs numpy, safetensors and a built `finetune` (environment variable FINETUNE, else on the PATH). Each step
+goes on where it was broken off. What it makes lies in the folder BED; runs/truth.jsonl is the table of truth.
+"""
+
+import csv
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+FINETUNE = os.environ.get("FINETUNE", "finetune")
+TRAIN, TEST = 1200, 2000
+SETS = ["sst2", "cr", "trec", "ag_news", "msrp", "sts15"]
+RECIPE = ["--epochs", "3", "--batch-size", "16", "--learning-rate", "1e-4", "--precision", "bf16",
+          "--max-length", "64", "--validation-fraction", "0"]
+SEEDS = [0, 1]
+METRIC = {"sts15": "pearson"}  # all others: accuracy
+
+
+def rows_of(path):
+    """The rows of a CSV, TSV or JSONL file as dictionaries."""
+    with open(path, newline="", encoding="utf-8") as file:
+        if path.suffix == ".jsonl":
+            return [json.loads(line) for line in file]
+        return list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+
+
+def write_rows(path, rows):
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def split(source, name):
+    """Shuffled training and test rows; what has no test file is divided."""
+    rng = random.Random(name)
+    files = {path.stem: path for path in sorted((source / name).iterdir())}
+    train = rows_of(files.get("train", files.get("reviews")))
+    rng.shuffle(train)
+    test = rows_of(files["test"]) if "test" in files else train[TRAIN:]
+    if "test" in files:
+        rng.shuffle(test)
+    if name == "sts15":
+        for row in train + test:
+            row["score"] = float(row["score"])
+    return train[:TRAIN], test[:TEST]
+
+
+def make_data(source, bed):
+    for name in SETS:
+        folder = bed / "data" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        train, test = split(Path(source), name)
+        write_rows(folder / "train.jsonl", train)
+        write_rows(folder / "test.jsonl", test)
+        print(f"{name}: {len(train)} training, {len(test)} test rows")
+
+
+def random_like(rng, name, value):
+    """A fresh parameter, as BERT's initialization has it."""
+    import numpy as np
+    if "LayerNorm" in name:
+        fill = 1.0 if name.endswith("weight") else 0.0
+        return np.full_like(value, fill)
+    if name.endswith("bias"):
+        return np.zeros_like(value)
+    return rng.normal(0.0, 0.02, value.shape).astype(np.float32)
+
+
+def variants(tensors, layers):
+    """Name -> (tensors, number of layers): what can be done to a checkpoint without training it."""
+    import numpy as np
+    rng = np.random.default_rng(0)
+    layer_of = lambda name: int(name.split("layer.")[1].split(".")[0]) if "layer." in name else None
+    yield "whole", tensors, layers
+    for n in range(1, layers):
+        kept = {k: v for k, v in tensors.items() if layer_of(k) is None or layer_of(k) < n}
+        yield f"layers-{n}", kept, n
+    for name, fresh in [("reset-top-1", [layers - 1]), ("reset-top-3", range(layers - 3, layers)),
+                        ("reset-first", [0])]:
+        new = {k: random_like(rng, k, v) if layer_of(k) in fresh else v for k, v in tensors.items()}
+        yield name, new, layers
+    for share in (0.2, 0.5, 1.0):
+        noisy = lambda v: (v + share * v.std() * rng.standard_normal(v.shape)).astype(np.float32)
+        new = {k: noisy(v) if v.dtype == np.float32 and v.ndim == 2 else v for k, v in tensors.items()}
+        yield f"noise-{share}", new, layers
+    fresh = lambda k, v: random_like(rng, k, v) if v.dtype == np.float32 else v
+    yield "random", {k: fresh(k, v) for k, v in tensors.items()}, layers
+
+
+def make_candidates(model, bed):
+    from safetensors.numpy import load_file, save_file
+    model, out = Path(model), bed / "models"
+    config = json.loads((model / "config.json").read_text())
+    tensors = {k: v for k, v in load_file(model / "model.safetensors").items() if v.dtype == "float32"}
+    for name, new, layers in variants(tensors, config["num_hidden_layers"]):
+        folder = out / name
+        if folder.exists():
+            continue
+        partial = out / f"{name}.partial"
+        partial.mkdir(parents=True, exist_ok=True)
+        for file in ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"):
+            if (model / file).exists():
+                shutil.copy(model / file, partial)
+        (partial / "config.json").write_text(json.dumps(config | {"num_hidden_layers": layers}, indent=2))
+        save_file(new, partial / "model.safetensors", metadata={"format": "pt"})
+        partial.rename(folder)
+        print(name)
+    source = Path(os.environ["DATA"])
+    for start, name in [("whole", n) for n in ("sst2", "trec", "ag_news", "msrp")] + [("layers-3", "sst2")]:
+        folder = out / (f"tuned-{name}" if start == "whole" else f"{start}-tuned-{name}")
+        if folder.exists():
+            continue
+        train = next(path for path in (source / name).iterdir() if path.stem == "train")
+        subprocess.run([FINETUNE, "train", "--model", out / start, "--train", train, "--output", folder,
+                        "--epochs", "2", "--learning-rate", "5e-5", "--precision", "bf16", "--batch-size", "32",
+                        "--max-length", "64", "--validation-fraction", "0", "--seed", "7"], check=True)
+        print(folder.name)
+
+
+def cells(bed):
+    """The pairs to be measured: none whose candidate was trained on the set."""
+    models = sorted(p.name for p in (bed / "models").iterdir() if p.suffix != ".partial")
+    return [(m, s) for s in SETS for m in models if not m.endswith(f"tuned-{s}")]
+
+
+def measure(bed, model, name, seed):
+    folder, data = bed / "runs" / f"{name}-{model}-{seed}", bed / "data" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    before, start = os.times(), time.time()
+    subprocess.run([FINETUNE, "train", "--model", bed / "models" / model, "--train", data / "train.jsonl",
+                    "--test", data / "test.jsonl", "--output", folder, "--seed", str(seed),
+                    "--threads", os.environ.get("THREADS", "1"), "--quiet", *RECIPE],
+                   check=True, stdout=subprocess.DEVNULL)
+    state = json.loads((folder / "trainer_state.json").read_text())
+    test = next(e for e in state["log_history"] if "test_loss" in e)
+    train = sum(e["train_runtime"] for e in state["log_history"] if "train_runtime" in e)
+    shutil.rmtree(folder)
+    return {"set": name, "model": model, "seed": seed, "test": test[f"test_{METRIC.get(name, 'accuracy')}"],
+            "test_loss": test["test_loss"], "train_seconds": round(train, 2),
+            "seconds": round(time.time() - start, 2)}
+
+
+def make_truth(bed):
+    (bed / "runs").mkdir(exist_ok=True)
+    path = bed / "runs" / "truth.jsonl"
+    done = {(r["set"], r["model"], r["seed"]) for r in rows_of(path)} if path.exists() else set()
+    todo = [(m, s, seed) for seed in SEEDS for m, s in cells(bed) if (s, m, seed) not in done]
+    with open(path, "a") as file, ThreadPoolExecutor(int(os.environ.get("JOBS", "1"))) as pool:
+        for row in pool.map(lambda cell: measure(bed, *cell), todo):
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    command, *arguments = sys.argv[1:]
+    bed = Path(arguments[-1])
+    {"data": lambda: make_data(arguments[0], bed), "candidates": lambda: make_candidates(arguments[0], bed),
+     "truth": lambda: make_truth(bed)}[command]()
