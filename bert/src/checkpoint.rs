@@ -91,6 +91,11 @@ impl Checkpoint {
         self.stored.contains_key(&canonical(name))
     }
 
+    /// Treats the parameters whose names begin with `prefix` as if they were not stored.
+    pub fn leave_out(&mut self, prefix: &str) {
+        self.stored.retain(|name, _| !name.starts_with(prefix));
+    }
+
     /// The stored shape of the parameter of that name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         let stored = self.stored.get(&canonical(name))?;

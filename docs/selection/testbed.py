@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 FINETUNE = os.environ.get("FINETUNE", "finetune")
-TRAIN, TEST = 1200, 2000
+TRAIN, VALIDATION, TEST = 1200, 500, 2000
 SETS = ["sst2", "cr", "trec", "ag_news", "msrp", "sts15"]
 RECIPE = ["--epochs", "3", "--batch-size", "16", "--learning-rate", "1e-4", "--precision", "bf16",
           "--max-length", "64", "--validation-fraction", "0"]
@@ -42,28 +42,27 @@ def write_rows(path, rows):
 
 
 def split(source, name):
-    """Shuffled training and test rows; what has no test file is divided."""
+    """Shuffled training, validation and test rows; a set without a test file is divided."""
     rng = random.Random(name)
     files = {path.stem: path for path in sorted((source / name).iterdir())}
     train = rows_of(files.get("train", files.get("reviews")))
     rng.shuffle(train)
-    test = rows_of(files["test"]) if "test" in files else train[TRAIN:]
+    test = rows_of(files["test"]) if "test" in files else train[TRAIN + VALIDATION:]
     if "test" in files:
         rng.shuffle(test)
     if name == "sts15":
         for row in train + test:
             row["score"] = float(row["score"])
-    return train[:TRAIN], test[:TEST]
+    return {"train": train[:TRAIN], "validation": train[TRAIN:TRAIN + VALIDATION], "test": test[:TEST]}
 
 
 def make_data(source, bed):
     for name in SETS:
         folder = bed / "data" / name
         folder.mkdir(parents=True, exist_ok=True)
-        train, test = split(Path(source), name)
-        write_rows(folder / "train.jsonl", train)
-        write_rows(folder / "test.jsonl", test)
-        print(f"{name}: {len(train)} training, {len(test)} test rows")
+        for part, rows in split(Path(source), name).items():
+            write_rows(folder / f"{part}.jsonl", rows)
+            print(f"{name}: {len(rows)} {part} rows")
 
 
 def random_like(rng, name, value):

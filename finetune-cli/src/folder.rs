@@ -66,13 +66,45 @@ impl Folder {
         Ok(Self { path: path.to_owned(), config, tokenizer, settings })
     }
 
-    /// A model for `task` on the encoder of this folder, and which weights start fresh.
+    /// Leaves out all layers but the first `layers`.
+    ///
+    /// # Errors
+    /// When the model has fewer.
+    pub fn truncate(&mut self, layers: usize) -> Result<()> {
+        let all = self.config.num_hidden_layers;
+        if layers > all {
+            bail!("--truncate {layers}: the model has {all} layers; use {all} or less");
+        }
+        self.config.num_hidden_layers = layers;
+        Ok(())
+    }
+
+    /// A model for `task` on the encoder of this folder, and which weights start fresh. The head starts fresh
+    /// unless it is of this task, by [`head_fits`](Self::head_fits) and its size.
     ///
     /// # Errors
     /// When the weights are missing, mis-shaped or not finite.
     pub fn classifier(&self, task: &Task, seed: u64) -> Result<(SequenceClassifier, LoadReport)> {
         let mut checkpoint = Checkpoint::open(&self.path)?;
+        if !self.head_fits(task) {
+            checkpoint.leave_out("classifier.");
+        }
         Ok(SequenceClassifier::load(&mut checkpoint, &self.config, outputs(task), seed)?)
+    }
+
+    /// Whether a head in this folder may be one of `task`: it has the same labels in the same order, upper and
+    /// lower case apart, or none that say anything.
+    pub fn head_fits(&self, task: &Task) -> bool {
+        if self.config.problem_type.is_some_and(|kind| kind != task.problem_type()) {
+            return false;
+        }
+        let unnamed = |(i, name): (usize, &String)| *name == format!("LABEL_{i}");
+        if self.config.labels.iter().enumerate().all(unnamed) {
+            return true;
+        }
+        let names = task.label_set().map_or(&[][..], LabelSet::names);
+        let same = |(a, b): (&String, &String)| a.to_lowercase() == b.to_lowercase();
+        names.len() == self.config.labels.len() && names.iter().zip(&self.config.labels).all(same)
     }
 
     /// The task of a fine-tuned model, by its configuration and its head.

@@ -132,6 +132,10 @@ pub struct TrainArgs {
     /// Start from random weights: only configuration and tokenizer of the model are used
     #[arg(long)]
     pub from_scratch: bool,
+    /// Keep the first N layers of the encoder only [default: all]
+    #[arg(long, value_name = "N", value_parser = flags::count::<usize>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncate: Option<usize>,
     /// The share of the training data held out when there is no validation file; 0 for none
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = flags::share)]
     pub validation_fraction: f64,

@@ -28,7 +28,8 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
     check(args)?;
     let (schema, datasets) = read(args)?;
     check_metric(args, &schema.task)?;
-    let folder = Folder::open(&args.model)?;
+    let mut folder = Folder::open(&args.model)?;
+    args.truncate.map(|layers| folder.truncate(layers)).transpose()?;
     let settings = settings(args, &folder)?;
     let splits = tokenize(args, &folder, &schema, datasets)?;
     let model = build_model(args, &folder, &schema.task)?;
