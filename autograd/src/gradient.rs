@@ -39,14 +39,20 @@ impl Gradient {
         }
     }
 
-    /// The sum of two: rows if both are.
+    /// The sum of two: rows if both are. Rows go into a tensor in place, for a tied table has both at each step.
     fn add(self, other: Gradient) -> Result<Gradient> {
-        if let (Gradient::Rows(a), Gradient::Rows(b)) = (&self, &other) {
-            return Ok(Gradient::Rows(a.add(b)?));
-        }
-        let (mut sum, other) = (self.into_dense(), other.into_dense());
-        elementwise::add_assign(&mut sum, &other)?;
-        Ok(Gradient::Dense(sum))
+        Ok(match (self, other) {
+            (Gradient::Rows(a), Gradient::Rows(b)) => Gradient::Rows(a.add(&b)?),
+            (Gradient::Dense(mut sum), Gradient::Rows(rows))
+            | (Gradient::Rows(rows), Gradient::Dense(mut sum)) => {
+                rows.add_to(&mut sum)?;
+                Gradient::Dense(sum)
+            }
+            (Gradient::Dense(mut sum), Gradient::Dense(other)) => {
+                elementwise::add_assign(&mut sum, &other)?;
+                Gradient::Dense(sum)
+            }
+        })
     }
 
     pub(crate) fn into_dense(self) -> Tensor {

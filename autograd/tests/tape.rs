@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use autograd::{Error, Gradient, Param, Result, Tape, Tensor, Var, ops, record};
+use tensor::DType;
 
 fn vector(values: &[f32]) -> Tensor {
     Tensor::from_vec(values.to_vec(), &[values.len()]).unwrap()
@@ -178,7 +179,8 @@ fn ids(ids: &[u32]) -> Tensor {
 /// sum of c_t . table[id_t]
 fn weighted(table: &Var, rows: &[u32], scale: f32) -> Var {
     let c = (0..2 * rows.len()).map(|i| scale * (i as f32 - 2.5)).collect();
-    let c = Var::constant(Tensor::from_vec(c, &[rows.len(), 2]).unwrap());
+    let c = Tensor::from_vec(c, &[rows.len(), 2]).unwrap();
+    let c = Var::constant(c.to_dtype(table.value().dtype()));
     ops::embedding(table, &ids(rows)).unwrap().mul(&c).unwrap().sum().unwrap()
 }
 
@@ -218,6 +220,13 @@ fn the_gradient_of_a_table_is_its_rows_until_it_is_used_whole() {
         assert_eq!(values(grads.param(&table).as_ref()), once.map(|x| x + 0.25));
     }
 
+    // In f64 as well.
+    let wide = Param::new("wide", table.value().to_dtype(DType::F64));
+    let tape = Tape::new();
+    let w = tape.param(&wide);
+    let loss = weighted(&w, &[3, 0, 3], 1.0).add(&w.scale(0.25).unwrap().sum().unwrap()).unwrap();
+    assert_eq!(values(loss.backward().unwrap().param(&wide).as_ref()), once.map(|x| x + 0.25));
+
     // Below another op, and of an input, the rows arrive as a whole.
     let tape = Tape::new();
     let x = tape.input(table.value());
@@ -245,4 +254,26 @@ fn deferred_rows_are_not_read() {
     assert_eq!(table.shape(), [3, 2]);
     table.update_rows(|_| Ok::<_, Error>(None)).unwrap();
     assert!(lookup(&[1]).is_ok());
+}
+
+/// Rows of hidden states keep the dtype; the gradients of a row that occurs twice are added in f32.
+#[test]
+fn selected_rows_keep_their_dtype() {
+    for dtype in [DType::F32, DType::BF16, DType::F64] {
+        let tape = Tape::new();
+        let x: Vec<f32> = (0..8).map(|i| i as f32).collect();
+        let x = tape.input(Tensor::from_vec(x, &[4, 2]).unwrap().to_dtype(dtype));
+        let y = x.select(&ids(&[2, 0, 2])).unwrap();
+        assert_eq!(
+            (y.value().dtype(), y.value().to_f64_vec()),
+            (dtype, vec![4.0, 5.0, 0.0, 1.0, 4.0, 5.0])
+        );
+        let grads = y.to_dtype(DType::F32).unwrap().sum().unwrap().backward().unwrap();
+        let dx = grads.input(&x).unwrap();
+        assert_eq!(
+            (dx.dtype(), dx.to_f64_vec()),
+            (dtype, vec![1.0, 1.0, 0.0, 0.0, 2.0, 2.0, 0.0, 0.0])
+        );
+        assert!(x.select(&ids(&[4])).is_err());
+    }
 }

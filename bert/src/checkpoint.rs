@@ -1,10 +1,11 @@
 //! The weights of a model folder: `model.safetensors`, or shards with an index.
 //!
-//! Parameters have the names of `BertForSequenceClassification`: `bert.embeddings.word_embeddings.weight`,
-//! ..., `classifier.weight`. A checkpoint may leave out the `bert.` (it was saved from the bare encoder), and
-//! an old one calls weight and bias of LayerNorm `gamma` and `beta`; both are found. What the stored names
-//! have in common with the parameters is decided from the headers, before any weight is read; then each
-//! tensor goes from the file into its parameter, several at a time on the current rayon pool.
+//! Parameters have the names of `BertForSequenceClassification` and `BertForMaskedLM`:
+//! `bert.embeddings.word_embeddings.weight`, ..., `classifier.weight`, `cls.predictions.bias`. A checkpoint may
+//! leave out the `bert.` (it was saved from the bare encoder), and an old one calls weight and bias of LayerNorm
+//! `gamma` and `beta`; both are found. What the stored names have in common with the parameters is decided from the
+//! headers, before any weight is read; then each tensor goes from the file into its parameter, several at a time on
+//! the current rayon pool.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -50,6 +51,19 @@ pub struct LoadReport {
     pub missing: Vec<String>,
     /// Stored tensors that are no parameter, as the file spells them.
     pub unexpected: Vec<String>,
+}
+
+impl LoadReport {
+    /// Refuses what lacks a weight of the encoder; the pooler belongs to the head of a classifier.
+    pub(crate) fn with_encoder(self) -> Result<Self> {
+        let is_encoder =
+            |name: &&String| name.starts_with("bert.") && !name.starts_with("bert.pooler.");
+        let names: Vec<String> = self.missing.iter().filter(is_encoder).cloned().collect();
+        match names.is_empty() {
+            true => Ok(self),
+            false => Err(Error::MissingWeights { names }),
+        }
+    }
 }
 
 impl Checkpoint {

@@ -12,7 +12,7 @@ use autograd::{Param, Var};
 use nn::{Dropout, Initializer, Linear, Module, Pass, loss};
 use tensor::Tensor;
 
-use crate::{Batch, Checkpoint, Config, Encoder, Error, LoadReport, Result};
+use crate::{Batch, Checkpoint, Config, Encoder, LoadReport, Result};
 
 /// The truth about a batch.
 #[derive(Clone, Debug)]
@@ -68,15 +68,9 @@ impl SequenceClassifier {
                 || checkpoint.shape(p.name()).is_none_or(|shape| shape == p.shape())
         };
         let (wanted, left): (Vec<Param>, Vec<Param>) = model.params().into_iter().partition(fits);
-        let mut report = checkpoint.load(&wanted)?;
+        let mut report = checkpoint.load(&wanted)?.with_encoder()?;
         report.missing.extend(left.iter().map(|p| p.name().to_owned()));
-        let is_encoder =
-            |name: &&String| name.starts_with("bert.") && !name.starts_with("bert.pooler.");
-        let lost: Vec<String> = report.missing.iter().filter(is_encoder).cloned().collect();
-        match lost.is_empty() {
-            true => Ok((model, report)),
-            false => Err(Error::MissingWeights { names: lost }),
-        }
+        Ok((model, report))
     }
 
     fn build(config: &Config, outputs: usize, init: [&Initializer; 3]) -> Self {

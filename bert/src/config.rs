@@ -116,6 +116,11 @@ impl Config {
         }
     }
 
+    /// Whether a masked-language-model head shares the table of the words, as all published ones do.
+    pub(crate) fn ties_word_embeddings(&self) -> bool {
+        self.file.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(true)
+    }
+
     /// Reads a configuration from its text; `path` is where it came from, for messages.
     ///
     /// # Errors

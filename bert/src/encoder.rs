@@ -9,7 +9,7 @@
 
 use autograd::{Param, Var};
 use nn::{Dropout, Embedding, Initializer, LayerConfig, LayerNorm, Module, Pass, TransformerLayer};
-use tensor::Pooling;
+use tensor::{CuSeqLens, Pooling, Tensor};
 
 use crate::{Batch, Config, Error, Result};
 
@@ -106,6 +106,26 @@ impl Encoder {
         Ok(last.first(pass, &x, &batch.seqlens)?)
     }
 
+    /// The last hidden states of some tokens, `[M, H]`, in the precision of the pass: rows `positions` (`[M]`) of
+    /// [`forward`](Self::forward), without the work of the last layer on the others.
+    ///
+    /// # Errors
+    /// As [`Encoder::forward`]; when there are no positions, they do not ascend, or one is not below T.
+    pub fn states_at(&self, pass: &Pass, batch: &Batch, positions: &[u32]) -> Result<Var> {
+        self.check_lengths(batch)?;
+        check_positions(positions, batch.seqlens.total())?;
+        let (x, last) = self.below_last(pass, batch)?;
+        let Some(last) = last else { return Ok(x.select(&indices(positions)?)?) };
+        let (rows, lens) = asking(positions, &batch.seqlens);
+        let offsets = CuSeqLens::from_lens(&lens)?;
+        let states = last.rows(pass, (&x, &batch.seqlens), (&indices(&rows)?, &offsets))?;
+        if rows.len() == positions.len() {
+            return Ok(states);
+        }
+        let place = |p| rows.binary_search(p).expect("every position asks") as u32;
+        Ok(states.select(&indices(&positions.iter().map(place).collect::<Vec<_>>())?)?)
+    }
+
     /// The hidden states before the first layer and after each one: L + 1 times `[T, H]`.
     ///
     /// # Errors
@@ -159,4 +179,41 @@ fn layer_config(config: &Config) -> LayerConfig {
         hidden_dropout: config.hidden_dropout_prob,
         attention_dropout: config.attention_probs_dropout_prob,
     }
+}
+
+fn check_positions(positions: &[u32], limit: usize) -> Result<()> {
+    let none = "expected at least one, got none; leave out a batch without one";
+    let Some(&last) = positions.last() else { return Err(Error::Positions(none.to_owned())) };
+    if let Some(pair) = positions.windows(2).find(|pair| pair[0] >= pair[1]) {
+        let message = format!("expected ascending rows, got {} behind {}", pair[1], pair[0]);
+        return Err(Error::Positions(message));
+    }
+    match (last as usize) < limit {
+        true => Ok(()),
+        false => {
+            Err(Error::Positions(format!("expected rows of a batch of {limit} tokens, got {last}")))
+        }
+    }
+}
+
+/// The rows that ask in the last layer, ascending, and how many of them each sequence has: the positions, and the
+/// first token of a sequence without one, because attention wants a query of each.
+fn asking(positions: &[u32], seqlens: &CuSeqLens) -> (Vec<u32>, Vec<usize>) {
+    let (mut rows, mut lens, mut rest) = (Vec::new(), Vec::new(), positions);
+    for i in 0..seqlens.batch() {
+        let range = seqlens.range(i);
+        let (own, behind) = rest.split_at(rest.partition_point(|&p| (p as usize) < range.end));
+        match own.is_empty() {
+            true => rows.push(range.start as u32),
+            false => rows.extend_from_slice(own),
+        }
+        lens.push(own.len().max(1));
+        rest = behind;
+    }
+    (rows, lens)
+}
+
+/// Rows as a tensor, `[M]`.
+fn indices(rows: &[u32]) -> Result<Tensor> {
+    Ok(Tensor::from_vec(rows.to_vec(), &[rows.len()])?)
 }

@@ -87,6 +87,15 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// The decoder of a masked language model has a table of its own.
+    #[error(
+        "config.json: tie_word_embeddings is false, and a decoder with a table of its own is not read; set it to \
+         true to decode with the table of the words"
+    )]
+    Untied,
+    /// The tokens that are asked about are none, out of order, or not in the batch.
+    #[error("positions: {0}")]
+    Positions(String),
     /// A sequence has more tokens than the model has positions.
     #[error("a sequence has {length} tokens, the model has {limit} positions; truncate it")]
     TooLong {

@@ -12,6 +12,7 @@ mod encoder;
 mod error;
 mod fields;
 mod labels;
+mod masked_lm;
 mod save;
 mod tokenizer;
 
@@ -21,6 +22,7 @@ pub use classifier::{SequenceClassifier, Targets, loss};
 pub use config::{Config, ProblemType};
 pub use encoder::Encoder;
 pub use error::{Error, Mismatch, Result};
+pub use masked_lm::MaskedLm;
 pub use save::save_pretrained;
 pub use tokenizer::{Encoding, Tokenizer};
 

@@ -12,6 +12,9 @@ use crate::checkpoint::WEIGHTS;
 use crate::tokenizer::pretty;
 use crate::{Config, Error, Result, Tokenizer};
 
+/// The class of transformers whose decoder shares the table of the words.
+const MASKED_LM: &str = "BertForMaskedLM";
+
 /// Writes a model folder as transformers expects it: `config.json`, `tokenizer.json`,
 /// `tokenizer_config.json`, `special_tokens_map.json`, `vocab.txt` (for a WordPiece vocabulary without
 /// gaps) and last `model.safetensors`, in f32. The folder is made if it is not there; files of the same
@@ -41,16 +44,28 @@ pub fn save_pretrained(
 
 /// The configuration with the class and the dtype of what is saved beside it.
 fn config_json(config: &Config, params: &[Param]) -> Value {
-    let has_head = params.iter().any(|p| p.name().starts_with("classifier."));
-    let class = if has_head { "BertForSequenceClassification" } else { "BertModel" };
     let mut json = config.to_json();
-    json["architectures"] = vec![class].into();
+    json["architectures"] = vec![class(params)].into();
+    if class(params) == MASKED_LM {
+        // The table is saved once, whatever the configuration said of the model that this one began as.
+        json["tie_word_embeddings"] = true.into();
+    }
     // transformers reads either key from 4.56 on, and only the first before.
     json["torch_dtype"] = "float32".into();
     if json.get("dtype").is_some() {
         json["dtype"] = "float32".into();
     }
     json
+}
+
+/// The class of transformers with these weights.
+fn class(params: &[Param]) -> &'static str {
+    let has = |part: &str| params.iter().any(|p| p.name().starts_with(part));
+    match (has("classifier."), has("cls.predictions.")) {
+        (true, _) => "BertForSequenceClassification",
+        (false, true) => MASKED_LM,
+        (false, false) => "BertModel",
+    }
 }
 
 /// Writes to a temporary name, then renames.

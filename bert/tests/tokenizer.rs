@@ -220,3 +220,35 @@ fn files_that_are_not_valid_are_refused() {
         "continuing_subword_prefix": "", "max_input_chars_per_word": 9, "vocab": {"u": 0}}}"#;
     assert_refused(&[("tokenizer.json", no_template)], &["[CLS] is not in the vocabulary"]);
 }
+
+#[test]
+fn special_tokens_have_their_ids() {
+    let tokenizer = Tokenizer::load(folder(&["vocab.txt"], json!({})).path()).unwrap();
+    let vocab = fs::read_to_string(fixture("vocab.txt")).unwrap();
+    let line = |token: &str| vocab.lines().position(|l| l == token).map(|id| id as u32);
+    assert_eq!((tokenizer.mask_id(), tokenizer.unknown_id()), (line("[MASK]"), line("[UNK]")));
+    assert!(tokenizer.mask_id().is_some() && tokenizer.unknown_id().is_some());
+    let mut ids = ["[CLS]", "[SEP]", "[PAD]", "[MASK]", "[UNK]"].map(|t| line(t).unwrap());
+    ids.sort_unstable();
+    assert_eq!(tokenizer.special_ids(), ids);
+    // By another name, and none at all.
+    let dir = tempfile::tempdir().unwrap();
+    let other = vocab.replace("[MASK]", "<hidden>").replace("[PAD]", "x-pad");
+    fs::write(dir.path().join("vocab.txt"), other).unwrap();
+    assert_eq!(Tokenizer::load(dir.path()).unwrap().mask_id(), None);
+    assert_eq!(Tokenizer::load(dir.path()).unwrap().special_ids().len(), 3);
+    fs::write(dir.path().join("special_tokens_map.json"), r#"{"mask_token": "<hidden>"}"#).unwrap();
+    let tokenizer = Tokenizer::load(dir.path()).unwrap();
+    assert_eq!(tokenizer.mask_id(), line("[MASK]"));
+    assert_eq!(tokenizer.special_ids().len(), 4);
+}
+
+#[test]
+fn case_is_told_by_trying() {
+    for (files, lower) in
+        [(["vocab.txt"], true), (["vocab.txt"], false), (["tokenizer.json"], true)]
+    {
+        let dir = folder(&files, json!({"do_lower_case": lower}));
+        assert_eq!(Tokenizer::load(dir.path()).unwrap().lowercases().unwrap(), lower, "{files:?}");
+    }
+}

@@ -1,7 +1,7 @@
 //! The encoder layer.
 
 use autograd::{Param, Result, Var};
-use tensor::{Activation, CuSeqLens, Pooling};
+use tensor::{Activation, CuSeqLens, Pooling, Tensor};
 
 use crate::{Dropout, Initializer, LayerNorm, Linear, Module, Pass, SelfAttention};
 
@@ -81,8 +81,33 @@ impl TransformerLayer {
     pub fn first(&self, pass: &Pass, x: &Var, batch: &CuSeqLens) -> Result<Var> {
         let first = x.pool(Pooling::First, batch)?;
         let ones = CuSeqLens::from_lens(&vec![1; batch.batch()])?;
-        let attended = self.attention.ask(pass, (&first, &ones), (x, batch))?;
-        self.after_attention(pass, &attended, &first)
+        self.answer(pass, (&first, &ones), (x, batch))
+    }
+
+    /// Some rows of [`forward`](Self::forward), at least one of each sequence: x `[T, H]`, rows `[M]` (u32,
+    /// ascending) with the offsets that divide them among the sequences `-> [M, H]`. Keys and values are those of
+    /// all tokens; everything else is computed for these rows alone.
+    ///
+    /// # Errors
+    /// When `x` is not `[T, H]` for the batch's T, a row is not below T, or the offsets do not fit.
+    pub fn rows(
+        &self,
+        pass: &Pass,
+        (x, batch): (&Var, &CuSeqLens),
+        (rows, of_sequences): (&Tensor, &CuSeqLens),
+    ) -> Result<Var> {
+        self.answer(pass, (&x.select(rows)?, of_sequences), (x, batch))
+    }
+
+    /// The outputs of the tokens that ask, each among all tokens of its sequence.
+    fn answer(
+        &self,
+        pass: &Pass,
+        (asking, queries): (&Var, &CuSeqLens),
+        x: (&Var, &CuSeqLens),
+    ) -> Result<Var> {
+        let attended = self.attention.ask(pass, (asking, queries), x)?;
+        self.after_attention(pass, &attended, asking)
     }
 
     fn after_attention(&self, pass: &Pass, attended: &Var, x: &Var) -> Result<Var> {

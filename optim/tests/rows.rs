@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice::from_ref;
 
-use autograd::{Gradients, Param, Tape, Tensor, Var, ops};
+use autograd::{Gradient, Gradients, Param, Tape, Tensor, Var, ops};
 use optim::{
     Adam, AdamOptions, Optimizer, ParamGroup, Schedule, ScheduleKind, Sgd, SgdOptions, StepSize,
     clip, weight_decay_groups,
@@ -155,6 +155,41 @@ fn a_whole_gradient_in_between() {
         all_bits(&table, &mut optimizer)
     };
     assert!(run(Mode::Whole) == run(Mode::Deferred));
+}
+
+/// The gradient of a table that is looked up and multiplied by, as of a masked language model: whole at each step.
+fn tied_gradients(table: &Param, t: u64) -> Gradients {
+    let (tape, ids) = (Tape::new(), [ids(t), vec![2]].concat());
+    let g = Tensor::randn(&[ids.len(), H], &mut Rng::new(3, t));
+    let logits = Tensor::randn(&[V, H], &mut Rng::new(4, t));
+    let read = rows_loss(&tape, table, &ids, g).tanh().unwrap();
+    let decoded = tape.param(table).mul(&Var::constant(logits)).unwrap().sum().unwrap();
+    read.add(&decoded).unwrap().backward().unwrap()
+}
+
+/// Steps of a tied table defer nothing: it may be read as a whole between them, and a flush is all that the steps
+/// of a classifier before them leave to do.
+#[test]
+fn a_tied_table_is_always_up_to_date() {
+    let run = |mode: Mode| {
+        let table = table();
+        let mut optimizer = adam(&table, 0.1);
+        for start in [0, 20] {
+            train(&table, &mut optimizer, start..start + 10, mode);
+            optimizer.flush().unwrap();
+            for t in start + 10..start + 20 {
+                if mode == Mode::Deferred {
+                    optimizer.catch_up(&table, &ids(t)).unwrap();
+                }
+                let grads = tied_gradients(&table, t);
+                assert!(matches!(grads.of(&table), Some(Gradient::Dense(_))));
+                optimizer.step(&grads, StepSize { lr: 0.01, grad_scale: 0.5 }).unwrap();
+            }
+        }
+        all_bits(&table, &mut optimizer)
+    };
+    let whole = run(Mode::Whole);
+    assert!(whole == run(Mode::Eager) && whole == run(Mode::Deferred));
 }
 
 /// A state that is taken amid deferred updates, and loaded amid others.

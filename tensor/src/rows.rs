@@ -2,8 +2,8 @@
 
 use kernels::embedding;
 
-use crate::ops::{concat, embedding::scatter};
-use crate::{Error, Result, Tensor};
+use crate::ops::{concat, elementwise, embedding::scatter};
+use crate::{DType, Error, Result, Tensor};
 
 /// Rows of a table `[V, H]` whose other rows are zero.
 #[derive(Clone, Debug)]
@@ -44,13 +44,32 @@ impl Rows {
     /// # Errors
     /// When the shapes or dtypes differ.
     pub fn add(&self, other: &Rows) -> Result<Rows> {
-        if self.shape != other.shape {
-            let (left, right) = (self.shape.to_vec(), other.shape.to_vec());
-            return Err(Error::Shapes { op: "add", left, right });
-        }
+        self.expect_shape(other.shape())?;
         let both = concat::forward(&[&self.values, &other.values], 0)?;
         let (ids, places) = embedding::distinct(&[&self.ids[..], &other.ids].concat());
         let values = scatter(&both, &places, ids.len())?;
         Ok(Rows::new(ids, values, self.shape))
+    }
+
+    /// Adds these rows to a whole table of this shape, in place: the others are not touched.
+    ///
+    /// # Errors
+    /// When the shapes or dtypes differ.
+    pub fn add_to(&self, table: &mut Tensor) -> Result<()> {
+        self.expect_shape(table.shape())?;
+        if [self.values.dtype(), table.dtype()] != [DType::F32; 2] {
+            return elementwise::add_assign(table, &self.to_dense());
+        }
+        let values = self.values.contiguous();
+        embedding::backward(values.as_slice()?, &self.ids, self.shape[1], table.make_mut()?);
+        Ok(())
+    }
+
+    fn expect_shape(&self, other: &[usize]) -> Result<()> {
+        let (left, right) = (self.shape.to_vec(), other.to_vec());
+        match left == right {
+            true => Ok(()),
+            false => Err(Error::Shapes { op: "add", left, right }),
+        }
     }
 }

@@ -3,10 +3,10 @@
 Made with Python 3.11, torch 2.15.0, transformers 5.23.0, safetensors; to make them again:
 
     python -m venv venv && venv/bin/pip install torch transformers safetensors
-    venv/bin/python tests/golden/make_golden.py [--minilm DIR]
+    venv/bin/python tests/golden/make_golden.py [--minilm DIR] [--only-masked-lm]
 
 --minilm is a folder with sentence-transformers/all-MiniLM-L6-v2; without it `minilm.safetensors` stays as
-it is. Inputs and weights are f32; everything expected is computed from them in f64 and rounded to f32 at
+it is. `masked_lm.safetensors` was made with transformers 5.24.0, alone. Inputs and weights are f32; everything expected is computed from them in f64 and rounded to f32 at
 the end, so it is the nearest f32 to the true value. Batches are padded for PyTorch; what is written is
 ragged: the real tokens of all sequences, one below the other, and `cu_seqlens`.
 """
@@ -208,6 +208,81 @@ def training():
     })  # fmt: skip
 
 
+# Masked words ------------------------------------------------------------------------------------------
+
+
+def mask_words(ids, seed):
+    """Every third token or so is hidden, but none of the third sequence. Returns ids with [MASK], the rows of
+    the hidden tokens among all, and what was hidden; labels for transformers are -100 elsewhere."""
+    g = torch.Generator().manual_seed(seed)
+    hidden = [torch.rand(len(x), generator=g) < 0.3 for x in ids]
+    for i, h in enumerate(hidden):
+        h[0] = h[0] or not h.any()
+        h.logical_and_(torch.tensor(i != 2))
+    masked = [x.masked_fill(h, VOCAB.index("[MASK]")) for x, h in zip(ids, hidden)]
+    labels = [x.masked_fill(~h, -100) for x, h in zip(ids, hidden)]
+    positions = torch.cat(hidden).nonzero().flatten()
+    return masked, labels, positions, torch.cat(ids)[positions]
+
+
+def masked_batch(prefix, lens, seed):
+    """What transformers takes, the hidden rows of padded logits, and the tensors to be written."""
+    ids, types = make_batch(lens, seed)
+    masked, labels, positions, targets = mask_words(ids, seed + 1)
+    tensors = batch_tensors(prefix, masked, types)
+    tensors |= {f"{prefix}positions": positions, f"{prefix}targets": targets}
+    labels = torch.nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=-100)
+    return padded(masked, types) | {"labels": labels}, tensors
+
+
+def load_masked_lm():
+    """The encoder of `bert_tiny` with a random head, tied; the head is written along."""
+    model = transformers.BertForMaskedLM.from_pretrained(
+        HERE / "bert_tiny", attn_implementation="eager", dtype=torch.float32
+    )
+    g = torch.Generator().manual_seed(5)
+    head = {n: p for n, p in model.named_parameters() if n.startswith("cls.")}
+    with torch.no_grad():
+        for name, p in head.items():
+            norm = float("LayerNorm.weight" in name)
+            p.copy_(torch.randn(p.shape, generator=g) * (0.2 if p.dim() == 1 else 0.15) + norm)
+    assert model.cls.predictions.decoder.weight is model.bert.embeddings.word_embeddings.weight
+    assert model.cls.predictions.decoder.bias is model.cls.predictions.bias
+    weights = {f"head.{name}": p.detach().clone() for name, p in head.items()}
+    return model.double().train(), weights
+
+
+def masked_lm():
+    """One step with every gradient; then ten steps of AdamW over three batches."""
+    model, tensors = load_masked_lm()
+    inputs, batch = masked_batch("", LENS, 20)
+    out = model(**inputs)
+    out.loss.backward()
+    hidden = inputs["labels"] != -100
+    tensors |= batch | {"logits": out.logits[hidden], "loss": out.loss}
+    tensors |= {f"grad.{name}": p.grad for name, p in model.named_parameters()}
+
+    batches = []
+    for i, lens in enumerate(TRAIN_LENS):
+        inputs, batch = masked_batch(f"{i}.", lens, 30 + 2 * i)
+        batches.append(inputs)
+        tensors |= batch
+    model, _ = load_masked_lm()
+    optimizer = torch.optim.AdamW(decay_groups(model, 0.01), lr=1e-3)
+    losses, norms = [], []
+    for step in range(10):
+        loss = model(**batches[step % 3]).loss
+        optimizer.zero_grad()
+        loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0))
+        losses.append(loss)
+        optimizer.step()
+    with torch.no_grad():
+        final = model(**batches[0]).logits[batches[0]["labels"] != -100]
+    tensors |= {"losses": torch.stack(losses), "norms": torch.stack(norms), "final_logits": final}
+    write("masked_lm.safetensors", tensors)
+
+
 def schedules():
     """Factors of the peak rate at steps 0..=total (after it, transformers' cosine rises again)."""
     kinds = {
@@ -391,14 +466,19 @@ def make_minilm(folder):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--minilm", type=Path, metavar="DIR")
+    parser.add_argument("--only-masked-lm", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    if args.only_masked_lm:
+        masked_lm()
+        return
     make_bert()
     one_step()
     training()
+    masked_lm()
     schedules()
     make_ops()
     if args.minilm:

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use autograd::Param;
-use bert::{Checkpoint, Config, LoadReport, SequenceClassifier};
+use bert::{Checkpoint, Config, LoadReport, MaskedLm, SequenceClassifier};
+use nn::Module;
 use tensor::{CuSeqLens, DType, Tensor, safetensors};
 
 /// A folder or file under `tests/golden`.
@@ -57,6 +58,14 @@ impl Golden {
         bert::Batch::new(ranges.map(|r| (&ids[r.clone()], &types[r]))).expect("a batch")
     }
 
+    /// A list of ids, rows or labels.
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    pub fn ids(&self, name: &str) -> Vec<u32> {
+        self.tensor(name).to_vec().expect("ids are u32")
+    }
+
     /// The names that begin with `prefix`, without it.
     pub fn names<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.keys().filter_map(move |name| name.strip_prefix(prefix))
@@ -79,6 +88,22 @@ pub fn tiny_bert() -> SequenceClassifier {
     let (model, report) =
         SequenceClassifier::load(&mut checkpoint, &config, 3, 0).expect("a model");
     assert_eq!(report, LoadReport::default(), "nothing is missing or unexpected");
+    model
+}
+
+/// The encoder of [`tiny_bert`] with the head of `masked_lm.safetensors`.
+///
+/// # Panics
+/// When it can't be loaded.
+pub fn tiny_masked_lm(golden: &Golden) -> MaskedLm {
+    let folder = path("bert_tiny");
+    let config = Config::load(&folder).expect("a configuration");
+    let mut checkpoint = Checkpoint::open(&folder).expect("weights");
+    let (model, report) = MaskedLm::load(&mut checkpoint, &config, 0).expect("a model");
+    let of_head = |p: &&Param| report.missing.iter().any(|name| name == p.name());
+    for param in model.params().iter().filter(of_head) {
+        param.set(golden.tensor(&format!("head.{}", param.name())).clone());
+    }
     model
 }
 

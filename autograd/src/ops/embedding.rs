@@ -1,7 +1,7 @@
 //! Rows of a table; saves the ids. The gradient is rows, too.
 
-use tensor::Tensor;
 use tensor::ops::embedding as op;
+use tensor::{DType, Tensor};
 
 use crate::tape::record_gradients;
 use crate::{Gradient, Param, Result, Tape, Var};
@@ -24,4 +24,18 @@ pub fn embedding(table: &Var, ids: &Tensor) -> Result<Var> {
 /// As [`embedding`]; and when updates of one of these rows are deferred, see [`Param::update_rows`].
 pub fn lookup(tape: &Tape, table: &Param, ids: &Tensor) -> Result<Var> {
     embedding(&tape.param_as(table, table.value_for(ids)?), ids)
+}
+
+impl Var {
+    /// Row `rows[m]` of hidden states for each m, in their dtype: `[T, H]`, rows `[M]` (u32) `-> [M, H]`. A row may
+    /// occur more than once.
+    ///
+    /// # Errors
+    /// When a row is not below T, or the shapes do not fit.
+    pub fn select(&self, rows: &Tensor) -> Result<Var> {
+        let dtype = self.value.dtype();
+        // To f32 and back changes no bf16, and the gradients of a row that occurs twice are added in f32.
+        let wide = if dtype == DType::BF16 { self.to_dtype(DType::F32)? } else { self.clone() };
+        embedding(&wide, rows)?.to_dtype(dtype)
+    }
 }

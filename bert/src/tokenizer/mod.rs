@@ -27,6 +27,9 @@ use crate::{Config, Error, Result};
 use settings::Settings;
 pub(crate) use settings::pretty;
 
+/// One word a letter, so that one that a vocabulary lacks hides no other.
+const ALPHABET: &str = "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z";
+
 /// A text, or a pair of texts, as the model takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoding {
@@ -107,6 +110,35 @@ impl Tokenizer {
     /// The largest id + 1: the least number of rows of a word embedding that fits.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
+    }
+
+    /// The id of `[MASK]`, or what the settings name in its place; `None` if the vocabulary has no such token.
+    pub fn mask_id(&self) -> Option<u32> {
+        self.settings.special_id(&self.inner, "mask_token")
+    }
+
+    /// The id of `[UNK]`, which stands for what the vocabulary can't spell; likewise.
+    pub fn unknown_id(&self) -> Option<u32> {
+        self.settings.special_id(&self.inner, "unk_token")
+    }
+
+    /// The ids of `[UNK]`, `[SEP]`, `[PAD]`, `[CLS]` and `[MASK]`, as far as the vocabulary has them, ascending:
+    /// the tokens that no text is made of.
+    pub fn special_ids(&self) -> Vec<u32> {
+        let tokens = self.settings.special_tokens();
+        let mut ids: Vec<u32> = tokens.iter().filter_map(|t| self.inner.token_to_id(t)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// Whether a text and the same text in small letters have the same ids, by trying the Latin alphabet.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn lowercases(&self) -> Result<bool> {
+        let ids = |text: &str| self.encode_batch(&[(text, None)], ALPHABET.len() * 2);
+        Ok(ids(ALPHABET)? == ids(&ALPHABET.to_lowercase())?)
     }
 
     /// The longest sequence in tokens that the model was made for, if `tokenizer_config.json` says so.

@@ -58,6 +58,11 @@ impl Settings {
         SPECIAL_TOKENS.map(|(key, _)| self.special_token(key))
     }
 
+    /// The id of a special token, if the vocabulary has it; `key` is one of [`SPECIAL_TOKENS`].
+    pub fn special_id(&self, inner: &tokenizers::Tokenizer, key: &str) -> Option<u32> {
+        inner.token_to_id(&self.special_token(key))
+    }
+
     /// The normalizer of `BertTokenizer`.
     pub fn normalizer(&self) -> BertNormalizer {
         let mut normalizer = BertNormalizer::default();

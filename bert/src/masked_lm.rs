@@ -1,0 +1,160 @@
+//! The masked language model: encoder and the head that guesses words which were hidden from it.
+//!
+//! ```text
+//! t      = LayerNorm(act(h_m Wt^T + bt))          the last states of the masked tokens, [M, H]
+//! logits = t E^T + b                              [M, V]; E: the table of the words
+//! loss   = mean over m of -log softmax(logits_m)[target_m]
+//! ```
+//!
+//! act is the configuration's `hidden_act`. E is one parameter with two uses (tied): its gradient is a whole table,
+//! the decoder's, with the rows of the lookup added. Logits of tokens that are not asked about never exist. This is
+//! `BertForMaskedLM` of transformers, to the names of the weights.
+//!
+//! Source: Devlin et al., 2018, <https://arxiv.org/abs/1810.04805>, section 3.1; tied tables: Press and Wolf, 2016,
+//! <https://arxiv.org/abs/1608.05859>.
+
+use autograd::{Param, Var, ops};
+use nn::{Initializer, LayerNorm, Linear, Module, Pass, loss};
+use tensor::{Activation, Tensor};
+
+use crate::{Batch, Checkpoint, Config, Encoder, Error, LoadReport, Result};
+
+/// What begins the names of the head's weights.
+const HEAD: &str = "cls.predictions";
+
+/// Under these names some checkpoints store the table of the words and the bias once more.
+const COPIES: [&str; 2] = ["cls.predictions.decoder.weight", "cls.predictions.decoder.bias"];
+
+/// An encoder with a head for masked words.
+#[derive(Clone, Debug)]
+pub struct MaskedLm {
+    encoder: Encoder,
+    dense: Linear,
+    activation: Activation,
+    layer_norm: LayerNorm,
+    bias: Param,
+}
+
+impl MaskedLm {
+    /// A model with fresh parameters.
+    pub fn new(config: &Config, seed: u64) -> Self {
+        let init = Initializer::bert(config.initializer_range, seed);
+        Self::build(config, [&init; 2])
+    }
+
+    /// A model whose encoder comes from a checkpoint. The head comes from it too if it has one; otherwise it starts
+    /// fresh, by `seed`, and the report names its weights as missing. Stored copies of the tied weights
+    /// (`cls.predictions.decoder.*`) are passed over.
+    ///
+    /// # Errors
+    /// When an encoder weight is missing, a weight is mis-shaped or not finite (lists all), or the decoder is stored
+    /// and the configuration says that it is no copy (`tie_word_embeddings`).
+    pub fn load(
+        checkpoint: &mut Checkpoint,
+        config: &Config,
+        seed: u64,
+    ) -> Result<(Self, LoadReport)> {
+        if !config.ties_word_embeddings() && checkpoint.contains(COPIES[0]) {
+            return Err(Error::Untied);
+        }
+        let head = Initializer::bert(config.initializer_range, seed);
+        let model = Self::build(config, [&Initializer::zeros(), &head]);
+        let mut report = checkpoint.load(&model.params())?.with_encoder()?;
+        report.unexpected.retain(|name| !COPIES.contains(&name.as_str()));
+        Ok((model, report))
+    }
+
+    /// Whether a checkpoint holds the whole head.
+    pub fn has_head(checkpoint: &Checkpoint) -> bool {
+        let parts = [
+            "transform.dense.weight",
+            "transform.dense.bias",
+            "transform.LayerNorm.weight",
+            "transform.LayerNorm.bias",
+            "bias",
+        ];
+        parts.iter().all(|part| checkpoint.contains(&format!("{HEAD}.{part}")))
+    }
+
+    fn build(config: &Config, [encoder, head]: [&Initializer; 2]) -> Self {
+        let (h, eps) = (config.hidden_size, config.layer_norm_eps);
+        Self {
+            encoder: Encoder::new(config, encoder),
+            dense: Linear::new(&format!("{HEAD}.transform.dense"), h, h, head),
+            activation: config.hidden_act,
+            layer_norm: LayerNorm::new(&format!("{HEAD}.transform.LayerNorm"), h, eps, head),
+            bias: head.zeroed(format!("{HEAD}.bias"), &[config.vocab_size]),
+        }
+    }
+
+    /// The encoder.
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// The logits of the masked tokens, `[M, V]`; `positions` (`[M]`) are their rows among the T tokens of the batch,
+    /// ascending.
+    ///
+    /// # Errors
+    /// As [`Encoder::states_at`]: no positions are an error, too.
+    ///
+    /// # Panics
+    /// When updates of rows of the word embedding are deferred (`Optimizer::catch_up`): the decoder reads all rows.
+    pub fn forward(&self, pass: &Pass, batch: &Batch, positions: &[u32]) -> Result<Var> {
+        let states = self.encoder.states_at(pass, batch, positions)?;
+        // The head keeps the precision of its weights, and with it the loss.
+        let states = states.to_dtype(self.dense.weight.value().dtype())?;
+        let activated = self.dense.forward(pass, &states)?.activation(self.activation)?;
+        let t = self.layer_norm.forward(pass, &activated)?;
+        let [table, bias] =
+            [self.encoder.word_embeddings(), &self.bias].map(|param| pass.param(param));
+        Ok(ops::linear(&t, &table, &bias)?)
+    }
+
+    /// The mean cross-entropy in nats: logits `[M, V]`, targets `[M]`, the ids that were hidden `-> []`.
+    ///
+    /// # Errors
+    /// When there are no targets, there is not one a row, or one is not below V.
+    pub fn loss(logits: &Var, targets: &[u32]) -> Result<Var> {
+        let targets = Tensor::from_vec(targets.to_vec(), &[targets.len()])?;
+        Ok(loss::cross_entropy(logits, &targets)?)
+    }
+
+    /// The natural logarithm of the probability of each target at its position, `[M]`. With one masked token in each
+    /// copy of a text, the exponential of minus their mean is its pseudo-perplexity: Salazar et al., 2019,
+    /// <https://arxiv.org/abs/1910.14659>, section 2.3.
+    ///
+    /// # Errors
+    /// As [`MaskedLm::forward`] and [`MaskedLm::loss`].
+    ///
+    /// # Panics
+    /// As [`MaskedLm::forward`].
+    pub fn log_likelihoods(
+        &self,
+        pass: &Pass,
+        batch: &Batch,
+        positions: &[u32],
+        targets: &[u32],
+    ) -> Result<Vec<f64>> {
+        let (m, n) = (positions.len(), targets.len());
+        if m != n {
+            return Err(Error::Positions(format!("expected one a target, got {m} for {n}")));
+        }
+        let logits = self.forward(pass, batch, positions)?;
+        let one = |(m, target): (usize, &u32)| {
+            let row = Var::constant(logits.value().narrow(0, m, 1)?);
+            Ok(-Self::loss(&row, &[*target])?.value().item()?)
+        };
+        targets.iter().enumerate().map(one).collect()
+    }
+}
+
+impl Module for MaskedLm {
+    fn params(&self) -> Vec<Param> {
+        let mut params = self.encoder.params();
+        params.extend(self.dense.params());
+        params.extend(self.layer_norm.params());
+        params.push(self.bias.clone());
+        params
+    }
+}
