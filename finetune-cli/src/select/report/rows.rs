@@ -1,0 +1,110 @@
+//! The candidates as the report shows them: ranked, and with names short enough for a chart.
+
+use std::collections::BTreeMap;
+
+use super::html::{Element, element, with_text};
+use super::numbers::finite;
+use crate::select::summary::{Candidate, Evidence, Score, Status, Summary};
+
+/// A candidate and its place in the report.
+#[derive(Clone, Debug)]
+pub struct Row<'a> {
+    /// The candidate.
+    pub candidate: &'a Candidate,
+    /// 1 is the best; none if it was not scored.
+    pub rank: Option<usize>,
+    /// The last part of its path if no other candidate's is the same, else its whole name.
+    pub name: &'a str,
+}
+
+/// All candidates: first the ranked, in their order, then the others.
+pub fn rows(summary: &Summary) -> Vec<Row<'_>> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for candidate in &summary.candidates {
+        *seen.entry(last_part(&candidate.name)).or_default() += 1;
+    }
+    let unique = |name| if seen[last_part(name)] == 1 { last_part(name) } else { name };
+    let (ranked, others): (Vec<_>, Vec<_>) = summary.candidates.iter().partition(|c| is_ranked(c));
+    let ranks = (1..=ranked.len()).map(Some).chain(std::iter::repeat(None));
+    let ordered = ranked.into_iter().chain(others).zip(ranks);
+    ordered
+        .map(|(candidate, rank)| Row { candidate, rank, name: unique(&candidate.name) })
+        .collect()
+}
+
+fn is_ranked(candidate: &Candidate) -> bool {
+    matches!(candidate.status, Status::Verified | Status::Scored)
+}
+
+fn last_part(name: &str) -> &str {
+    let last = name.trim_end_matches('/').rsplit('/').next();
+    last.filter(|part| !part.is_empty()).unwrap_or(name)
+}
+
+impl<'a> Row<'a> {
+    /// What was measured of it.
+    pub fn evidence(&self) -> Option<&'a Evidence> {
+        self.candidate.evidence.as_ref()
+    }
+
+    /// Its score, if that is a number; an end of the interval that is none is the score itself.
+    pub fn score(&self) -> Option<Score> {
+        let score = self.candidate.score?;
+        let value = finite(Some(score.value))?;
+        let end = |end: f64| finite(Some(end)).unwrap_or(value);
+        Some(Score { low: end(score.low), high: end(score.high), ..score })
+    }
+
+    /// Whether the data can't tell it from the best one.
+    pub fn tied(&self) -> bool {
+        self.rank.is_some() && self.score().is_some_and(|score| score.tied_with_best)
+    }
+
+    /// What fine-tuning showed of it.
+    pub fn metric(&self) -> Option<f64> {
+        self.candidate.verified.as_ref().and_then(|v| finite(Some(v.metric)))
+    }
+
+    /// The name, set apart from the text around it, with the whole name for those who point at it.
+    pub fn mark(&self) -> Element {
+        with_text("bdi", self.name).class("name").attr("title", &self.candidate.name)
+    }
+
+    /// The head of a row of a table.
+    pub fn head(&self) -> Element {
+        element("th").attr("scope", "row").child(self.mark())
+    }
+}
+
+/// A table that can be wider than the page.
+pub fn table(class: &str, caption: &str, head: Element, body: Element) -> Element {
+    let caption = with_text("caption", caption).class("hidden");
+    let table = element("table").class(class).child(caption).child(head).child(body);
+    element("div").class("scroll").attr("tabindex", "0").child(table)
+}
+
+/// The head of a table with a row of column names.
+pub fn columns(names: &[&str]) -> Element {
+    let cells = names.iter().map(|name| with_text("th", name).attr("scope", "col"));
+    element("thead").child(element("tr").children(cells))
+}
+
+/// A cell with a number.
+pub fn number(text: impl std::fmt::Display) -> Element {
+    with_text("td", text).class("number")
+}
+
+/// A section with its heading.
+pub fn section(id: &'static str, heading: &str) -> Element {
+    element("section").attr("id", id).child(with_text("h2", heading))
+}
+
+/// An explanation under a heading.
+pub fn note(text: &str) -> Element {
+    with_text("p", text).class("note")
+}
+
+/// A heading within a section.
+pub fn subheading(text: &str) -> Element {
+    with_text("h3", text)
+}
