@@ -42,7 +42,7 @@ fn layers(count: usize, quality: f64, seed: usize) -> Vec<LayerProfile> {
         let good = good + 0.04 * wobble(seed * 97 + salt);
         LayerProfile {
             place: Place { layer, pooling: pooling.to_owned() },
-            h_score: Some(0.3 + 1.9 * good),
+            h_score: Some(0.3 + 1.2 * good * (1.0 + 0.3 * wobble(seed)) - 0.3 * depth * depth),
             logme: Some(-0.71 + 0.5 * good),
             knn: Some((0.5 + 0.4 * good).min(0.97)),
         }

@@ -2,22 +2,26 @@
 
 use super::axis::{Axis, decades, range, round_times};
 use super::html::{Element, element, with_text};
-use super::numbers::{NONE, count, duration, finite, fixed, or_dash, shorten, times};
-use super::rows::{self, Row, number};
+use super::labels::{Area, Labels};
+use super::numbers::{NONE, count, duration, finite, fixed, or_dash, times};
+use super::rows::{self, Row};
 use super::svg;
+use super::table::{Table, columns, number};
 use crate::memory;
 use crate::select::summary::{Cost, Score};
 
-/// The picture, and the plot in it: left, right, top, bottom.
-const SIZE: (f64, f64) = (920.0, 440.0);
-const PLOT: (f64, f64, f64, f64) = (52.0, 904.0, 14.0, 384.0);
+/// The picture, and the plot in it: left, right, top, bottom. Above the plot is room for names.
+const SIZE: (f64, f64) = (920.0, 470.0);
+const PLOT: (f64, f64, f64, f64) = (52.0, 904.0, 44.0, 414.0);
+
+/// Where names may stand: left, top, right, bottom.
+const PAPER: Area = (PLOT.0, 2.0, SIZE.0, PLOT.3);
 
 /// The best so many are named, besides those on the front.
 const NAMED: usize = 5;
 
-/// Letters of a name at most, and the pixels that a letter and a line of them take.
-const LETTERS: usize = 30;
-const LETTER: (f64, f64) = (6.4, 14.0);
+/// From so many candidates on, dots are small and whiskers pale.
+const MANY: usize = 40;
 
 /// A candidate in the picture.
 struct Point<'a> {
@@ -26,9 +30,6 @@ struct Point<'a> {
     score: Score,
     at: (f64, f64),
 }
-
-/// A rectangle: left, top, right, bottom.
-type Area = (f64, f64, f64, f64);
 
 /// The picture and its figures; none if no candidate has a score and a cost.
 pub fn section(rows: &[Row]) -> Option<Element> {
@@ -84,13 +85,14 @@ fn picture(points: &[Point], (x, y): (Axis, Axis), timed: bool) -> Element {
     let ticks: Vec<_> = x.some_of(&round).into_iter().map(|v| (v, tick(form(v)))).collect();
     let front = front(points);
     let middle = ((left + right) / 2.0, bottom + 40.0);
-    svg::svg("chart", SIZE, "Score of each candidate against its cost")
+    let (class, radius) = if points.len() < MANY { ("chart", 5.0) } else { ("chart many", 3.5) };
+    svg::svg(class, SIZE, "Score of each candidate against its cost")
         .child(svg::below(&x, &ticks, (top, bottom)))
         .child(svg::beside(&y, &y.ticks(), (left, right)))
         .child(svg::label("middle title", middle, &format!("{title} (log scale)")))
-        .child(svg::label("start title", (left + 6.0, top + 12.0), "score"))
+        .child(svg::label("start title", (left - 30.0, top - 14.0), "score"))
         .child(svg::polyline("front", &stairs(points, &front)))
-        .children(points.iter().rev().map(|point| dot(point, &y, form)))
+        .children(points.iter().rev().map(|point| dot(point, &y, radius, form)))
         .children(names(points, &front))
 }
 
@@ -100,7 +102,7 @@ fn tick(text: String) -> String {
 }
 
 /// The dot and its whisker, the best ones last so that they lie on top.
-fn dot(point: &Point, y: &Axis, form: fn(f64) -> String) -> Element {
+fn dot(point: &Point, y: &Axis, radius: f64, form: fn(f64) -> String) -> Element {
     let Point { row, cost, score, at } = point;
     let metric = row.metric().map(|m| format!(", measured {}", fixed(m, 3))).unwrap_or_default();
     let text = format!(
@@ -117,7 +119,7 @@ fn dot(point: &Point, y: &Axis, form: fn(f64) -> String) -> Element {
         .class(format!("point {kind}"))
         .child(svg::hover(&text))
         .child(svg::line("whisker", end(score.low), end(score.high)))
-        .child(svg::circle("dot", *at, 5.0))
+        .child(svg::circle("dot", *at, radius))
 }
 
 /// The candidates that none beats in both, from the cheapest to the best.
@@ -148,44 +150,9 @@ fn stairs(points: &[Point], front: &[usize]) -> Vec<(f64, f64)> {
 
 /// Names of the best and of those on the front, where there is room.
 fn names(points: &[Point], front: &[usize]) -> Vec<Element> {
-    let mut taken: Vec<Area> = points.iter().map(|p| around(p.at)).collect();
-    let mut labels = Vec::new();
-    for (i, point) in points.iter().enumerate().filter(|(i, _)| *i < NAMED || front.contains(i)) {
-        let name = shorten(point.row.name, LETTERS);
-        let width = name.chars().count() as f64 * LETTER.0;
-        let free = spots(point.at, width).into_iter().find(|(_, _, area)| {
-            inside(area) && !taken.iter().enumerate().any(|(j, t)| j != i && overlap(area, t))
-        });
-        if let Some((class, at, area)) = free {
-            taken.push(area);
-            labels.push(svg::label(class, at, &name));
-        }
-    }
-    labels
-}
-
-/// Where a name can stand: right of its dot, left, or on the corners.
-fn spots((x, y): (f64, f64), width: f64) -> Vec<(&'static str, (f64, f64), Area)> {
-    let mut spots = Vec::new();
-    for shift in [4.0, -9.0, 17.0] {
-        let (top, bottom) = (y + shift - LETTER.1 + 3.0, y + shift + 3.0);
-        let (right, left) = (x + 9.0, x - 9.0);
-        spots.push(("start name", (right, y + shift), (right, top, right + width, bottom)));
-        spots.push(("end name", (left, y + shift), (left - width, top, left, bottom)));
-    }
-    spots
-}
-
-fn around((x, y): (f64, f64)) -> Area {
-    (x - 5.0, y - 5.0, x + 5.0, y + 5.0)
-}
-
-fn inside(area: &Area) -> bool {
-    area.0 >= PLOT.0 && area.2 <= PLOT.1 && area.1 >= PLOT.2 && area.3 <= PLOT.3
-}
-
-fn overlap(a: &Area, b: &Area) -> bool {
-    a.0 < b.2 && b.0 < a.2 && a.1 < b.3 && b.1 < a.3
+    let mut labels = Labels::around(points.iter().map(|point| point.at), PAPER);
+    let named = points.iter().enumerate().filter(|(i, _)| *i < NAMED || front.contains(i));
+    named.filter_map(|(_, point)| labels.place(point.at, point.row.name)).collect()
 }
 
 /// All figures of cost, folded.
@@ -202,8 +169,10 @@ fn figures(rows: &[Row]) -> Element {
     ];
     let line =
         |row: &Row| Some(element("tr").child(row.head()).children(cells(&row.evidence()?.cost)));
-    let body = element("tbody").children(rows.iter().filter_map(line));
-    let table = rows::table("", "What each candidate costs", rows::columns(&names), body);
+    let lines: Vec<Element> = rows.iter().filter_map(line).collect();
+    let table =
+        Table { class: "figures", text: "What each candidate costs", head: columns(&names) }
+            .whole(&lines);
     element("details").child(with_text("summary", "Costs in numbers")).child(table)
 }
 

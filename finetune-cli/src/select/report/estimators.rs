@@ -6,6 +6,7 @@ use super::axis::range;
 use super::html::{Element, element, with_text};
 use super::numbers::{NONE, decimal, finite};
 use super::rows::{self, Row};
+use super::table::{Table, number};
 use crate::select::summary::{Estimated, Evidence};
 
 /// An estimator, and whether it is that of the mean of all layers.
@@ -21,8 +22,10 @@ pub fn section(rows: &[Row]) -> Option<Element> {
         let cells = columns.iter().zip(&ranges).map(|(column, r)| cell(evidence, *column, r));
         element("tr").child(row.head()).children(cells)
     };
-    let body = element("tbody").children(measured.iter().map(line));
-    let table = rows::table("heat", "Estimators by candidate", head(&columns), body);
+    let lines: Vec<Element> = measured.iter().map(line).collect();
+    let table =
+        Table { class: "figures heat", text: "Estimators by candidate", head: head(&columns) }
+            .folded(&lines);
     let part = rows::section("estimators", "What the estimators say").child(rows::note(
         "No estimator is right alone: each looks at the same frozen states from another side, and the score is \
          the weighted mean of the ranks that they give. Values compare within a column only; higher is better, \
@@ -82,14 +85,14 @@ fn head(columns: &[Column]) -> Element {
 fn cell(evidence: &Evidence, column: Column, sorted: &[f64]) -> Element {
     let estimate = pick(evidence, column);
     let Some((estimate, value)) = estimate.and_then(|e| Some((e, finite(e.value)?))) else {
-        return rows::number(NONE);
+        return number(NONE);
     };
     // The share of the others that are below: a rank that ties share.
     let below = sorted.iter().filter(|v| **v < value).count() as f64;
     let rank = below / (sorted.len() - 1).max(1) as f64;
     let folds = range(estimate.without.iter().filter_map(|v| *v));
     let folds = folds.map(|(low, high)| format!("folds: {} to {}", decimal(low), decimal(high)));
-    let cell = rows::number(decimal(value)).attr("style", format!("--heat:{rank:.2}"));
+    let cell = number(decimal(value)).attr("style", format!("--heat:{rank:.2}"));
     folds.into_iter().fold(cell, |cell, text| cell.attr("title", text))
 }
 
@@ -98,7 +101,7 @@ fn title(name: &str) -> &str {
     match name {
         "h_score" => "H-score",
         "logme" => "LogME",
-        "knn" => "Neighbours",
+        "knn" => "k-NN",
         "probe" => "Probe",
         "transrate" => "TransRate",
         "nleep" => "N-LEEP",
@@ -117,9 +120,9 @@ fn explanations(columns: &[Column]) -> Element {
 
 fn meaning(name: &str) -> Option<&'static str> {
     Some(match name {
-        "h_score" => "how much of the states' variance lies between the classes",
+        "h_score" => "how much of the states' variance the labels explain",
         "logme" => "the evidence for a Bayesian linear model from states to labels",
-        "knn" => "how often the nearest other rows have the same label",
+        "knn" => "how well the nearest other rows tell a row's label",
         "probe" => "what a linear model on the frozen states reaches on rows it has not seen",
         "transrate" => "the information that the states hold about the labels",
         "nleep" => "how well clusters of the states predict the labels",

@@ -2,7 +2,8 @@
 
 use super::html::{Element, element, with_text};
 use super::numbers::{NONE, decimal, finite, fixed, or_dash, percent};
-use super::rows::{self, Row, number};
+use super::rows::{self, Row};
+use super::table::{Table, columns, number};
 use crate::select::summary::{Evidence, Fit, Objective};
 
 /// Labels of a head at most in a cell.
@@ -41,8 +42,9 @@ fn texts(measured: &[(&Row, &Evidence)]) -> Element {
     ];
     let line =
         |(row, e): &(&Row, &Evidence)| element("tr").child(row.head()).children(cells(&e.fit));
-    let body = element("tbody").children(measured.iter().map(line));
-    rows::table("", "How the text fits each tokenizer", rows::columns(&names), body)
+    let lines: Vec<Element> = measured.iter().map(line).collect();
+    Table { class: "figures", text: "How the text fits each tokenizer", head: columns(&names) }
+        .folded(&lines)
 }
 
 fn cells(fit: &Fit) -> [Element; 7] {
@@ -79,12 +81,13 @@ fn case(fit: &Fit) -> Element {
 
 fn objectives(measured: &[(&Row, &Evidence)]) -> Element {
     let names =
-        ["Candidate", "Pretrained for", "Heads", "Labels of its head", "Head used", "Head alone"];
+        ["Candidate", "Trained for", "Heads", "Labels of its head", "Head used", "Head alone"];
     let line = |(row, e): &(&Row, &Evidence)| {
         element("tr").child(row.head()).children(objective(&e.objective))
     };
-    let body = element("tbody").children(measured.iter().map(line));
-    rows::table("", "What each candidate was trained for", rows::columns(&names), body)
+    let lines: Vec<Element> = measured.iter().map(line).collect();
+    Table { class: "heads", text: "What each candidate was trained for", head: columns(&names) }
+        .folded(&lines)
 }
 
 fn objective(objective: &Objective) -> [Element; 5] {
@@ -119,7 +122,7 @@ fn words(name: &str) -> &str {
         "masked_lm" => "masked tokens",
         "replaced_token" => "replaced tokens",
         "contrastive" => "sentence similarity",
-        "fine_tuned" => "another task",
+        "fine_tuned" => "its own labels",
         "next_sentence" => "next sentence",
         other => other,
     }

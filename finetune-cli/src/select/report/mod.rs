@@ -3,7 +3,7 @@
 //! ```text
 //! html, svg           elements that escape what is put into them
 //! numbers, axis       numbers for people; values to pixels, round ticks
-//! rows                the candidates as every part shows them
+//! rows, table, labels the candidates as every part shows them, in tables, in charts
 //! headline            the choice, how sure it is, the command to run next
 //! ranking             the table of all candidates
 //! cost                score against time
@@ -24,12 +24,14 @@ mod fit;
 mod footer;
 mod headline;
 mod html;
+mod labels;
 mod numbers;
 mod profiles;
 mod ranking;
 mod rows;
 mod rungs;
 mod svg;
+mod table;
 
 use super::summary::Summary;
 use html::{Element, element, with_text};

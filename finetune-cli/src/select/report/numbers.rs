@@ -48,9 +48,19 @@ pub fn count(value: f64) -> String {
     digits + units[unit]
 }
 
-/// A share: `12.3 %`.
+/// A share: `12.3 %`, and `< 0.1 %` where rounding would say none.
 pub fn percent(share: f64) -> String {
-    fixed(share * 100.0, 1) + " %"
+    match share {
+        0.0 => "0 %".to_owned(),
+        small if small > 0.0 && small < 0.0005 => "< 0.1 %".to_owned(),
+        share => fixed(share * 100.0, 1) + " %",
+    }
+}
+
+/// With a capital letter.
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Seconds: `0.4 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.

@@ -32,7 +32,8 @@ pub fn section(rows: &[Row]) -> Option<Element> {
     let scales = ESTIMATORS.map(|estimator| scale(&drawn, estimator.2));
     let figures: Vec<Element> = drawn.iter().map(|(row, e)| figure(row, e, &scales)).collect();
     let (shown, folded) = figures.split_at(figures.len().min(SHOWN));
-    let grid = |figures: &[Element]| element("div").class("grid").children(figures.iter().cloned());
+    let grid =
+        |figures: &[Element]| element("div").class("multiples").children(figures.iter().cloned());
     let rest = (!folded.is_empty()).then(|| {
         let text = format!("{} more", folded.len());
         element("details").child(with_text("summary", text)).child(grid(folded))

@@ -1,9 +1,10 @@
 //! The table of all candidates.
 
 use super::html::{Element, element, with_text};
-use super::numbers::{NONE, count, duration, fixed, or_dash};
-use super::rows::{self, Row, number};
+use super::numbers::{NONE, capital, count, duration, fixed, or_dash};
+use super::rows::{self, Row};
 use super::svg;
+use super::table::{Table, columns, number};
 use crate::memory;
 use crate::select::summary::{Score, Status, Summary};
 
@@ -13,24 +14,17 @@ const BAR: (f64, f64) = (132.0, 18.0);
 /// The table with its explanation.
 pub fn section(summary: &Summary, rows: &[Row]) -> Element {
     let epochs = summary.task.epochs;
-    let names = [
-        "#",
-        "Candidate",
-        "Score",
-        &summary.task.metric,
-        "Parameters",
-        "Time",
-        "Memory",
-        "Remarks",
-    ];
+    let metric = capital(&summary.task.metric);
+    let names = ["#", "Candidate", "Score", &metric, "Parameters", "Time", "Memory", "Remarks"];
     let best = rows.iter().filter(|row| row.tied()).chain(rows).find_map(Row::score);
-    let body = element("tbody").children(rows.iter().map(|row| line(row, best)));
+    let lines: Vec<Element> = rows.iter().map(|row| line(row, best)).collect();
     let text = format!(
         "The score is the weighted mean of the ranks by all estimators, 0 (last) to 100 (first), with its 90 % \
          interval. “Tied” are those that the sampled rows can't tell from the best; the shaded band is its \
          interval. Time and memory are projected for {epochs} epochs of the full training data."
     );
-    let table = rows::table("ranking", "Candidates, best first", rows::columns(&names), body);
+    let table = Table { class: "ranking", text: "Candidates, best first", head: columns(&names) }
+        .whole(&lines);
     rows::section("ranking", "Ranking").child(rows::note(&text)).child(table)
 }
 
@@ -67,9 +61,8 @@ fn name(row: &Row) -> Element {
         Status::Skipped => Some(badge("skipped", "skipped")),
         _ => row.tied().then(|| badge("tie", "tied with best")),
     };
-    let path = &row.candidate.name;
-    let path = (path != row.name).then(|| with_text("bdi", path).class("path"));
-    row.head().text(" ").children(status).children(path)
+    let folder = row.folder.map(|folder| with_text("bdi", folder).class("path"));
+    row.head().text(" ").children(status).children(folder)
 }
 
 fn score(row: &Row, best: Option<Score>) -> Element {

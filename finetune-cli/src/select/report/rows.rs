@@ -15,21 +15,32 @@ pub struct Row<'a> {
     pub rank: Option<usize>,
     /// The last part of its path if no other candidate's is the same, else its whole name.
     pub name: &'a str,
+    /// Where it lies, if the name does not say so and not all lie there.
+    pub folder: Option<&'a str>,
 }
 
 /// All candidates: first the ranked, in their order, then the others.
-pub fn rows(summary: &Summary) -> Vec<Row<'_>> {
+pub fn rows<'a>(summary: &'a Summary) -> Vec<Row<'a>> {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     for candidate in &summary.candidates {
         *seen.entry(last_part(&candidate.name)).or_default() += 1;
     }
-    let unique = |name| if seen[last_part(name)] == 1 { last_part(name) } else { name };
+    let one = |folder| summary.candidates.iter().all(|c| folder_of(&c.name) == folder);
+    let row = |(candidate, rank): (&'a Candidate, Option<usize>)| {
+        let (whole, last) = (candidate.name.as_str(), last_part(&candidate.name));
+        let name = if seen[last] == 1 { last } else { whole };
+        let folder = folder_of(whole);
+        let told = name == whole || folder.is_empty() || one(folder);
+        Row { candidate, rank, name, folder: (!told).then_some(folder) }
+    };
     let (ranked, others): (Vec<_>, Vec<_>) = summary.candidates.iter().partition(|c| is_ranked(c));
     let ranks = (1..=ranked.len()).map(Some).chain(std::iter::repeat(None));
-    let ordered = ranked.into_iter().chain(others).zip(ranks);
-    ordered
-        .map(|(candidate, rank)| Row { candidate, rank, name: unique(&candidate.name) })
-        .collect()
+    ranked.into_iter().chain(others).zip(ranks).map(row).collect()
+}
+
+/// What is before the last part.
+fn folder_of(name: &str) -> &str {
+    name[..name.rfind(last_part(name)).unwrap_or(0)].trim_end_matches('/')
 }
 
 fn is_ranked(candidate: &Candidate) -> bool {
@@ -74,24 +85,6 @@ impl<'a> Row<'a> {
     pub fn head(&self) -> Element {
         element("th").attr("scope", "row").child(self.mark())
     }
-}
-
-/// A table that can be wider than the page.
-pub fn table(class: &str, caption: &str, head: Element, body: Element) -> Element {
-    let caption = with_text("caption", caption).class("hidden");
-    let table = element("table").class(class).child(caption).child(head).child(body);
-    element("div").class("scroll").attr("tabindex", "0").child(table)
-}
-
-/// The head of a table with a row of column names.
-pub fn columns(names: &[&str]) -> Element {
-    let cells = names.iter().map(|name| with_text("th", name).attr("scope", "col"));
-    element("thead").child(element("tr").children(cells))
-}
-
-/// A cell with a number.
-pub fn number(text: impl std::fmt::Display) -> Element {
-    with_text("td", text).class("number")
 }
 
 /// A section with its heading.

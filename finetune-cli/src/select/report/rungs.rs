@@ -2,7 +2,7 @@
 
 use super::axis::{Axis, range};
 use super::html::{Element, element};
-use super::numbers::{decimal, duration, finite, fixed, shorten, times};
+use super::numbers::{capital, decimal, duration, finite, fixed, shorten, times};
 use super::rows::{self, Row};
 use super::svg;
 use crate::select::summary::{Rung, Summary};
@@ -43,11 +43,6 @@ pub fn section(summary: &Summary, rows: &[Row]) -> Option<Element> {
     let chart =
         element("figure").class("scroll").child(picture(&curves, (x, y), &summary.task.metric));
     Some(rows::section("rungs", "Fine-tuned for a while").child(rows::note(&text)).child(chart))
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn curve<'a>(row: &'a Row<'a>) -> Option<Curve<'a>> {
