@@ -52,10 +52,11 @@ fn layers(count: usize, quality: f64, seed: usize) -> Vec<LayerProfile> {
     pooled.enumerate().map(|(salt, (layer, pooling))| at(layer, pooling, salt)).collect()
 }
 
-fn estimates(best: &LayerProfile, all: &LayerProfile, seed: usize) -> Vec<Estimated> {
-    let at = |profile: &LayerProfile, salt: usize| {
+fn estimates(places: [(&str, &LayerProfile); 3], seed: usize) -> Vec<Estimated> {
+    let at = |(salt, (role, profile)): (usize, (&str, &LayerProfile))| {
         let good = profile.knn.unwrap_or_default() + 0.03 * wobble(seed * 31 + salt);
         let value = |estimator: &str, value: f64| Estimated {
+            role: role.to_owned(),
             place: profile.place.clone(),
             estimator: estimator.to_owned(),
             value: Some(value),
@@ -70,7 +71,7 @@ fn estimates(best: &LayerProfile, all: &LayerProfile, seed: usize) -> Vec<Estima
             value("nleep", good - 1.25),
         ]
     };
-    [at(best, 1), at(all, 2)].concat()
+    places.into_iter().enumerate().flat_map(at).collect()
 }
 
 fn evidence(i: usize, quality: f64) -> Evidence {
@@ -79,6 +80,8 @@ fn evidence(i: usize, quality: f64) -> Evidence {
     let logme = |p: &&LayerProfile| p.logme.unwrap_or(f64::MIN);
     let best = layers.iter().max_by(|a, b| logme(a).total_cmp(&logme(b))).expect("layers");
     let all = layers.iter().rev().find(|p| p.place.layer.is_none()).expect("the mean");
+    let last = |p: &&LayerProfile| p.place.layer == Some(count) && p.place.pooling == "first";
+    let head = layers.iter().find(last).expect("the last layer");
     let masked = !name.contains("electra") && !name.contains("MiniLM");
     let kind = if masked { "masked_lm" } else { "contrastive" };
     Evidence {
@@ -113,7 +116,7 @@ fn evidence(i: usize, quality: f64) -> Evidence {
             projected_seconds: Some(seconds),
             projected_memory: (millions * 2.4e7) as u64,
         },
-        estimates: estimates(best, all, i),
+        estimates: estimates([("head", head), ("best", best), ("mean", all)], i),
         best_layer: best.place.clone(),
         layers,
     }
@@ -123,7 +126,7 @@ fn verified(metric: f64, rungs: usize) -> Verified {
     let rung = |i: usize| Rung {
         steps: 50 << i,
         metric: Some(metric - 0.045 * (rungs - 1 - i) as f64),
-        loss: 0.55 - 0.08 * i as f64,
+        loss: Some(0.55 - 0.08 * i as f64),
         seconds: 14.0 * f64::from(1 << i),
     };
     Verified { metric, rungs: (0..rungs).map(rung).collect() }
@@ -333,6 +336,7 @@ fn shows_a_selection() {
         "6 min 52 s",
         "Pseudo-perplexity",
         "TransRate",
+        "where a new head begins",
     ] {
         assert!(page.contains(text), "{text}");
     }
@@ -361,7 +365,9 @@ fn escapes_what_others_wrote() {
         evidence.objective.heads = vec![hostile.to_owned()];
         evidence.objective.labels = vec![hostile.to_owned()];
         evidence.best_layer.pooling = hostile.to_owned();
-        evidence.estimates.iter_mut().for_each(|e| e.estimator = hostile.to_owned());
+        evidence.estimates.iter_mut().for_each(|e| {
+            (e.estimator, e.role) = (hostile.to_owned(), hostile.to_owned());
+        });
     }
     let page = checked(&summary);
     assert_eq!(page.matches("<script").count(), 1);
@@ -374,9 +380,10 @@ fn escapes_what_others_wrote() {
 fn survives_what_is_missing() {
     let mut summary = sample();
     summary.command = None;
-    for keep in [18..20, 0..1, 0..0] {
-        summary.candidates = sample().candidates[keep].to_vec();
-        checked(&summary);
+    for some in [18..20, 0..1, 0..0] {
+        summary.candidates = sample().candidates[some].to_vec();
+        let page = checked(&summary);
+        keep(&format!("report-{}.html", summary.candidates.len()), &page);
     }
     assert!(checked(&summary).contains("There were no candidates."));
     summary.candidates = sample().candidates[18..].to_vec();
@@ -409,6 +416,30 @@ fn survives_without_verification() {
 }
 
 #[test]
+fn says_how_sure_the_choice_is() {
+    let mut summary = sample();
+    // Fine-tuning overruled the estimates.
+    summary.candidates.swap(0, 4);
+    summary.candidates[0].verified = Some(verified(0.93, 4));
+    let page = checked(&summary);
+    assert!(page.contains("first of 4 candidates that were fine-tuned; by estimates alone"));
+    assert!(page.contains("bert-base-uncased and twitter-roberta-base-sentiment."));
+    // The estimates left no doubt.
+    let mut summary = sample();
+    for candidate in &mut summary.candidates[1..18] {
+        candidate.score.as_mut().expect("a score").tied_with_best = false;
+        (candidate.status, candidate.verified) = (Status::Scored, None);
+    }
+    let page = checked(&summary);
+    assert!(
+        page.contains(
+            "the only candidate that was fine-tuned; the estimates set it apart from all"
+        )
+    );
+    assert!(!page.contains("may be as good") && !page.contains("tied with best"));
+}
+
+#[test]
 fn survives_numbers_that_are_none() {
     let mut summary = sample();
     for (i, candidate) in summary.candidates[..18].iter_mut().enumerate() {
@@ -416,7 +447,7 @@ fn survives_numbers_that_are_none() {
         candidate.score = Some(Score { value: bad, low: bad, high: bad, tied_with_best: true });
         candidate.verified = Some(Verified {
             metric: bad,
-            rungs: vec![Rung { steps: 0, metric: Some(bad), loss: bad, seconds: bad }],
+            rungs: vec![Rung { steps: 0, metric: Some(bad), loss: Some(bad), seconds: bad }],
         });
         let evidence = candidate.evidence.as_mut().expect("evidence");
         evidence.fit.tokens_per_word = bad;

@@ -118,7 +118,7 @@ pub struct Rung {
     /// The figure on validation data.
     pub metric: Option<f64>,
     /// The loss on validation data.
-    pub loss: f64,
+    pub loss: Option<f64>,
     /// Seconds of training so far, without evaluation.
     pub seconds: f64,
 }
@@ -223,6 +223,8 @@ pub struct LayerProfile {
 /// One estimator at one place.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Estimated {
+    /// Why there: `head`, `best` or `mean`; see [`ROLES`](super::fusion::ROLES).
+    pub role: String,
     /// Where.
     #[serde(flatten)]
     pub place: Place,

@@ -9,8 +9,8 @@ use super::rows::{self, Row};
 use super::table::{Table, number};
 use crate::select::summary::{Estimated, Evidence};
 
-/// An estimator, and whether it is that of the mean of all layers.
-type Column<'a> = (&'a str, bool);
+/// A role, which says at which place, and an estimator.
+type Column<'a> = (&'a str, &'a str);
 
 /// A table, and how to read it; none if nothing was estimated.
 pub fn section(rows: &[Row]) -> Option<Element> {
@@ -28,36 +28,38 @@ pub fn section(rows: &[Row]) -> Option<Element> {
             .folded(&lines);
     let part = rows::section("estimators", "What the estimators say").child(rows::note(
         "No estimator is right alone: each looks at the same frozen states from another side, and the score is \
-         the weighted mean of the ranks that they give. Values compare within a column only; higher is better, \
-         and the stronger the colour of a cell the higher its rank. Trust a candidate that is coloured in most columns more than \
-         one that leads in a single one. Point at a value to see what it becomes when a part of the sample is \
+         the weighted mean of the ranks that they give at several places: at the state with which a new head \
+         begins, at the best layer, and at the mean of all layers. Values compare within a column only; higher is better, \
+         and the stronger the colour of a cell the higher its rank. Trust a candidate that is coloured \
+         in most columns more than one that leads in a single one. Point at a value to see what it becomes when a part of the sample is \
          left out.",
     ));
     (!columns.is_empty()).then(|| part.child(explanations(&columns)).child(table))
 }
 
-/// The estimators in the order in which they appear: those of the best layer, then those of all layers.
+/// Roles and estimators in the order in which they appear, estimators of a role side by side.
 fn columns<'a>(measured: &[(&Row, &'a Evidence)]) -> Vec<Column<'a>> {
-    let mut columns: Vec<Column> = Vec::new();
-    for estimate in measured.iter().flat_map(|(_, evidence)| &evidence.estimates) {
-        for column in [false, true].map(|all| (estimate.estimator.as_str(), all)) {
-            let found = || measured.iter().any(|(_, evidence)| pick(evidence, column).is_some());
-            if !columns.contains(&column) && found() {
-                columns.push(column);
-            }
-        }
-    }
-    columns.sort_by_key(|(_, all)| *all);
-    columns
+    let estimates = || measured.iter().flat_map(|(_, evidence)| &evidence.estimates);
+    let roles = unique(estimates().map(|e| e.role.as_str()));
+    let names = unique(estimates().map(|e| e.estimator.as_str()));
+    let all = roles.iter().flat_map(|role| names.iter().map(|name| (*role, *name)));
+    let found = |column: &Column| measured.iter().any(|(_, e)| pick(e, *column).is_some());
+    all.filter(found).collect()
 }
 
-/// The estimate for a column. The best layer may itself be the mean of all.
-fn pick<'a>(evidence: &'a Evidence, (estimator, all): Column) -> Option<&'a Estimated> {
-    let mut named = evidence.estimates.iter().filter(|e| e.estimator == estimator);
-    match all {
-        true => named.find(|e| e.place.layer.is_none()),
-        false => named.find(|e| e.place == evidence.best_layer),
+/// Each once, in the order in which they first come.
+fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut unique = Vec::new();
+    for name in names {
+        if !unique.contains(&name) {
+            unique.push(name);
+        }
     }
+    unique
+}
+
+fn pick<'a>(evidence: &'a Evidence, (role, estimator): Column) -> Option<&'a Estimated> {
+    evidence.estimates.iter().find(|e| e.role == role && e.estimator == estimator)
 }
 
 /// All values of a column, in order.
@@ -69,17 +71,28 @@ fn values(measured: &[(&Row, &Evidence)], column: Column) -> Vec<f64> {
 }
 
 fn head(columns: &[Column]) -> Element {
-    let best = columns.iter().filter(|(_, all)| !all).count();
-    let group = |text, span: usize| {
-        (span > 0).then(|| {
-            with_text("th", text).attr("scope", "colgroup").class("group").attr("colspan", span)
-        })
+    let group = |role| {
+        let span = columns.iter().filter(|column| column.0 == role).count();
+        let cell = with_text("th", place(role)).attr("scope", "colgroup");
+        cell.class("group").attr("colspan", span)
     };
     let first = with_text("th", "Candidate").attr("scope", "col").attr("rowspan", 2);
-    let groups = element("tr").child(first).children(group("best layer", best));
-    let groups = groups.children(group("mean of all layers", columns.len() - best));
-    let names = columns.iter().map(|(name, _)| with_text("th", title(name)).attr("scope", "col"));
+    let roles = unique(columns.iter().map(|(role, _)| *role));
+    let groups = element("tr").child(first).children(roles.into_iter().map(group));
+    // A soft hyphen: eighteen columns have no room for the longest name in one line.
+    let text = |name| title(name).replace("TransRate", "Trans\u{ad}Rate");
+    let names = columns.iter().map(|(_, name)| with_text("th", text(name)).attr("scope", "col"));
     element("thead").child(groups).child(element("tr").children(names))
+}
+
+/// What a role stands for.
+fn place(role: &str) -> &str {
+    match role {
+        "head" => "where a new head begins",
+        "best" => "best layer",
+        "mean" => "mean of all layers",
+        other => other,
+    }
 }
 
 fn cell(evidence: &Evidence, column: Column, sorted: &[f64]) -> Element {
@@ -110,9 +123,7 @@ fn title(name: &str) -> &str {
 }
 
 fn explanations(columns: &[Column]) -> Element {
-    let mut names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    names.sort_by_key(|name| columns.iter().position(|(other, _)| other == name));
-    names.dedup();
+    let names = unique(columns.iter().map(|(_, name)| *name));
     let known = names.into_iter().filter_map(|name| Some((title(name), meaning(name)?)));
     let items = known.flat_map(|(name, text)| [with_text("dt", name), with_text("dd", text)]);
     element("dl").class("terms").children(items)

@@ -67,7 +67,7 @@ fn certainty(rows: &[Row], first: &Row) -> String {
         rows.iter().filter(|r| r.rank.is_some() && r.score().is_some()).collect();
     let value = |row: &Row| row.score().map_or(f64::NEG_INFINITY, |score| score.value);
     let best = scored.iter().map(|row| value(row)).fold(f64::NEG_INFINITY, f64::max);
-    let among = |row: &Row| row.tied() || value(row) == best;
+    let among = |row: &Row| row.tied || value(row) == best;
     let (inside, others): (Vec<&Row>, Vec<&Row>) = scored.into_iter().partition(|row| among(row));
     let rivals: Vec<&str> =
         inside.iter().filter(|r| r.rank != first.rank).map(|row| row.name).collect();
@@ -81,7 +81,9 @@ fn certainty(rows: &[Row], first: &Row) -> String {
 
 /// `a`, `a and b`, `a, b, c and 4 more`.
 fn list(names: &[&str]) -> String {
-    let (named, left) = names.split_at(names.len().min(NAMED));
+    // "1 more" would take the room of the name.
+    let room = if names.len() == NAMED + 1 { NAMED + 1 } else { NAMED };
+    let (named, left) = names.split_at(names.len().min(room));
     let more = (!left.is_empty()).then(|| format!("{} more", left.len()));
     let mut parts: Vec<String> = named.iter().map(|name| (*name).to_owned()).chain(more).collect();
     let last = parts.pop().unwrap_or_default();

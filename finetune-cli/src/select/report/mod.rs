@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Names, labels and remarks come from files of others: they reach the page through
-//! [`html::Element`], which escapes them.
+//! `html::Element`, which escapes them.
 
 mod axis;
 mod cost;

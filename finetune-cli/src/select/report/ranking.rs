@@ -16,11 +16,12 @@ pub fn section(summary: &Summary, rows: &[Row]) -> Element {
     let epochs = summary.task.epochs;
     let metric = capital(&summary.task.metric);
     let names = ["#", "Candidate", "Score", &metric, "Parameters", "Time", "Memory", "Remarks"];
-    let best = rows.iter().filter(|row| row.tied()).chain(rows).find_map(Row::score);
+    let scores = rows.iter().filter(|row| row.rank.is_some()).filter_map(Row::score);
+    let best = scores.max_by(|a, b| a.value.total_cmp(&b.value));
     let lines: Vec<Element> = rows.iter().map(|row| line(row, best)).collect();
     let text = format!(
         "The score is the weighted mean of the ranks by all estimators, 0 (last) to 100 (first), with its 90 % \
-         interval. “Tied” are those that the sampled rows can't tell from the best; the shaded band is its \
+         interval. “Tied” are those that the sampled rows can't tell from the best score; the shaded band is its \
          interval. Time and memory are projected for {epochs} epochs of the full training data."
     );
     let table = Table { class: "ranking", text: "Candidates, best first", head: columns(&names) }
@@ -29,7 +30,7 @@ pub fn section(summary: &Summary, rows: &[Row]) -> Element {
 }
 
 fn line(row: &Row, best: Option<Score>) -> Element {
-    let class = match (row.rank, row.tied()) {
+    let class = match (row.rank, row.tied) {
         (None, _) => "out",
         (Some(_), true) => "tied",
         (Some(_), false) => "",
@@ -59,7 +60,7 @@ fn name(row: &Row) -> Element {
     let status = match row.candidate.status {
         Status::Failed => Some(badge("failed", "failed")),
         Status::Skipped => Some(badge("skipped", "skipped")),
-        _ => row.tied().then(|| badge("tie", "tied with best")),
+        _ => row.tied.then(|| badge("tie", "tied with best")),
     };
     let folder = row.folder.map(|folder| with_text("bdi", folder).class("path"));
     row.head().text(" ").children(status).children(folder)

@@ -17,6 +17,8 @@ pub struct Row<'a> {
     pub name: &'a str,
     /// Where it lies, if the name does not say so and not all lie there.
     pub folder: Option<&'a str>,
+    /// Whether the data can't tell it from another one that is best.
+    pub tied: bool,
 }
 
 /// All candidates: first the ranked, in their order, then the others.
@@ -31,11 +33,24 @@ pub fn rows<'a>(summary: &'a Summary) -> Vec<Row<'a>> {
         let name = if seen[last] == 1 { last } else { whole };
         let folder = folder_of(whole);
         let told = name == whole || folder.is_empty() || one(folder);
-        Row { candidate, rank, name, folder: (!told).then_some(folder) }
+        Row { candidate, rank, name, folder: (!told).then_some(folder), tied: false }
     };
     let (ranked, others): (Vec<_>, Vec<_>) = summary.candidates.iter().partition(|c| is_ranked(c));
     let ranks = (1..=ranked.len()).map(Some).chain(std::iter::repeat(None));
-    ranked.into_iter().chain(others).zip(ranks).map(row).collect()
+    mark_ties(ranked.into_iter().chain(others).zip(ranks).map(row).collect())
+}
+
+/// Marks those that are tied with the best score, and that one, if there are any besides it.
+fn mark_ties(mut rows: Vec<Row>) -> Vec<Row> {
+    let value = |row: &Row| row.rank.and(row.score()).map(|score| score.value);
+    let best = rows.iter().filter_map(value).fold(f64::NEG_INFINITY, f64::max);
+    for row in &mut rows {
+        let score = row.rank.and(row.score());
+        row.tied = score.is_some_and(|score| score.tied_with_best || score.value == best);
+    }
+    let alone = rows.iter().filter(|row| row.tied).count() < 2;
+    rows.iter_mut().filter(|_| alone).for_each(|row| row.tied = false);
+    rows
 }
 
 /// What is before the last part.
@@ -64,11 +79,6 @@ impl<'a> Row<'a> {
         let value = finite(Some(score.value))?;
         let end = |end: f64| finite(Some(end)).unwrap_or(value);
         Some(Score { low: end(score.low), high: end(score.high), ..score })
-    }
-
-    /// Whether the data can't tell it from the best one.
-    pub fn tied(&self) -> bool {
-        self.rank.is_some() && self.score().is_some_and(|score| score.tied_with_best)
     }
 
     /// What fine-tuning showed of it.

@@ -2,7 +2,7 @@
 
 use super::axis::{Axis, range};
 use super::html::{Element, element};
-use super::numbers::{capital, decimal, duration, finite, fixed, shorten, times};
+use super::numbers::{capital, decimal, duration, finite, fixed, or_dash, shorten, times};
 use super::rows::{self, Row};
 use super::svg;
 use crate::select::summary::{Rung, Summary};
@@ -94,7 +94,7 @@ fn draw(curve: &Curve, colour: usize, height: f64, (x, y): (&Axis, &Axis)) -> El
             fixed(*figure, 3),
             rung.steps,
             duration(rung.seconds),
-            decimal(rung.loss)
+            or_dash(rung.loss, decimal)
         );
         svg::circle("dot", *point, 4.5).child(svg::hover(&text))
     });
