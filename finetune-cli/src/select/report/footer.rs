@@ -1,0 +1,49 @@
+//! The data, the task and where the time went.
+
+use super::html::{Element, element, with_text};
+use super::numbers::{NONE, duration, grouped, or_dash};
+use crate::select::summary::{Summary, TaskSummary};
+
+/// Labels at most before they are folded.
+const LABELS: usize = 12;
+
+/// The foot of the page.
+pub fn section(summary: &Summary) -> Element {
+    let (task, timing) = (&summary.task, &summary.timing);
+    let facts = [
+        ("Training file", task.train.clone()),
+        ("Problem", task.problem_type.replace('_', " ")),
+        ("Metric", task.metric.clone()),
+        ("Rows to train on", grouped(task.train_rows)),
+        ("Rows held out", grouped(task.validation_rows)),
+        ("Rows scored", grouped(task.sampled_rows)),
+        ("Full recipe", recipe(task)),
+        ("Scoring took", or_dash(Some(timing.scoring_seconds), duration)),
+        ("Fine-tuning took", or_dash(Some(timing.verification_seconds), duration)),
+    ];
+    let facts = facts.into_iter().map(|(name, value)| fact(name, with_text("dd", value)));
+    let list =
+        element("dl").class("facts").children(facts).child(fact("Labels", labels(&task.labels)));
+    let heading = with_text("h2", "Data, task and timing");
+    element("section").attr("id", "data").child(heading).child(list)
+}
+
+fn fact(name: &str, value: Element) -> Element {
+    element("div").child(with_text("dt", name)).child(value)
+}
+
+fn recipe(task: &TaskSummary) -> String {
+    format!("{} epochs, batches of {}, {} tokens", task.epochs, task.batch_size, task.max_length)
+}
+
+fn labels(labels: &[String]) -> Element {
+    let all = labels.join(", ");
+    match labels.len() {
+        0 => with_text("dd", NONE),
+        n if n <= LABELS => with_text("dd", all),
+        n => {
+            let folded = element("details").child(with_text("summary", format!("{n} labels")));
+            element("dd").child(folded.text(all))
+        }
+    }
+}

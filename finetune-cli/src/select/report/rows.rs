@@ -1,0 +1,113 @@
+//! The candidates as the report shows them: ranked, and with names short enough for a chart.
+
+use std::collections::BTreeMap;
+
+use super::html::{Element, element, with_text};
+use super::numbers::finite;
+use crate::select::summary::{Candidate, Evidence, Score, Status, Summary};
+
+/// A candidate and its place in the report.
+#[derive(Clone, Debug)]
+pub struct Row<'a> {
+    /// The candidate.
+    pub candidate: &'a Candidate,
+    /// 1 is the best; none if it was not scored.
+    pub rank: Option<usize>,
+    /// The last part of its path if no other candidate's is the same, else its whole name.
+    pub name: &'a str,
+    /// Where it lies, if the name does not say so and not all lie there.
+    pub folder: Option<&'a str>,
+    /// Whether the data can't tell it from another one that is best.
+    pub tied: bool,
+}
+
+/// All candidates: first the ranked, in their order, then the others.
+pub fn rows<'a>(summary: &'a Summary) -> Vec<Row<'a>> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for candidate in &summary.candidates {
+        *seen.entry(last_part(&candidate.name)).or_default() += 1;
+    }
+    let one = |folder| summary.candidates.iter().all(|c| folder_of(&c.name) == folder);
+    let row = |(candidate, rank): (&'a Candidate, Option<usize>)| {
+        let (whole, last) = (candidate.name.as_str(), last_part(&candidate.name));
+        let name = if seen[last] == 1 { last } else { whole };
+        let folder = folder_of(whole);
+        let told = name == whole || folder.is_empty() || one(folder);
+        Row { candidate, rank, name, folder: (!told).then_some(folder), tied: false }
+    };
+    let (ranked, others): (Vec<_>, Vec<_>) = summary.candidates.iter().partition(|c| is_ranked(c));
+    let ranks = (1..=ranked.len()).map(Some).chain(std::iter::repeat(None));
+    mark_ties(ranked.into_iter().chain(others).zip(ranks).map(row).collect())
+}
+
+/// Marks those that are tied with the best score, and that one, if there are any besides it.
+fn mark_ties(mut rows: Vec<Row>) -> Vec<Row> {
+    let value = |row: &Row| row.rank.and(row.score()).map(|score| score.value);
+    let best = rows.iter().filter_map(value).fold(f64::NEG_INFINITY, f64::max);
+    for row in &mut rows {
+        let score = row.rank.and(row.score());
+        row.tied = score.is_some_and(|score| score.tied_with_best || score.value == best);
+    }
+    let alone = rows.iter().filter(|row| row.tied).count() < 2;
+    rows.iter_mut().filter(|_| alone).for_each(|row| row.tied = false);
+    rows
+}
+
+/// What is before the last part.
+fn folder_of(name: &str) -> &str {
+    name[..name.rfind(last_part(name)).unwrap_or(0)].trim_end_matches('/')
+}
+
+fn is_ranked(candidate: &Candidate) -> bool {
+    matches!(candidate.status, Status::Verified | Status::Scored)
+}
+
+fn last_part(name: &str) -> &str {
+    let last = name.trim_end_matches('/').rsplit('/').next();
+    last.filter(|part| !part.is_empty()).unwrap_or(name)
+}
+
+impl<'a> Row<'a> {
+    /// What was measured of it.
+    pub fn evidence(&self) -> Option<&'a Evidence> {
+        self.candidate.evidence.as_ref()
+    }
+
+    /// Its score, if that is a number; an end of the interval that is none is the score itself.
+    pub fn score(&self) -> Option<Score> {
+        let score = self.candidate.score?;
+        let value = finite(Some(score.value))?;
+        let end = |end: f64| finite(Some(end)).unwrap_or(value);
+        Some(Score { low: end(score.low), high: end(score.high), ..score })
+    }
+
+    /// What fine-tuning showed of it.
+    pub fn metric(&self) -> Option<f64> {
+        self.candidate.verified.as_ref().and_then(|v| finite(Some(v.metric)))
+    }
+
+    /// The name, set apart from the text around it, with the whole name for those who point at it.
+    pub fn mark(&self) -> Element {
+        with_text("bdi", self.name).class("name").attr("title", &self.candidate.name)
+    }
+
+    /// The head of a row of a table.
+    pub fn head(&self) -> Element {
+        element("th").attr("scope", "row").child(self.mark())
+    }
+}
+
+/// A section with its heading.
+pub fn section(id: &'static str, heading: &str) -> Element {
+    element("section").attr("id", id).child(with_text("h2", heading))
+}
+
+/// An explanation under a heading.
+pub fn note(text: &str) -> Element {
+    with_text("p", text).class("note")
+}
+
+/// A heading within a section.
+pub fn subheading(text: &str) -> Element {
+    with_text("h3", text)
+}
