@@ -8,6 +8,7 @@
 //! batches             examples to shuffled, ragged batches
 //! trainer             the training loop, evaluation
 //! run                 the output folder: complete, or not there
+//! select              pooled states to numbers that rank encoders
 //! commands            train, evaluate, predict, inspect, bench
 //! ```
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ pub mod metrics;
 pub mod predictions;
 pub mod progress;
 pub mod run;
+pub mod select;
 pub mod trainer;
 
 #[cfg(doctest)]
