@@ -1,4 +1,6 @@
-//! Which pretrained encoder to start from: what a selection found, and how it is shown.
+//! Choosing a starting point.
 
+pub mod estimators;
+mod linalg;
 pub mod report;
 pub mod summary;
