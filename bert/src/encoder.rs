@@ -78,6 +78,11 @@ impl Encoder {
         }
     }
 
+    /// L, the number of layers.
+    pub fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
     /// The table of the words, `[V, H]`: the one parameter of which a batch reads few rows.
     pub fn word_embeddings(&self) -> &Param {
         &self.embeddings.word.weight

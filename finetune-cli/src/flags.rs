@@ -1,5 +1,7 @@
 //! What numeric flags take: each parser refuses what no command can use, and says what it expects.
 
+use std::time::Duration;
+
 use serde::Serializer;
 
 type Parsed<T> = Result<T, String>;
@@ -60,6 +62,45 @@ pub fn probability(text: &str) -> Parsed<f32> {
     number(text, |x| (0.0..=1.0).contains(&x), "a number from 0 to 1").map(|x| x as f32)
 }
 
+/// A length of time: `90s`, `10m`, `1.5h`; seconds where there is no unit.
+///
+/// # Errors
+/// When it is none.
+pub fn duration(text: &str) -> Parsed<Duration> {
+    let seconds = with_unit(text, &[("s", 1.0), ("m", 60.0), ("h", 3600.0)]);
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| "expected a length of time, such as 90s, 10m or 2h".into())
+}
+
+/// A number of bytes: `800MB`, `8GB`, `6GiB`; bytes where there is no unit.
+///
+/// # Errors
+/// When it is none.
+pub fn bytes(text: &str) -> Parsed<u64> {
+    const UNITS: [(&str, f64); 9] = [
+        ("kib", 1024.0),
+        ("mib", 1048576.0),
+        ("gib", 1073741824.0),
+        ("kb", 1e3),
+        ("mb", 1e6),
+        ("gb", 1e9),
+        ("k", 1e3),
+        ("m", 1e6),
+        ("g", 1e9),
+    ];
+    let bytes = with_unit(&text.to_lowercase(), &UNITS);
+    let bytes = bytes.filter(|&bytes| bytes >= 1.0 && bytes < u64::MAX as f64);
+    bytes.map(|bytes| bytes as u64).ok_or_else(|| "expected a size, such as 800MB or 8GB".into())
+}
+
+/// A finite number above 0 times its unit, the first that the text ends with.
+fn with_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+    let found = units.iter().find_map(|(unit, size)| Some((text.strip_suffix(unit)?, *size)));
+    let (number, size) = found.unwrap_or((text, 1.0));
+    let number = positive(number.trim_end()).ok()?;
+    Some(number * size)
+}
+
 /// Writes a seed so that TOML holds it: its integers have 63 bits, longer seeds are strings.
 ///
 /// # Errors
@@ -90,4 +131,22 @@ fn whole<T: TryFrom<u32>>(text: &str, least: u32) -> Parsed<T> {
 fn number(text: &str, holds: fn(f64) -> bool, expected: &str) -> Parsed<f64> {
     let number = text.parse().ok().filter(|&x| holds(x));
     number.ok_or_else(|| format!("expected {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_have_units() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
+        assert_eq!(bytes("8GB"), Ok(8_000_000_000));
+        assert_eq!(bytes("6 GiB"), Ok(6 << 30));
+        assert_eq!(bytes("512"), Ok(512));
+        for wrong in ["", "m", "-3s", "ten", "1e400", "inf", "NaN"] {
+            assert!(duration(wrong).is_err() && bytes(wrong).is_err(), "{wrong}");
+        }
+    }
 }

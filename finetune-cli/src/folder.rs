@@ -9,7 +9,7 @@ use crate::data::{Columns, Example, LabelSet, Options, Schema, Table, Task};
 use crate::run::SETTINGS;
 
 /// Tokens of a sequence where nothing else is said: enough for most sentences, a quarter of BERT's.
-const DEFAULT_LENGTH: usize = 128;
+pub const DEFAULT_LENGTH: usize = 128;
 
 /// The weight without which a model is not fine-tuned.
 const HEAD: &str = "classifier.weight";

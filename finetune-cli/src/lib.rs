@@ -7,9 +7,10 @@
 //! folder              a model folder: configuration, tokenizer, weights
 //! batches             examples to shuffled, ragged batches
 //! trainer             the training loop, evaluation
+//! select              choosing a starting point: estimates, costs, ranking
+//! flops, memory       what a model costs
 //! run                 the output folder: complete, or not there
-//! select              which encoder to start from: the report
-//! commands            train, evaluate, predict, inspect, bench
+//! commands            train, select, evaluate, predict, inspect, bench
 //! ```
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ pub mod commands;
 pub mod config_file;
 pub mod data;
 pub mod flags;
+pub mod flops;
 pub mod folder;
 pub mod memory;
 pub mod metrics;

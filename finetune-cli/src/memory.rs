@@ -68,3 +68,9 @@ fn kilobytes(path: &str, key: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(key))?;
     value.trim().strip_suffix("kB")?.trim_end().parse().ok().map(|kb: u64| kb << 10)
 }
+
+/// Begins a new count of [`peak`], where the system can: on Linux, of memory that is held right now.
+pub fn reset_peak() {
+    // Where it can't be done, the peak stays that of the whole process.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}

@@ -82,11 +82,16 @@ pub struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// Prepares to train `model` on `examples` examples by `recipe`. Frozen parameters stay as they are.
     pub fn new(model: &'a SequenceClassifier, recipe: &'a RecipeArgs, examples: usize) -> Self {
+        let total = steps_per_epoch(examples, recipe) * u64::from(recipe.epochs);
+        Self::with_steps(model, recipe, total)
+    }
+
+    /// Prepares to train for `total` steps, whatever the recipe says of epochs.
+    pub fn with_steps(model: &'a SequenceClassifier, recipe: &'a RecipeArgs, total: u64) -> Self {
         let trainable = model.params().into_iter().filter(|p| !p.is_frozen());
         let params: Vec<Param> = trainable.collect();
         let optimizer = optimizer(recipe, &params);
-        let schedule =
-            schedule(recipe, steps_per_epoch(examples, recipe) * u64::from(recipe.epochs));
+        let schedule = schedule(recipe, total);
         Self { model, recipe, params, optimizer, schedule, step: 0 }
     }
 
@@ -103,6 +108,48 @@ impl<'a> Trainer<'a> {
     /// The model.
     pub fn model(&self) -> &'a SequenceClassifier {
         self.model
+    }
+
+    /// What the optimizer remembers, to go on later.
+    ///
+    /// # Errors
+    /// When moments and weights do not fit.
+    pub fn state(&mut self) -> Result<optim::State> {
+        Ok(self.optimizer.state()?)
+    }
+
+    /// Goes on behind the step of a saved state, whose weights the model has.
+    ///
+    /// # Errors
+    /// When the state belongs to another model.
+    pub fn resume(&mut self, state: &optim::State) -> Result<()> {
+        self.optimizer.load_state(state)?;
+        self.step = state.step;
+        Ok(())
+    }
+
+    /// Trains until `step` steps are done, over the examples in the order of the epochs.
+    ///
+    /// # Errors
+    /// Those of [`epoch`](Self::epoch).
+    pub fn train_to(
+        &mut self,
+        step: u64,
+        examples: &Examples,
+        observe: &mut dyn FnMut(StepLog) -> Result<()>,
+    ) -> Result<()> {
+        let per_epoch = steps_per_epoch(examples.len(), self.recipe);
+        while self.step < step {
+            let (epoch, done) = (self.step / per_epoch, self.step % per_epoch);
+            let (size, seed) = (self.recipe.batch_size, self.recipe.seed);
+            let batches = batches::shuffled(examples.len(), size, seed, epoch as u32 + 1);
+            let left = (step - self.step) as usize;
+            for rows in batches.into_iter().skip(done as usize).take(left) {
+                observe(self.step(examples, &rows)?)?;
+            }
+        }
+        self.flush()?;
+        self.check_weights()
     }
 
     /// One pass over the examples; `observe` is told of every step. Gives the mean loss.
@@ -240,6 +287,16 @@ pub struct Evaluation {
     pub report: Option<Report>,
     /// Examples per second.
     pub speed: f64,
+}
+
+impl Evaluation {
+    /// The loss, or the figure of this name; none if there are no labels or it is no figure of the task.
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        match name {
+            "loss" => self.loss,
+            name => self.report.as_ref().and_then(|report| report.get(name)),
+        }
+    }
 }
 
 /// Predicts every example, and measures if there are labels. No dropout, no derivatives.

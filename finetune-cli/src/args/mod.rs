@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod bench;
+pub mod select;
 
 use std::path::PathBuf;
 
@@ -25,6 +26,8 @@ pub struct Cli {
 pub enum Command {
     /// Fine-tune a model on labelled text, evaluate it and save it.
     Train(Box<TrainArgs>),
+    /// Find the best starting point for your data among pretrained models, and prove it.
+    Select(Box<select::SelectArgs>),
     /// Measure a fine-tuned model on a labelled file.
     Evaluate(EvaluateArgs),
     /// Label texts with a fine-tuned model.

@@ -4,6 +4,7 @@ mod bench;
 mod evaluate;
 mod inspect;
 mod predict;
+mod select;
 mod session;
 mod train;
 
@@ -18,6 +19,7 @@ use crate::args::{Cli, Command};
 pub fn run(cli: Cli) -> Result<()> {
     match &cli.command {
         Command::Train(args) => on_threads(args.machine.threads, || train::run(args)),
+        Command::Select(args) => on_threads(args.machine.threads, || select::run(args)),
         Command::Evaluate(args) => on_threads(args.machine.threads, || evaluate::run(args)),
         Command::Predict(args) => on_threads(args.machine.threads, || predict::run(args)),
         Command::Bench(args) => bench::run(args),

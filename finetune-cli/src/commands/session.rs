@@ -10,10 +10,11 @@ use nn::Module;
 use serde_json::{Map, Value, json};
 
 use super::train::Splits;
-use crate::args::TrainArgs;
+use crate::args::{RecipeArgs, TrainArgs};
 use crate::batches::Examples;
 use crate::data::Task;
 use crate::folder::Folder;
+use crate::metrics;
 use crate::progress::{bar, report};
 use crate::run::Run;
 use crate::trainer::{self, Evaluation, StepLog, Trainer};
@@ -132,18 +133,10 @@ impl<'a> Session<'a> {
 
     /// Remembers this epoch if its validation figure is the best so far; a NaN is the worst.
     fn keep_best(&mut self, epoch: u32, result: &Evaluation, model: &SequenceClassifier) {
-        let name = best_metric(self.args, self.task);
-        let figure = match name {
-            "loss" => result.loss,
-            name => result.report.as_ref().and_then(|report| report.get(name)),
-        };
+        let name = best_metric(&self.args.recipe, self.task);
+        let figure = result.figure(name);
         let figure = figure.expect("validation data has labels, the name was checked");
-        let smaller_is_better = matches!(name, "loss" | "mse" | "rmse" | "mae");
-        let rank = |figure: f64| match (figure.is_nan(), smaller_is_better) {
-            (true, _) => f64::NEG_INFINITY,
-            (false, true) => -figure,
-            (false, false) => figure,
-        };
+        let rank = |figure| metrics::rank(name, figure);
         if self.best.as_ref().is_none_or(|best| rank(figure) > rank(best.figure)) {
             // The snapshot shares memory with the parameters until the next update copies them.
             let keep = self.args.recipe.load_best_model_at_end;
@@ -195,7 +188,7 @@ impl<'a> Session<'a> {
         json!({
             "best_metric": self.best.as_ref().map(|best| best.figure),
             "best_epoch": self.best.as_ref().map(|best| best.epoch),
-            "metric_for_best_model": best_metric(self.args, self.task),
+            "metric_for_best_model": best_metric(&self.args.recipe, self.task),
             "epoch": self.steps as f64 / steps as f64,
             "global_step": self.steps,
             "max_steps": steps * u64::from(recipe.epochs),
@@ -208,13 +201,13 @@ impl<'a> Session<'a> {
 }
 
 /// The figure that decides on the best epoch; transformers' names, `eval_loss`, are taken too.
-pub(super) fn best_metric<'a>(args: &'a TrainArgs, task: &Task) -> &'a str {
+pub(super) fn best_metric<'a>(recipe: &'a RecipeArgs, task: &Task) -> &'a str {
     let by_task = match task {
         Task::SingleLabel(_) => "accuracy",
         Task::MultiLabel(_) => "f1_micro",
         Task::Regression => "pearson",
     };
-    let name = args.recipe.metric_for_best_model.as_deref().unwrap_or(by_task);
+    let name = recipe.metric_for_best_model.as_deref().unwrap_or(by_task);
     name.strip_prefix("eval_").unwrap_or(name)
 }
 

@@ -7,7 +7,7 @@ use bert::SequenceClassifier;
 use nn::{Module, count, freeze};
 
 use super::session::{Session, best_metric};
-use crate::args::{ScheduleName, TrainArgs, wrong_flags};
+use crate::args::{RecipeArgs, ScheduleName, TrainArgs, wrong_flags};
 use crate::batches::Examples;
 use crate::data::{self, Dataset, Schema, Task, split};
 use crate::folder::{Folder, outputs};
@@ -27,7 +27,7 @@ pub(super) struct Splits {
 pub(super) fn run(args: &TrainArgs) -> Result<()> {
     check(args)?;
     let (schema, datasets) = read(args)?;
-    check_metric(args, &schema.task)?;
+    check_metric(&args.recipe, &schema.task)?;
     let mut folder = Folder::open(&args.model)?;
     args.truncate.map(|layers| folder.truncate(layers)).transpose()?;
     let settings = settings(args, &folder)?;
@@ -60,8 +60,9 @@ fn check(args: &TrainArgs) -> Result<()> {
     check_destination(&args.output, args.overwrite)
 }
 
-fn check_metric(args: &TrainArgs, task: &Task) -> Result<()> {
-    let (name, known) = (best_metric(args, task), metric_names(task));
+/// That the figure that decides is one of the task.
+pub(super) fn check_metric(recipe: &RecipeArgs, task: &Task) -> Result<()> {
+    let (name, known) = (best_metric(recipe, task), metric_names(task));
     match name == "loss" || known.contains(&name) {
         true => Ok(()),
         false => bail!(
@@ -79,7 +80,7 @@ fn settings(args: &TrainArgs, folder: &Folder) -> Result<String> {
 }
 
 /// Training, validation and test data, and how to read them.
-fn read(args: &TrainArgs) -> Result<(Schema, [Option<Dataset>; 3])> {
+pub(super) fn read(args: &TrainArgs) -> Result<(Schema, [Option<Dataset>; 3])> {
     let (options, quiet) = (args.data.options(), args.machine.quiet);
     let table = data::read_table(&args.train, &options)?;
     let schema = Schema::infer(&table, &options)?;

@@ -62,6 +62,16 @@ impl Report {
     }
 }
 
+/// A figure such that more is better: errors and losses change their sign, a NaN is the worst.
+pub fn rank(name: &str, figure: f64) -> f64 {
+    let smaller_is_better = matches!(name, "loss" | "mse" | "rmse" | "mae");
+    match (figure.is_nan(), smaller_is_better) {
+        (true, _) => f64::NEG_INFINITY,
+        (false, true) => -figure,
+        (false, false) => figure,
+    }
+}
+
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;

@@ -5,5 +5,6 @@ mod bad_input;
 mod bench;
 mod inference;
 mod output;
+mod selection;
 mod support;
 mod training;

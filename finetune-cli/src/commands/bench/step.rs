@@ -13,6 +13,7 @@ use crate::args::bench::{BenchStepArgs, ShapeName};
 use crate::args::{RecipeArgs, ScheduleName};
 use crate::batches::Examples;
 use crate::data::Labels;
+use crate::flops;
 use crate::memory::Memory;
 use crate::progress::say;
 use crate::trainer::{StepTimes, Trainer};
@@ -126,20 +127,10 @@ fn rows(args: &BenchStepArgs) -> Vec<usize> {
     (0..args.batch).collect()
 }
 
-/// Floating-point operations of a forward pass by the usual count: two for each weight of a layer and token,
-/// and the two products of attention. Embeddings, pooler, head, norms and activations are not counted.
-fn forward_flops(config: &Config, args: &BenchStepArgs) -> f64 {
-    let [l, h, f] = [config.num_hidden_layers, config.hidden_size, config.intermediate_size]
-        .map(|size| size as f64);
-    let (batch, length) = (args.batch as f64, args.length as f64);
-    let weights = l * (4.0 * h * h + 2.0 * h * f);
-    2.0 * weights * batch * length + 4.0 * l * batch * length * length * h
-}
-
 fn line(args: &BenchStepArgs, config: &Config, laps: &[Lap], passes: &[f64]) -> Value {
     let ms = |part: fn(&Lap) -> f64| rounded(median(laps.iter().map(part)) * 1e3, 2);
     let (step, pass) = (median(laps.iter().map(|lap| lap.whole)), median(passes.iter().copied()));
-    let flops = forward_flops(config, args);
+    let flops = flops::forward(config, vec![args.length; args.batch]);
     let shape = format!("{:?}", args.shape).to_lowercase();
     json!({
         "shape": shape, "batch": args.batch, "length": args.length,
@@ -154,24 +145,4 @@ fn line(args: &BenchStepArgs, config: &Config, laps: &[Lap], passes: &[f64]) -> 
         "infer_gflops": rounded(flops / pass / 1e9, 1),
         "peak_mb": peak_mib(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn operations_are_counted_as_the_peer_counts_them() {
-        let args = BenchStepArgs {
-            shape: ShapeName::Minilm,
-            batch: 16,
-            length: 128,
-            precision: crate::args::PrecisionName::F32,
-            checkpoint_activations: false,
-            steps: 1,
-            threads: None,
-        };
-        // 2 x 6 x (4 x 384^2 + 2 x 384 x 1536) x 2048 + 4 x 6 x 16 x 128^2 x 384
-        assert_eq!(forward_flops(&config(args.shape), &args), 45_902_462_976.0);
-    }
 }

@@ -1,0 +1,124 @@
+//! The `finetune train` that a selection leads to: its flags, and the line to type.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use toml::Value;
+
+use crate::args::select::SelectArgs;
+use crate::args::{Cli, Command, TrainArgs};
+use crate::select::candidates::Request;
+use crate::select::summary::{Candidate, Status};
+
+/// The flags of a training on the data of the selection; model and output are still to be said.
+pub(super) fn base(args: &SelectArgs, model: &Path) -> TrainArgs {
+    TrainArgs {
+        model: model.to_owned(),
+        train: args.train.clone(),
+        validation: args.validation.clone(),
+        test: None,
+        output: args.output.join("best"),
+        overwrite: false,
+        from_scratch: false,
+        truncate: None,
+        validation_fraction: args.validation_fraction,
+        max_train_samples: args.max_train_samples,
+        recipe: args.recipe.clone(),
+        data: args.data.clone(),
+        machine: args.machine.clone(),
+    }
+}
+
+/// The training of the first candidate; none if none was scored.
+pub(super) fn train_args(
+    args: &SelectArgs,
+    candidates: &[(Request, Candidate)],
+) -> Result<Option<TrainArgs>> {
+    let usable = |c: &Candidate| matches!(c.status, Status::Verified | Status::Scored);
+    let Some((request, _)) = candidates.first().filter(|(_, c)| usable(c)) else {
+        return Ok(None);
+    };
+    let mut next = base(args, &request.folder()?);
+    next.truncate = request.truncate;
+    Ok(Some(next))
+}
+
+/// The command as typed in a shell: every flag that is not the default.
+pub(super) fn line(args: &TrainArgs) -> Result<String> {
+    let flags = toml::Table::try_from(args).context("the flags can't be written")?;
+    let defaults = defaults()?;
+    // The order of a help text: what, on what, where to; then the rest.
+    let first = ["model", "truncate", "train", "validation", "output"];
+    let rest = flags.keys().map(String::as_str).filter(|key| !first.contains(key));
+    let mut words = vec!["finetune".to_owned(), "train".to_owned()];
+    for key in first.into_iter().chain(rest) {
+        let Some(value) = flags.get(key).filter(|value| defaults.get(key) != Some(value)) else {
+            continue;
+        };
+        words.push(format!("--{key}"));
+        match value {
+            Value::Boolean(_) => {}
+            Value::Array(items) => {
+                let items = items.iter().map(|item| item.as_str().unwrap_or_default());
+                words.push(quoted(&items.collect::<Vec<_>>().join(",")));
+            }
+            Value::String(text) => words.push(quoted(text)),
+            other => words.push(quoted(&other.to_string())),
+        }
+    }
+    Ok(words.join(" "))
+}
+
+/// What holds without flags.
+fn defaults() -> Result<toml::Table> {
+    let required = ["finetune", "train", "--model", "m", "--train", "t", "--output", "o"];
+    let Command::Train(mut plain) = Cli::parse_from(required).command else {
+        unreachable!("the subcommand is train")
+    };
+    // Never equal to what was typed, so that they are written.
+    [&mut plain.model, &mut plain.train, &mut plain.output]
+        .into_iter()
+        .for_each(|path| *path = PathBuf::new());
+    toml::Table::try_from(&*plain).context("the defaults can't be written")
+}
+
+/// The word for a POSIX shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> TrainArgs {
+        let Command::Train(args) = Cli::parse_from(words).command else { panic!("not train") };
+        *args
+    }
+
+    #[test]
+    fn the_line_says_what_differs_from_the_defaults() {
+        let words = ["finetune", "train", "--model", "a b", "--train", "x.csv", "--output", "out"];
+        let more = ["--epochs", "5", "--truncate", "3", "--text-column", "s1,s2", "--seed", "7"];
+        let args = parsed(&[&words[..], &more[..]].concat());
+        let line = line(&args).expect("a line");
+        assert_eq!(
+            line,
+            "finetune train --model 'a b' --truncate 3 --train x.csv --output out --epochs 5 \
+             --seed 7 --text-column s1,s2"
+        );
+    }
+
+    #[test]
+    fn words_are_quoted_for_the_shell() {
+        assert_eq!(quoted("models/a-b_1.0"), "models/a-b_1.0");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted("$(rm)"), "'$(rm)'");
+        assert_eq!(quoted(""), "''");
+    }
+}

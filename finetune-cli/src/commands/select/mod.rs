@@ -1,0 +1,353 @@
+//! `finetune select`: score every candidate, verify the best, say which to train.
+//!
+//! Candidates stream: one is in memory at a time, and what is known of it is on disk before the next is opened.
+
+mod command;
+mod table;
+mod verification;
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use indicatif::ProgressBar;
+
+use super::session::best_metric;
+use super::train::{self, check_metric};
+use crate::args::select::SelectArgs;
+use crate::args::{TrainArgs, wrong_flags};
+use crate::data::{Dataset, Labels, Schema, Task, split};
+use crate::memory;
+use crate::progress::{self, bar, remark, say};
+use crate::select::cache::{Cache, write_whole};
+use crate::select::candidates::{Request, requests};
+use crate::select::estimators;
+use crate::select::fusion::Fusion;
+use crate::select::score::{Outcome, Question};
+use crate::select::summary::{Candidate, Evidence, Status, Summary, TaskSummary, Timing};
+use crate::select::{fit, report};
+use command::train_args;
+use verification::Verification;
+
+/// Folds of the sample: five leave enough rows out to be told apart, and enough in to learn from.
+const FOLDS: usize = 5;
+/// The layout of `select.json`.
+const VERSION: u32 = 1;
+
+/// Runs the whole selection.
+pub(super) fn run(args: &SelectArgs) -> Result<()> {
+    check(args)?;
+    let requests = requests(&args.models, args.models_file.as_deref())?;
+    let data = Data::read(args)?;
+    let output = Output::open(&args.output)?;
+    let (start, typed) = (Instant::now(), requests.clone());
+    let selection = Selection { args, data: &data, cache: &output.cache, typed, start };
+    let mut candidates = selection.score_all(requests);
+    selection.fuse(&mut candidates);
+    selection.offer_truncation(&mut candidates);
+    let scoring_seconds = selection.start.elapsed().as_secs_f64();
+    Verification::of(&selection).run(&mut candidates)?;
+    order(&mut candidates, data.metric(args));
+    let verification_seconds = selection.start.elapsed().as_secs_f64() - scoring_seconds;
+    let timing = Timing { scoring_seconds, verification_seconds };
+    let next = train_args(args, &candidates)?;
+    let summary = selection.summary(candidates, next.as_ref(), timing)?;
+    output.write(&summary)?;
+    show(args, &summary)?;
+    match next {
+        Some(next) if args.train_best => train::run(&next),
+        None => bail!("no candidate could be scored; the table says why"),
+        _ => Ok(()),
+    }
+}
+
+/// What is wrong with the flags before any file is read.
+fn check(args: &SelectArgs) -> Result<()> {
+    if args.verify > 0 && args.validation.is_none() && args.validation_fraction == 0.0 {
+        return Err(wrong_flags(
+            "--verify needs validation data; give --validation, or a --validation-fraction above \
+             0, or --verify 0",
+        ));
+    }
+    Ok(())
+}
+
+/// The data of a selection.
+struct Data {
+    schema: Schema,
+    train: Dataset,
+    validation: Option<Dataset>,
+    /// The rows of the training data that are scored.
+    sample: Dataset,
+    /// The fold of each.
+    folds: Vec<usize>,
+}
+
+impl Data {
+    fn read(args: &SelectArgs) -> Result<Self> {
+        let (schema, [train, validation, _]) = train::read(&command::base(args, Path::new("")))?;
+        let train = train.context("there is always training data")?;
+        if train.labels == Labels::Absent {
+            bail!("{}: no labels; a selection needs them", args.train.display());
+        }
+        check_metric(&args.recipe, &schema.task)?;
+        let sample = sample(&train, args.sample, args.recipe.seed)?;
+        let folds = estimators::folds(&sample.labels, FOLDS, args.recipe.seed);
+        if let Some(line) = small_classes(&sample.labels, &schema.task) {
+            remark(args.machine.quiet, &line);
+        }
+        Ok(Self { schema, train, validation, sample, folds })
+    }
+
+    fn metric<'a>(&self, args: &'a SelectArgs) -> &'a str {
+        best_metric(&args.recipe, &self.schema.task)
+    }
+
+    fn validation_rows(&self) -> usize {
+        self.validation.as_ref().map_or(0, Dataset::len)
+    }
+}
+
+/// The rows that are scored, each class with its share.
+fn sample(train: &Dataset, rows: usize, seed: u64) -> Result<Dataset> {
+    if train.len() <= rows {
+        return Ok(train.clone());
+    }
+    let share = rows as f64 / train.len() as f64;
+    let (_, drawn) = split::stratified(&train.labels, share, seed)?;
+    Ok(train.clone().divide(&drawn).1)
+}
+
+/// Says which classes have fewer examples than there are folds.
+fn small_classes(labels: &Labels, task: &Task) -> Option<String> {
+    let (Labels::Class(ids), Some(set)) = (labels, task.label_set()) else { return None };
+    let mut counts = vec![0; set.len()];
+    ids.iter().for_each(|&id| counts[id as usize] += 1);
+    let small = counts.iter().zip(set.names()).filter(|(count, _)| **count < FOLDS);
+    let small: Vec<String> = small.map(|(count, name)| format!("{name} ({count})")).collect();
+    (!small.is_empty()).then(|| {
+        let names = small.join(", ");
+        format!("fewer examples than folds ({FOLDS}) in the sample: {names}; estimates of them are rough")
+    })
+}
+
+/// The output folder.
+struct Output {
+    folder: std::path::PathBuf,
+    cache: Cache,
+    /// Held as long as the selection runs.
+    _lock: std::fs::File,
+}
+
+impl Output {
+    fn open(folder: &Path) -> Result<Self> {
+        let cache = Cache::open(folder.join("cache"))?;
+        let path = folder.join("cache/lock");
+        let lock = std::fs::File::create(&path);
+        let lock = lock.with_context(|| format!("{}: can't be written", path.display()))?;
+        if let Err(std::fs::TryLockError::WouldBlock) = lock.try_lock() {
+            bail!(
+                "{}: another selection is running there; give another --output",
+                folder.display()
+            );
+        }
+        Ok(Self { folder: folder.to_owned(), cache, _lock: lock })
+    }
+
+    fn write(&self, summary: &Summary) -> Result<()> {
+        let json = serde_json::to_string_pretty(summary)? + "\n";
+        write_whole(&self.folder.join("select.json"), json.as_bytes())?;
+        write_whole(&self.folder.join("report.html"), report::html(summary).as_bytes())
+    }
+}
+
+/// A selection under way.
+struct Selection<'a> {
+    args: &'a SelectArgs,
+    data: &'a Data,
+    cache: &'a Cache,
+    /// The candidates that were asked for.
+    typed: Vec<Request>,
+    start: Instant,
+}
+
+impl Selection<'_> {
+    fn question(&self) -> Question<'_> {
+        let (args, data) = (self.args, self.data);
+        Question {
+            task: &data.schema.task,
+            texts: &data.sample.examples,
+            labels: &data.sample.labels,
+            folds: &data.folds,
+            fold_count: FOLDS,
+            metric: data.metric(args),
+            recipe: &args.recipe,
+            max_length: args.data.max_length,
+            rows: [data.train.len(), data.validation_rows()],
+            max_memory: args.max_memory.or_else(memory::available).unwrap_or(u64::MAX),
+            cache: self.cache,
+        }
+    }
+
+    /// Seconds of the budget that are left.
+    fn time_left(&self) -> f64 {
+        self.args.budget.as_secs_f64() - self.start.elapsed().as_secs_f64()
+    }
+
+    /// One candidate after the other; what is wrong with one stands in its row.
+    fn score_all(&self, requests: Vec<Request>) -> Vec<(Request, Candidate)> {
+        let bar = bar(requests.len() as u64, self.args.machine.quiet);
+        bar.set_prefix("scoring");
+        let score = |request: Request| {
+            let candidate = self.score(&request, &bar);
+            bar.inc(1);
+            (request, candidate)
+        };
+        let candidates: Vec<_> = requests.into_iter().map(score).collect();
+        bar.finish_and_clear();
+        candidates
+    }
+
+    fn score(&self, request: &Request, bar: &ProgressBar) -> Candidate {
+        bar.set_message(request.name.clone());
+        let mut candidate = Candidate {
+            name: request.name.clone(),
+            path: request
+                .folder()
+                .map_or_else(|_| request.model.clone(), |p| p.display().to_string()),
+            truncate: request.truncate,
+            status: Status::Skipped,
+            score: None,
+            verified: None,
+            evidence: None,
+            remarks: Vec::new(),
+        };
+        let outcome = match self.time_left() > 0.0 {
+            true => self.question().ask(request),
+            false => Ok(Outcome::Skipped("not run: the time of --budget was over".to_owned())),
+        };
+        tensor::pool::clear();
+        match outcome {
+            Ok(Outcome::Scored(evidence)) => {
+                candidate.status = Status::Scored;
+                candidate.remarks = self.remarks(&evidence);
+                candidate.evidence = Some(*evidence);
+            }
+            Ok(Outcome::Skipped(why)) => candidate.remarks.push(why),
+            Err(error) => {
+                candidate.status = Status::Failed;
+                candidate.remarks.push(format!("{error:#}").replace(['\n', '\r'], " "));
+            }
+        }
+        candidate
+    }
+
+    /// What is worth saying of a scored candidate.
+    fn remarks(&self, evidence: &Evidence) -> Vec<String> {
+        let mut remarks = fit::remarks(&evidence.fit);
+        let objective = &evidence.objective;
+        if objective.head_used {
+            let figure = objective.head_metric.map_or(String::new(), |figure| {
+                format!(": {} {figure:.3} without training", self.data.metric(self.args))
+            });
+            remarks.push(format!("has a head for these labels{figure}"));
+        } else if !objective.labels.is_empty() {
+            remarks.push("fine-tuned for other labels; its head is left behind".to_owned());
+        }
+        let depth = evidence.cost.layers;
+        if let Some(layer) = evidence.best_layer.layer.filter(|&layer| layer < depth) {
+            remarks.push(match layer {
+                0 => "the embeddings score best of all layers".to_owned(),
+                _ => format!("layer {layer} of {depth} scores best"),
+            });
+        }
+        remarks
+    }
+
+    /// Gives every scored candidate its score, and puts the best first.
+    fn fuse(&self, candidates: &mut [(Request, Candidate)]) {
+        let scored = |(_, c): &&mut (Request, Candidate)| c.evidence.is_some();
+        let mut scored: Vec<_> = candidates.iter_mut().filter(scored).collect();
+        let evidence: Vec<&Evidence> =
+            scored.iter().filter_map(|(_, c)| c.evidence.as_ref()).collect();
+        let scores = Fusion::new(&evidence, self.args.recipe.seed).scores();
+        scored.iter_mut().zip(scores).for_each(|((_, c), score)| c.score = Some(score));
+        candidates.sort_by(|(_, a), (_, b)| value(b).total_cmp(&value(a)));
+    }
+
+    /// Where a middle layer of the first candidate scores best, its lower layers become a candidate.
+    fn offer_truncation(&self, candidates: &mut Vec<(Request, Candidate)>) {
+        let Some((first, candidate)) = candidates.first() else { return };
+        let Some(evidence) = candidate.evidence.as_ref().filter(|_| !self.args.no_truncate) else {
+            return;
+        };
+        let middle = |&layer: &usize| layer > 0 && layer < evidence.cost.layers;
+        let Some(layer) = evidence.best_layer.layer.filter(middle) else { return };
+        let request = first.truncated(layer);
+        if candidates.iter().all(|(other, _)| *other != request) {
+            candidates.extend(self.score_all(vec![request]));
+            self.fuse(candidates);
+        }
+    }
+
+    fn summary(
+        &self,
+        candidates: Vec<(Request, Candidate)>,
+        next: Option<&TrainArgs>,
+        timing: Timing,
+    ) -> Result<Summary> {
+        let (args, data) = (self.args, self.data);
+        let task = &data.schema.task;
+        let longest = args.data.max_length.unwrap_or(crate::folder::DEFAULT_LENGTH);
+        Ok(Summary {
+            version: VERSION,
+            task: TaskSummary {
+                train: args.train.display().to_string(),
+                problem_type: task.problem_type().to_string(),
+                labels: task.label_set().map_or(Vec::new(), |set| set.names().to_vec()),
+                metric: data.metric(args).to_owned(),
+                train_rows: data.train.len(),
+                validation_rows: data.validation_rows(),
+                sampled_rows: data.sample.len(),
+                epochs: args.recipe.epochs,
+                batch_size: args.recipe.batch_size,
+                max_length: longest,
+            },
+            candidates: candidates.into_iter().map(|(_, candidate)| candidate).collect(),
+            command: next.map(command::line).transpose()?,
+            timing,
+        })
+    }
+}
+
+/// The estimate; below all others where there is none.
+fn value(candidate: &Candidate) -> f64 {
+    candidate.score.map_or(f64::NEG_INFINITY, |score| score.value)
+}
+
+/// The final ranking: who trained furthest and measured best, then the estimates, then the rest.
+fn order(candidates: &mut [(Request, Candidate)], metric: &str) {
+    let key = |c: &Candidate| {
+        let verified = c.verified.as_ref();
+        let steps = verified.and_then(|v| v.rungs.last()).map_or(0, |rung| rung.steps);
+        let figure = verified.map_or(f64::NEG_INFINITY, |v| crate::metrics::rank(metric, v.metric));
+        (steps, figure, value(c), c.status == Status::Skipped)
+    };
+    candidates.sort_by(|(_, a), (_, b)| {
+        let (a, b) = (key(a), key(b));
+        let figures = b.1.total_cmp(&a.1).then(b.2.total_cmp(&a.2));
+        b.0.cmp(&a.0).then(figures).then(b.3.cmp(&a.3))
+    });
+}
+
+fn show(args: &SelectArgs, summary: &Summary) -> Result<()> {
+    if args.json {
+        return Ok(say(serde_json::to_string_pretty(summary)?)?);
+    }
+    progress::report(table::text(summary))?;
+    progress::report(format_args!("report: {}", args.output.join("report.html").display()))?;
+    match &summary.command {
+        Some(command) => Ok(progress::report(format_args!("\nnext:\n{command}"))?),
+        None => Ok(()),
+    }
+}

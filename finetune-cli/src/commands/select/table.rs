@@ -1,0 +1,99 @@
+//! The ranking as a table for the terminal.
+
+use crate::memory::human;
+use crate::select::summary::{Candidate, Status, Summary};
+
+/// Columns that are aligned to the right: all but name and remarks.
+const HEADER: [&str; 8] = ["", "model", "score", "90 %", "metric", "parameters", "time", "memory"];
+
+/// The table, a line for each candidate and one for each remark.
+pub(super) fn text(summary: &Summary) -> String {
+    let mut rows = vec![header(summary)];
+    rows.extend(summary.candidates.iter().enumerate().map(|(i, c)| row(i, c)));
+    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEADER.len()).map(width).collect();
+    let mut text = String::new();
+    for (i, row) in rows.iter().enumerate() {
+        let cells =
+            row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
+                1 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            });
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+        let candidate = i.checked_sub(1).and_then(|i| summary.candidates.get(i));
+        for remark in candidate.iter().flat_map(|c| &c.remarks) {
+            text += &format!("{:indent$}  {remark}\n", "", indent = widths[0] + 2);
+        }
+    }
+    text + &legend(summary)
+}
+
+fn header(summary: &Summary) -> [String; 8] {
+    let mut header = HEADER.map(str::to_owned);
+    header[4].clone_from(&summary.task.metric);
+    header
+}
+
+fn row(place: usize, candidate: &Candidate) -> [String; 8] {
+    let rank = match candidate.status {
+        Status::Verified | Status::Scored => (place + 1).to_string(),
+        Status::Skipped | Status::Failed => "-".to_owned(),
+    };
+    let score = candidate.score;
+    let tied = if score.is_some_and(|score| score.tied_with_best) { "=" } else { "" };
+    let cost = candidate.evidence.as_ref().map(|evidence| evidence.cost);
+    let shown = |text: Option<String>| text.unwrap_or_default();
+    [
+        rank,
+        candidate.name.clone(),
+        shown(score.map(|score| format!("{tied}{:.1}", score.value))),
+        shown(score.map(|score| format!("{:.0}-{:.0}", score.low, score.high))),
+        shown(candidate.verified.as_ref().map(|verified| format!("{:.4}", verified.metric))),
+        shown(cost.map(|cost| format!("{:.1} M", cost.parameters as f64 / 1e6))),
+        shown(cost.and_then(|cost| cost.projected_seconds).map(duration)),
+        shown(cost.map(|cost| human(cost.step_memory.unwrap_or(cost.projected_memory)))),
+    ]
+}
+
+fn legend(summary: &Summary) -> String {
+    let task = &summary.task;
+    let mut text = format!(
+        "score: estimated from {} of {} training examples, without training; = tied with the first\n\
+         time, memory: of {} epochs of training at batch size {}\n",
+        task.sampled_rows, task.train_rows, task.epochs, task.batch_size
+    );
+    let rungs = summary.candidates.iter().filter_map(|c| c.verified.as_ref()?.rungs.last());
+    if let Some(steps) = rungs.map(|rung| rung.steps).max() {
+        let rows = task.validation_rows;
+        text += &format!(
+            "{}: measured on {rows} validation examples after up to {steps} steps of training\n",
+            task.metric
+        );
+    }
+    text
+}
+
+/// Seconds as people read them: `45 s`, `3 min 20 s`, `2 h 5 min`.
+fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match (whole / 3600, whole / 60 % 60, whole % 60) {
+        (0, 0, _) if seconds < 10.0 => format!("{seconds:.1} s"),
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_readable() {
+        assert_eq!(duration(4.26), "4.3 s");
+        assert_eq!(duration(59.7), "1 min 0 s");
+        assert_eq!(duration(200.0), "3 min 20 s");
+        assert_eq!(duration(7500.0), "2 h 5 min");
+    }
+}

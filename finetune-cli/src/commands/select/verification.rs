@@ -1,0 +1,326 @@
+//! The best candidates, fine-tuned for a while: [successive halving](crate::select::halving) on disk.
+//!
+//! ```text
+//! OUTPUT/cache/verify-KEY/plan.json            who trains how far
+//! OUTPUT/cache/verify-KEY/I/rungs.json         what candidate I reached
+//! OUTPUT/cache/verify-KEY/I/model.safetensors, optimizer.safetensors    where it goes on
+//! ```
+//!
+//! One candidate is in memory at a time. The weights are removed at the end, the figures stay.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use bert::{Checkpoint, SequenceClassifier, save_pretrained};
+use indicatif::ProgressBar;
+use nn::Module;
+
+use super::Selection;
+use crate::batches::Examples;
+use crate::data::Dataset;
+use crate::folder::{Folder, outputs};
+use crate::metrics;
+use crate::progress::{bar, remark};
+use crate::select::cache::{Key, write_whole};
+use crate::select::candidates::Request;
+use crate::select::halving::{Limits, Plan};
+use crate::select::score;
+use crate::select::summary::{Candidate, Cost, Rung, Status, Verified};
+use crate::trainer::{self, Trainer};
+
+/// Seconds of opening and saving a model, per byte of its weights: of a disk of 400 MB/s, moments included.
+const SECONDS_PER_BYTE: f64 = 3.0 / 4e8;
+
+/// Training and validation rows as one tokenizer has them.
+type Encoded = Rc<(Examples, Examples)>;
+
+/// The verification of a selection.
+pub(super) struct Verification<'a> {
+    selection: &'a Selection<'a>,
+    /// By the contents of the tokenizer: candidates of one family share their tokens.
+    encoded: RefCell<HashMap<String, Encoded>>,
+}
+
+/// A candidate in the race.
+struct Contender<'c> {
+    request: Request,
+    candidate: &'c mut Candidate,
+    folder: PathBuf,
+    rungs: Vec<Rung>,
+}
+
+impl<'a> Verification<'a> {
+    pub(super) fn of(selection: &'a Selection<'a>) -> Self {
+        Self { selection, encoded: RefCell::default() }
+    }
+
+    /// Trains the first candidates in turns, and notes what they reach.
+    pub(super) fn run(&self, candidates: &mut [(Request, Candidate)]) -> Result<()> {
+        let chosen = self.chosen(candidates);
+        if chosen.is_empty() || self.selection.data.validation.is_none() {
+            return Ok(());
+        }
+        let key = self.key(candidates, &chosen)?;
+        let folder = self.selection.args.output.join("cache").join(format!("verify-{key}"));
+        let costs: Vec<Cost> = chosen.iter().map(|&i| cost(&candidates[i].1)).collect();
+        let Some(plan) = self.plan(&folder, &costs)? else { return Ok(()) };
+        let mut contenders = Vec::new();
+        for (i, (request, candidate)) in candidates.iter_mut().enumerate() {
+            if let Some(place) = chosen.iter().position(|&c| c == i) {
+                let folder = folder.join(place.to_string());
+                let rungs = read_rungs(&folder);
+                contenders.push(Contender { request: request.clone(), candidate, folder, rungs });
+            }
+        }
+        self.race(&plan, &mut contenders)?;
+        for contender in &contenders {
+            // The figures stay for the next call; the weights are large.
+            for name in ["model.safetensors", "optimizer.safetensors"] {
+                let _ = fs::remove_file(contender.folder.join(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first K scored candidates, and a truncation of the first that was offered besides.
+    fn chosen(&self, candidates: &[(Request, Candidate)]) -> Vec<usize> {
+        let wanted = self.selection.args.verify;
+        let usable = |i: &usize| candidates[*i].1.status == Status::Scored;
+        let mut chosen: Vec<usize> = (0..candidates.len()).filter(usable).take(wanted).collect();
+        let typed = |request: &Request| self.selection.typed.contains(request);
+        let offered = (0..candidates.len()).find(|&i| !typed(&candidates[i].0));
+        if let Some(offered) = offered.filter(|i| usable(i) && wanted > 0 && !chosen.contains(i)) {
+            chosen.push(offered);
+        }
+        chosen
+    }
+
+    /// What the verification depends on.
+    fn key(&self, candidates: &[(Request, Candidate)], chosen: &[usize]) -> Result<String> {
+        let args = self.selection.args;
+        let settings = format!("{:?} {:?} {}", args.recipe, args.budget, self.rows());
+        let mut key = Key::default().with(settings.as_bytes());
+        for data in [Some(&self.selection.data.train), self.selection.data.validation.as_ref()] {
+            key = key.with(format!("{:?}", data.map(|d| (&d.examples, &d.labels))).as_bytes());
+        }
+        for &i in chosen {
+            let request = &candidates[i].0;
+            key = key.with_model(&request.folder()?)?;
+            key = key.with(format!("{:?}", request.truncate).as_bytes());
+        }
+        Ok(key.digits())
+    }
+
+    fn rows(&self) -> usize {
+        self.selection.data.train.len()
+    }
+
+    /// The plan of an earlier call, or a new one; none if the time is too short, which is said.
+    fn plan(&self, folder: &Path, costs: &[Cost]) -> Result<Option<Plan>> {
+        let path = folder.join("plan.json");
+        if let Some(plan) = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok())
+        {
+            return Ok(Some(plan));
+        }
+        match Plan::new(costs.len(), self.limits(costs)) {
+            Ok(plan) => {
+                fs::create_dir_all(folder)
+                    .with_context(|| format!("{}: can't be written", folder.display()))?;
+                write_whole(&path, &serde_json::to_vec(&plan)?)?;
+                Ok(Some(plan))
+            }
+            Err(needed) => {
+                self.too_short(costs, needed);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Says what would fit.
+    fn too_short(&self, costs: &[Cost], needed: f64) {
+        let args = self.selection.args;
+        let (left, spent) = (self.selection.time_left(), self.selection.start.elapsed());
+        let fits = (1..costs.len()).rev().find(|&n| Plan::new(n, self.limits(&costs[..n])).is_ok());
+        let fewer = fits.map_or(String::new(), |n| format!(", or --verify {n}"));
+        let budget = (spent.as_secs_f64() + needed).ceil();
+        remark(
+            args.machine.quiet,
+            &format!(
+                "not verified: {:.0} s of the budget are left, the first rung of {} candidates takes \
+                 {needed:.0} s; give --budget {budget:.0}s{fewer}",
+                left.max(0.0),
+                costs.len()
+            ),
+        );
+    }
+
+    fn limits(&self, costs: &[Cost]) -> Limits {
+        let (recipe, data) = (&self.selection.args.recipe, self.selection.data);
+        let most = |f: &dyn Fn(&Cost) -> f64| costs.iter().map(f).fold(0.0, f64::max);
+        let step = |cost: &Cost| cost.seconds_per_example.unwrap_or(0.0) * recipe.batch_size as f64;
+        // A forward pass is a third of a training step.
+        let rung = |cost: &Cost| {
+            cost.seconds_per_example.unwrap_or(0.0) / 3.0 * data.validation_rows() as f64
+                + cost.parameters as f64 * 4.0 * SECONDS_PER_BYTE
+        };
+        Limits {
+            steps: trainer::steps_per_epoch(self.rows(), recipe) * u64::from(recipe.epochs),
+            step_seconds: most(&step),
+            rung_seconds: most(&rung),
+            seconds: self.selection.time_left(),
+        }
+    }
+
+    /// All rungs; in each, those that are left.
+    fn race(&self, plan: &Plan, contenders: &mut [Contender]) -> Result<()> {
+        let bar = bar(plan.all_steps(), self.selection.args.machine.quiet);
+        let metric = self.selection.data.metric(self.selection.args);
+        let mut left: Vec<usize> = (0..contenders.len()).collect();
+        for (rung, &(count, steps)) in plan.rungs.iter().enumerate() {
+            left.sort_by(|&a, &b| {
+                let figure = |i: usize| contenders[i].figure(metric);
+                figure(b).total_cmp(&figure(a)).then(a.cmp(&b))
+            });
+            left.truncate(count);
+            bar.set_prefix(format!("rung {}/{}", rung + 1, plan.rungs.len()));
+            for &i in &left {
+                if contenders[i].rungs.len() <= rung {
+                    self.train(&mut contenders[i], steps, plan, &bar)?;
+                }
+                contenders[i].note();
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// One candidate, up to a step. What goes wrong stands in its row.
+    fn train(
+        &self,
+        contender: &mut Contender,
+        steps: u64,
+        plan: &Plan,
+        bar: &ProgressBar,
+    ) -> Result<()> {
+        bar.set_message(contender.request.name.clone());
+        let rung = self.advance(contender, steps, plan, bar);
+        tensor::pool::clear();
+        match rung {
+            Ok(rung) => {
+                contender.rungs.push(rung);
+                let text = serde_json::to_vec(&contender.rungs)?;
+                write_whole(&contender.folder.join("rungs.json"), &text)
+            }
+            Err(error) => {
+                contender.candidate.remarks.push(format!("verification failed: {error:#}"));
+                contender.rungs.push(Rung { steps, metric: None, loss: None, seconds: 0.0 });
+                Ok(())
+            }
+        }
+    }
+
+    fn advance(
+        &self,
+        contender: &Contender,
+        steps: u64,
+        plan: &Plan,
+        bar: &ProgressBar,
+    ) -> Result<Rung> {
+        let selection = self.selection;
+        let (recipe, task) = (&selection.args.recipe, &selection.data.schema.task);
+        let folder = score::open(&contender.request)?;
+        let encoded = self.encoded(&folder)?;
+        let (model, before) = self.model(contender, &folder)?;
+        let mut trainer = Trainer::with_steps(&model, recipe, plan.steps());
+        if before.is_some() {
+            trainer
+                .resume(&optim::State::load(&contender.folder.join("optimizer.safetensors"))?)?;
+        }
+        let start = Instant::now();
+        trainer.train_to(steps, &encoded.0, &mut |_| {
+            bar.inc(1);
+            Ok(())
+        })?;
+        let seconds = before.map_or(0.0, |rung| rung.seconds) + start.elapsed().as_secs_f64();
+        if steps < plan.steps() {
+            save_pretrained(&contender.folder, &folder.config, &model.params(), &folder.tokenizer)?;
+            trainer.state()?.save(&contender.folder.join("optimizer.safetensors"))?;
+        }
+        let (size, precision) = (recipe.eval_batch_size, recipe.precision.into());
+        let result = trainer::evaluate(&model, task, &encoded.1, size, precision)?;
+        let metric = result.figure(selection.data.metric(selection.args));
+        let finite = |figure: Option<f64>| figure.filter(|figure| figure.is_finite());
+        Ok(Rung { steps, metric: finite(metric), loss: finite(result.loss), seconds })
+    }
+
+    /// The model as the last rung left it, with that rung; or as the candidate is.
+    fn model(
+        &self,
+        contender: &Contender,
+        folder: &Folder,
+    ) -> Result<(SequenceClassifier, Option<Rung>)> {
+        let (args, task) = (self.selection.args, &self.selection.data.schema.task);
+        let Some(rung) = contender.rungs.last().copied() else {
+            return Ok((folder.classifier(task, args.recipe.seed)?.0, None));
+        };
+        let mut checkpoint = Checkpoint::open(&contender.folder)?;
+        let loaded = SequenceClassifier::load(&mut checkpoint, &folder.config, outputs(task), 0)?;
+        ensure!(loaded.1.missing.is_empty(), "the weights of the last rung are not whole");
+        Ok((loaded.0, Some(rung)))
+    }
+
+    /// Tokens of all data, shared by candidates with one tokenizer.
+    fn encoded(&self, folder: &Folder) -> Result<Encoded> {
+        let (args, data) = (self.selection.args, self.selection.data);
+        let length = folder.max_length(args.data.max_length);
+        let key = Key::default().with_tokenizer(&folder.path)?.with(&length.to_le_bytes()).digits();
+        if let Some(encoded) = self.encoded.borrow().get(&key) {
+            return Ok(encoded.clone());
+        }
+        let examples = |data: &Dataset| -> Result<Examples> {
+            let encodings = folder.encode(&data.examples, length)?;
+            let (labels, outputs) =
+                (data.labels.clone(), outputs(&self.selection.data.schema.task));
+            Ok(Examples { encodings, labels, outputs })
+        };
+        let validation = data.validation.as_ref().context("verification needs validation data")?;
+        let encoded = Rc::new((examples(&data.train)?, examples(validation)?));
+        self.encoded.borrow_mut().insert(key, encoded.clone());
+        Ok(encoded)
+    }
+}
+
+impl Contender<'_> {
+    /// The last figure, such that more is better; a failed one is the worst. Before the first rung all are equal.
+    fn figure(&self, metric: &str) -> f64 {
+        match self.rungs.last() {
+            None => 0.0,
+            Some(rung) => metrics::rank(metric, rung.metric.unwrap_or(f64::NAN)),
+        }
+    }
+
+    /// Puts what was reached into the row of the candidate.
+    fn note(&mut self) {
+        let rungs: Vec<Rung> =
+            self.rungs.iter().copied().filter(|rung| rung.metric.is_some()).collect();
+        if let Some(metric) = rungs.last().and_then(|rung| rung.metric) {
+            self.candidate.status = Status::Verified;
+            self.candidate.verified = Some(Verified { metric, rungs });
+        }
+    }
+}
+
+fn read_rungs(folder: &Path) -> Vec<Rung> {
+    let text = fs::read(folder.join("rungs.json")).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+/// The cost of a scored candidate.
+fn cost(candidate: &Candidate) -> Cost {
+    candidate.evidence.as_ref().expect("scored candidates have evidence").cost
+}

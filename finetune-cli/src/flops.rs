@@ -1,0 +1,65 @@
+//! How many floating-point operations an encoder does.
+
+use bert::Config;
+
+/// Those of a forward pass over sequences of `lens` tokens, by the usual count: two for each weight of a layer
+/// and token, and the two products of attention. Embeddings, pooler, head, norms and activations are not counted.
+///
+/// ```text
+/// sum over sequences of  2 L (4 H^2 + 2 H F) len  +  4 L H len^2
+/// ```
+pub fn forward(config: &Config, lens: impl IntoIterator<Item = usize>) -> f64 {
+    let [l, h, f] = [config.num_hidden_layers, config.hidden_size, config.intermediate_size]
+        .map(|size| size as f64);
+    let weights = l * (4.0 * h * h + 2.0 * h * f);
+    let of = |len: usize| 2.0 * weights * len as f64 + 4.0 * l * h * (len as f64).powi(2);
+    lens.into_iter().map(of).sum()
+}
+
+/// Those of a training step on the same: the backward does each product twice, once for either operand.
+pub fn training(config: &Config, lens: impl IntoIterator<Item = usize>) -> f64 {
+    3.0 * forward(config, lens)
+}
+
+/// The parameters of an encoder with pooler and a head of `outputs` columns.
+pub fn parameters(config: &Config, outputs: usize) -> u64 {
+    let [h, f] = [config.hidden_size, config.intermediate_size].map(|size| size as u64);
+    let rows = config.vocab_size + config.max_position_embeddings + config.type_vocab_size;
+    let embeddings = rows as u64 * h + 2 * h;
+    // Query, key, value and output; two maps of the feed-forward part; two LayerNorms.
+    let layer = 4 * (h * h + h) + (2 * h * f + f + h) + 4 * h;
+    let head = (h * h + h) + outputs as u64 * (h + 1);
+    embeddings + config.num_hidden_layers as u64 * layer + head
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use bert::SequenceClassifier;
+    use nn::{Module, count};
+
+    use super::*;
+
+    fn config(json: &str) -> Config {
+        Config::parse(json, Path::new("config.json")).expect("a configuration")
+    }
+
+    #[test]
+    fn operations_are_counted_as_the_peer_counts_them() {
+        let minilm = r#"{"model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6,
+            "num_attention_heads": 12, "intermediate_size": 1536}"#;
+        // 2 x 6 x (4 x 384^2 + 2 x 384 x 1536) x 2048 + 4 x 6 x 16 x 128^2 x 384
+        assert_eq!(forward(&config(minilm), [128; 16]), 45_902_462_976.0);
+    }
+
+    #[test]
+    fn parameters_are_those_of_the_model() {
+        let tiny = config(
+            r#"{"model_type": "bert", "vocab_size": 50, "hidden_size": 12, "num_hidden_layers": 3,
+            "num_attention_heads": 2, "intermediate_size": 20, "max_position_embeddings": 9}"#,
+        );
+        let model = SequenceClassifier::new(&tiny, 5, 0);
+        assert_eq!(parameters(&tiny, 5), count(&model.params()) as u64);
+    }
+}

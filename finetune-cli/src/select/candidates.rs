@@ -1,0 +1,157 @@
+//! Which checkpoints are meant: folders, names in the Hugging Face cache, `:N` for the first N layers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// A candidate as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// As typed.
+    pub name: String,
+    /// The folder, or the name of a model in the cache.
+    pub model: String,
+    /// The first layers that are used; all if none.
+    pub truncate: Option<usize>,
+}
+
+impl Request {
+    /// Reads `FOLDER`, `NAME`, or either with `:N` behind it.
+    pub fn parse(name: &str) -> Self {
+        let layers = |(model, n): (&str, &str)| Some((model.to_owned(), n.parse().ok()?));
+        let split = name.rsplit_once(':').and_then(layers).filter(|&(_, n): &(_, usize)| n > 0);
+        // A folder may be called so.
+        let split = split.filter(|_| !Path::new(name).is_dir());
+        let (model, truncate) = split.map_or((name.to_owned(), None), |(m, n)| (m, Some(n)));
+        Self { name: name.to_owned(), model, truncate }
+    }
+
+    /// The same with the first `layers` layers only.
+    pub fn truncated(&self, layers: usize) -> Self {
+        let model = self.model.clone();
+        Self { name: format!("{model}:{layers}"), model, truncate: Some(layers) }
+    }
+
+    /// The folder: the typed one, or the snapshot in the cache of `hf download`.
+    ///
+    /// # Errors
+    /// When neither is there.
+    pub fn folder(&self) -> Result<PathBuf> {
+        let path = PathBuf::from(&self.model);
+        if path.is_dir() {
+            return Ok(path);
+        }
+        match cached(&self.model, &hub()) {
+            Some(folder) => Ok(folder),
+            None => bail!(
+                "{}: no such folder, and no model of that name in the Hugging Face cache; fetch it \
+                 with `hf download`, or correct the path",
+                self.model
+            ),
+        }
+    }
+}
+
+/// The candidates of the flags and of the file, each once, in their order.
+///
+/// # Errors
+/// When the file can't be read, or there is no candidate.
+pub fn requests(typed: &[String], file: Option<&Path>) -> Result<Vec<Request>> {
+    let listed = file.map(read_list).transpose()?.unwrap_or_default();
+    let mut requests: Vec<Request> = Vec::new();
+    for name in typed.iter().chain(&listed) {
+        let request = Request::parse(name);
+        if !requests.contains(&request) {
+            requests.push(request);
+        }
+    }
+    match requests.is_empty() {
+        true => bail!("no candidates; give --models, or a --models-file with a line for each"),
+        false => Ok(requests),
+    }
+}
+
+fn read_list(path: &Path) -> Result<Vec<String>> {
+    let text = fs::read_to_string(path);
+    let text = text.with_context(|| format!("--models-file {}: can't be read", path.display()))?;
+    let lines = text.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
+    let named = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(named.map(str::to_owned).collect())
+}
+
+/// Where `huggingface_hub` keeps models.
+///
+/// Source: <https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables>.
+fn hub() -> PathBuf {
+    let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    if let Some(hub) = variable("HF_HUB_CACHE") {
+        return hub;
+    }
+    let home = variable("HF_HOME").unwrap_or_else(|| {
+        let cache = variable("XDG_CACHE_HOME")
+            .or_else(|| variable("HOME").map(|home| home.join(".cache")))
+            .unwrap_or_default();
+        cache.join("huggingface")
+    });
+    home.join("hub")
+}
+
+/// The snapshot of a model that `refs/main` names.
+fn cached(name: &str, hub: &Path) -> Option<PathBuf> {
+    let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains('\\');
+    if !name.split('/').all(plain) {
+        return None;
+    }
+    let folder = hub.join(format!("models--{}", name.replace('/', "--")));
+    let commit = fs::read_to_string(folder.join("refs/main")).ok()?;
+    let commit = Some(commit.trim()).filter(|c| c.chars().all(|c| c.is_ascii_alphanumeric()))?;
+    Some(folder.join("snapshots").join(commit)).filter(|snapshot| snapshot.is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_stand_behind_a_colon() {
+        let parsed = |name| {
+            let request = Request::parse(name);
+            (request.model, request.truncate)
+        };
+        assert_eq!(parsed("models/a"), ("models/a".into(), None));
+        assert_eq!(parsed("models/a:3"), ("models/a".into(), Some(3)));
+        for whole in ["a:0", "a:", "C:\\models", "a:b"] {
+            assert_eq!(parsed(whole), (whole.into(), None));
+        }
+        assert_eq!(Request::parse("a:5").truncated(2), Request::parse("a:2"));
+    }
+
+    #[test]
+    fn names_are_looked_up_in_the_cache() {
+        let hub = tempfile::tempdir().expect("a folder");
+        let model = hub.path().join("models--org--name");
+        fs::create_dir_all(model.join("snapshots/abc123")).expect("a snapshot");
+        fs::create_dir_all(model.join("refs")).expect("refs");
+        fs::write(model.join("refs/main"), "abc123\n").expect("a ref");
+        assert_eq!(cached("org/name", hub.path()), Some(model.join("snapshots/abc123")));
+        for missing in ["org/other", "../name", "", "org//name"] {
+            assert_eq!(cached(missing, hub.path()), None, "{missing}");
+        }
+        fs::write(model.join("refs/main"), "../../elsewhere").expect("a ref");
+        assert_eq!(cached("org/name", hub.path()), None);
+    }
+
+    #[test]
+    fn a_list_has_remarks_and_no_doubles() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let list = folder.path().join("models.txt");
+        fs::write(&list, "# mine\na\n\nb # large\n a \n").expect("a list");
+        let names = |typed: &[String]| -> Vec<String> {
+            let all = requests(typed, Some(&list)).expect("candidates");
+            all.into_iter().map(|request| request.name).collect()
+        };
+        assert_eq!(names(&["b".into()]), ["b", "a"]);
+        assert!(requests(&[], None).is_err());
+    }
+}

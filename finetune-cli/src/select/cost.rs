@@ -1,0 +1,100 @@
+//! What a candidate costs: operations by count, seconds and memory by a few real training steps.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use bert::{Config, SequenceClassifier};
+
+use crate::args::RecipeArgs;
+use crate::batches::Examples;
+use crate::flops;
+use crate::memory::{self, Memory};
+use crate::select::summary::Cost;
+use crate::trainer::Trainer;
+
+/// Steps that are timed, after one that is not: in it memory is taken for the first time.
+const TIMED: usize = 2;
+
+/// How much there is to train on.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Rows to train on.
+    pub train: usize,
+    /// Rows that are measured after each epoch.
+    pub validation: usize,
+    /// Seconds of a forward pass, per row; none where it was not measured.
+    pub forward_seconds: Option<f64>,
+}
+
+/// The estimate of memory for a step of as many tokens as a batch may have, without loading the model.
+pub fn memory_estimate(
+    config: &Config,
+    outputs: usize,
+    recipe: &RecipeArgs,
+    max_length: usize,
+) -> u64 {
+    let params = flops::parameters(config, outputs);
+    let tokens = recipe.batch_size as u64 * max_length as u64;
+    Memory::of_step(config, params, tokens, recipe.checkpoint_activations).total()
+}
+
+/// Measures training steps on the first rows of the sample. The model is not the same afterwards.
+///
+/// # Errors
+/// When training diverges in these steps.
+pub fn measure(
+    config: &Config,
+    model: &SequenceClassifier,
+    recipe: &RecipeArgs,
+    sample: &Examples,
+    work: Work,
+) -> Result<Cost> {
+    memory::reset_peak();
+    let steps = Steps::run(model, recipe, sample)?;
+    let peak = memory::peak();
+    let tokens =
+        |rows: &[usize]| rows.iter().map(|&row| sample.encodings[row].ids.len()).sum::<usize>();
+    let timed: usize = steps.rows.iter().map(|rows| tokens(rows)).sum();
+    let all: usize = sample.encodings.iter().map(|e| e.ids.len()).sum();
+    let mean = all as f64 / sample.len() as f64;
+    let per_example = steps.seconds / timed as f64 * mean;
+    let lens = sample.encodings.iter().map(|e| e.ids.len());
+    let per_row = flops::training(config, lens) / sample.len() as f64;
+    let longest = sample.encodings.iter().map(|e| e.ids.len()).max().unwrap_or(1);
+    let epoch = per_example * work.train as f64
+        + work.forward_seconds.map_or(0.0, |seconds| seconds * work.validation as f64);
+    Ok(Cost {
+        parameters: flops::parameters(config, sample.outputs),
+        layers: config.num_hidden_layers,
+        hidden: config.hidden_size,
+        epoch_flops: per_row * work.train as f64,
+        seconds_per_example: Some(per_example),
+        step_memory: peak,
+        projected_seconds: Some(epoch * f64::from(recipe.epochs)),
+        projected_memory: memory_estimate(config, sample.outputs, recipe, longest),
+    })
+}
+
+/// The timed steps.
+struct Steps {
+    rows: Vec<Vec<usize>>,
+    seconds: f64,
+}
+
+impl Steps {
+    fn run(model: &SequenceClassifier, recipe: &RecipeArgs, sample: &Examples) -> Result<Self> {
+        let size = recipe.batch_size.min(sample.len());
+        let batch = |i: usize| -> Vec<usize> {
+            (0..size).map(|row| (i * size + row) % sample.len()).collect()
+        };
+        let mut trainer = Trainer::with_steps(model, recipe, 1 + TIMED as u64);
+        trainer.step(sample, &batch(0))?;
+        let rows: Vec<Vec<usize>> = (1..=TIMED).map(batch).collect();
+        let start = Instant::now();
+        for rows in &rows {
+            trainer.step(sample, rows)?;
+        }
+        trainer.flush()?;
+        Ok(Self { rows, seconds: start.elapsed().as_secs_f64() })
+    }
+}

@@ -1,0 +1,136 @@
+//! Successive halving: short real training of the best candidates, in rungs.
+//!
+//! ```text
+//! n_1 = K, n_(i+1) = ceil(n_i / 2), until at most 2 are left: R rungs
+//! S_R = S steps, S_i = S / 2^(R - i)
+//! rung i trains the n_i that are left up to step S_i, and measures them
+//! ```
+//!
+//! Every candidate trains by one schedule of S steps, and each rung goes on from the weights, moments and step of the
+//! one before. S is the whole recipe, or what the time allows. Source: Jamieson & Talwalkar, 2016,
+//! <https://arxiv.org/abs/1502.07943>; unlike there, what a rung has trained is kept.
+
+/// Fewer steps than this show next to nothing of a candidate.
+pub const FEWEST_STEPS: u64 = 10;
+
+/// Who trains how far.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Plan {
+    /// For each rung, the candidates that train in it and the step that they reach.
+    pub rungs: Vec<(usize, u64)>,
+}
+
+/// What a plan has to reckon with.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Steps of the whole recipe.
+    pub steps: u64,
+    /// Seconds of a step, of the slowest candidate.
+    pub step_seconds: f64,
+    /// Seconds of loading, measuring and saving in a rung, of the slowest candidate.
+    pub rung_seconds: f64,
+    /// Seconds that are left.
+    pub seconds: f64,
+}
+
+/// The candidates in each rung.
+pub fn contenders(count: usize) -> Vec<usize> {
+    let mut counts = vec![count];
+    while let Some(&n) = counts.last().filter(|&&n| n > 2) {
+        counts.push(n.div_ceil(2));
+    }
+    counts
+}
+
+impl Plan {
+    /// The longest plan for `count` candidates within the limits.
+    ///
+    /// # Errors
+    /// When the time is too short for the first rung: the seconds that the shortest plan takes.
+    pub fn new(count: usize, limits: Limits) -> Result<Self, f64> {
+        let counts = contenders(count);
+        let overhead = counts.iter().sum::<usize>() as f64 * limits.rung_seconds;
+        // Steps of all candidates together, as a multiple of S.
+        let shares = counts.iter().enumerate().map(|(i, &n)| {
+            let before = if i == 0 { 0.0 } else { share(i - 1, counts.len()) };
+            n as f64 * (share(i, counts.len()) - before)
+        });
+        let work = shares.sum::<f64>() * limits.step_seconds;
+        let least = FEWEST_STEPS.min(limits.steps) as f64 / share(0, counts.len());
+        let affordable = (limits.seconds - overhead) / work;
+        if affordable < least.min(limits.steps as f64) {
+            return Err(overhead + least.min(limits.steps as f64) * work);
+        }
+        let steps = affordable.min(limits.steps as f64);
+        let reached = |i| ((steps * share(i, counts.len())).floor() as u64).max(1);
+        let rungs = counts.iter().enumerate().map(|(i, &n)| (n, reached(i))).collect();
+        Ok(Self { rungs })
+    }
+
+    /// S.
+    pub fn steps(&self) -> u64 {
+        self.rungs.last().map_or(0, |&(_, steps)| steps)
+    }
+
+    /// Steps of all candidates together.
+    pub fn all_steps(&self) -> u64 {
+        let mut before = 0;
+        let mut all = 0;
+        for &(n, steps) in &self.rungs {
+            all += n as u64 * (steps - before);
+            before = steps;
+        }
+        all
+    }
+}
+
+/// The share of S that rung `i` of `rungs` reaches.
+fn share(i: usize, rungs: usize) -> f64 {
+    0.5f64.powi((rungs - 1 - i) as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { steps: 100, step_seconds: 1.0, rung_seconds: 2.0, seconds: 1e9 };
+
+    #[test]
+    fn half_goes_on_until_two_are_left() {
+        assert_eq!(contenders(1), [1]);
+        assert_eq!(contenders(2), [2]);
+        assert_eq!(contenders(3), [3, 2]);
+        assert_eq!(contenders(9), [9, 5, 3, 2]);
+    }
+
+    #[test]
+    fn with_time_enough_the_last_rung_is_the_whole_recipe() {
+        let plan = Plan::new(3, LIMITS).expect("time enough");
+        assert_eq!(plan.rungs, [(3, 50), (2, 100)]);
+        assert_eq!((plan.steps(), plan.all_steps()), (100, 250));
+        assert_eq!(Plan::new(1, LIMITS).expect("time enough").rungs, [(1, 100)]);
+    }
+
+    #[test]
+    fn a_short_time_shortens_the_rungs() {
+        // Five rung visits of 2 s, then 2.5 S steps of 1 s.
+        let plan = Plan::new(3, Limits { seconds: 110.0, ..LIMITS }).expect("time enough");
+        assert_eq!(plan.rungs, [(3, 20), (2, 40)]);
+        let spent = plan.all_steps() as f64 + 10.0;
+        assert!(spent <= 110.0);
+    }
+
+    #[test]
+    fn too_short_a_time_is_an_error_that_says_what_fits() {
+        let needed = Plan::new(3, Limits { seconds: 30.0, ..LIMITS }).expect_err("too short");
+        assert_eq!(needed, 10.0 + 2.5 * 20.0);
+        assert!(Plan::new(3, Limits { seconds: needed, ..LIMITS }).is_ok());
+    }
+
+    #[test]
+    fn a_recipe_of_few_steps_is_run_as_it_is() {
+        let plan = Plan::new(3, Limits { steps: 3, ..LIMITS }).expect("time enough");
+        assert_eq!(plan.rungs, [(3, 1), (2, 3)]);
+    }
+}

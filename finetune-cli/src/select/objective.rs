@@ -1,0 +1,57 @@
+//! What a checkpoint was trained for, read from its files.
+//!
+//! | what is there | objective |
+//! |---|---|
+//! | `classifier.weight` | fine-tuned |
+//! | `modules.json` of sentence-transformers, or its pooling folder | contrastive |
+//! | `discriminator_predictions.*` | replaced-token detection |
+//! | `cls.predictions.*` | masked language modelling |
+//!
+//! A checkpoint with several is what stands first; all its heads are listed. One with none, such as the bare
+//! encoder that transformers saves, does not say, unless its configuration names the class it was saved from.
+
+use std::path::Path;
+
+use bert::{Checkpoint, Config};
+
+use crate::select::summary::Objective;
+
+/// Heads by what their tensors' names begin with.
+const HEADS: [(&str, &str); 5] = [
+    ("classifier", "classifier."),
+    ("replaced_token", "discriminator_predictions."),
+    ("masked_lm", "cls.predictions."),
+    ("next_sentence", "cls.seq_relationship."),
+    ("pooler", "bert.pooler."),
+];
+
+/// Files that sentence-transformers writes and others do not.
+const CONTRASTIVE: [&str; 3] =
+    ["modules.json", "1_Pooling/config.json", "config_sentence_transformers.json"];
+
+/// Reads the objective; whether a head is used is left open.
+pub fn read(folder: &Path, config: &Config, checkpoint: &Checkpoint) -> Objective {
+    let names = checkpoint.names();
+    let stored = |prefix: &str| {
+        let bare = prefix.strip_prefix("bert.").unwrap_or(prefix);
+        names.iter().any(|name| name.starts_with(prefix) || name.starts_with(bare))
+    };
+    let heads: Vec<String> =
+        HEADS.iter().filter(|(_, p)| stored(p)).map(|(head, _)| head.to_string()).collect();
+    let has = |head: &str| heads.iter().any(|h| h == head);
+    let class = |part: &str| config.architectures.iter().any(|name| name.contains(part));
+    let contrastive = CONTRASTIVE.iter().any(|file| folder.join(file).exists());
+    let kind = if has("classifier") {
+        "fine_tuned"
+    } else if contrastive {
+        "contrastive"
+    } else if has("replaced_token") {
+        "replaced_token"
+    } else if has("masked_lm") || class("MaskedLM") || class("ForPreTraining") {
+        "masked_lm"
+    } else {
+        "unknown"
+    };
+    let labels = if has("classifier") { config.labels.clone() } else { Vec::new() };
+    Objective { kind: kind.to_owned(), heads, labels, head_used: false, head_metric: None }
+}

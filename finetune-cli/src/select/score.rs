@@ -1,0 +1,256 @@
+//! One candidate on its way from a folder to evidence: one forward pass over the sample, estimates of every layer,
+//! a few training steps. Nothing of it stays in memory but the evidence.
+
+use anyhow::Result;
+use bert::{Checkpoint, SequenceClassifier};
+use rayon::prelude::*;
+
+use crate::args::RecipeArgs;
+use crate::batches::Examples;
+use crate::data::{Example, Labels, Task};
+use crate::folder::{Folder, outputs};
+use crate::memory::human;
+use crate::select::cache::{Cache, Key};
+use crate::select::candidates::Request;
+use crate::select::cost::{self, Work};
+use crate::select::estimators::{self, Sample};
+use crate::select::fusion::ROLES;
+use crate::select::states::{POOLINGS, States};
+use crate::select::summary::{Estimated, Evidence, Fit, LayerProfile, Place};
+use crate::select::{fit, objective, perplexity};
+use crate::trainer;
+
+/// What is asked of every candidate.
+pub struct Question<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// The texts of the sample.
+    pub texts: &'a [Example],
+    /// Their labels.
+    pub labels: &'a Labels,
+    /// The fold of each, from 0.
+    pub folds: &'a [usize],
+    /// K.
+    pub fold_count: usize,
+    /// The name of the figure that counts.
+    pub metric: &'a str,
+    /// How candidates would be trained.
+    pub recipe: &'a RecipeArgs,
+    /// The length as typed.
+    pub max_length: Option<usize>,
+    /// Rows to train on, and rows of validation.
+    pub rows: [usize; 2],
+    /// Bytes that training may take.
+    pub max_memory: u64,
+    /// Where intermediate results are.
+    pub cache: &'a Cache,
+}
+
+/// What came out.
+pub enum Outcome {
+    /// It was measured.
+    Scored(Box<Evidence>),
+    /// It was not, for this reason.
+    Skipped(String),
+}
+
+impl Question<'_> {
+    /// Measures a candidate, or takes what an earlier call measured of the same contents.
+    ///
+    /// # Errors
+    /// When the folder is not one of an encoder, or is damaged.
+    pub fn ask(&self, request: &Request) -> Result<Outcome> {
+        let folder = open(request)?;
+        let estimate = cost::memory_estimate(
+            &folder.config,
+            outputs(self.task),
+            self.recipe,
+            folder.max_length(self.max_length),
+        );
+        if estimate > self.max_memory {
+            let (needed, limit) = (human(estimate), human(self.max_memory));
+            return Ok(Outcome::Skipped(format!(
+                "training takes about {needed} of memory, over the limit of {limit}"
+            )));
+        }
+        let key = self.states_key(request, &folder)?;
+        let evidence_key = self.evidence_key(key.clone());
+        if let Some(evidence) = self.cache.evidence(&evidence_key) {
+            return Ok(Outcome::Scored(Box::new(evidence)));
+        }
+        let outcome = self.measure(&folder, &key)?;
+        if let Outcome::Scored(evidence) = &outcome {
+            self.cache.keep_evidence(&evidence_key, evidence)?;
+        }
+        Ok(outcome)
+    }
+
+    fn measure(&self, folder: &Folder, key: &Key) -> Result<Outcome> {
+        let encodings = folder.encode(self.texts, folder.max_length(self.max_length))?;
+        let fit = fit::measure(&folder.tokenizer, self.texts, &encodings)?;
+        if fit.unknown_rate > fit::TOO_MANY_UNKNOWN {
+            return Ok(Outcome::Skipped(format!(
+                "{:.0} % of the tokens are unknown to it: its vocabulary is for other text",
+                100.0 * fit.unknown_rate
+            )));
+        }
+        let labels = self.labels.clone();
+        let sample = Examples { encodings, labels, outputs: outputs(self.task) };
+        let evidence = self.evidence(folder, &sample, fit, key)?;
+        Ok(Outcome::Scored(Box::new(evidence)))
+    }
+
+    fn evidence(
+        &self,
+        folder: &Folder,
+        sample: &Examples,
+        mut fit: Fit,
+        key: &Key,
+    ) -> Result<Evidence> {
+        let (model, loaded) = folder.classifier(self.task, self.recipe.seed)?;
+        let mut objective =
+            objective::read(&folder.path, &folder.config, &Checkpoint::open(&folder.path)?);
+        let fresh_head = loaded.missing.iter().any(|name| name.starts_with("classifier."));
+        objective.head_used = !fresh_head;
+        if objective.head_used {
+            objective.head_metric = self.head_metric(&model, sample)?;
+        }
+        fit.pseudo_perplexity = perplexity::measure(folder, sample, self.recipe)?;
+        let start = std::time::Instant::now();
+        let (states, computed) = self.states(&model, sample, key)?;
+        let seconds = start.elapsed().as_secs_f64() / sample.len() as f64;
+        let layers = self.profiles(&states)?;
+        let best_layer = best(&layers);
+        let estimates = self.estimates(&states, &best_layer)?;
+        drop(states);
+        let [train, validation] = self.rows;
+        let work = Work { train, validation, forward_seconds: computed.then_some(seconds) };
+        let cost = cost::measure(&folder.config, &model, self.recipe, sample, work)?;
+        Ok(Evidence { fit, objective, cost, layers, best_layer, estimates })
+    }
+
+    /// What a head that is for these labels does without training.
+    fn head_metric(&self, model: &SequenceClassifier, sample: &Examples) -> Result<Option<f64>> {
+        let recipe = self.recipe;
+        let size = recipe.eval_batch_size;
+        let result = trainer::evaluate(model, self.task, sample, size, recipe.precision.into())?;
+        Ok(result.figure(self.metric).filter(|figure| figure.is_finite()))
+    }
+
+    /// The pooled states, and whether they were computed and not read.
+    fn states(
+        &self,
+        model: &SequenceClassifier,
+        sample: &Examples,
+        key: &Key,
+    ) -> Result<(States, bool)> {
+        let encoder = model.encoder();
+        let depth = encoder.depth();
+        if let Some(states) = self.cache.states(key, depth, sample.len()) {
+            return Ok((states, false));
+        }
+        let (size, precision) = (self.recipe.eval_batch_size, self.recipe.precision.into());
+        let states = States::compute(encoder, sample, size, precision)?;
+        self.cache.keep_states(key, &states)?;
+        Ok((states, true))
+    }
+
+    /// The quick estimates of each layer and pooling.
+    fn profiles(&self, states: &States) -> Result<Vec<LayerProfile>> {
+        let poolings = (0..states.layers.len()).flat_map(|layer| [(layer, 0), (layer, 1)]);
+        let places: Vec<(usize, usize)> = poolings.collect();
+        let profile = |&(layer, how): &(usize, usize)| {
+            let quick =
+                estimators::profile(&self.sample(&states.layers[layer][how], states.width))?;
+            let place = Place { layer: Some(layer), pooling: POOLINGS[how].0.to_owned() };
+            Ok(LayerProfile {
+                place,
+                h_score: finite(quick.h_score),
+                logme: finite(quick.log_me),
+                knn: finite(quick.knn),
+            })
+        };
+        places.par_iter().map(profile).collect()
+    }
+
+    /// All estimators at the three places of [`ROLES`].
+    fn estimates(&self, states: &States, best: &Place) -> Result<Vec<Estimated>> {
+        let mean = states.mean_of_layers();
+        let pooling = POOLINGS.iter().position(|(name, _)| *name == best.pooling).unwrap_or(0);
+        let last = states.depth();
+        let all = Place { layer: None, pooling: "mean".to_owned() };
+        let head = Place { layer: Some(last), pooling: "first".to_owned() };
+        let places: [(Place, &[f32]); ROLES.len()] = [
+            (head, &states.layers[last][0]),
+            (best.clone(), &states.layers[best.layer.unwrap_or(last)][pooling]),
+            (all, &mean),
+        ];
+        let rate = |(role, (place, x)): (&&str, &(Place, &[f32]))| -> Result<Vec<Estimated>> {
+            let rated = estimators::estimate(&self.sample(x, states.width))?;
+            let entry = |(estimator, estimate): (estimators::Estimator, estimators::Estimate)| {
+                let without = estimate.without.into_iter().map(finite).collect();
+                let (role, estimator) = (role.to_string(), estimator.name().to_owned());
+                Estimated {
+                    role,
+                    place: place.clone(),
+                    estimator,
+                    value: finite(estimate.value),
+                    without,
+                }
+            };
+            Ok(rated.into_iter().map(entry).collect())
+        };
+        let all: Result<Vec<Vec<Estimated>>> = ROLES.par_iter().zip(&places).map(rate).collect();
+        Ok(all?.concat())
+    }
+
+    fn sample<'a>(&'a self, states: &'a [f32], width: usize) -> Sample<'a> {
+        let outputs = outputs(self.task);
+        Sample {
+            states,
+            width,
+            labels: self.labels,
+            outputs,
+            folds: self.folds,
+            fold_count: self.fold_count,
+        }
+    }
+
+    /// Model, texts and settings: what the states depend on.
+    fn states_key(&self, request: &Request, folder: &Folder) -> Result<Key> {
+        let length = folder.max_length(self.max_length);
+        let settings = format!("{:?} {length} {:?}", request.truncate, self.recipe.precision);
+        let key = Key::default().with_model(&folder.path)?.with(settings.as_bytes());
+        let texts = self.texts.iter().flat_map(|e| [Some(&e.text), e.pair.as_ref()]);
+        Ok(texts.fold(key, |key, text| key.with(text.map_or(b"", |text| text.as_bytes()))))
+    }
+
+    /// Labels, folds and recipe: what the evidence depends on besides the states.
+    fn evidence_key(&self, states: Key) -> Key {
+        let labels = format!("{:?} {:?} {:?} {:?}", self.task, self.labels, self.folds, self.rows);
+        let recipe = format!("{:?} {}", self.recipe, self.metric);
+        states.with(labels.as_bytes()).with(recipe.as_bytes())
+    }
+}
+
+/// The folder of a candidate, with its layers left out.
+///
+/// # Errors
+/// When it is not one of an encoder, or has fewer layers.
+pub fn open(request: &Request) -> Result<Folder> {
+    let mut folder = Folder::open(&request.folder()?)?;
+    request.truncate.map(|layers| folder.truncate(layers)).transpose()?;
+    Ok(folder)
+}
+
+/// The place with the highest LogME; the last layer's first token if none has a value.
+fn best(layers: &[LayerProfile]) -> Place {
+    let rank = |p: &LayerProfile| p.logme.unwrap_or(f64::NEG_INFINITY);
+    let better = |a, b| if rank(b) > rank(a) { b } else { a };
+    let last = &layers[layers.len() - POOLINGS.len()];
+    layers.iter().fold(last, better).place.clone()
+}
+
+fn finite(value: f64) -> Option<f64> {
+    Some(value).filter(|value| value.is_finite())
+}

@@ -1,0 +1,313 @@
+//! `finetune select`: the ranking, its proof, and what goes wrong with single candidates.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::*;
+
+/// A folder with training and validation data, and where the selection goes.
+struct Choice {
+    place: Place,
+    validation: String,
+}
+
+/// Quick, and enough to learn what [`reviews`] holds.
+const RECIPE: [&str; 6] = ["--learning-rate", "2e-3", "--epochs", "2", "--seed", "1"];
+
+impl Choice {
+    fn new(train: impl AsRef<[u8]>, validation: impl AsRef<[u8]>) -> Self {
+        let place = Place::new(train);
+        let validation = place.write("validation.csv", validation);
+        Self { place, validation }
+    }
+
+    fn of_reviews() -> Self {
+        Self::new(reviews(240, 3), reviews(80, 4))
+    }
+
+    fn output(&self) -> &str {
+        text(&self.place.output)
+    }
+
+    fn args<'a>(&'a self, models: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+        let fixed = [
+            "--train",
+            text(&self.place.train),
+            "--validation",
+            &self.validation,
+            "--output",
+            self.output(),
+        ];
+        [&["select", "--models"], models, &fixed, &RECIPE, more].concat()
+    }
+
+    fn select(&self, models: &[&str], more: &[&str]) -> (Value, Output) {
+        let output = succeeds(&self.args(models, more));
+        (read_json(&self.place.output.join("select.json")), output)
+    }
+}
+
+fn candidates(summary: &Value) -> &Vec<Value> {
+    summary["candidates"].as_array().unwrap()
+}
+
+fn row<'a>(summary: &'a Value, name: &str) -> &'a Value {
+    candidates(summary).iter().find(|c| c["name"] == name).unwrap_or_else(|| panic!("no {name}"))
+}
+
+fn remarks(row: &Value) -> String {
+    row["remarks"].to_string()
+}
+
+#[test]
+fn what_has_learned_the_task_comes_first() {
+    let choice = Choice::of_reviews();
+    let (base, tuned) = (base_model(), trained().folder.as_str());
+    let (summary, output) = choice.select(&[base, tuned], &["--verify", "0"]);
+    let first = &candidates(&summary)[0];
+    assert_eq!((&first["name"], &first["status"]), (&tuned.into(), &"scored".into()));
+    let (score, low, high) =
+        (&first["score"]["value"], &first["score"]["low"], &first["score"]["high"]);
+    let [score, low, high] = [score, low, high].map(|v| v.as_f64().unwrap());
+    assert!(low <= score && score <= high && high <= 100.0 && score > 50.0, "{first}");
+    let objective = &first["evidence"]["objective"];
+    assert_eq!(objective["kind"], "fine_tuned");
+    assert_eq!(objective["head_used"], true);
+    assert!(objective["head_metric"].as_f64().unwrap() > 0.9, "{objective}");
+    assert!(remarks(first).contains("has a head for these labels"));
+    assert!(output.stdout.contains(tuned) && output.stdout.contains("finetune train --model"));
+    let report = fs::read_to_string(choice.place.output.join("report.html")).unwrap();
+    assert!(report.contains(base) && report.contains("</html>"));
+}
+
+#[test]
+fn costs_are_those_of_the_model() {
+    let choice = Choice::of_reviews();
+    let (summary, _) = choice.select(&[base_model()], &["--verify", "0"]);
+    let cost = &row(&summary, base_model())["evidence"]["cost"];
+    let inspected = succeeds(&["inspect", base_model(), "--json"]).stdout;
+    let encoder =
+        serde_json::from_str::<Value>(&inspected).unwrap()["parameters"].as_u64().unwrap();
+    // A pooler of 32 x 32 and a head of 2 x 32, with biases.
+    assert_eq!(cost["parameters"].as_u64().unwrap(), encoder + 32 * 33 + 2 * 33);
+    assert!(cost["seconds_per_example"].as_f64().unwrap() > 0.0);
+    let (seconds, epoch) = (&cost["projected_seconds"], &cost["seconds_per_example"]);
+    let [seconds, example] = [seconds, epoch].map(|v| v.as_f64().unwrap());
+    assert!(seconds >= 2.0 * 240.0 * example, "{cost}");
+    let fit = &row(&summary, base_model())["evidence"]["fit"];
+    let words = |key: &str| fit[key].as_f64().unwrap();
+    assert_eq!((words("unknown_rate"), words("truncation_rate")), (0.0, 0.0));
+    assert!(words("tokens_per_word") >= 1.0 && words("mean_tokens") > 4.0, "{fit}");
+}
+
+/// The last rung is the training that `finetune train` does: the same steps, schedule, order and masks, broken off
+/// and continued in between.
+#[test]
+fn rungs_continue_and_end_where_training_ends() {
+    let choice = Choice::of_reviews();
+    let models = [base_model(), &format!("{}:1", base_model()), trained().folder.as_str()];
+    let (summary, output) = choice.select(&models, &["--verify", "3", "--no-truncate"]);
+    let steps = |c: &Value| -> Vec<u64> {
+        let rungs = c["verified"]["rungs"].as_array().unwrap();
+        rungs.iter().map(|rung| rung["steps"].as_u64().unwrap()).collect()
+    };
+    let (first, last) = (&candidates(&summary)[0], &candidates(&summary)[2]);
+    // 15 steps an epoch, 2 epochs.
+    assert_eq!((steps(first), steps(last)), (vec![15, 30], vec![15]));
+    let name = first["path"].as_str().unwrap();
+    let train = choice.place.path("whole");
+    let layers = first["truncate"].as_u64().map(|n| n.to_string());
+    let truncate = layers.iter().flat_map(|n| ["--truncate", n]);
+    let mut args = vec!["train", "--model", name, "--train", text(&choice.place.train)];
+    args.extend(["--validation", &choice.validation, "--output", text(&train)]);
+    args.extend(RECIPE.into_iter().chain(truncate));
+    succeeds(&args);
+    assert_eq!(first["verified"]["metric"].as_f64().unwrap(), metric(&train, "eval_accuracy"));
+    let loss = first["verified"]["rungs"][1]["loss"].as_f64().unwrap();
+    assert_eq!(loss, metric(&train, "eval_loss"));
+    assert!(output.stdout.contains("measured on 80 validation examples"), "{}", output.stdout);
+    assert!(!choice.place.output.join("best").exists());
+}
+
+#[test]
+fn the_chosen_one_is_trained_on_request() {
+    let choice = Choice::of_reviews();
+    let more = ["--verify", "1", "--train-best", "--no-truncate"];
+    let (summary, _) = choice.select(&[base_model()], &more);
+    let best = choice.place.output.join("best");
+    let verified = row(&summary, base_model())["verified"]["metric"].as_f64().unwrap();
+    assert_eq!(metric(&best, "eval_accuracy"), verified);
+    let settings = fs::read_to_string(best.join("train.toml")).unwrap();
+    assert!(settings.contains("epochs = 2"), "{settings}");
+}
+
+#[test]
+fn a_second_call_takes_what_the_first_one_measured() {
+    let choice = Choice::of_reviews();
+    let tuned = trained().folder.as_str();
+    let (before, _) = choice.select(&[base_model()], &["--verify", "1"]);
+    let cache = choice.place.output.join("cache");
+    let evidence = names(&cache).into_iter().find(|name| name.starts_with("evidence")).unwrap();
+    let written = || fs::metadata(cache.join(&evidence)).unwrap().modified().unwrap();
+    let at = written();
+    let (after, _) = choice.select(&[base_model()], &["--verify", "1"]);
+    assert_eq!(before["candidates"], after["candidates"]);
+    let (more, _) = choice.select(&[base_model(), tuned], &["--verify", "0"]);
+    let same = |summary: &Value| row(summary, base_model())["evidence"].clone();
+    assert_eq!(same(&before), same(&more));
+    assert_eq!(written(), at);
+    // What is damaged is measured again.
+    fs::write(cache.join(&evidence), "{").unwrap();
+    let (again, _) = choice.select(&[base_model()], &["--verify", "0"]);
+    let estimates = |summary: &Value| same(summary)["estimates"].clone();
+    assert_eq!(estimates(&before), estimates(&again));
+    assert_ne!(written(), at);
+}
+
+#[test]
+fn a_broken_candidate_is_a_row() {
+    let choice = Choice::of_reviews();
+    let broken = |name: &str, file: &str, content: &str| {
+        let folder = choice.place.path(name);
+        fs::create_dir(&folder).unwrap();
+        for file in names(Path::new(base_model())) {
+            fs::copy(Path::new(base_model()).join(&file), folder.join(&file)).unwrap();
+        }
+        fs::write(folder.join(file), content).unwrap();
+        text(&folder).to_owned()
+    };
+    let decoder = broken("decoder", "config.json", r#"{"model_type": "gpt2"}"#);
+    let damaged = broken("damaged", "model.safetensors", "no weights");
+    let huge = broken(
+        "huge",
+        "config.json",
+        r#"{"model_type": "bert", "vocab_size": 500, "hidden_size": 65536,
+            "num_hidden_layers": 1000, "num_attention_heads": 16, "intermediate_size": 262144}"#,
+    );
+    let deep = format!("{}:9", base_model());
+    let models = [&decoder, "none/such", &damaged, base_model(), &deep, &huge];
+    let (summary, output) = choice.select(&models, &["--verify", "1"]);
+    assert_eq!(candidates(&summary)[0]["name"], base_model());
+    for (name, status, part) in [
+        (decoder.as_str(), "failed", "gpt2"),
+        ("none/such", "failed", "Hugging Face cache"),
+        (&damaged, "failed", "model.safetensors"),
+        (&deep, "failed", "has 2 layers"),
+        (&huge, "skipped", "memory"),
+    ] {
+        let row = row(&summary, name);
+        assert_eq!(row["status"], status, "{row}");
+        assert!(remarks(row).contains(part), "{row}");
+        assert!(output.stdout.contains(part), "{}", output.stdout);
+    }
+}
+
+#[test]
+fn limits_are_kept_and_said() {
+    let choice = Choice::of_reviews();
+    let output = finetune(&choice.args(&[base_model()], &["--max-memory", "10kB"]));
+    assert_eq!(output.code, Some(1));
+    assert!(output.stdout.contains("over the limit of 10.0 kB"), "{}", output.stdout);
+    assert!(output.stderr.contains("no candidate could be scored"), "{}", output.stderr);
+    let (summary, output) = choice.select(&[base_model()], &["--budget", "0.05s"]);
+    assert_eq!(candidates(&summary)[0]["status"], "scored");
+    assert!(output.stderr.contains("not verified") && output.stderr.contains("give --budget"));
+    let refused = finetune(&choice.args(&[base_model()], &["--budget", "soon"]));
+    assert_eq!(refused.code, Some(2));
+}
+
+#[test]
+fn data_that_can_not_be_chosen_for() {
+    let choice = Choice::of_reviews();
+    let none = choice.place.write("list.txt", "# nothing\n\n");
+    let unlabelled = choice.place.write("unlabelled.csv", "text\na\nb\n");
+    let (train, list) = (text(&choice.place.train), ["select", "--models-file", &none, "--train"]);
+    refused(&[&list[..], &[train]].concat(), &["no candidates", "--models-file"]);
+    let with =
+        |train| ["select", "--models", base_model(), "--output", choice.output(), "--train", train];
+    refused(&with(&unlabelled), &["unlabelled.csv", "label column"]);
+    assert_eq!(finetune(&["select", "--train", train]).code, Some(2));
+    let flags = ["--validation-fraction", "0"];
+    let output = finetune(&[&with(train)[..], &flags[..]].concat());
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("--verify needs validation data"), "{}", output.stderr);
+}
+
+#[test]
+fn rare_classes_are_scored_and_said() {
+    let rare = reviews(60, 3) + "fin act,rare\nbra all,rare\n";
+    let choice = Choice::new(rare, reviews(20, 4));
+    let (summary, output) = choice.select(&[base_model()], &["--verify", "1"]);
+    assert_eq!(candidates(&summary)[0]["status"], "verified");
+    assert!(output.stderr.contains("fewer examples than folds (5) in the sample: rare (2)"));
+}
+
+#[test]
+fn text_of_another_script_is_not_run() {
+    let train = "text,label\nпривет мир,a\nдобрый день,b\nпривет день,a\nдобрый мир,b\n".repeat(10);
+    let choice = Choice::new(&train, &train);
+    let output = finetune(&choice.args(&[base_model()], &["--verify", "0"]));
+    assert_eq!(output.code, Some(1));
+    assert!(output.stdout.contains("unknown to it"), "{}", output.stdout);
+}
+
+/// Rows of the other tasks, out of those of [`reviews`].
+fn rows(header: &str, row: impl Fn(&str, bool) -> String) -> String {
+    let lines = reviews(120, 5);
+    let rows = lines.lines().skip(1).map(|line| {
+        let (text, label) = line.rsplit_once(',').unwrap();
+        row(text, label == "good")
+    });
+    std::iter::once(header.to_owned()).chain(rows).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+#[test]
+fn all_tasks_and_pairs() {
+    let score =
+        rows("text,score", |text, good| format!("{text},{}", if good { 3.5 } else { 1.25 }));
+    let pair = rows("sentence1,sentence2,label", |text, good| format!("{text},all of it,{good}"));
+    let multi = rows("text;labels", |text, good| {
+        format!("{text};{}", if good { "good|short" } else { "short" })
+    });
+    for (data, flags, metric) in [
+        (score, &[][..], "pearson"),
+        (pair, &[], "accuracy"),
+        (multi.replace(';', ","), &["--label-delimiter", "|"], "f1_micro"),
+    ] {
+        let choice = Choice::new(&data, &data);
+        let tiny = format!("{}:1", base_model());
+        let (summary, _) =
+            choice.select(&[base_model(), &tiny], &[&["--verify", "2"], flags].concat());
+        assert_eq!(summary["task"]["metric"], metric);
+        for candidate in candidates(&summary) {
+            assert_eq!(candidate["status"], "verified", "{candidate}");
+            let estimates = candidate["evidence"]["estimates"].as_array().unwrap();
+            assert_eq!(estimates.len(), 18);
+            let valued = estimates.iter().filter(|e| e["value"].is_number()).count();
+            assert!(valued >= 15, "{metric}: {valued} of 18 have a value: {candidate}");
+        }
+    }
+}
+
+#[test]
+fn many_candidates_in_one_call() {
+    let choice = Choice::new(reviews(40, 3), reviews(20, 4));
+    let mut list = String::new();
+    for i in 0..40 {
+        let folder = choice.place.path(&format!("models-{i}"));
+        fs::create_dir(&folder).unwrap();
+        for name in names(Path::new(base_model())) {
+            fs::copy(Path::new(base_model()).join(&name), folder.join(&name)).unwrap();
+        }
+        list += &format!("{}\n", text(&folder));
+    }
+    let list = choice.place.write("models.txt", list);
+    let more = ["--models-file", &list, "--verify", "0", "--no-truncate", "--json"];
+    let (summary, output) = choice.select(&[base_model()], &more);
+    assert_eq!(candidates(&summary).len(), 41);
+    assert_eq!(serde_json::from_str::<Value>(&output.stdout).unwrap(), summary);
+    // They all hold the same: none can be told from another.
+    assert!(candidates(&summary).iter().all(|c| c["score"]["tied_with_best"] == true));
+}
