@@ -3,9 +3,12 @@
     python testbed.py data        DATA_DIR  BED      subsets of the public corpora, once
     python testbed.py candidates  MODEL_DIR BED      18 starting points made of one checkpoint
     python testbed.py truth       BED                fine-tunes every candidate on every set, two seeds
+    python testbed.py select      BED                `finetune select` on every set
+    python testbed.py rivals      BED                TransformerRanker and `finetune select` in turns
 
-Needs numpy, safetensors and a built `finetune` (environment variable FINETUNE, else on the PATH). Each step
-goes on where it was broken off. What it makes lies in the folder BED; runs/truth.jsonl is the table of truth.
+Needs numpy, safetensors and a built `finetune` (environment variable FINETUNE, else on the PATH); `rivals` also
+transformer-ranker. DATA is DATA_DIR for `candidates`, which trains some of them. Each step goes on where it was broken
+off. What it makes lies in the folder BED: truth.jsonl, select/SET/select.json, rivals.jsonl. table.py reads them.
 """
 
 import csv
@@ -20,10 +23,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 FINETUNE = os.environ.get("FINETUNE", "finetune")
-TRAIN, VALIDATION, TEST = 1000, 500, 2000
+TRAIN, VALIDATION, TEST, SAMPLE = 1000, 500, 2000, 500
 SETS = os.environ.get("SETS", "sst2,cr,trec,ag_news,sts15").split(",")
 RECIPE = ["--epochs", "3", "--batch-size", "16", "--learning-rate", "1e-4", "--precision", "bf16",
-          "--max-length", "64", "--validation-fraction", "0"]
+          "--max-length", "64"]
+BUDGET = os.environ.get("BUDGET", "10m")
 SEEDS = [0, 1]
 METRIC = {"sts15": "pearson"}  # all others: accuracy
 
@@ -62,6 +66,8 @@ def make_data(source, bed):
         folder.mkdir(parents=True, exist_ok=True)
         for part, rows in split(Path(source), name).items():
             write_rows(folder / f"{part}.jsonl", rows)
+            if part == "train":
+                write_rows(folder / "sample.jsonl", rows[:SAMPLE])
             print(f"{name}: {len(rows)} {part} rows")
 
 
@@ -139,7 +145,8 @@ def measure(bed, model, name, seed):
     start = time.time()
     child = subprocess.Popen([FINETUNE, "train", "--model", bed / "models" / model, "--train", data / "train.jsonl",
                     "--test", data / "test.jsonl", "--output", folder, "--seed", str(seed),
-                    "--threads", os.environ.get("THREADS", "1"), "--quiet", *RECIPE],
+                    "--threads", os.environ.get("THREADS", "1"), "--quiet", "--validation-fraction", "0",
+                    *RECIPE],
                    stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
     if status != 0:
@@ -153,8 +160,7 @@ def measure(bed, model, name, seed):
 
 
 def make_truth(bed):
-    (bed / "runs").mkdir(exist_ok=True)
-    path = bed / "runs" / "truth.jsonl"
+    path = bed / "truth.jsonl"
     done = {(r["set"], r["model"], r["seed"]) for r in rows_of(path)} if path.exists() else set()
     todo = [(m, s, seed) for seed in SEEDS for m, s in cells(bed) if (s, m, seed) not in done]
     with open(path, "a") as file, ThreadPoolExecutor(int(os.environ.get("JOBS", "1"))) as pool:
@@ -164,8 +170,61 @@ def make_truth(bed):
             print(row, flush=True)
 
 
+def models_of(bed, name):
+    return [bed / "models" / m for m, s in cells(bed) if s == name]
+
+
+def select(bed, name, output, more):
+    """One selection; its wall time in seconds."""
+    start = time.time()
+    subprocess.run([FINETUNE, "select", "--models", *models_of(bed, name), "--output", output, "--no-truncate",
+                    "--quiet", *RECIPE, *more], check=True, stdout=subprocess.DEVNULL)
+    return time.time() - start
+
+
+def make_selections(bed):
+    for name in SETS:
+        data, output = bed / "data" / name, bed / "select" / name
+        if (output / "select.json").exists():
+            continue
+        seconds = select(bed, name, output, ["--train", data / "train.jsonl", "--validation", data / "validation.jsonl",
+                                             "--sample", str(SAMPLE), "--verify", "3", "--budget", BUDGET])
+        print(f"{name}: {seconds:.1f} s", flush=True)
+
+
+def rank(bed, name, estimator):
+    """TransformerRanker over the layer mean; scores by model, and its wall time without imports."""
+    from datasets import Dataset
+    from transformer_ranker import TransformerRanker
+    rows = rows_of(bed / "data" / name / "sample.jsonl")
+    pair = {"text_pair_column": "sentence2", "text_column": "sentence1"} if "sentence2" in rows[0] else {}
+    label = "score" if "score" in rows[0] else "label"
+    start = time.time()
+    ranker = TransformerRanker(Dataset.from_list(rows), label_column=label, **pair)
+    result = ranker.run([str(m) for m in models_of(bed, name)], estimator=estimator, layer_aggregator="layermean",
+                        batch_size=32)
+    return {Path(m).name: float(score) for m, score in result._results.items()}, time.time() - start
+
+
+def compare_rivals(bed):
+    with open(bed / "rivals.jsonl", "a") as file:
+        for name in SETS:
+            for estimator in ("hscore", "logme"):
+                output = bed / "rivals" / f"{name}-{estimator}"
+                shutil.rmtree(output, ignore_errors=True)
+                ours = select(bed, name, output, ["--train", bed / "data" / name / "sample.jsonl", "--verify", "0",
+                                                  "--sample", str(SAMPLE)])
+                scores, theirs = rank(bed, name, estimator)
+                row = {"set": name, "estimator": estimator, "scores": scores, "seconds": round(theirs, 2),
+                       "select_seconds": round(ours, 2)}
+                file.write(json.dumps(row) + "\n")
+                file.flush()
+                print(name, estimator, f"{theirs:.1f} s, finetune select {ours:.1f} s", flush=True)
+
+
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
     bed = Path(arguments[-1])
     {"data": lambda: make_data(arguments[0], bed), "candidates": lambda: make_candidates(arguments[0], bed),
-     "truth": lambda: make_truth(bed)}[command]()
+     "truth": lambda: make_truth(bed), "select": lambda: make_selections(bed),
+     "rivals": lambda: compare_rivals(bed)}[command]()

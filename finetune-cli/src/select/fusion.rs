@@ -9,8 +9,8 @@
 //! [`REPLICATES`] replicates of the whole ranking. Each draws, with replacement, folds of the sample, roles, and
 //! estimators by their weights: so the interval holds both the chance of the sample and the disagreement of the
 //! raters, and all candidates share each draw. The value of a rater in a replicate is the mean of its jackknife
-//! pseudo-values K v - (K - 1) v_without_k over the drawn folds (Efron & Tibshirani, *An Introduction to the
-//! Bootstrap*, 1993, chapter 11).
+//! pseudo-values v - (K - 1) (v_without_k - their mean) over the drawn folds (Efron & Tibshirani, *An Introduction to
+//! the Bootstrap*, 1993, chapter 11; without the correction of the bias, which is that of fewer rows and alike for all).
 //!
 //! The weights were fixed before any result was seen: the probe counts twice, because it measures the figure that
 //! is asked for; LogME, H-score and neighbours once; TransRate and NLEEP half, because they depend on constants
@@ -146,8 +146,9 @@ fn rating(evidence: &Evidence, role: &str, estimator: &str) -> Rating {
         return Rating { value: f64::NEG_INFINITY, pseudo: Vec::new() };
     };
     let without = found.map_or(&[][..], |e| &e.without);
-    let k = without.len() as f64;
-    let pseudo = without.iter().map(|v| v.map_or(value, |v| k * value - (k - 1.0) * v));
+    let known: Vec<f64> = without.iter().map(|v| v.unwrap_or(value)).collect();
+    let (k, mean) = (known.len() as f64, known.iter().sum::<f64>() / known.len() as f64);
+    let pseudo = known.iter().map(|v| value - (k - 1.0) * (v - mean));
     Rating { value, pseudo: pseudo.collect() }
 }
 

@@ -42,9 +42,9 @@ pub fn measure(folder: &Folder, sample: &Examples, recipe: &RecipeArgs) -> Resul
             continue;
         }
         let pass = Pass::inference().with_precision(recipe.precision.into());
-        let logits = model.forward(&pass, &masked.batch()?, &masked.positions)?;
-        let loss = nn::loss::cross_entropy(&logits, &masked.targets()?)?.value().item()?;
-        total += loss * masked.positions.len() as f64;
+        let batch = masked.batch()?;
+        let logs = model.log_likelihoods(&pass, &batch, &masked.positions, &masked.targets)?;
+        total -= logs.iter().sum::<f64>();
         count += masked.positions.len();
     }
     Ok((count > 0).then(|| (total / count as f64).exp()).filter(|p| p.is_finite()))
@@ -79,10 +79,6 @@ impl Masked {
 
     fn batch(&self) -> Result<Batch> {
         Ok(Batch::new(self.copies.iter().map(|(ids, types)| (ids.as_slice(), types.as_slice())))?)
-    }
-
-    fn targets(&self) -> Result<tensor::Tensor> {
-        Ok(tensor::Tensor::from_vec(self.targets.clone(), &[self.targets.len()])?)
     }
 }
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::args::RecipeArgs;
 use crate::batches::Examples;
-use crate::data::{Example, Labels, Task};
+use crate::data::{Example, LabelSet, Labels, Task};
 use crate::folder::{Folder, outputs};
 use crate::memory::human;
 use crate::select::cache::{Cache, Key};
@@ -227,7 +227,9 @@ impl Question<'_> {
 
     /// Labels, folds and recipe: what the evidence depends on besides the states.
     fn evidence_key(&self, states: Key) -> Key {
-        let labels = format!("{:?} {:?} {:?} {:?}", self.task, self.labels, self.folds, self.rows);
+        let names = self.task.label_set().map(LabelSet::names);
+        let task = format!("{} {names:?}", self.task.problem_type());
+        let labels = format!("{task} {:?} {:?} {:?}", self.labels, self.folds, self.rows);
         let recipe = format!("{:?} {}", self.recipe, self.metric);
         states.with(labels.as_bytes()).with(recipe.as_bytes())
     }

@@ -195,7 +195,7 @@ fn a_broken_candidate_is_a_row() {
         ("none/such", "failed", "Hugging Face cache"),
         (&damaged, "failed", "model.safetensors"),
         (&deep, "failed", "has 2 layers"),
-        (&huge, "skipped", "memory"),
+        (&huge, "failed", "sizes"),
     ] {
         let row = row(&summary, name);
         assert_eq!(row["status"], status, "{row}");

@@ -186,6 +186,7 @@ impl<'a> Verification<'a> {
                 let figure = |i: usize| contenders[i].figure(metric);
                 figure(b).total_cmp(&figure(a)).then(a.cmp(&b))
             });
+            left.retain(|&i| contenders[i].rungs.last().is_none_or(|rung| rung.metric.is_some()));
             left.truncate(count);
             bar.set_prefix(format!("rung {}/{}", rung + 1, plan.rungs.len()));
             for &i in &left {
@@ -208,6 +209,9 @@ impl<'a> Verification<'a> {
         bar: &ProgressBar,
     ) -> Result<()> {
         bar.set_message(contender.request.name.clone());
+        let folder = &contender.folder;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("{}: can't be written", folder.display()))?;
         let rung = self.advance(contender, steps, plan, bar);
         tensor::pool::clear();
         match rung {
