@@ -128,6 +128,7 @@ fn rungs_continue_and_end_where_training_ends() {
     let loss = first["verified"]["rungs"][1]["loss"].as_f64().unwrap();
     assert_eq!(loss, metric(&train, "eval_loss"));
     assert!(output.stdout.contains("measured on 80 validation examples"), "{}", output.stdout);
+    assert!(output.stdout.contains("after up to 30 of 30 training steps"), "{}", output.stdout);
     assert!(!choice.place.output.join("best").exists());
 }
 
@@ -164,6 +165,51 @@ fn a_second_call_takes_what_the_first_one_measured() {
     let estimates = |summary: &Value| same(summary)["estimates"].clone();
     assert_eq!(estimates(&before), estimates(&again));
     assert_ne!(written(), at);
+}
+
+/// Copies of the base model that differ in a key of the configuration that nobody reads.
+fn many_models(choice: &Choice, count: usize) -> Vec<String> {
+    let make = |i: usize| {
+        let folder = choice.place.path(&format!("models-{i}"));
+        fs::create_dir(&folder).unwrap();
+        for name in names(Path::new(base_model())) {
+            fs::copy(Path::new(base_model()).join(&name), folder.join(&name)).unwrap();
+        }
+        let path = folder.join("config.json");
+        let config = fs::read_to_string(&path).unwrap();
+        fs::write(path, config.replacen('{', &format!("{{\"number\": {i},"), 1)).unwrap();
+        text(&folder).to_owned()
+    };
+    (0..count).map(make).collect()
+}
+
+#[test]
+fn what_was_broken_off_goes_on() {
+    let choice = Choice::of_reviews();
+    let models = many_models(&choice, 12);
+    let models: Vec<&str> = models.iter().map(String::as_str).collect();
+    let args = choice.args(&models, &["--verify", "1"]);
+    let cache = choice.place.output.join("cache");
+    let evidence = || -> Vec<String> {
+        let all = fs::read_dir(&cache).map(|_| names(&cache)).unwrap_or_default();
+        all.into_iter().filter(|n| n.starts_with("evidence") && n.ends_with("json")).collect()
+    };
+    let mut child = command(&args).spawn().unwrap();
+    while evidence().len() < 3 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let written = |name: &String| fs::metadata(cache.join(name)).unwrap().modified().unwrap();
+    let before: Vec<_> = evidence().iter().map(|name| (name.clone(), written(name))).collect();
+    assert!(before.len() >= 3, "{before:?}");
+    let (summary, _) = choice.select(&models, &["--verify", "1"]);
+    assert_eq!(candidates(&summary).len(), 12);
+    assert_eq!(evidence().len(), 12);
+    before.iter().for_each(|(name, at)| assert_eq!(written(name), *at));
+    // And the weights of the verification are gone.
+    let left = names(&cache).into_iter().find(|name| name.starts_with("verify")).unwrap();
+    assert_eq!(names(&cache.join(left).join("0")), ["rungs.json"]);
 }
 
 #[test]
@@ -294,15 +340,7 @@ fn all_tasks_and_pairs() {
 #[test]
 fn many_candidates_in_one_call() {
     let choice = Choice::new(reviews(40, 3), reviews(20, 4));
-    let mut list = String::new();
-    for i in 0..40 {
-        let folder = choice.place.path(&format!("models-{i}"));
-        fs::create_dir(&folder).unwrap();
-        for name in names(Path::new(base_model())) {
-            fs::copy(Path::new(base_model()).join(&name), folder.join(&name)).unwrap();
-        }
-        list += &format!("{}\n", text(&folder));
-    }
+    let list = many_models(&choice, 40).join("\n");
     let list = choice.place.write("models.txt", list);
     let more = ["--models-file", &list, "--verify", "0", "--no-truncate", "--json"];
     let (summary, output) = choice.select(&[base_model()], &more);

@@ -1,4 +1,4 @@
-//! The ranking as a table for the terminal.
+//! The ranking as a table for the terminal: a line for each candidate, one below it if there is something to say.
 
 use crate::memory::human;
 use crate::select::summary::{Candidate, Status, Summary};
@@ -6,7 +6,7 @@ use crate::select::summary::{Candidate, Status, Summary};
 /// Columns that are aligned to the right: all but name and remarks.
 const HEADER: [&str; 8] = ["", "model", "score", "90 %", "metric", "parameters", "time", "memory"];
 
-/// The table, a line for each candidate and one for each remark.
+/// Table and legend.
 pub(super) fn text(summary: &Summary) -> String {
     let mut rows = vec![header(summary)];
     rows.extend(summary.candidates.iter().enumerate().map(|(i, c)| row(i, c)));
@@ -22,8 +22,9 @@ pub(super) fn text(summary: &Summary) -> String {
         text += cells.collect::<Vec<_>>().join("  ").trim_end();
         text.push('\n');
         let candidate = i.checked_sub(1).and_then(|i| summary.candidates.get(i));
-        for remark in candidate.iter().flat_map(|c| &c.remarks) {
-            text += &format!("{:indent$}  {remark}\n", "", indent = widths[0] + 2);
+        if let Some(candidate) = candidate.filter(|candidate| !candidate.remarks.is_empty()) {
+            let (indent, remarks) = (widths[0] + 2, candidate.remarks.join("; "));
+            text += &format!("{:indent$}{remarks}\n", "");
         }
     }
     text + &legend(summary)
@@ -36,18 +37,18 @@ fn header(summary: &Summary) -> [String; 8] {
 }
 
 fn row(place: usize, candidate: &Candidate) -> [String; 8] {
-    let rank = match candidate.status {
-        Status::Verified | Status::Scored => (place + 1).to_string(),
-        Status::Skipped | Status::Failed => "-".to_owned(),
-    };
     let score = candidate.score;
-    let tied = if score.is_some_and(|score| score.tied_with_best) { "=" } else { "" };
+    let rank = match (candidate.status, score) {
+        (Status::Skipped | Status::Failed, _) => "-".to_owned(),
+        (_, Some(score)) if score.tied_with_best && place > 0 => format!("={}", place + 1),
+        _ => (place + 1).to_string(),
+    };
     let cost = candidate.evidence.as_ref().map(|evidence| evidence.cost);
     let shown = |text: Option<String>| text.unwrap_or_default();
     [
         rank,
         candidate.name.clone(),
-        shown(score.map(|score| format!("{tied}{:.1}", score.value))),
+        shown(score.map(|score| format!("{:.1}", score.value))),
         shown(score.map(|score| format!("{:.0}-{:.0}", score.low, score.high))),
         shown(candidate.verified.as_ref().map(|verified| format!("{:.4}", verified.metric))),
         shown(cost.map(|cost| format!("{:.1} M", cost.parameters as f64 / 1e6))),
@@ -59,15 +60,16 @@ fn row(place: usize, candidate: &Candidate) -> [String; 8] {
 fn legend(summary: &Summary) -> String {
     let task = &summary.task;
     let mut text = format!(
-        "score: estimated from {} of {} training examples, without training; = tied with the first\n\
-         time, memory: of {} epochs of training at batch size {}\n",
+        "\nscore: estimated from {} of {} training examples, without training; = by it not told apart \
+         from the highest\ntime, memory: of {} epochs of training at batch size {}\n",
         task.sampled_rows, task.train_rows, task.epochs, task.batch_size
     );
     let rungs = summary.candidates.iter().filter_map(|c| c.verified.as_ref()?.rungs.last());
     if let Some(steps) = rungs.map(|rung| rung.steps).max() {
         let rows = task.validation_rows;
+        let all = task.train_rows.div_ceil(task.batch_size) as u64 * u64::from(task.epochs);
         text += &format!(
-            "{}: measured on {rows} validation examples after up to {steps} steps of training\n",
+            "{}: measured on {rows} validation examples after up to {steps} of {all} training steps\n",
             task.metric
         );
     }
