@@ -152,7 +152,7 @@ def fold_classes(train, test, y_train, y_test, unseen):
     if len(present) == 1:
         hit = y_test == present[0]
         return np.where(hit, math.log(1 - unseen), math.log(unseen)), np.full(len(y_test), present[0])
-    model = LogisticRegression(C=1.0, tol=1e-12, solver="newton-cholesky", max_iter=10000)
+    model = LogisticRegression(C=1 / train.shape[1], tol=1e-12, solver="newton-cholesky", max_iter=10000)
     model.fit(train, y_train)
     p = model.predict_log_proba(test)
     place = {c: i for i, c in enumerate(model.classes_)}

@@ -1,18 +1,21 @@
 //! Logistic regression with a squared penalty, solved to the last digits that matter.
 //!
 //! ```text
-//! min over W [D, K], b [K]:   sum_i loss(W^T a_i + b, y_i) + 1/2 |W|^2          (C = 1; b is free)
+//! min over W [D, K], b [K]:   sum_i loss(W^T a_i + b, y_i) + D/2 |W|^2          (b is free)
 //! two classes: K = 1, loss = ln(1 + e^z) - y z          more: K classes, loss = ln sum_k e^z_k - z_y
-//! gradient: A R^T + W, and the row sums of R            R = p - y [K, n]
+//! gradient: A R^T + D W, and the row sums of R            R = p - y [K, n]
 //! ```
 //!
-//! L-BFGS, which begins each direction with the inverse of `c A A^T + I`, c a typical weight p (1 - p): the Hessian
+//! The penalty is the prior w ~ N(0, 1 / D), under which a score has the variance 1 whatever the width of the states: a
+//! fixed penalty would leave wide states all but free, and the probe would measure how it overfits.
+//!
+//! L-BFGS, which begins each direction with the inverse of `c A A^T + D I`, c a typical weight p (1 - p): the Hessian
 //! of a class lies close to that matrix. Scores are linear in the step, so that the search along a direction costs no
 //! product: Newton's method between brackets, to a tenth of the first slope. Two thin products per step.
 //! Ends when the gradient, measured by that inverse, is below 1e-8.
 //!
 //! Sources: Nocedal, Wright, *Numerical optimization*, 2006, algorithm 7.4; the problem is that of
-//! `sklearn.linear_model.LogisticRegression` with C = 1.
+//! `sklearn.linear_model.LogisticRegression` with C = 1 / D.
 
 use std::collections::VecDeque;
 
@@ -28,7 +31,7 @@ const TOLERANCE: f64 = 1e-8;
 /// An end that no convex problem of this kind comes near.
 const STEPS: usize = 1000;
 /// A typical weight p (1 - p) of a class at the solution.
-const WEIGHT: f64 = 0.05;
+const WEIGHT: f64 = 0.15;
 /// Share of the first slope at which the search along a direction ends.
 const SLOPE: f64 = 0.1;
 
@@ -54,9 +57,14 @@ struct Step {
     rho: f64,
 }
 
-/// `(c A A^T + I)^-1` for features `[D, n]`.
+/// `(c A A^T + D I)^-1` for features `[D, n]`.
 pub(super) fn preconditioner(features: View) -> Option<Inverse> {
-    Inverse::new(features, WEIGHT, 1.0)
+    Inverse::new(features, WEIGHT, penalty(features))
+}
+
+/// D, the factor of the penalty.
+fn penalty(features: View) -> f64 {
+    features.rows() as f64
 }
 
 impl Solution {
@@ -119,7 +127,7 @@ impl Logistic<'_> {
         }
         // [n, K], so that the product reads the features column by column.
         let mut weights = times(self.features, transpose(&errors).view());
-        add_scaled(weights.data_mut(), 1.0, at.weights.data());
+        add_scaled(weights.data_mut(), penalty(self.features), at.weights.data());
         Solution { weights, biases }
     }
 
@@ -151,7 +159,8 @@ impl Logistic<'_> {
     /// The length at which the slope along a direction is small.
     fn search(&self, scores: &Matrix, along: &Matrix, step: (&Solution, &Solution)) -> f64 {
         let (at, direction) = (step.0.weights.data(), step.1.weights.data());
-        let (first, curve) = (dot(at, direction), dot(direction, direction));
+        let penalty = penalty(self.features);
+        let (first, curve) = (penalty * dot(at, direction), penalty * dot(direction, direction));
         let slopes = |t: f64| {
             let (slope, bend) = self.slopes(scores, along, t);
             (slope + first + t * curve, bend + curve)

@@ -5,9 +5,9 @@
 //! ```
 //!
 //! Classes: multinomial logistic regression (of one score for two classes), as scikit-learn's `LogisticRegression`
-//! with C = 1. Labels: one for each, and the mean over labels. Scores: ridge regression with free bias and
-//! penalty D |w|^2, a prior under which all D standardised states together explain as much variance as noise does; the value
-//! is Pearson's correlation of the predictions outside training with the truth (NaN when a side is constant).
+//! with C = 1 / D. Labels: one for each, and the mean over labels. Scores: ridge regression with free bias and
+//! penalty D |w|^2; the value is Pearson's correlation of the predictions outside training with the truth (NaN when
+//! a side is constant). Either penalty is a prior under which all D standardised states together have unit variance.
 //!
 //! The logarithm grows smoothly where an accuracy jumps by 1 / N; the accuracy (over rows and labels) is there as
 //! well. A class that none of n training rows has gets the probability 1 / (n + 2), that of Laplace's rule; so does
