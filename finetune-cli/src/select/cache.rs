@@ -21,8 +21,9 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::select::states::States;
 use crate::select::summary::Evidence;
 
-/// Part of every key: a new layout of the files, or a new meaning of what is in them, has a new one.
-const VERSION: u64 = 1;
+/// Part of every key, as the version of the program is: a new layout of the files, or a new meaning of what is in
+/// them, has a new one.
+const VERSION: u64 = 2;
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 20;
@@ -33,7 +34,8 @@ pub struct Key(Xxh3);
 
 impl Default for Key {
     fn default() -> Self {
-        Self(Xxh3::new()).with(&VERSION.to_le_bytes())
+        let version = env!("CARGO_PKG_VERSION");
+        Self(Xxh3::new()).with(&VERSION.to_le_bytes()).with(version.as_bytes())
     }
 }
 

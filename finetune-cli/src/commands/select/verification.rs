@@ -183,10 +183,10 @@ impl<'a> Verification<'a> {
         let mut left: Vec<usize> = (0..contenders.len()).collect();
         for (rung, &(count, steps)) in plan.rungs.iter().enumerate() {
             left.sort_by(|&a, &b| {
-                let figure = |i: usize| contenders[i].figure(metric);
+                let figure = |i: usize| contenders[i].figure(rung, metric);
                 figure(b).total_cmp(&figure(a)).then(a.cmp(&b))
             });
-            left.retain(|&i| contenders[i].rungs.last().is_none_or(|rung| rung.metric.is_some()));
+            left.retain(|&i| contenders[i].figure(rung, metric) > f64::NEG_INFINITY);
             left.truncate(count);
             bar.set_prefix(format!("rung {}/{}", rung + 1, plan.rungs.len()));
             for &i in &left {
@@ -300,11 +300,15 @@ impl<'a> Verification<'a> {
 }
 
 impl Contender<'_> {
-    /// The last figure, such that more is better; a failed one is the worst. Before the first rung all are equal.
-    fn figure(&self, metric: &str) -> f64 {
-        match self.rungs.last() {
+    /// The figure before a rung, such that more is better; a failed one is the worst. Before the first all are equal.
+    /// A race that goes on knows later figures too, which must not change who went on.
+    fn figure(&self, rung: usize, metric: &str) -> f64 {
+        match rung.checked_sub(1).map(|before| self.rungs.get(before)) {
             None => 0.0,
-            Some(rung) => metrics::rank(metric, rung.metric.unwrap_or(f64::NAN)),
+            Some(reached) => {
+                let figure = reached.and_then(|rung| rung.metric);
+                metrics::rank(metric, figure.unwrap_or(f64::NAN))
+            }
         }
     }
 
