@@ -130,6 +130,9 @@ fn rungs_continue_and_end_where_training_ends() {
     assert!(output.stdout.contains("measured on 80 validation examples"), "{}", output.stdout);
     assert!(output.stdout.contains("after up to 30 of 30 training steps"), "{}", output.stdout);
     assert!(!choice.place.output.join("best").exists());
+    // Once more, from what is on disk.
+    let (again, _) = choice.select(&models, &["--verify", "3", "--no-truncate"]);
+    assert_eq!(summary["candidates"], again["candidates"]);
 }
 
 #[test]
