@@ -27,7 +27,7 @@ TRAIN, VALIDATION, TEST, SAMPLE = 1000, 500, 2000, 500
 SETS = os.environ.get("SETS", "sst2,cr,trec,ag_news,sts15").split(",")
 RECIPE = ["--epochs", "3", "--batch-size", "16", "--learning-rate", "1e-4", "--precision", "bf16",
           "--max-length", "64"]
-BUDGET = os.environ.get("BUDGET", "10m")
+BUDGET = os.environ.get("BUDGET", "45s")
 SEEDS = [0, 1]
 METRIC = {"sts15": "pearson"}  # all others: accuracy
 
