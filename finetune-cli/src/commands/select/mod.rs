@@ -284,7 +284,8 @@ impl Selection<'_> {
         let middle = |&layer: &usize| layer > 0 && layer < evidence.cost.layers;
         let Some(layer) = evidence.best_layer.layer.filter(middle) else { return };
         let request = first.truncated(layer);
-        if candidates.iter().all(|(other, _)| *other != request) {
+        let known = candidates.iter().any(|(other, _)| other.meaning() == request.meaning());
+        if !known && self.time_left() > 0.0 {
             candidates.extend(self.score_all(vec![request]));
             self.fuse(candidates);
         }
