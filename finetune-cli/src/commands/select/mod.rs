@@ -69,7 +69,10 @@ fn check(args: &SelectArgs) -> Result<()> {
              0, or --verify 0",
         ));
     }
-    Ok(())
+    // The training that this leads to: whether it can be written down, and whether there is a place for it.
+    let next = command::base(args, Path::new("model"));
+    command::line(&next)?;
+    if args.train_best { train::check(&next) } else { Ok(()) }
 }
 
 /// The data of a selection.
