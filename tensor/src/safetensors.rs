@@ -36,6 +36,10 @@ impl File {
     /// # Errors
     /// When the file can't be read, is shorter than its header says, or the header is not valid.
     pub fn open(path: &Path) -> Result<Self> {
+        // Before it is opened: to open a named pipe that nobody writes to waits for ever.
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(invalid(path, "it is not a regular file".to_owned()));
+        }
         let mut file = fs::File::open(path).map_err(|e| io(path, e))?;
         let size = file.metadata().map_err(|e| io(path, e))?.len();
         let bytes = read_header(path, &mut file, size)?;

@@ -54,7 +54,7 @@ pub struct SelectArgs {
     #[arg(long)]
     pub train_best: bool,
     /// Print one JSON object: what select.json holds
-    #[arg(long)]
+    #[arg(long, conflicts_with = "train_best")]
     pub json: bool,
     #[command(flatten)]
     #[serde(flatten)]

@@ -40,7 +40,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
 }
 
 /// What is wrong with the flags before any file is read.
-fn check(args: &TrainArgs) -> Result<()> {
+pub(super) fn check(args: &TrainArgs) -> Result<()> {
     let recipe = &args.recipe;
     let needs_validation =
         recipe.load_best_model_at_end || recipe.early_stopping_patience.is_some();

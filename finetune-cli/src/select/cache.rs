@@ -85,8 +85,10 @@ impl Key {
         let entries = fs::read_dir(folder);
         let entries = entries.with_context(|| format!("{}: can't be read", folder.display()))?;
         let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        // What is no file, such as a folder or a named pipe, is no model reads.
         let mut files: Vec<PathBuf> = files
             .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(matters))
+            .filter(|path| path.is_file())
             .collect();
         files.sort();
         files.iter().try_fold(self, |key, path| {

@@ -1,5 +1,6 @@
 //! Which checkpoints are meant: folders, names in the Hugging Face cache, `:N` for the first N layers.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,12 @@ impl Request {
         Self { name: format!("{model}:{layers}"), model, truncate: Some(layers) }
     }
 
+    /// What is meant, under whatever name: the folder, if it is there, and its layers.
+    pub fn meaning(&self) -> (PathBuf, Option<usize>) {
+        let folder = self.folder().ok().and_then(|folder| fs::canonicalize(folder).ok());
+        (folder.unwrap_or_else(|| self.model.clone().into()), self.truncate)
+    }
+
     /// The folder: the typed one, or the snapshot in the cache of `hf download`.
     ///
     /// # Errors
@@ -53,19 +60,15 @@ impl Request {
     }
 }
 
-/// The candidates of the flags and of the file, each once, in their order.
+/// The candidates of the flags and of the file, each once, in their order. A folder under two names is one.
 ///
 /// # Errors
 /// When the file can't be read, or there is no candidate.
 pub fn requests(typed: &[String], file: Option<&Path>) -> Result<Vec<Request>> {
     let listed = file.map(read_list).transpose()?.unwrap_or_default();
-    let mut requests: Vec<Request> = Vec::new();
-    for name in typed.iter().chain(&listed) {
-        let request = Request::parse(name);
-        if !requests.contains(&request) {
-            requests.push(request);
-        }
-    }
+    let mut known = HashSet::new();
+    let all = typed.iter().chain(&listed).map(|name| Request::parse(name));
+    let requests: Vec<Request> = all.filter(|request| known.insert(request.meaning())).collect();
     match requests.is_empty() {
         true => bail!("no candidates; give --models, or a --models-file with a line for each"),
         false => Ok(requests),
@@ -152,6 +155,9 @@ mod tests {
             all.into_iter().map(|request| request.name).collect()
         };
         assert_eq!(names(&["b".into()]), ["b", "a"]);
+        let place = folder.path().display();
+        let typed = [format!("{place}"), format!("{place}/."), format!("{place}:1")];
+        assert_eq!(names(&typed), [typed[0].as_str(), typed[2].as_str(), "a", "b"]);
         assert!(requests(&[], None).is_err());
     }
 }

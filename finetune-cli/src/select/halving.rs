@@ -63,7 +63,10 @@ impl Plan {
         }
         let steps = affordable.min(limits.steps as f64);
         let reached = |i| ((steps * share(i, counts.len())).floor() as u64).max(1);
-        let rungs = counts.iter().enumerate().map(|(i, &n)| (n, reached(i))).collect();
+        let rungs = counts.iter().enumerate().map(|(i, &n)| (n, reached(i)));
+        let mut rungs: Vec<(usize, u64)> = rungs.collect();
+        // Of few steps not every rung has one of its own.
+        rungs.dedup_by_key(|&mut (_, steps)| steps);
         Ok(Self { rungs })
     }
 
@@ -132,5 +135,7 @@ mod tests {
     fn a_recipe_of_few_steps_is_run_as_it_is() {
         let plan = Plan::new(3, Limits { steps: 3, ..LIMITS }).expect("time enough");
         assert_eq!(plan.rungs, [(3, 1), (2, 3)]);
+        let plan = Plan::new(5, Limits { steps: 1, ..LIMITS }).expect("time enough");
+        assert_eq!(plan.rungs, [(5, 1)]);
     }
 }

@@ -107,6 +107,8 @@ impl Question<'_> {
         mut fit: Fit,
         key: &Key,
     ) -> Result<Evidence> {
+        // First, so that the two models are not in memory together.
+        fit.pseudo_perplexity = perplexity::measure(folder, sample, self.recipe)?;
         let (model, loaded) = folder.classifier(self.task, self.recipe.seed)?;
         let mut objective =
             objective::read(&folder.path, &folder.config, &Checkpoint::open(&folder.path)?);
@@ -115,7 +117,6 @@ impl Question<'_> {
         if objective.head_used {
             objective.head_metric = self.head_metric(&model, sample)?;
         }
-        fit.pseudo_perplexity = perplexity::measure(folder, sample, self.recipe)?;
         let start = std::time::Instant::now();
         let (states, computed) = self.states(&model, sample, key)?;
         let seconds = start.elapsed().as_secs_f64() / sample.len() as f64;

@@ -136,7 +136,7 @@ pub struct Evidence {
     pub layers: Vec<LayerProfile>,
     /// The layer and pooling with the highest LogME.
     pub best_layer: Place,
-    /// All estimators, of the best layer and of the mean of all layers.
+    /// All estimators at the three places of [`ROLES`](super::fusion::ROLES).
     pub estimates: Vec<Estimated>,
 }
 
@@ -166,7 +166,7 @@ pub struct Fit {
 pub struct Objective {
     /// `masked_lm`, `replaced_token`, `contrastive`, `fine_tuned` or `unknown`.
     pub kind: String,
-    /// Heads in the checkpoint: `masked_lm`, `next_sentence`, `classifier`, `pooler`.
+    /// Heads in the checkpoint: `classifier`, `replaced_token`, `masked_lm`, `next_sentence`, `pooler`.
     pub heads: Vec<String>,
     /// The labels of a fine-tuned head.
     pub labels: Vec<String>,
@@ -193,7 +193,7 @@ pub struct Cost {
     pub step_memory: Option<u64>,
     /// Seconds of the full recipe.
     pub projected_seconds: Option<f64>,
-    /// Bytes: the estimate for a step of full length.
+    /// Bytes: the estimate for a step of sequences as long as the longest of the sample.
     pub projected_memory: u64,
 }
 

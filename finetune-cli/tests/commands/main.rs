@@ -6,5 +6,6 @@ mod bench;
 mod inference;
 mod output;
 mod selection;
+mod selection_upsets;
 mod support;
 mod training;

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::support::*;
 
 /// A folder with training and validation data, and where the selection goes.
-struct Choice {
-    place: Place,
+pub struct Choice {
+    pub place: Place,
     validation: String,
 }
 
@@ -17,21 +17,21 @@ struct Choice {
 const RECIPE: [&str; 6] = ["--learning-rate", "2e-3", "--epochs", "2", "--seed", "1"];
 
 impl Choice {
-    fn new(train: impl AsRef<[u8]>, validation: impl AsRef<[u8]>) -> Self {
+    pub fn new(train: impl AsRef<[u8]>, validation: impl AsRef<[u8]>) -> Self {
         let place = Place::new(train);
         let validation = place.write("validation.csv", validation);
         Self { place, validation }
     }
 
-    fn of_reviews() -> Self {
+    pub fn of_reviews() -> Self {
         Self::new(reviews(240, 3), reviews(80, 4))
     }
 
-    fn output(&self) -> &str {
+    pub fn output(&self) -> &str {
         text(&self.place.output)
     }
 
-    fn args<'a>(&'a self, models: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    pub fn args<'a>(&'a self, models: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
         let fixed = [
             "--train",
             text(&self.place.train),
@@ -43,21 +43,21 @@ impl Choice {
         [&["select", "--models"], models, &fixed, &RECIPE, more].concat()
     }
 
-    fn select(&self, models: &[&str], more: &[&str]) -> (Value, Output) {
+    pub fn select(&self, models: &[&str], more: &[&str]) -> (Value, Output) {
         let output = succeeds(&self.args(models, more));
         (read_json(&self.place.output.join("select.json")), output)
     }
 }
 
-fn candidates(summary: &Value) -> &Vec<Value> {
+pub fn candidates(summary: &Value) -> &Vec<Value> {
     summary["candidates"].as_array().unwrap()
 }
 
-fn row<'a>(summary: &'a Value, name: &str) -> &'a Value {
+pub fn row<'a>(summary: &'a Value, name: &str) -> &'a Value {
     candidates(summary).iter().find(|c| c["name"] == name).unwrap_or_else(|| panic!("no {name}"))
 }
 
-fn remarks(row: &Value) -> String {
+pub fn remarks(row: &Value) -> String {
     row["remarks"].to_string()
 }
 
@@ -170,18 +170,23 @@ fn a_second_call_takes_what_the_first_one_measured() {
     assert_ne!(written(), at);
 }
 
+/// A copy of a model folder.
+pub fn copy(model: &str, folder: &Path) -> String {
+    fs::create_dir(folder).unwrap();
+    for name in names(Path::new(model)) {
+        fs::copy(Path::new(model).join(&name), folder.join(&name)).unwrap();
+    }
+    text(folder).to_owned()
+}
+
 /// Copies of the base model that differ in a key of the configuration that nobody reads.
 fn many_models(choice: &Choice, count: usize) -> Vec<String> {
     let make = |i: usize| {
-        let folder = choice.place.path(&format!("models-{i}"));
-        fs::create_dir(&folder).unwrap();
-        for name in names(Path::new(base_model())) {
-            fs::copy(Path::new(base_model()).join(&name), folder.join(&name)).unwrap();
-        }
-        let path = folder.join("config.json");
+        let folder = copy(base_model(), &choice.place.path(&format!("models-{i}")));
+        let path = Path::new(&folder).join("config.json");
         let config = fs::read_to_string(&path).unwrap();
         fs::write(path, config.replacen('{', &format!("{{\"number\": {i},"), 1)).unwrap();
-        text(&folder).to_owned()
+        folder
     };
     (0..count).map(make).collect()
 }
@@ -219,13 +224,9 @@ fn what_was_broken_off_goes_on() {
 fn a_broken_candidate_is_a_row() {
     let choice = Choice::of_reviews();
     let broken = |name: &str, file: &str, content: &str| {
-        let folder = choice.place.path(name);
-        fs::create_dir(&folder).unwrap();
-        for file in names(Path::new(base_model())) {
-            fs::copy(Path::new(base_model()).join(&file), folder.join(&file)).unwrap();
-        }
-        fs::write(folder.join(file), content).unwrap();
-        text(&folder).to_owned()
+        let folder = copy(base_model(), &choice.place.path(name));
+        fs::write(Path::new(&folder).join(file), content).unwrap();
+        folder
     };
     let decoder = broken("decoder", "config.json", r#"{"model_type": "gpt2"}"#);
     let damaged = broken("damaged", "model.safetensors", "no weights");

@@ -69,7 +69,10 @@ fn check(args: &SelectArgs) -> Result<()> {
              0, or --verify 0",
         ));
     }
-    Ok(())
+    // The training that this leads to: whether it can be written down, and whether there is a place for it.
+    let next = command::base(args, Path::new("model"));
+    command::line(&next)?;
+    if args.train_best { train::check(&next) } else { Ok(()) }
 }
 
 /// The data of a selection.
@@ -284,7 +287,8 @@ impl Selection<'_> {
         let middle = |&layer: &usize| layer > 0 && layer < evidence.cost.layers;
         let Some(layer) = evidence.best_layer.layer.filter(middle) else { return };
         let request = first.truncated(layer);
-        if candidates.iter().all(|(other, _)| *other != request) {
+        let known = candidates.iter().any(|(other, _)| other.meaning() == request.meaning());
+        if !known && self.time_left() > 0.0 {
             candidates.extend(self.score_all(vec![request]));
             self.fuse(candidates);
         }

@@ -23,7 +23,7 @@ pub(super) fn text(summary: &Summary) -> String {
         text.push('\n');
         let candidate = i.checked_sub(1).and_then(|i| summary.candidates.get(i));
         if let Some(candidate) = candidate.filter(|candidate| !candidate.remarks.is_empty()) {
-            let (indent, remarks) = (widths[0] + 2, candidate.remarks.join("; "));
+            let (indent, remarks) = (widths[0] + 2, printable(&candidate.remarks.join("; ")));
             text += &format!("{:indent$}{remarks}\n", "");
         }
     }
@@ -47,7 +47,7 @@ fn row(place: usize, candidate: &Candidate) -> [String; 8] {
     let shown = |text: Option<String>| text.unwrap_or_default();
     [
         rank,
-        candidate.name.clone(),
+        printable(&candidate.name),
         shown(score.map(|score| format!("{:.1}", score.value))),
         shown(score.map(|score| format!("{:.0}-{:.0}", score.low, score.high))),
         shown(candidate.verified.as_ref().map(|verified| format!("{:.4}", verified.metric))),
@@ -76,6 +76,11 @@ fn legend(summary: &Summary) -> String {
     text
 }
 
+/// A name or remark as one line: line breaks and escape sequences of a terminal are not for it to act on.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
+
 /// Seconds as people read them: `45 s`, `3 min 20 s`, `2 h 5 min`.
 fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
@@ -97,5 +102,11 @@ mod tests {
         assert_eq!(duration(59.7), "1 min 0 s");
         assert_eq!(duration(200.0), "3 min 20 s");
         assert_eq!(duration(7500.0), "2 h 5 min");
+    }
+
+    #[test]
+    fn a_name_is_one_line() {
+        assert_eq!(printable("it's ü"), "it's ü");
+        assert_eq!(printable("a\nb\u{1B}[2J"), "a\u{FFFD}b\u{FFFD}[2J");
     }
 }

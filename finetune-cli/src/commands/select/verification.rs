@@ -3,10 +3,11 @@
 //! ```text
 //! OUTPUT/cache/verify-KEY/plan.json            who trains how far
 //! OUTPUT/cache/verify-KEY/I/rungs.json         what candidate I reached
-//! OUTPUT/cache/verify-KEY/I/model.safetensors, optimizer.safetensors    where it goes on
+//! OUTPUT/cache/verify-KEY/I/STEP/model.safetensors, optimizer.safetensors    where it goes on
 //! ```
 //!
-//! One candidate is in memory at a time. The weights are removed at the end, the figures stay.
+//! One candidate is in memory at a time. The weights are removed at the end, the figures stay. Weights and moments of
+//! a rung have a folder of their own, so that a call that is broken off never leaves those of two rungs together.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ use nn::Module;
 
 use super::Selection;
 use crate::batches::Examples;
-use crate::data::Dataset;
+use crate::data::{Dataset, LabelSet};
 use crate::folder::{Folder, outputs};
 use crate::metrics;
 use crate::progress::{bar, remark};
@@ -73,17 +74,13 @@ impl<'a> Verification<'a> {
         for (i, (request, candidate)) in candidates.iter_mut().enumerate() {
             if let Some(place) = chosen.iter().position(|&c| c == i) {
                 let folder = folder.join(place.to_string());
-                let rungs = read_rungs(&folder);
+                let rungs = read_rungs(&folder, &plan);
                 contenders.push(Contender { request: request.clone(), candidate, folder, rungs });
             }
         }
         self.race(&plan, &mut contenders)?;
-        for contender in &contenders {
-            // The figures stay for the next call; the weights are large.
-            for name in ["model.safetensors", "optimizer.safetensors"] {
-                let _ = fs::remove_file(contender.folder.join(name));
-            }
-        }
+        // The figures stay for the next call; the weights are large.
+        contenders.iter().for_each(|contender| contender.forget_weights(None));
         Ok(())
     }
 
@@ -103,10 +100,15 @@ impl<'a> Verification<'a> {
     /// What the verification depends on.
     fn key(&self, candidates: &[(Request, Candidate)], chosen: &[usize]) -> Result<String> {
         let args = self.selection.args;
+        let task = &self.selection.data.schema.task;
+        let names = task.label_set().map(LabelSet::names);
+        let task = format!("{} {names:?} {:?}", task.problem_type(), args.data.max_length);
         let settings = format!("{:?} {:?} {}", args.recipe, args.budget, self.rows());
-        let mut key = Key::default().with(settings.as_bytes());
+        let mut key = Key::default().with(task.as_bytes()).with(settings.as_bytes());
         for data in [Some(&self.selection.data.train), self.selection.data.validation.as_ref()] {
-            key = key.with(format!("{:?}", data.map(|d| (&d.examples, &d.labels))).as_bytes());
+            let examples = data.iter().flat_map(|data| &data.examples);
+            key = examples.fold(key, |key, e| key.with(format!("{e:?}").as_bytes()));
+            key = key.with(format!("{:?}", data.map(|data| &data.labels)).as_bytes());
         }
         for &i in chosen {
             let request = &candidates[i].0;
@@ -183,10 +185,12 @@ impl<'a> Verification<'a> {
         let mut left: Vec<usize> = (0..contenders.len()).collect();
         for (rung, &(count, steps)) in plan.rungs.iter().enumerate() {
             left.sort_by(|&a, &b| {
-                let figure = |i: usize| contenders[i].figure(rung, metric);
+                let figure = |i: usize| contenders[i].figure_before(rung, metric);
                 figure(b).total_cmp(&figure(a)).then(a.cmp(&b))
             });
-            left.retain(|&i| contenders[i].figure(rung, metric) > f64::NEG_INFINITY);
+            left.retain(|&i| {
+                contenders[i].before(rung).is_none_or(|before| before.metric.is_some())
+            });
             left.truncate(count);
             bar.set_prefix(format!("rung {}/{}", rung + 1, plan.rungs.len()));
             for &i in &left {
@@ -218,7 +222,9 @@ impl<'a> Verification<'a> {
             Ok(rung) => {
                 contender.rungs.push(rung);
                 let text = serde_json::to_vec(&contender.rungs)?;
-                write_whole(&contender.folder.join("rungs.json"), &text)
+                write_whole(&contender.folder.join("rungs.json"), &text)?;
+                contender.forget_weights(Some(steps));
+                Ok(())
             }
             Err(error) => {
                 contender.candidate.remarks.push(format!("verification failed: {error:#}"));
@@ -241,9 +247,8 @@ impl<'a> Verification<'a> {
         let encoded = self.encoded(&folder)?;
         let (model, before) = self.model(contender, &folder)?;
         let mut trainer = Trainer::with_steps(&model, recipe, plan.steps());
-        if before.is_some() {
-            trainer
-                .resume(&optim::State::load(&contender.folder.join("optimizer.safetensors"))?)?;
+        if let Some(before) = before {
+            trainer.resume(&optim::State::load(&contender.moments(before.steps))?)?;
         }
         let start = Instant::now();
         trainer.train_to(steps, &encoded.0, &mut |_| {
@@ -252,27 +257,33 @@ impl<'a> Verification<'a> {
         })?;
         let seconds = before.map_or(0.0, |rung| rung.seconds) + start.elapsed().as_secs_f64();
         if steps < plan.steps() {
-            save_pretrained(&contender.folder, &folder.config, &model.params(), &folder.tokenizer)?;
-            trainer.state()?.save(&contender.folder.join("optimizer.safetensors"))?;
+            let weights = contender.weights(steps);
+            fs::create_dir_all(&weights)
+                .with_context(|| format!("{}: can't be written", weights.display()))?;
+            save_pretrained(&weights, &folder.config, &model.params(), &folder.tokenizer)?;
+            trainer.state()?.save(&contender.moments(steps))?;
         }
         let (size, precision) = (recipe.eval_batch_size, recipe.precision.into());
         let result = trainer::evaluate(&model, task, &encoded.1, size, precision)?;
-        let metric = result.figure(selection.data.metric(selection.args));
+        let name = selection.data.metric(selection.args);
         let finite = |figure: Option<f64>| figure.filter(|figure| figure.is_finite());
-        Ok(Rung { steps, metric: finite(metric), loss: finite(result.loss), seconds })
+        let metric = finite(result.figure(name));
+        ensure!(metric.is_some(), "{name} has no value on the validation data after {steps} steps");
+        Ok(Rung { steps, metric, loss: finite(result.loss), seconds })
     }
 
-    /// The model as the last rung left it, with that rung; or as the candidate is.
+    /// The model as the last rung left it, with that rung; or as the candidate is, if no rung or its weights are there.
     fn model(
         &self,
         contender: &Contender,
         folder: &Folder,
     ) -> Result<(SequenceClassifier, Option<Rung>)> {
         let (args, task) = (self.selection.args, &self.selection.data.schema.task);
-        let Some(rung) = contender.rungs.last().copied() else {
+        let kept = |rung: &Rung| contender.moments(rung.steps).is_file();
+        let Some(rung) = contender.rungs.last().copied().filter(kept) else {
             return Ok((folder.classifier(task, args.recipe.seed)?.0, None));
         };
-        let mut checkpoint = Checkpoint::open(&contender.folder)?;
+        let mut checkpoint = Checkpoint::open(&contender.weights(rung.steps))?;
         let loaded = SequenceClassifier::load(&mut checkpoint, &folder.config, outputs(task), 0)?;
         ensure!(loaded.1.missing.is_empty(), "the weights of the last rung are not whole");
         Ok((loaded.0, Some(rung)))
@@ -300,16 +311,33 @@ impl<'a> Verification<'a> {
 }
 
 impl Contender<'_> {
+    /// The rung before rung `rung` of the plan; an earlier call may have come further.
+    fn before(&self, rung: usize) -> Option<&Rung> {
+        self.rungs.get(rung.checked_sub(1)?)
+    }
+
     /// The figure before a rung, such that more is better; a failed one is the worst. Before the first all are equal.
-    /// A race that goes on knows later figures too, which must not change who went on.
-    fn figure(&self, rung: usize, metric: &str) -> f64 {
-        match rung.checked_sub(1).map(|before| self.rungs.get(before)) {
+    fn figure_before(&self, rung: usize, metric: &str) -> f64 {
+        match self.before(rung) {
             None => 0.0,
-            Some(reached) => {
-                let figure = reached.and_then(|rung| rung.metric);
-                metrics::rank(metric, figure.unwrap_or(f64::NAN))
-            }
+            Some(before) => metrics::rank(metric, before.metric.unwrap_or(f64::NAN)),
         }
+    }
+
+    /// Where the weights at a step are.
+    fn weights(&self, step: u64) -> PathBuf {
+        self.folder.join(step.to_string())
+    }
+
+    /// Where the moments at a step are. They are written behind the weights: where they are, both are.
+    fn moments(&self, step: u64) -> PathBuf {
+        self.weights(step).join("optimizer.safetensors")
+    }
+
+    /// Removes the weights of all rungs but that of a step.
+    fn forget_weights(&self, kept: Option<u64>) {
+        let steps = self.rungs.iter().map(|rung| rung.steps).filter(|&step| Some(step) != kept);
+        steps.for_each(|step| drop(fs::remove_dir_all(self.weights(step))));
     }
 
     /// Puts what was reached into the row of the candidate.
@@ -323,9 +351,13 @@ impl Contender<'_> {
     }
 }
 
-fn read_rungs(folder: &Path) -> Vec<Rung> {
+/// What an earlier call reached, as far as it followed this plan.
+fn read_rungs(folder: &Path, plan: &Plan) -> Vec<Rung> {
     let text = fs::read(folder.join("rungs.json")).unwrap_or_default();
-    serde_json::from_slice(&text).unwrap_or_default()
+    let rungs: Vec<Rung> = serde_json::from_slice(&text).unwrap_or_default();
+    let planned = plan.rungs.iter().map(|&(_, steps)| steps);
+    let follows = rungs.into_iter().zip(planned).take_while(|(rung, steps)| rung.steps == *steps);
+    follows.map(|(rung, _)| rung).collect()
 }
 
 /// The cost of a scored candidate.
