@@ -9,7 +9,7 @@
 //! [`REPLICATES`] replicates of the whole ranking. Each draws, with replacement, folds of the sample, roles, and
 //! estimators by their weights: so the interval holds both the chance of the sample and the disagreement of the
 //! raters, and all candidates share each draw. The value of a rater in a replicate is the mean of its jackknife
-//! pseudo-values v - (K - 1) (v_without_k - their mean) over the drawn folds (Efron & Tibshirani, *An Introduction to
+//! pseudo-values v - (K - 1) sqrt(K / (K - 1)) (v_without_k - their mean) over the drawn folds (Efron & Tibshirani, *An Introduction to
 //! the Bootstrap*, 1993, chapter 11; without the correction of the bias, which is that of fewer rows and alike for all).
 //!
 //! The weights were fixed before any result was seen: the probe counts twice, because it measures the figure that
@@ -146,9 +146,14 @@ fn rating(evidence: &Evidence, role: &str, estimator: &str) -> Rating {
         return Rating { value: f64::NEG_INFINITY, pseudo: Vec::new() };
     };
     let without = found.map_or(&[][..], |e| &e.without);
+    if without.len() < 2 {
+        return Rating { value, pseudo: Vec::new() };
+    }
     let known: Vec<f64> = without.iter().map(|v| v.unwrap_or(value)).collect();
     let (k, mean) = (known.len() as f64, known.iter().sum::<f64>() / known.len() as f64);
-    let pseudo = known.iter().map(|v| value - (k - 1.0) * (v - mean));
+    // The root makes the variance of a bootstrapped mean that of the jackknife.
+    let spread = (k - 1.0) * (k / (k - 1.0)).sqrt();
+    let pseudo = known.iter().map(|v| value - spread * (v - mean));
     Rating { value, pseudo: pseudo.collect() }
 }
 
@@ -188,11 +193,11 @@ fn fuse(ranks: &[Vec<f64>], weights: &[f64], candidates: usize) -> Vec<f64> {
     if total == 0.0 {
         return vec![50.0; candidates];
     }
-    let mut scores = vec![0.0; candidates];
+    let mut scores: Vec<f64> = vec![0.0; candidates];
     for (ranks, weight) in ranks.iter().zip(weights) {
-        scores.iter_mut().zip(ranks).for_each(|(score, rank)| *score += weight / total * rank);
+        scores.iter_mut().zip(ranks).for_each(|(score, rank)| *score += weight * rank);
     }
-    scores
+    scores.into_iter().map(|score| score / total).collect()
 }
 
 /// Ranks from 0 (least) to 100 (greatest); equal values share the mean of theirs. A single value ranks 100.

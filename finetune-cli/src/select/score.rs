@@ -80,7 +80,8 @@ impl Question<'_> {
         }
         let outcome = self.measure(&folder, &key)?;
         if let Outcome::Scored(evidence) = &outcome {
-            self.cache.keep_evidence(&evidence_key, evidence)?;
+            // What can't be kept, on a full disk say, is measured again next time.
+            let _ = self.cache.keep_evidence(&evidence_key, evidence);
         }
         Ok(outcome)
     }
@@ -152,7 +153,7 @@ impl Question<'_> {
         }
         let (size, precision) = (self.recipe.eval_batch_size, self.recipe.precision.into());
         let states = States::compute(encoder, sample, size, precision)?;
-        self.cache.keep_states(key, &states)?;
+        let _ = self.cache.keep_states(key, &states);
         Ok((states, true))
     }
 
@@ -231,7 +232,9 @@ impl Question<'_> {
         let names = self.task.label_set().map(LabelSet::names);
         let task = format!("{} {names:?}", self.task.problem_type());
         let labels = format!("{task} {:?} {:?} {:?}", self.labels, self.folds, self.rows);
-        let recipe = format!("{:?} {}", self.recipe, self.metric);
+        // Threads, because seconds are part of the evidence.
+        let threads = rayon::current_num_threads();
+        let recipe = format!("{:?} {} {threads}", self.recipe, self.metric);
         states.with(labels.as_bytes()).with(recipe.as_bytes())
     }
 }

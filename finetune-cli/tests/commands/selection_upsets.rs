@@ -86,7 +86,7 @@ fn what_a_verification_depends_on_is_in_its_key() {
 
 #[test]
 fn one_step_is_verified_in_one_rung() {
-    let train = "text,label\nfin act,good\nbra all,bad\nfin all,good\n";
+    let train = "text,label\nfin act,good\nbra all,poor\nfin all,good\n";
     let choice = Choice::new(train, reviews(20, 4));
     let shallow = format!("{}:1", base_model());
     let models = [base_model(), &shallow, trained().folder.as_str()];
@@ -96,7 +96,7 @@ fn one_step_is_verified_in_one_rung() {
 
 #[test]
 fn a_figure_without_a_value_is_said() {
-    let train = "text,score\nfin act,1.5\nbra all,1.5\n".repeat(10);
+    let train = "text,score\n".to_owned() + &"fin act,1.5\nbra all,1.5\n".repeat(10);
     let choice = Choice::new(&train, &train);
     let (summary, _) = choice.select(&[base_model()], &["--verify", "1", "--no-truncate"]);
     let row = row(&summary, base_model());

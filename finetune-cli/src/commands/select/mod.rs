@@ -6,6 +6,7 @@ mod command;
 mod table;
 mod verification;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ use super::session::best_metric;
 use super::train::{self, check_metric};
 use crate::args::select::SelectArgs;
 use crate::args::{TrainArgs, wrong_flags};
-use crate::data::{Dataset, Labels, Schema, Task, split};
+use crate::data::{Dataset, LabelSet, Labels, Schema, Task, split};
 use crate::memory;
 use crate::progress::{self, bar, remark, say};
 use crate::select::cache::{Cache, write_whole};
@@ -255,7 +256,15 @@ impl Selection<'_> {
             });
             remarks.push(format!("has a head for these labels{figure}"));
         } else if !objective.labels.is_empty() {
-            remarks.push("fine-tuned for other labels; its head is left behind".to_owned());
+            let sorted = |names: &[String]| {
+                names.iter().map(|name| name.to_lowercase()).collect::<BTreeSet<_>>()
+            };
+            let names = self.data.schema.task.label_set().map_or(&[][..], LabelSet::names);
+            let what = match sorted(names) == sorted(&objective.labels) {
+                true => "these labels in another order",
+                false => "other labels",
+            };
+            remarks.push(format!("fine-tuned for {what}; its head is left behind"));
         }
         let depth = evidence.cost.layers;
         if let Some(layer) = evidence.best_layer.layer.filter(|&layer| layer < depth) {

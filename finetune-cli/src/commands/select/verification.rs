@@ -184,6 +184,11 @@ impl<'a> Verification<'a> {
         let metric = self.selection.data.metric(self.selection.args);
         let mut left: Vec<usize> = (0..contenders.len()).collect();
         for (rung, &(count, steps)) in plan.rungs.iter().enumerate() {
+            if rung > 0 && self.selection.time_left() <= 0.0 {
+                let line = "the time of --budget is over: the race ends with rung";
+                remark(self.selection.args.machine.quiet, &format!("{line} {rung}"));
+                break;
+            }
             left.sort_by(|&a, &b| {
                 let figure = |i: usize| contenders[i].figure_before(rung, metric);
                 figure(b).total_cmp(&figure(a)).then(a.cmp(&b))
