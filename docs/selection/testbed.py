@@ -27,7 +27,7 @@ TRAIN, VALIDATION, TEST, SAMPLE = 1000, 500, 2000, 500
 SETS = os.environ.get("SETS", "sst2,cr,trec,ag_news,sts15").split(",")
 RECIPE = ["--epochs", "3", "--batch-size", "16", "--learning-rate", "1e-4", "--precision", "bf16",
           "--max-length", "64"]
-BUDGET = os.environ.get("BUDGET", "45s")
+BUDGET = os.environ.get("BUDGET", "2m")
 SEEDS = [0, 1]
 METRIC = {"sts15": "pearson"}  # all others: accuracy
 
@@ -203,7 +203,7 @@ def rank(bed, name, estimator):
     ranker = TransformerRanker(Dataset.from_list(rows), label_column=label, **pair)
     result = ranker.run([str(m) for m in models_of(bed, name)], estimator=estimator, layer_aggregator="layermean",
                         batch_size=32)
-    return {Path(m).name: float(score) for m, score in result._results.items()}, time.time() - start
+    return {Path(m).name: float(score) for m, score in result.scores.items()}, time.time() - start
 
 
 def compare_rivals(bed):

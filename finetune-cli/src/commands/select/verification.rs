@@ -153,7 +153,7 @@ impl<'a> Verification<'a> {
         remark(
             args.machine.quiet,
             &format!(
-                "not verified: {:.0} s of the budget are left, the first rung of {} candidates takes \
+                "not verified: {:.0} s of the budget are left, {} candidates take at least \
                  {needed:.0} s; give --budget {budget:.0}s{fewer}",
                 left.max(0.0),
                 costs.len()
