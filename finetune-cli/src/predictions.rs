@@ -1,7 +1,14 @@
 //! Logits to predictions, and predictions to figures.
 
+use tensor::philox::Rng;
+
 use crate::data::{Labels, Task};
 use crate::metrics::{self, Report};
+
+/// Data sets that are drawn for a standard error, which is then right to a twentieth.
+const RESAMPLES: usize = 200;
+/// The random stream of these draws (`b"resample"` as a number).
+const STREAM: u64 = 0x72_65_73_61_6D_70_6C_65;
 
 /// What a model says of one example.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +72,28 @@ pub fn report(task: &Task, predictions: &[Prediction], labels: &Labels) -> Optio
     }
 }
 
+/// The standard error of a figure: its standard deviation over [`RESAMPLES`] data sets of the same size, drawn with
+/// replacement from this one (Efron's bootstrap). None if there are no labels or the figure has no value on them.
+pub fn standard_error(
+    task: &Task,
+    predictions: &[Prediction],
+    labels: &Labels,
+    name: &str,
+) -> Option<f64> {
+    let mut rng = Rng::new(0, STREAM);
+    let rows = predictions.len() as u64;
+    let figure = |_| {
+        let drawn: Vec<usize> = (0..rows).map(|_| rng.below(rows) as usize).collect();
+        let predictions: Vec<Prediction> = drawn.iter().map(|&i| predictions[i].clone()).collect();
+        report(task, &predictions, &labels.select(&drawn))?.get(name)
+    };
+    let figures: Vec<f64> = (0..RESAMPLES).filter_map(figure).filter(|x| x.is_finite()).collect();
+    let n = figures.len() as f64;
+    let mean = figures.iter().sum::<f64>() / n;
+    let square = figures.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    Some(square.sqrt()).filter(|error| error.is_finite())
+}
+
 /// The names of the figures of a task, in the order in which they are shown.
 pub fn metric_names(task: &Task) -> Vec<&'static str> {
     let (prediction, truth) = match task {
@@ -94,5 +123,27 @@ fn value_of(prediction: &Prediction) -> f32 {
     match prediction {
         Prediction::Score(value) => *value,
         Prediction::Class(p) | Prediction::Multi(p) => p[0],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::LabelSet;
+
+    #[test]
+    fn the_standard_error_of_an_accuracy_is_that_of_its_formula() {
+        let names = ["a", "b"].map(str::to_owned).to_vec();
+        let task = Task::SingleLabel(LabelSet::from_names(names).expect("two labels"));
+        let right = |row: u32| row % 5 != 0;
+        let predictions: Vec<Prediction> = (0..400)
+            .map(|row| Prediction::Class(if right(row) { vec![1.0, 0.0] } else { vec![0.0, 1.0] }))
+            .collect();
+        let labels = Labels::Class(vec![0; 400]);
+        let error = standard_error(&task, &predictions, &labels, "accuracy").expect("a value");
+        // sqrt(p (1 - p) / n)
+        let want = (0.8f64 * 0.2 / 400.0).sqrt();
+        assert!((error / want - 1.0).abs() < 0.2, "{error} {want}");
+        assert_eq!(standard_error(&task, &predictions, &labels, "bleu"), None);
     }
 }

@@ -126,6 +126,7 @@ fn verified(metric: f64, rungs: usize) -> Verified {
     let rung = |i: usize| Rung {
         steps: 50 << i,
         metric: Some(metric - 0.045 * (rungs - 1 - i) as f64),
+        standard_error: Some(0.012),
         loss: Some(0.55 - 0.08 * i as f64),
         seconds: 14.0 * f64::from(1 << i),
     };
@@ -447,7 +448,13 @@ fn survives_numbers_that_are_none() {
         candidate.score = Some(Score { value: bad, low: bad, high: bad, tied_with_best: true });
         candidate.verified = Some(Verified {
             metric: bad,
-            rungs: vec![Rung { steps: 0, metric: Some(bad), loss: Some(bad), seconds: bad }],
+            rungs: vec![Rung {
+                steps: 0,
+                metric: Some(bad),
+                standard_error: Some(bad),
+                loss: Some(bad),
+                seconds: bad,
+            }],
         });
         let evidence = candidate.evidence.as_mut().expect("evidence");
         evidence.fit.tokens_per_word = bad;

@@ -88,6 +88,39 @@ impl Plan {
     }
 }
 
+/// What was measured of a candidate, and what had been estimated.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    /// The figure, such that more is better.
+    pub figure: f64,
+    /// Its standard error.
+    pub standard_error: f64,
+    /// The score that it had without training.
+    pub estimate: f64,
+}
+
+/// The places of candidates, best first, by the rule of one standard error: among those whose figures are that close
+/// to the highest, which some hundred rows can't tell apart, the estimate decides; then the same with the rest.
+///
+/// Source: Breiman et al., *Classification and regression trees*, 1984, section 3.4.3, who choose the simplest of such.
+pub fn order(measured: &[Measured]) -> Vec<usize> {
+    let mut left: Vec<usize> = (0..measured.len()).collect();
+    let mut order = Vec::with_capacity(left.len());
+    let by = |key: fn(&Measured) -> f64| {
+        move |&a: &usize, &b: &usize| {
+            key(&measured[a]).total_cmp(&key(&measured[b])).then(b.cmp(&a))
+        }
+    };
+    while let Some(highest) = left.iter().copied().max_by(by(|m| m.figure)) {
+        let bound = measured[highest].figure - measured[highest].standard_error;
+        let close = left.iter().copied().filter(|&i| measured[i].figure >= bound);
+        let next = close.max_by(by(|m| m.estimate)).unwrap_or(highest);
+        left.retain(|&i| i != next);
+        order.push(next);
+    }
+    order
+}
+
 /// The share of S that rung `i` of `rungs` reaches.
 fn share(i: usize, rungs: usize) -> f64 {
     0.5f64.powi((rungs - 1 - i) as i32)
@@ -132,6 +165,20 @@ mod tests {
         assert_eq!(needed, 10.0 + 2.5 * 100.0);
         let plan = Plan::new(3, Limits { seconds: needed, ..limits }).expect("time enough");
         assert_eq!(plan.steps(), FEWEST_STEPS);
+    }
+
+    #[test]
+    fn what_was_measured_decides_unless_it_is_too_close() {
+        let all = |errors: f64| -> Vec<Measured> {
+            let of = |(figure, estimate)| Measured { figure, standard_error: errors, estimate };
+            [(0.80, 90.0), (0.81, 70.0), (0.70, 95.0), (0.69, 99.0)].map(of).to_vec()
+        };
+        assert_eq!(order(&all(0.0)), [1, 0, 2, 3]);
+        assert_eq!(order(&all(0.02)), [0, 1, 3, 2]);
+        assert_eq!(order(&all(1.0)), [3, 2, 0, 1]);
+        let failed = Measured { figure: f64::NEG_INFINITY, standard_error: 0.0, estimate: 100.0 };
+        assert_eq!(order(&[failed, all(0.02)[0]]), [1, 0]);
+        assert!(order(&[]).is_empty());
     }
 
     #[test]

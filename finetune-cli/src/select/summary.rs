@@ -117,6 +117,8 @@ pub struct Rung {
     pub steps: u64,
     /// The figure on validation data.
     pub metric: Option<f64>,
+    /// How much that figure would differ on other validation rows: the standard deviation over resampled ones.
+    pub standard_error: Option<f64>,
     /// The loss on validation data.
     pub loss: Option<f64>,
     /// Seconds of training so far, without evaluation.

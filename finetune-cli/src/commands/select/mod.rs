@@ -26,9 +26,9 @@ use crate::select::estimators;
 use crate::select::fusion::Fusion;
 use crate::select::score::{Outcome, Question};
 use crate::select::summary::{Candidate, Evidence, Status, Summary, TaskSummary, Timing};
-use crate::select::{fit, report};
+use crate::select::{fit, halving, report};
 use command::train_args;
-use verification::Verification;
+use verification::{Verification, measured};
 
 /// Folds of the sample: five leave enough rows out to be told apart, and enough in to learn from.
 const FOLDS: usize = 5;
@@ -48,7 +48,7 @@ pub(super) fn run(args: &SelectArgs) -> Result<()> {
     selection.offer_truncation(&mut candidates);
     let scoring_seconds = selection.start.elapsed().as_secs_f64();
     Verification::of(&selection).run(&mut candidates)?;
-    order(&mut candidates, data.metric(args));
+    let candidates = rank(candidates, data.metric(args));
     let verification_seconds = selection.start.elapsed().as_secs_f64() - scoring_seconds;
     let timing = Timing { scoring_seconds, verification_seconds };
     let next = train_args(args, &candidates)?;
@@ -339,18 +339,27 @@ fn value(candidate: &Candidate) -> f64 {
 }
 
 /// The final ranking: who trained furthest and measured best, then the estimates, then the rest.
-fn order(candidates: &mut [(Request, Candidate)], metric: &str) {
-    let key = |c: &Candidate| {
-        let verified = c.verified.as_ref();
-        let steps = verified.and_then(|v| v.rungs.last()).map_or(0, |rung| rung.steps);
-        let figure = verified.map_or(f64::NEG_INFINITY, |v| crate::metrics::rank(metric, v.metric));
-        (steps, figure, value(c), c.status == Status::Skipped)
-    };
+fn rank(mut candidates: Vec<(Request, Candidate)>, metric: &str) -> Vec<(Request, Candidate)> {
+    let rung = |c: &Candidate| c.verified.as_ref().and_then(|v| v.rungs.last().copied());
     candidates.sort_by(|(_, a), (_, b)| {
-        let (a, b) = (key(a), key(b));
-        let figures = b.1.total_cmp(&a.1).then(b.2.total_cmp(&a.2));
-        b.0.cmp(&a.0).then(figures).then(b.3.cmp(&a.3))
+        let steps = |c| rung(c).map_or(0, |rung| rung.steps);
+        let skipped = |c: &Candidate| c.status == Status::Skipped;
+        let estimates = value(b).total_cmp(&value(a));
+        steps(b).cmp(&steps(a)).then(estimates).then(skipped(b).cmp(&skipped(a)))
     });
+    let mut places = Vec::new();
+    let alike = |a: &(Request, Candidate), b: &(Request, Candidate)| {
+        rung(&a.1).map(|rung| rung.steps) == rung(&b.1).map(|rung| rung.steps)
+    };
+    for group in candidates.chunk_by(alike) {
+        let measured: Option<Vec<_>> =
+            group.iter().map(|(_, c)| Some(measured(c, &rung(c)?, metric))).collect();
+        let first = places.len();
+        let within = measured.map_or((0..group.len()).collect(), |all| halving::order(&all));
+        places.extend(within.into_iter().map(|place| first + place));
+    }
+    let mut left: Vec<Option<_>> = candidates.into_iter().map(Some).collect();
+    places.into_iter().filter_map(|place| left[place].take()).collect()
 }
 
 fn show(args: &SelectArgs, summary: &Summary) -> Result<()> {

@@ -21,15 +21,16 @@ use bert::{Checkpoint, SequenceClassifier, save_pretrained};
 use indicatif::ProgressBar;
 use nn::Module;
 
-use super::Selection;
+use super::{Selection, value};
 use crate::batches::Examples;
 use crate::data::{Dataset, LabelSet};
 use crate::folder::{Folder, outputs};
 use crate::metrics;
+use crate::predictions::standard_error;
 use crate::progress::{bar, remark};
 use crate::select::cache::{Key, write_whole};
 use crate::select::candidates::Request;
-use crate::select::halving::{Limits, Plan};
+use crate::select::halving::{Limits, Measured, Plan, order};
 use crate::select::score;
 use crate::select::summary::{Candidate, Cost, Rung, Status, Verified};
 use crate::trainer::{self, Trainer};
@@ -189,13 +190,12 @@ impl<'a> Verification<'a> {
                 remark(self.selection.args.machine.quiet, &format!("{line} {rung}"));
                 break;
             }
-            left.sort_by(|&a, &b| {
-                let figure = |i: usize| contenders[i].figure_before(rung, metric);
-                figure(b).total_cmp(&figure(a)).then(a.cmp(&b))
-            });
             left.retain(|&i| {
                 contenders[i].before(rung).is_none_or(|before| before.metric.is_some())
             });
+            let measured: Vec<Measured> =
+                left.iter().map(|&i| contenders[i].measured(rung, metric)).collect();
+            left = order(&measured).into_iter().map(|place| left[place]).collect();
             left.truncate(count);
             bar.set_prefix(format!("rung {}/{}", rung + 1, plan.rungs.len()));
             for &i in &left {
@@ -233,7 +233,13 @@ impl<'a> Verification<'a> {
             }
             Err(error) => {
                 contender.candidate.remarks.push(format!("verification failed: {error:#}"));
-                contender.rungs.push(Rung { steps, metric: None, loss: None, seconds: 0.0 });
+                contender.rungs.push(Rung {
+                    steps,
+                    metric: None,
+                    standard_error: None,
+                    loss: None,
+                    seconds: 0.0,
+                });
                 Ok(())
             }
         }
@@ -274,7 +280,9 @@ impl<'a> Verification<'a> {
         let finite = |figure: Option<f64>| figure.filter(|figure| figure.is_finite());
         let metric = finite(result.figure(name));
         ensure!(metric.is_some(), "{name} has no value on the validation data after {steps} steps");
-        Ok(Rung { steps, metric, loss: finite(result.loss), seconds })
+        let error = standard_error(task, &result.predictions, &encoded.1.labels, name);
+        let loss = finite(result.loss);
+        Ok(Rung { steps, metric, standard_error: finite(error), loss, seconds })
     }
 
     /// The model as the last rung left it, with that rung; or as the candidate is, if no rung or its weights are there.
@@ -321,12 +329,10 @@ impl Contender<'_> {
         self.rungs.get(rung.checked_sub(1)?)
     }
 
-    /// The figure before a rung, such that more is better; a failed one is the worst. Before the first all are equal.
-    fn figure_before(&self, rung: usize, metric: &str) -> f64 {
-        match self.before(rung) {
-            None => 0.0,
-            Some(before) => metrics::rank(metric, before.metric.unwrap_or(f64::NAN)),
-        }
+    /// What is known before a rung. Before the first all figures are equal, and the estimates decide.
+    fn measured(&self, rung: usize, metric: &str) -> Measured {
+        let none = Measured { figure: 0.0, standard_error: 0.0, estimate: value(self.candidate) };
+        self.before(rung).map_or(none, |before| measured(self.candidate, before, metric))
     }
 
     /// Where the weights at a step are.
@@ -353,6 +359,15 @@ impl Contender<'_> {
             self.candidate.status = Status::Verified;
             self.candidate.verified = Some(Verified { metric, rungs });
         }
+    }
+}
+
+/// What was measured of a candidate after a rung.
+pub(super) fn measured(candidate: &Candidate, rung: &Rung, metric: &str) -> Measured {
+    Measured {
+        figure: metrics::rank(metric, rung.metric.unwrap_or(f64::NAN)),
+        standard_error: rung.standard_error.unwrap_or(0.0),
+        estimate: value(candidate),
     }
 }
 
