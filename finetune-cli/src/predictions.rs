@@ -135,7 +135,7 @@ mod tests {
     fn the_standard_error_of_an_accuracy_is_that_of_its_formula() {
         let names = ["a", "b"].map(str::to_owned).to_vec();
         let task = Task::SingleLabel(LabelSet::from_names(names).expect("two labels"));
-        let right = |row: u32| row % 5 != 0;
+        let right = |row: u32| !row.is_multiple_of(5);
         let predictions: Vec<Prediction> = (0..400)
             .map(|row| Prediction::Class(if right(row) { vec![1.0, 0.0] } else { vec![0.0, 1.0] }))
             .collect();
