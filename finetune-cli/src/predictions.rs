@@ -88,10 +88,13 @@ pub fn standard_error(
         report(task, &predictions, &labels.select(&drawn))?.get(name)
     };
     let figures: Vec<f64> = (0..RESAMPLES).filter_map(figure).filter(|x| x.is_finite()).collect();
+    if figures.len() < 2 {
+        return None;
+    }
     let n = figures.len() as f64;
     let mean = figures.iter().sum::<f64>() / n;
     let square = figures.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    Some(square.sqrt()).filter(|error| error.is_finite())
+    Some(square.sqrt())
 }
 
 /// The names of the figures of a task, in the order in which they are shown.
