@@ -63,7 +63,8 @@ proptest! {
     /// Every parameter, through attention, LayerNorm, dropout, pooling and each loss.
     #[test]
     fn derivatives_are_slopes(
-        heads in 1usize..3, head_dim in 2usize..5, kind in 0usize..3, dropout: bool,
+        // LayerNorm of two or three states is all but a sign: too curved for differences.
+        heads in 1usize..3, head_dim in 4usize..6, kind in 0usize..3, dropout: bool,
         lens in prop::collection::vec(1usize..7, 1..4), seed in 0u64..1000,
         activation in prop::sample::select(vec!["gelu", "gelu_new", "tanh"]),
     ) {

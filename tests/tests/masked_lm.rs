@@ -59,7 +59,8 @@ proptest! {
     /// Every parameter, the tied table among them, with sequences that have masked tokens and some that have none.
     #[test]
     fn derivatives_are_slopes(
-        heads in 1usize..3, head_dim in 2usize..5, layers in 1usize..3, dropout: bool,
+        // LayerNorm of two or three states is all but a sign: too curved for differences.
+        heads in 1usize..3, head_dim in 4usize..6, layers in 1usize..3, dropout: bool,
         lens in prop::collection::vec(1usize..7, 1..4), every in 1u64..5, seed in 0u64..1000,
         activation in prop::sample::select(vec!["gelu", "gelu_new", "tanh"]),
     ) {
@@ -157,7 +158,7 @@ fn recomputation_changes_no_bit() {
         let flat = |p: &Param| grads.param(p).expect("every parameter is used").to_f64_vec();
         model.params().iter().map(flat).collect::<Vec<_>>()
     };
-    assert!(step(true) == step(false));
+    each_isa(|isa| assert!(step(true) == step(false), "{isa:?}"));
 }
 
 #[test]
