@@ -72,7 +72,7 @@ pub fn report(task: &Task, predictions: &[Prediction], labels: &Labels) -> Optio
     }
 }
 
-/// The standard error of a figure: its standard deviation over [`RESAMPLES`] data sets of the same size, drawn with
+/// The standard error of a figure: its standard deviation over 200 data sets of the same size, drawn with
 /// replacement from this one (Efron's bootstrap). None if there are no labels or the figure has no value on them.
 pub fn standard_error(
     task: &Task,
