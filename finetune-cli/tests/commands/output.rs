@@ -92,7 +92,8 @@ fn an_interrupted_run_leaves_what_the_next_one_clears_away() {
     let quick = train_args(text(&place.output), text(&place.train), &QUICK);
     refused(&quick, &["run.partial", "another run is writing"]);
     let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    // Not INT, which shells have their background jobs ignore: the test would wait for ever there.
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert!(!child.wait().unwrap().success());
     assert_eq!(names(place.folder.path()), ["run.partial", "train.csv"]);
     place.train(&QUICK);
