@@ -50,6 +50,25 @@ def truth_table(truth):
     markdown(["starting point", *sets], [[m, *[shown(truth[s].get(m, {})) for s in sets]] for m in models])
 
 
+def seed_table(truth):
+    """How far the truth knows itself: tau of one seed against the other, and of each against their mean."""
+    rows = []
+    for name, models in truth.items():
+        a, b = ({m: seeds[k] for m, seeds in models.items()} for k in (0, 1))
+        mean = {m: (a[m] + b[m]) / 2 for m in a}
+        rows.append([name, tau(a, b), (tau(mean, a) + tau(mean, b)) / 2])
+    rows.append(["**mean**", *[float(np.mean([r[i] for r in rows])) for i in (1, 2)]])
+    markdown(["set", "one seed against the other", "one seed against their mean"], rows)
+
+
+def not_tied(summary, truth):
+    """Candidates that are said to be behind the one of the highest score: how many, and how many the truth puts there."""
+    scored = {Path(c["path"]).name: c["score"] for c in summary["candidates"] if c["score"]}
+    best = max(scored, key=lambda n: scored[n]["value"])
+    behind = [n for n in scored if not scored[n]["tied_with_best"]]
+    return len(behind), sum(truth[n] <= truth[best] for n in behind)
+
+
 def pairs_told_apart(summary, truth):
     """Of the pairs whose intervals do not overlap: how many there are, and in how many the truth agrees."""
     scored = {Path(c["path"]).name: c["score"] for c in summary["candidates"] if c["score"]}
@@ -62,7 +81,7 @@ def pairs_told_apart(summary, truth):
 
 
 def selection_table(bed, truth):
-    rows, apart, agree, pairs, tied_best = [], 0, 0, 0, 0
+    rows, apart, agree, pairs, tied_best, behind, right = [], 0, 0, 0, 0, 0, 0
     for name in truth:
         path = bed / "select" / name / "select.json"
         if not path.exists():
@@ -74,6 +93,8 @@ def selection_table(bed, truth):
         final = {n: -i for i, n in enumerate(names)}
         a, g, n = pairs_told_apart(summary, mean)
         apart, agree, pairs = apart + a, agree + g, pairs + n
+        b, r = not_tied(summary, mean)
+        behind, right = behind + b, right + r
         best = max(mean, key=mean.get)
         tied = {Path(c["path"]).name for c in summary["candidates"] if c["score"]["tied_with_best"]}
         tied_best += best in tied
@@ -86,7 +107,8 @@ def selection_table(bed, truth):
     markdown(["set", "tau", "tau, verified", "first", "regret", "first, verified", "regret, verified", "truly best",
               "tied with the first", "scoring, s", "verification, s"], rows)
     print(f"{apart} of {pairs} pairs have intervals apart; the truth agrees in {agree} ({agree / max(apart, 1):.3f}). "
-          f"The truly best is among those tied with the first in {tied_best} of {len(rows) - 1} sets.\n")
+          f"Of {behind} candidates that are not tied with the first, the truth puts {right} behind it "
+          f"({right / max(behind, 1):.3f}). The truly best is among those tied with the first in {tied_best} of {len(rows) - 1} sets.\n")
 
 
 def estimator_table(bed, truth):
@@ -140,6 +162,7 @@ if __name__ == "__main__":
     bed = Path(sys.argv[1])
     truth = truth_of(bed)
     truth_table(truth)
+    seed_table(truth)
     selection_table(bed, truth)
     estimator_table(bed, truth)
     rival_table(bed, truth)

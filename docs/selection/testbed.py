@@ -4,6 +4,7 @@
     python testbed.py candidates  MODEL_DIR BED      18 starting points made of one checkpoint
     python testbed.py truth       BED                fine-tunes every candidate on every set, two seeds
     python testbed.py select      BED                `finetune select` on every set
+    python testbed.py many        RUN       BED      200 candidates out of one fine-tuned model, in BED/many
     python testbed.py rivals      BED                TransformerRanker and `finetune select` in turns
 
 Needs numpy, safetensors and a built `finetune` (environment variable FINETUNE, else on the PATH); `rivals` also
@@ -133,6 +134,18 @@ def make_candidates(model, bed):
         print(folder.name)
 
 
+def make_many(run, bed, count=200):
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+    rng, tensors = np.random.default_rng(0), load_file(Path(run) / "model.safetensors")
+    for i in range(count):
+        folder = bed / "many" / f"m{i}"
+        shutil.copytree(run, folder, dirs_exist_ok=True)
+        share = 0.02 * i / count
+        noisy = {k: (v + share * rng.standard_normal(v.shape)).astype(np.float32) for k, v in tensors.items()}
+        save_file(noisy, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 def cells(bed):
     """The pairs to be measured: none whose candidate was trained on the set."""
     models = sorted(p.name for p in (bed / "models").iterdir() if p.suffix != ".partial")
@@ -226,5 +239,5 @@ if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
     bed = Path(arguments[-1])
     {"data": lambda: make_data(arguments[0], bed), "candidates": lambda: make_candidates(arguments[0], bed),
-     "truth": lambda: make_truth(bed), "select": lambda: make_selections(bed),
+     "many": lambda: make_many(arguments[0], bed), "truth": lambda: make_truth(bed), "select": lambda: make_selections(bed),
      "rivals": lambda: compare_rivals(bed)}[command]()

@@ -12,8 +12,8 @@ use crate::select::summary::Fit;
 /// not run: a text of which a third is missing teaches little.
 pub const TOO_MANY_UNKNOWN: f64 = 1.0 / 3.0;
 
-/// From this share on upper case is worth a remark.
-const SOME_UPPERCASE: f64 = 0.1;
+/// Text with fewer words of upper case than this has none to speak of.
+const FEW_UPPERCASE: f64 = 0.01;
 /// More pieces a word than this are twice what a fitting vocabulary needs.
 const MANY_PIECES: f64 = 2.0;
 /// From this share of cut sequences on it is worth a remark.
@@ -64,8 +64,8 @@ pub fn remarks(fit: &Fit) -> Vec<String> {
     if fit.truncation_rate >= MANY_CUT {
         remarks.push(format!("{} of the texts are cut", percent(fit.truncation_rate)));
     }
-    if !fit.lowercases && fit.uppercase_words < SOME_UPPERCASE / 10.0 {
-        remarks.push("it knows upper case, of which the text has none".to_owned());
+    if !fit.lowercases && fit.uppercase_words < FEW_UPPERCASE {
+        remarks.push("it knows upper case, of which the text has next to none".to_owned());
     }
     remarks
 }

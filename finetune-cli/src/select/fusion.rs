@@ -8,9 +8,10 @@
 //! A rater is one of six estimators at one of three places ([`ROLES`]). The interval and the ties come from
 //! [`REPLICATES`] replicates of the whole ranking. Each draws, with replacement, folds of the sample, roles, and
 //! estimators by their weights: so the interval holds both the chance of the sample and the disagreement of the
-//! raters, and all candidates share each draw. The value of a rater in a replicate is the mean of its jackknife
-//! pseudo-values v - (K - 1) sqrt(K / (K - 1)) (v_without_k - their mean) over the drawn folds (Efron & Tibshirani, *An Introduction to
-//! the Bootstrap*, 1993, chapter 11; without the correction of the bias, which is that of fewer rows and alike for all).
+//! raters, and all candidates share each draw. The value of a rater in a replicate is the mean over the drawn folds
+//! of v - (K - 1) sqrt(K / (K - 1)) (v_without_k - their mean): jackknife pseudo-values without the correction of the
+//! bias, which is that of fewer rows and alike for all (Efron & Tibshirani, *An Introduction to the Bootstrap*, 1993,
+//! chapter 11).
 //!
 //! The weights were fixed before any result was seen: the probe counts twice, because it measures the figure that
 //! is asked for; LogME, H-score and neighbours once; TransRate and NLEEP half, because they depend on constants

@@ -73,32 +73,31 @@ impl Question<'_> {
                 "training takes about {needed} of memory, over the limit of {limit}"
             )));
         }
-        let key = self.states_key(request, &folder)?;
-        let evidence_key = self.evidence_key(key.clone());
-        if let Some(evidence) = self.cache.evidence(&evidence_key) {
-            return Ok(Outcome::Scored(Box::new(evidence)));
-        }
-        let outcome = self.measure(&folder, &key)?;
-        if let Outcome::Scored(evidence) = &outcome {
-            // What can't be kept, on a full disk say, is measured again next time.
-            let _ = self.cache.keep_evidence(&evidence_key, evidence);
-        }
-        Ok(outcome)
-    }
-
-    fn measure(&self, folder: &Folder, key: &Key) -> Result<Outcome> {
-        let encodings = folder.encode(self.texts, folder.max_length(self.max_length))?;
-        let fit = fit::measure(&folder.tokenizer, self.texts, &encodings)?;
+        // From here to the key the weights are not touched.
+        let (sample, fit) = self.tokenize(&folder)?;
         if fit.unknown_rate > fit::TOO_MANY_UNKNOWN {
             return Ok(Outcome::Skipped(format!(
                 "{:.0} % of the tokens are unknown to it: its vocabulary is for other text",
                 100.0 * fit.unknown_rate
             )));
         }
-        let labels = self.labels.clone();
-        let sample = Examples { encodings, labels, outputs: outputs(self.task) };
-        let evidence = self.evidence(folder, &sample, fit, key)?;
+        let key = self.states_key(request, &folder)?;
+        let evidence_key = self.evidence_key(key.clone());
+        if let Some(evidence) = self.cache.evidence(&evidence_key) {
+            return Ok(Outcome::Scored(Box::new(evidence)));
+        }
+        let evidence = self.evidence(&folder, &sample, fit, &key)?;
+        // What can't be kept, on a full disk say, is measured again next time.
+        let _ = self.cache.keep_evidence(&evidence_key, &evidence);
         Ok(Outcome::Scored(Box::new(evidence)))
+    }
+
+    /// The sample as the tokenizer has it, and how the two fit.
+    fn tokenize(&self, folder: &Folder) -> Result<(Examples, Fit)> {
+        let encodings = folder.encode(self.texts, folder.max_length(self.max_length))?;
+        let fit = fit::measure(&folder.tokenizer, self.texts, &encodings)?;
+        let labels = self.labels.clone();
+        Ok((Examples { encodings, labels, outputs: outputs(self.task) }, fit))
     }
 
     fn evidence(

@@ -1,6 +1,7 @@
 //! The ranking as a table for the terminal: a line for each candidate, one below it if there is something to say.
 
 use crate::memory::human;
+use crate::select::report::duration;
 use crate::select::summary::{Candidate, Status, Summary};
 
 /// Columns that are aligned to the right: all but name and remarks.
@@ -81,28 +82,9 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }
 
-/// Seconds as people read them: `45 s`, `3 min 20 s`, `2 h 5 min`.
-fn duration(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match (whole / 3600, whole / 60 % 60, whole % 60) {
-        (0, 0, _) if seconds < 10.0 => format!("{seconds:.1} s"),
-        (0, 0, s) => format!("{s} s"),
-        (0, m, s) => format!("{m} min {s} s"),
-        (h, m, _) => format!("{h} h {m} min"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_readable() {
-        assert_eq!(duration(4.26), "4.3 s");
-        assert_eq!(duration(59.7), "1 min 0 s");
-        assert_eq!(duration(200.0), "3 min 20 s");
-        assert_eq!(duration(7500.0), "2 h 5 min");
-    }
 
     #[test]
     fn a_name_is_one_line() {

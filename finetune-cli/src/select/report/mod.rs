@@ -35,6 +35,7 @@ mod table;
 
 use super::summary::Summary;
 use html::{Element, element, with_text};
+pub use numbers::duration;
 
 /// The whole page.
 pub fn html(summary: &Summary) -> String {

@@ -115,3 +115,17 @@ pub fn shorten(text: &str, most: usize) -> String {
     let head = most - tail - 1;
     letters[..head].iter().chain(['…'].iter()).chain(&letters[letters.len() - tail..]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_readable() {
+        assert_eq!(duration(4.26), "4.3 s");
+        assert_eq!(duration(59.7), "1 min");
+        assert_eq!(duration(200.0), "3 min 20 s");
+        assert_eq!(duration(7500.0), "2 h 5 min");
+        assert_eq!(duration(273_600.0), "3 d 4 h");
+    }
+}
