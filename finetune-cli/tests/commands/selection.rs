@@ -301,6 +301,23 @@ fn text_of_another_script_is_not_run() {
     let output = finetune(&choice.args(&[base_model()], &["--verify", "0"]));
     assert_eq!(output.code, Some(1));
     assert!(output.stdout.contains("unknown to it"), "{}", output.stdout);
+    // It takes no weights to see that.
+    let bare = choice.place.copy_of(base_model());
+    fs::remove_file(bare.join("model.safetensors")).unwrap();
+    let output = finetune(&choice.args(&[text(&bare)], &["--verify", "0"]));
+    assert!(output.stdout.contains("unknown to it"), "{}", output.stdout);
+}
+
+#[test]
+fn objectives_are_read_from_the_files() {
+    let choice = Choice::new(reviews(40, 3), reviews(20, 4));
+    let sentences = choice.place.copy_of(base_model());
+    fs::write(sentences.join("modules.json"), "[]").unwrap();
+    let (sentences, tuned) = (text(&sentences), trained().folder.as_str());
+    let (summary, _) = choice.select(&[base_model(), sentences, tuned], &["--verify", "0"]);
+    let kind = |name| row(&summary, name)["evidence"]["objective"]["kind"].clone();
+    let kinds = [base_model(), sentences, tuned].map(kind);
+    assert_eq!(kinds, ["unknown", "contrastive", "fine_tuned"]);
 }
 
 /// Rows of the other tasks, out of those of [`reviews`].
