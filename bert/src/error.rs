@@ -87,6 +87,14 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// A weight that would become infinite in the dtype that it is to be stored in.
+    #[error("{name} has a value too large for {dtype}; store it as f32 or bf16")]
+    OutOfRange {
+        /// The weight.
+        name: String,
+        /// The dtype.
+        dtype: &'static str,
+    },
     /// The decoder of a masked language model has a table of its own.
     #[error(
         "config.json: tie_word_embeddings is false, and a decoder with a table of its own is not read; set it to \

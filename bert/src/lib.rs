@@ -23,8 +23,8 @@ pub use config::{Config, ProblemType};
 pub use encoder::Encoder;
 pub use error::{Error, Mismatch, Result};
 pub use masked_lm::MaskedLm;
-pub use save::save_pretrained;
-pub use tokenizer::{Encoding, Tokenizer};
+pub use save::{SavedDType, save_pretrained};
+pub use tokenizer::{Encoding, Tokenizer, VocabularyLimits, WordPieceTrainer};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

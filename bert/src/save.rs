@@ -6,7 +6,7 @@ use std::path::Path;
 
 use autograd::Param;
 use serde_json::Value;
-use tensor::Tensor;
+use tensor::{DType, Tensor};
 
 use crate::checkpoint::WEIGHTS;
 use crate::tokenizer::pretty;
@@ -15,19 +15,52 @@ use crate::{Config, Error, Result, Tokenizer};
 /// The class of transformers whose decoder shares the table of the words.
 const MASKED_LM: &str = "BertForMaskedLM";
 
+/// What weights are stored in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SavedDType {
+    /// Every bit.
+    #[default]
+    F32,
+    /// Half precision: 11 significant bits, up to 65504.
+    F16,
+    /// The upper half of an f32: 8 significant bits, its whole range.
+    BF16,
+}
+
+impl SavedDType {
+    fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::F16 => DType::F16,
+            Self::BF16 => DType::BF16,
+        }
+    }
+
+    /// The name in a `config.json`.
+    fn torch_name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::BF16 => "bfloat16",
+        }
+    }
+}
+
 /// Writes a model folder as transformers expects it: `config.json`, `tokenizer.json`,
 /// `tokenizer_config.json`, `special_tokens_map.json`, `vocab.txt` (for a WordPiece vocabulary without
-/// gaps) and last `model.safetensors`, in f32. The folder is made if it is not there; files of the same
-/// names are replaced. Each file appears under its name only when it is complete.
+/// gaps) and last `model.safetensors`, with the weights rounded to `dtype`. The folder is made if it is not there;
+/// files of the same names are replaced. Each file appears under its name only when it is complete.
 ///
 /// # Errors
-/// When the folder can't be made or a file can't be written.
+/// When a weight is too large for the dtype, the folder can't be made or a file can't be written.
 pub fn save_pretrained(
     dir: &Path,
     config: &Config,
     params: &[Param],
     tokenizer: &Tokenizer,
+    dtype: SavedDType,
 ) -> Result<()> {
+    let weights = params.iter().map(|param| rounded(param, dtype)).collect::<Result<Vec<_>>>()?;
     let tokenizer_files = tokenizer.files(config)?;
     fs::create_dir_all(dir).map_err(|e| Error::write(dir, e))?;
     for (name, text) in &tokenizer_files {
@@ -36,14 +69,12 @@ pub fn save_pretrained(
     if !tokenizer_files.iter().any(|(name, _)| *name == "vocab.txt") {
         remove_stale(&dir.join("vocab.txt"))?;
     }
-    write_whole(&dir.join("config.json"), &pretty(config_json(config, params)))?;
-    let weights: Vec<(String, Tensor)> =
-        params.iter().map(|p| (p.name().to_owned(), p.value())).collect();
+    write_whole(&dir.join("config.json"), &pretty(config_json(config, params, dtype)))?;
     Ok(tensor::safetensors::write(&dir.join(WEIGHTS), &weights)?)
 }
 
 /// The configuration with the class and the dtype of what is saved beside it.
-fn config_json(config: &Config, params: &[Param]) -> Value {
+fn config_json(config: &Config, params: &[Param], dtype: SavedDType) -> Value {
     let mut json = config.to_json();
     json["architectures"] = vec![class(params)].into();
     if class(params) == MASKED_LM {
@@ -51,11 +82,22 @@ fn config_json(config: &Config, params: &[Param]) -> Value {
         json["tie_word_embeddings"] = true.into();
     }
     // transformers reads either key from 4.56 on, and only the first before.
-    json["torch_dtype"] = "float32".into();
+    json["torch_dtype"] = dtype.torch_name().into();
     if json.get("dtype").is_some() {
-        json["dtype"] = "float32".into();
+        json["dtype"] = dtype.torch_name().into();
     }
     json
+}
+
+/// A weight by its name, as it is stored.
+fn rounded(param: &Param, dtype: SavedDType) -> Result<(String, Tensor)> {
+    let (name, value, dtype) = (param.name(), param.value(), dtype.dtype());
+    let stored = value.to_dtype(dtype);
+    let finite = |tensor: &Tensor| tensor.to_f64_vec().iter().all(|x| x.is_finite());
+    match dtype == DType::F32 || finite(&stored) || !finite(&value) {
+        true => Ok((name.to_owned(), stored)),
+        false => Err(Error::OutOfRange { name: name.to_owned(), dtype: dtype.name() }),
+    }
 }
 
 /// The class of transformers with these weights.

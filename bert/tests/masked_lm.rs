@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use autograd::Param;
 use bert::{
-    Checkpoint, Config, Error, LoadReport, MaskedLm, SequenceClassifier, Tokenizer, save_pretrained,
+    Checkpoint, Config, Error, LoadReport, MaskedLm, SavedDType, SequenceClassifier, Tokenizer,
+    save_pretrained,
 };
 use nn::Module;
 use serde_json::{Value, json};
@@ -45,7 +46,7 @@ fn a_saved_folder_opens_again() {
     let (dir, config) = (TempDir::new().unwrap(), config(json!({"tie_word_embeddings": false})));
     let model = MaskedLm::new(&config, 3);
     let tokenizer = Tokenizer::load(&tiny()).unwrap();
-    save_pretrained(dir.path(), &config, &model.params(), &tokenizer).unwrap();
+    save_pretrained(dir.path(), &config, &model.params(), &tokenizer, SavedDType::F32).unwrap();
     let saved: Value =
         serde_json::from_str(&std::fs::read_to_string(dir.path().join("config.json")).unwrap())
             .unwrap();

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use autograd::Param;
-use bert::{Checkpoint, Config, Tokenizer, save_pretrained};
+use bert::{Checkpoint, Config, SavedDType, Tokenizer, save_pretrained};
 use serde_json::{Value, json};
-use tensor::Tensor;
+use tensor::{DType, Tensor};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokenizer").join(name)
@@ -63,7 +63,7 @@ fn a_folder_comes_back_the_same() {
     let (params, vocab_only) = (params(), tokenizer(&["vocab.txt"]));
     // Twice: files that are there are replaced.
     for _ in 0..2 {
-        save_pretrained(&folder, &config(), &params, &vocab_only).unwrap();
+        save_pretrained(&folder, &config(), &params, &vocab_only, SavedDType::F32).unwrap();
     }
     assert_eq!(file_names(&folder), ALL_FILES);
     let loaded: Vec<Param> =
@@ -80,13 +80,21 @@ fn a_folder_comes_back_the_same() {
 #[test]
 fn config_json_says_what_was_saved() {
     let dir = tempfile::tempdir().unwrap();
-    save_pretrained(dir.path(), &config(), &params(), &tokenizer(&["vocab.txt"])).unwrap();
+    save_pretrained(dir.path(), &config(), &params(), &tokenizer(&["vocab.txt"]), SavedDType::F32)
+        .unwrap();
     let json = read_json(&dir.path().join("config.json"));
     assert_eq!(json["architectures"], json!(["BertForSequenceClassification"]));
     assert_eq!((&json["torch_dtype"], &json["dtype"]), (&json!("float32"), &json!("float32")));
     assert_eq!(json["custom"], json!({"kept": true}));
     assert_eq!(json["label2id"], json!({"no": 0, "yes": 1}));
-    save_pretrained(dir.path(), &config(), &params()[..1], &tokenizer(&["vocab.txt"])).unwrap();
+    save_pretrained(
+        dir.path(),
+        &config(),
+        &params()[..1],
+        &tokenizer(&["vocab.txt"]),
+        SavedDType::F32,
+    )
+    .unwrap();
     let json = read_json(&dir.path().join("config.json"));
     assert_eq!(json["architectures"], json!(["BertModel"]));
 }
@@ -98,7 +106,7 @@ fn saved_tokenizers_encode_the_same_from_either_file() {
         texts.as_array().unwrap().iter().map(|t| (t.as_str().unwrap(), None)).collect();
     for source in [["vocab.txt"], ["tokenizer.json"]] {
         let (dir, original) = (tempfile::tempdir().unwrap(), tokenizer(&source));
-        save_pretrained(dir.path(), &config(), &[], &original).unwrap();
+        save_pretrained(dir.path(), &config(), &[], &original, SavedDType::F32).unwrap();
         let want = original.encode_batch(&texts, 64).unwrap();
         assert_eq!(Tokenizer::load(dir.path()).unwrap().encode_batch(&texts, 64).unwrap(), want);
         fs::remove_file(dir.path().join("tokenizer.json")).unwrap();
@@ -119,7 +127,7 @@ fn tokenizer_files_keep_what_was_there_and_add_what_is_needed() {
     fs::write(source.path().join("tokenizer_config.json"), settings.to_string()).unwrap();
     let tokenizer = Tokenizer::load(source.path()).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    save_pretrained(dir.path(), &config(), &[], &tokenizer).unwrap();
+    save_pretrained(dir.path(), &config(), &[], &tokenizer, SavedDType::F32).unwrap();
     let saved = read_json(&dir.path().join("tokenizer_config.json"));
     assert_eq!((&saved["mine"], &saved["do_lower_case"]), (&json!(1), &json!(false)));
     assert_eq!(saved["tokenizer_class"], "BertTokenizerFast");
@@ -139,7 +147,14 @@ fn a_vocabulary_with_gaps_leaves_no_vocab_txt_behind() {
     fs::write(source.path().join("tokenizer.json"), json.to_string()).unwrap();
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("vocab.txt"), "of another model\n").unwrap();
-    save_pretrained(dir.path(), &config(), &[], &Tokenizer::load(source.path()).unwrap()).unwrap();
+    save_pretrained(
+        dir.path(),
+        &config(),
+        &[],
+        &Tokenizer::load(source.path()).unwrap(),
+        SavedDType::F32,
+    )
+    .unwrap();
     assert!(!dir.path().join("vocab.txt").exists());
 }
 
@@ -149,7 +164,7 @@ fn a_folder_that_can_not_be_written_is_named() {
     let file = dir.path().join("file");
     fs::write(&file, "in the way").unwrap();
     let save = |folder: &Path| {
-        save_pretrained(folder, &config(), &params(), &tokenizer(&["vocab.txt"]))
+        save_pretrained(folder, &config(), &params(), &tokenizer(&["vocab.txt"]), SavedDType::F32)
             .unwrap_err()
             .to_string()
     };
@@ -177,7 +192,63 @@ fn a_read_only_folder_is_named() {
         eprintln!("skipped: this user may write to read-only folders");
         return;
     }
-    let saved = save_pretrained(dir.path(), &config(), &params(), &tokenizer(&["vocab.txt"]));
+    let saved = save_pretrained(
+        dir.path(),
+        &config(),
+        &params(),
+        &tokenizer(&["vocab.txt"]),
+        SavedDType::F32,
+    );
     let error = saved.unwrap_err().to_string();
     assert!(error.contains("can't be written") && error.contains("choose a folder"), "{error}");
+}
+
+#[test]
+fn weights_are_rounded_to_the_dtype_that_was_asked_for() {
+    let cases = [
+        (SavedDType::F32, DType::F32, "float32"),
+        (SavedDType::F16, DType::F16, "float16"),
+        (SavedDType::BF16, DType::BF16, "bfloat16"),
+    ];
+    for (saved, dtype, name) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let (params, vocab_only) = (params(), tokenizer(&["vocab.txt"]));
+        save_pretrained(dir.path(), &config(), &params, &vocab_only, saved).unwrap();
+        let json = read_json(&dir.path().join("config.json"));
+        assert_eq!((&json["torch_dtype"], &json["dtype"]), (&json!(name), &json!(name)));
+        let mut file =
+            tensor::safetensors::File::open(&dir.path().join("model.safetensors")).unwrap();
+        for param in &params {
+            let stored = file.read(param.name()).unwrap();
+            assert_eq!(stored.dtype(), dtype);
+            // The nearest of the dtype, by the library that defines it.
+            let nearest = |x: &f64| match dtype {
+                DType::F16 => f64::from(half::f16::from_f64(*x)),
+                DType::BF16 => f64::from(half::bf16::from_f32(*x as f32)),
+                _ => *x,
+            };
+            let want: Vec<f64> = param.value().to_f64_vec().iter().map(nearest).collect();
+            assert_eq!(stored.to_f64_vec(), want);
+        }
+    }
+}
+
+#[test]
+fn a_weight_beyond_half_precision_is_refused_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("model");
+    let large = Param::new("bert.large", Tensor::from_vec(vec![1.0f32, 7e4], &[2]).unwrap());
+    let save = |dtype| {
+        save_pretrained(
+            &folder,
+            &config(),
+            std::slice::from_ref(&large),
+            &tokenizer(&["vocab.txt"]),
+            dtype,
+        )
+    };
+    let error = save(SavedDType::F16).unwrap_err().to_string();
+    assert!(error.contains("bert.large") && error.contains("f16"), "{error}");
+    assert!(!folder.exists());
+    save(SavedDType::BF16).unwrap();
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bert::{
-    Batch, Checkpoint, Config, Encoding, MaskedLm, SequenceClassifier, Tokenizer, save_pretrained,
+    Batch, Checkpoint, Config, Encoding, MaskedLm, SavedDType, SequenceClassifier, Tokenizer,
+    save_pretrained,
 };
 use finetune::args::RecipeArgs;
 use finetune::batches::Examples;
@@ -28,7 +29,7 @@ fn folder(path: &Path, model: &dyn Module) -> Folder {
     fs::create_dir_all(path).expect("a folder");
     fs::copy(vocab, path.join("vocab.txt")).expect("a vocabulary");
     let tokenizer = Tokenizer::load(path).expect("a tokenizer");
-    save_pretrained(path, &config(), &model.params(), &tokenizer).expect("saved");
+    save_pretrained(path, &config(), &model.params(), &tokenizer, SavedDType::F32).expect("saved");
     Folder::open(path).expect("a model")
 }
 

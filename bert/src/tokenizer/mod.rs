@@ -13,6 +13,7 @@
 //! reads `TOKENIZERS_PARALLELISM`: with `false` or `0` it stays on one thread. Ids do not depend on that.
 
 mod settings;
+mod train;
 mod vocab;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use tokenizers::{
 use crate::{Config, Error, Result};
 use settings::Settings;
 pub(crate) use settings::pretty;
+pub use train::{VocabularyLimits, WordPieceTrainer};
 
 /// One word a letter, so that one that a vocabulary lacks hides no other.
 const ALPHABET: &str = "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z";
@@ -71,15 +73,19 @@ impl Tokenizer {
             }
         };
         settings.override_normalizer(&mut inner);
+        Self::new(inner, settings, dir.to_owned())
+    }
+
+    fn new(mut inner: tokenizers::Tokenizer, settings: Settings, folder: PathBuf) -> Result<Self> {
         if inner.get_post_processor().is_none() {
-            let template = settings.template(dir, &inner)?;
+            let template = settings.template(&folder, &inner)?;
             inner.with_post_processor(Some(template));
         }
         let largest = inner.get_vocab(true).into_values().max();
         let Some(largest) = largest else {
-            return Err(Error::tokenizer(dir, "the vocabulary is empty"));
+            return Err(Error::tokenizer(&folder, "the vocabulary is empty"));
         };
-        Ok(Self { inner, settings, folder: dir.to_owned(), vocab_size: largest as usize + 1 })
+        Ok(Self { inner, settings, folder, vocab_size: largest as usize + 1 })
     }
 
     /// Encodes texts, or pairs of texts, in at most `max_length` tokens each; the order is kept.
@@ -107,6 +113,20 @@ impl Tokenizer {
         texts.into_maybe_par_iter().map(encode).collect()
     }
 
+    /// The ids of each text alone: no special tokens, nothing cut off.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn encode_plain(&self, texts: &[String]) -> Result<Vec<Vec<u32>>> {
+        let encode = |text: &String| {
+            let failed =
+                |e| Error::tokenizer(&self.folder, format!("a text can't be encoded: {e}"));
+            let encoding = self.inner.encode_fast(text.as_str(), false).map_err(failed)?;
+            Ok(encoding.get_ids().to_vec())
+        };
+        texts.into_maybe_par_iter().map(encode).collect()
+    }
+
     /// The largest id + 1: the least number of rows of a word embedding that fits.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
@@ -115,6 +135,16 @@ impl Tokenizer {
     /// The id of `[MASK]`, or what the settings name in its place; `None` if the vocabulary has no such token.
     pub fn mask_id(&self) -> Option<u32> {
         self.settings.special_id(&self.inner, "mask_token")
+    }
+
+    /// The id of `[CLS]`, with which every sequence begins; likewise.
+    pub fn cls_id(&self) -> Option<u32> {
+        self.settings.special_id(&self.inner, "cls_token")
+    }
+
+    /// The id of `[SEP]`, with which every text ends; likewise.
+    pub fn sep_id(&self) -> Option<u32> {
+        self.settings.special_id(&self.inner, "sep_token")
     }
 
     /// The id of `[UNK]`, which stands for what the vocabulary can't spell; likewise.
@@ -130,6 +160,17 @@ impl Tokenizer {
         ids.sort_unstable();
         ids.dedup();
         ids
+    }
+
+    /// For each id whether the token continues the word of the token before it (`##ing`), `[V]`; `None` unless the
+    /// vocabulary is one of word pieces.
+    pub fn continuing(&self) -> Option<Vec<bool>> {
+        let ModelWrapper::WordPiece(pieces) = self.inner.get_model() else { return None };
+        let continues = |id| {
+            let token = self.inner.id_to_token(id);
+            token.is_some_and(|token| token.starts_with(&pieces.continuing_subword_prefix))
+        };
+        Some((0..self.vocab_size as u32).map(continues).collect())
     }
 
     /// Whether a text and the same text in small letters have the same ids, by trying the Latin alphabet.

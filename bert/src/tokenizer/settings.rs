@@ -23,7 +23,7 @@ const SPECIAL_TOKENS: [(&str, &str); 5] = [
 const LARGEST_MAX_LENGTH: u64 = 1 << 32;
 
 /// Both files, as they are; empty where there are none.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
     config: Map<String, Value>,
     special_tokens: Map<String, Value>,

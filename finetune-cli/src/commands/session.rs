@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use autograd::{Param, Tensor};
-use bert::{Config, SequenceClassifier, save_pretrained};
+use bert::{Config, SavedDType, SequenceClassifier, save_pretrained};
 use indicatif::ProgressBar;
 use nn::Module;
 use serde_json::{Map, Value, json};
@@ -175,7 +175,13 @@ impl<'a> Session<'a> {
             self.run.log(entry)?;
         }
         let config = tuned_config(&folder.config, self.task);
-        save_pretrained(self.run.folder(), &config, &model.params(), &folder.tokenizer)?;
+        save_pretrained(
+            self.run.folder(),
+            &config,
+            &model.params(),
+            &folder.tokenizer,
+            SavedDType::F32,
+        )?;
         let (state, output) = (self.state(splits), self.args.output.display());
         self.run.finish(state)?;
         Ok(report(format_args!("saved to {output}"))?)

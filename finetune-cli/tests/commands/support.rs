@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use bert::{Config, SequenceClassifier, Tokenizer, save_pretrained};
+use bert::{Config, SavedDType, SequenceClassifier, Tokenizer, save_pretrained};
 use nn::Module;
 use serde_json::{Value, json};
 use tensor::safetensors::File;
@@ -105,7 +105,8 @@ fn write_model(folder: &Path) {
     fs::copy(tokens, folder.join("vocab.txt")).unwrap();
     let tokenizer = Tokenizer::load(folder).unwrap();
     let model = SequenceClassifier::new(&config, 2, 1);
-    save_pretrained(folder, &config, &model.encoder().params(), &tokenizer).unwrap();
+    save_pretrained(folder, &config, &model.encoder().params(), &tokenizer, SavedDType::F32)
+        .unwrap();
 }
 
 /// The run that most tests look at: [`reviews`], no validation file, a test file.

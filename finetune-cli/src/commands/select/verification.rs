@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use bert::{Checkpoint, SequenceClassifier, save_pretrained};
+use bert::{Checkpoint, SavedDType, SequenceClassifier, save_pretrained};
 use indicatif::ProgressBar;
 use nn::Module;
 
@@ -271,7 +271,13 @@ impl<'a> Verification<'a> {
             let weights = contender.weights(steps);
             fs::create_dir_all(&weights)
                 .with_context(|| format!("{}: can't be written", weights.display()))?;
-            save_pretrained(&weights, &folder.config, &model.params(), &folder.tokenizer)?;
+            save_pretrained(
+                &weights,
+                &folder.config,
+                &model.params(),
+                &folder.tokenizer,
+                SavedDType::F32,
+            )?;
             trainer.state()?.save(&contender.moments(steps))?;
         }
         let (size, precision) = (recipe.eval_batch_size, recipe.precision.into());
