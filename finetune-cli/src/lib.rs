@@ -6,7 +6,8 @@
 //! data, metrics       files to examples with labels; predictions to figures
 //! folder              a model folder: configuration, tokenizer, weights
 //! batches             examples to shuffled, ragged batches
-//! trainer             the training loop, evaluation
+//! optimization        a step of any training: schedule, clipping, update
+//! trainer             the training loop of a classifier, evaluation
 //! select              choosing a starting point: estimates, costs, ranking
 //! flops, memory       what a model costs
 //! run                 the output folder: complete, or not there
@@ -24,6 +25,7 @@ pub mod flops;
 pub mod folder;
 pub mod memory;
 pub mod metrics;
+pub mod optimization;
 pub mod predictions;
 pub mod progress;
 pub mod run;

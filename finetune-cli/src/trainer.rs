@@ -13,70 +13,22 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
-use autograd::Param;
+use anyhow::Result;
 use bert::SequenceClassifier;
 use nn::{Module, Pass, Precision};
-use optim::{
-    Adam, AdamOptions, Optimizer, Schedule, ScheduleKind, Sgd, SgdOptions, StepSize, Warmup, clip,
-    weight_decay_groups,
-};
 
-use crate::args::{OptimizerName, RecipeArgs, ScheduleName};
+use crate::args::RecipeArgs;
 use crate::batches::{self, Examples};
 use crate::data::Task;
 use crate::metrics::Report;
+use crate::optimization::{Optimization, StepLog};
 use crate::predictions::{self, Prediction};
-
-/// The last learning rate of the polynomial schedule: transformers' default.
-pub const POLYNOMIAL_END: f64 = 1e-7;
-
-/// What happened in one step.
-#[derive(Clone, Copy, Debug)]
-pub struct StepLog {
-    /// Counted from 1.
-    pub step: u64,
-    /// The mean loss of the batch.
-    pub loss: f64,
-    /// The learning rate that was used.
-    pub learning_rate: f64,
-    /// The global norm of the gradients before clipping.
-    pub grad_norm: f64,
-    /// Sequences in the batch.
-    pub examples: usize,
-    /// Where the time went.
-    pub times: StepTimes,
-}
-
-/// Seconds of the parts of a step.
-#[derive(Clone, Copy, Debug)]
-pub struct StepTimes {
-    /// From the rows to the loss.
-    pub forward: f64,
-    /// From the loss to the gradients.
-    pub backward: f64,
-    /// The gradient norm and the update.
-    pub optimizer: f64,
-}
-
-/// Seconds since it was last asked.
-struct Stopwatch(Instant);
-
-impl Stopwatch {
-    fn lap(&mut self) -> f64 {
-        let now = Instant::now();
-        (now - std::mem::replace(&mut self.0, now)).as_secs_f64()
-    }
-}
 
 /// A model in training.
 pub struct Trainer<'a> {
     model: &'a SequenceClassifier,
     recipe: &'a RecipeArgs,
-    params: Vec<Param>,
-    optimizer: Box<dyn Optimizer>,
-    schedule: Schedule,
-    step: u64,
+    optimization: Optimization<'a>,
 }
 
 impl<'a> Trainer<'a> {
@@ -88,21 +40,19 @@ impl<'a> Trainer<'a> {
 
     /// Prepares to train for `total` steps, whatever the recipe says of epochs.
     pub fn with_steps(model: &'a SequenceClassifier, recipe: &'a RecipeArgs, total: u64) -> Self {
-        let trainable = model.params().into_iter().filter(|p| !p.is_frozen());
-        let params: Vec<Param> = trainable.collect();
-        let optimizer = optimizer(recipe, &params);
-        let schedule = schedule(recipe, total);
-        Self { model, recipe, params, optimizer, schedule, step: 0 }
+        let (args, peak) = (&recipe.optimization, recipe.learning_rate);
+        let optimization = Optimization::new(model.params(), args, peak, total);
+        Self { model, recipe, optimization }
     }
 
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
-        self.schedule.total
+        self.optimization.total_steps()
     }
 
     /// Steps that were made.
     pub fn steps_done(&self) -> u64 {
-        self.step
+        self.optimization.steps_done()
     }
 
     /// The model.
@@ -115,7 +65,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When moments and weights do not fit.
     pub fn state(&mut self) -> Result<optim::State> {
-        Ok(self.optimizer.state()?)
+        self.optimization.state()
     }
 
     /// Goes on behind the step of a saved state, whose weights the model has.
@@ -123,9 +73,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When the state belongs to another model.
     pub fn resume(&mut self, state: &optim::State) -> Result<()> {
-        self.optimizer.load_state(state)?;
-        self.step = state.step;
-        Ok(())
+        self.optimization.resume(state)
     }
 
     /// Trains until `step` steps are done, over the examples in the order of the epochs.
@@ -139,17 +87,17 @@ impl<'a> Trainer<'a> {
         observe: &mut dyn FnMut(StepLog) -> Result<()>,
     ) -> Result<()> {
         let per_epoch = steps_per_epoch(examples.len(), self.recipe);
-        while self.step < step {
-            let (epoch, done) = (self.step / per_epoch, self.step % per_epoch);
-            let (size, seed) = (self.recipe.batch_size, self.recipe.seed);
+        while self.steps_done() < step {
+            let (epoch, done) = (self.steps_done() / per_epoch, self.steps_done() % per_epoch);
+            let (size, seed) = (self.recipe.batch_size, self.recipe.optimization.seed);
             let batches = batches::shuffled(examples.len(), size, seed, epoch as u32 + 1);
-            let left = (step - self.step) as usize;
+            let left = (step - self.steps_done()) as usize;
             for rows in batches.into_iter().skip(done as usize).take(left) {
                 observe(self.step(examples, &rows)?)?;
             }
         }
         self.flush()?;
-        self.check_weights()
+        self.optimization.check_weights()
     }
 
     /// One pass over the examples; `observe` is told of every step. Gives the mean loss.
@@ -163,14 +111,14 @@ impl<'a> Trainer<'a> {
         observe: &mut dyn FnMut(StepLog) -> Result<()>,
     ) -> Result<f64> {
         let mut total = 0.0;
-        let (size, seed) = (self.recipe.batch_size, self.recipe.seed);
+        let (size, seed) = (self.recipe.batch_size, self.recipe.optimization.seed);
         for rows in batches::shuffled(examples.len(), size, seed, epoch) {
             let log = self.step(examples, &rows)?;
             total += log.loss * rows.len() as f64;
             observe(log)?;
         }
         self.flush()?;
-        self.check_weights()?;
+        self.optimization.check_weights()?;
         Ok(total / examples.len() as f64)
     }
 
@@ -179,7 +127,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When moments and weights do not fit.
     pub fn flush(&mut self) -> Result<()> {
-        Ok(self.optimizer.flush()?)
+        self.optimization.flush()
     }
 
     /// One step on these rows of the examples.
@@ -190,91 +138,17 @@ impl<'a> Trainer<'a> {
     /// # Panics
     /// When the examples have no labels.
     pub fn step(&mut self, examples: &Examples, rows: &[usize]) -> Result<StepLog> {
-        let mut watch = Stopwatch(Instant::now());
         let batch = examples.batch(rows)?;
-        self.optimizer.catch_up(self.model.encoder().word_embeddings(), batch.ids.as_slice()?)?;
+        self.optimization.catch_up(self.model.encoder().word_embeddings(), &batch.ids)?;
         let targets = examples.targets(rows).expect("training data has labels");
-        // The number of a step fits in 32 bits: 2^32 steps are years.
-        let pass = Pass::training(self.recipe.seed, self.step as u32)
-            .with_precision(self.recipe.precision.into())
-            .with_recomputation(self.recipe.checkpoint_activations);
-        let loss = bert::loss(&self.model.forward(&pass, &batch)?, &targets)?;
-        let value = loss.value().item()?;
-        let forward = watch.lap();
-        let grads = loss.backward()?;
-        let backward = watch.lap();
-        let grad_norm = clip::global_norm(&self.params, &grads)?;
-        let learning_rate = self.recipe.learning_rate * self.schedule.factor(self.step);
-        self.check_finite(value, grad_norm, learning_rate)?;
-        let grad_scale = match self.recipe.max_grad_norm {
-            0.0 => 1.0,
-            limit => clip::factor(grad_norm, limit),
-        };
-        self.optimizer.step(&grads, StepSize { lr: learning_rate, grad_scale })?;
-        self.step += 1;
-        let times = StepTimes { forward, backward, optimizer: watch.lap() };
-        let (step, examples) = (self.step, rows.len());
-        Ok(StepLog { step, loss: value, learning_rate, grad_norm, examples, times })
-    }
-
-    fn check_finite(&self, loss: f64, grad_norm: f64, learning_rate: f64) -> Result<()> {
-        match loss.is_finite() && grad_norm.is_finite() {
-            true => Ok(()),
-            false => Err(self.diverged(
-                self.step + 1,
-                format!("loss {loss}, gradient norm {grad_norm}, learning rate {learning_rate:e}"),
-            )),
-        }
-    }
-
-    /// The last update of an epoch has no loss after it that would show the damage.
-    fn check_weights(&self) -> Result<()> {
-        for param in &self.params {
-            if !tensor::ops::reduce::sum_squares(&param.value())?.is_finite() {
-                return Err(self.diverged(self.step, format!("{} is not finite", param.name())));
-            }
-        }
-        Ok(())
-    }
-
-    fn diverged(&self, step: u64, what: String) -> anyhow::Error {
-        anyhow!(
-            "training diverged at step {step} of {}: {what}; nothing was saved. Try a lower \
-             --learning-rate or a longer warm-up",
-            self.total_steps()
-        )
+        self.optimization
+            .step(rows.len(), |pass| Ok(bert::loss(&self.model.forward(pass, &batch)?, &targets)?))
     }
 }
 
 /// Steps of one epoch; the last batch may be smaller.
 pub fn steps_per_epoch(examples: usize, recipe: &RecipeArgs) -> u64 {
     examples.div_ceil(recipe.batch_size) as u64
-}
-
-fn optimizer(recipe: &RecipeArgs, params: &[Param]) -> Box<dyn Optimizer> {
-    let groups = weight_decay_groups(params, recipe.weight_decay);
-    let (beta1, beta2, eps) = (recipe.adam_beta1, recipe.adam_beta2, recipe.adam_epsilon);
-    match recipe.optimizer {
-        OptimizerName::Adamw => {
-            Box::new(Adam::with_options(groups, AdamOptions { beta1, beta2, eps }))
-        }
-        OptimizerName::Sgd => {
-            Box::new(Sgd::new(groups, SgdOptions { momentum: beta1, nesterov: false }))
-        }
-    }
-}
-
-fn schedule(recipe: &RecipeArgs, total: u64) -> Schedule {
-    let warmup = recipe.warmup_steps.map_or(Warmup::Ratio(recipe.warmup_ratio), Warmup::Steps);
-    let kind = match recipe.lr_scheduler_type {
-        ScheduleName::Constant => ScheduleKind::Constant,
-        ScheduleName::Linear => ScheduleKind::Linear,
-        ScheduleName::Cosine => ScheduleKind::Cosine,
-        ScheduleName::Polynomial => {
-            ScheduleKind::Polynomial { power: 1.0, end: POLYNOMIAL_END / recipe.learning_rate }
-        }
-    };
-    Schedule { kind, warmup: warmup.steps(total), total }
 }
 
 /// What a model does on a data set.

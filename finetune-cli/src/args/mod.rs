@@ -193,6 +193,31 @@ pub struct RecipeArgs {
     /// The peak learning rate
     #[arg(long, value_name = "RATE", default_value = "2e-5", value_parser = flags::positive)]
     pub learning_rate: f64,
+    /// Train the pooler and the head only
+    #[arg(long)]
+    pub freeze_encoder: bool,
+    /// Keep the weights of the epoch with the best validation figure, not those of the last
+    #[arg(long)]
+    pub load_best_model_at_end: bool,
+    /// The figure that decides on the best epoch [default: accuracy, f1_micro or pearson, by the task]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric_for_best_model: Option<String>,
+    /// Stop after N epochs without a better validation figure [default: never]
+    #[arg(long, value_name = "N", value_parser = flags::count::<u32>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping_patience: Option<u32>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub optimization: OptimizationArgs,
+}
+
+/// How gradients become updates: what every training has.
+#[derive(Args, Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Optimization")]
+pub struct OptimizationArgs {
     /// Decoupled weight decay, of everything but biases and LayerNorm
     #[arg(long, value_name = "RATE", default_value_t = 0.01, value_parser = flags::not_negative)]
     pub weight_decay: f64,
@@ -221,20 +246,6 @@ pub struct RecipeArgs {
     /// Adam's epsilon
     #[arg(long, value_name = "EPS", default_value = "1e-8", value_parser = flags::positive)]
     pub adam_epsilon: f64,
-    /// Train the pooler and the head only
-    #[arg(long)]
-    pub freeze_encoder: bool,
-    /// Keep the weights of the epoch with the best validation figure, not those of the last
-    #[arg(long)]
-    pub load_best_model_at_end: bool,
-    /// The figure that decides on the best epoch [default: accuracy, f1_micro or pearson, by the task]
-    #[arg(long, value_name = "NAME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metric_for_best_model: Option<String>,
-    /// Stop after N epochs without a better validation figure [default: never]
-    #[arg(long, value_name = "N", value_parser = flags::count::<u32>)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub early_stopping_patience: Option<u32>,
     /// Write loss and learning rate to metrics.jsonl every N steps
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = flags::count::<u64>)]
     pub logging_steps: u64,

@@ -15,9 +15,10 @@ use crate::batches::Examples;
 use crate::data::Task;
 use crate::folder::Folder;
 use crate::metrics;
+use crate::optimization::StepLog;
 use crate::progress::{bar, report};
 use crate::run::Run;
-use crate::trainer::{self, Evaluation, StepLog, Trainer};
+use crate::trainer::{self, Evaluation, Trainer};
 
 /// The best epoch so far.
 struct Best {
@@ -105,7 +106,7 @@ impl<'a> Session<'a> {
             done += log.examples;
             learning_rate = log.learning_rate;
             show(bar, log, done as f64 / start.elapsed().as_secs_f64());
-            match log.step.is_multiple_of(recipe.logging_steps) {
+            match log.step.is_multiple_of(recipe.optimization.logging_steps) {
                 true => self.run.log(step_entry(log, log.step as f64 / steps)),
                 false => Ok(()),
             }
@@ -120,7 +121,8 @@ impl<'a> Session<'a> {
         data: &Examples,
         steps: u64,
     ) -> Result<Evaluation> {
-        let (size, precision) = (self.args.recipe.eval_batch_size, self.args.recipe.precision);
+        let (size, precision) =
+            (self.args.recipe.eval_batch_size, self.args.recipe.optimization.precision);
         let result = trainer::evaluate(model, self.task, data, size, precision.into())?;
         match result.loss.filter(|loss| !loss.is_finite()) {
             Some(loss) => bail!(
@@ -200,8 +202,8 @@ impl<'a> Session<'a> {
             "max_steps": steps * u64::from(recipe.epochs),
             "num_train_epochs": recipe.epochs,
             "train_batch_size": recipe.batch_size,
-            "logging_steps": recipe.logging_steps,
-            "seed": recipe.seed,
+            "logging_steps": recipe.optimization.logging_steps,
+            "seed": recipe.optimization.seed,
         })
     }
 }

@@ -11,10 +11,10 @@ use crate::args::{RecipeArgs, ScheduleName, TrainArgs, wrong_flags};
 use crate::batches::Examples;
 use crate::data::{self, Dataset, Schema, Task, split};
 use crate::folder::{Folder, outputs};
+use crate::optimization::POLYNOMIAL_END;
 use crate::predictions::metric_names;
 use crate::progress::remark;
 use crate::run::{Run, check_destination};
-use crate::trainer::POLYNOMIAL_END;
 
 /// The data of a run, tokenized.
 pub(super) struct Splits {
@@ -50,7 +50,7 @@ pub(super) fn check(args: &TrainArgs) -> Result<()> {
              --validation, or a --validation-fraction above 0",
         ));
     }
-    if recipe.lr_scheduler_type == ScheduleName::Polynomial
+    if recipe.optimization.lr_scheduler_type == ScheduleName::Polynomial
         && recipe.learning_rate <= POLYNOMIAL_END
     {
         return Err(wrong_flags(
@@ -94,8 +94,11 @@ pub(super) fn read(args: &TrainArgs) -> Result<(Schema, [Option<Dataset>; 3])> {
         train.check_classes(schema.task.label_set())?;
     }
     if validation.is_none() && args.validation_fraction > 0.0 {
-        let (_, held_out) =
-            split::stratified(&train.labels, args.validation_fraction, args.recipe.seed)?;
+        let (_, held_out) = split::stratified(
+            &train.labels,
+            args.validation_fraction,
+            args.recipe.optimization.seed,
+        )?;
         let (rest, part) = train.divide(&held_out);
         let how = match &schema.task {
             Task::SingleLabel(_) => "with equal shares of each class",
@@ -141,7 +144,7 @@ fn tokenize(
 }
 
 fn build_model(args: &TrainArgs, folder: &Folder, task: &Task) -> Result<SequenceClassifier> {
-    let seed = args.recipe.seed;
+    let seed = args.recipe.optimization.seed;
     let (model, fresh) = match args.from_scratch {
         true => {
             let model = SequenceClassifier::new(&folder.config, outputs(task), seed);

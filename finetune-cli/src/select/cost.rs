@@ -35,7 +35,7 @@ pub fn memory_estimate(
 ) -> u64 {
     let params = flops::parameters(config, outputs);
     let tokens = recipe.batch_size as u64 * max_length as u64;
-    Memory::of_step(config, params, tokens, recipe.checkpoint_activations).total()
+    Memory::of_step(config, params, tokens, recipe.optimization.checkpoint_activations).total()
 }
 
 /// Measures training steps on the first rows of the sample. The model is not the same afterwards.

@@ -33,7 +33,7 @@ pub fn measure(folder: &Folder, sample: &Examples, recipe: &RecipeArgs) -> Resul
     if !MaskedLm::has_head(&checkpoint) || checkpoint.contains(&next_layer) {
         return Ok(None);
     }
-    let (model, _) = MaskedLm::load(&mut checkpoint, &folder.config, recipe.seed)?;
+    let (model, _) = MaskedLm::load(&mut checkpoint, &folder.config, recipe.optimization.seed)?;
     let special = folder.tokenizer.special_ids();
     let (mut total, mut count) = (0.0, 0);
     for encoding in sample.encodings.iter().take(TEXTS) {
@@ -41,7 +41,7 @@ pub fn measure(folder: &Folder, sample: &Examples, recipe: &RecipeArgs) -> Resul
         if masked.positions.is_empty() {
             continue;
         }
-        let pass = Pass::inference().with_precision(recipe.precision.into());
+        let pass = Pass::inference().with_precision(recipe.optimization.precision.into());
         let batch = masked.batch()?;
         let logs = model.log_likelihoods(&pass, &batch, &masked.positions, &masked.targets)?;
         total -= logs.iter().sum::<f64>();

@@ -109,7 +109,7 @@ impl Question<'_> {
     ) -> Result<Evidence> {
         // First, so that the two models are not in memory together.
         fit.pseudo_perplexity = perplexity::measure(folder, sample, self.recipe)?;
-        let (model, loaded) = folder.classifier(self.task, self.recipe.seed)?;
+        let (model, loaded) = folder.classifier(self.task, self.recipe.optimization.seed)?;
         let mut objective =
             objective::read(&folder.path, &folder.config, &Checkpoint::open(&folder.path)?);
         let fresh_head = loaded.missing.iter().any(|name| name.starts_with("classifier."));
@@ -134,7 +134,13 @@ impl Question<'_> {
     fn head_metric(&self, model: &SequenceClassifier, sample: &Examples) -> Result<Option<f64>> {
         let recipe = self.recipe;
         let size = recipe.eval_batch_size;
-        let result = trainer::evaluate(model, self.task, sample, size, recipe.precision.into())?;
+        let result = trainer::evaluate(
+            model,
+            self.task,
+            sample,
+            size,
+            recipe.optimization.precision.into(),
+        )?;
         Ok(result.figure(self.metric).filter(|figure| figure.is_finite()))
     }
 
@@ -150,7 +156,8 @@ impl Question<'_> {
         if let Some(states) = self.cache.states(key, depth, sample.len()) {
             return Ok((states, false));
         }
-        let (size, precision) = (self.recipe.eval_batch_size, self.recipe.precision.into());
+        let (size, precision) =
+            (self.recipe.eval_batch_size, self.recipe.optimization.precision.into());
         let states = States::compute(encoder, sample, size, precision)?;
         let _ = self.cache.keep_states(key, &states);
         Ok((states, true))
@@ -220,7 +227,8 @@ impl Question<'_> {
     /// Model, texts and settings: what the states depend on.
     fn states_key(&self, request: &Request, folder: &Folder) -> Result<Key> {
         let length = folder.max_length(self.max_length);
-        let settings = format!("{:?} {length} {:?}", request.truncate, self.recipe.precision);
+        let settings =
+            format!("{:?} {length} {:?}", request.truncate, self.recipe.optimization.precision);
         let key = Key::default().with_model(&folder.path)?.with(settings.as_bytes());
         let texts = self.texts.iter().flat_map(|e| [Some(&e.text), e.pair.as_ref()]);
         Ok(texts.fold(key, |key, text| key.with(text.map_or(b"", |text| text.as_bytes()))))

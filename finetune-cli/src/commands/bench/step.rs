@@ -10,13 +10,14 @@ use tensor::philox::Rng;
 
 use super::{WARM_UP, check_memory, least, median, peak_mib, rounded, rounds, timed};
 use crate::args::bench::{BenchStepArgs, ShapeName};
-use crate::args::{RecipeArgs, ScheduleName};
+use crate::args::{OptimizationArgs, RecipeArgs, ScheduleName};
 use crate::batches::Examples;
 use crate::data::Labels;
 use crate::flops;
 use crate::memory::Memory;
+use crate::optimization::StepTimes;
 use crate::progress::say;
-use crate::trainer::{StepTimes, Trainer};
+use crate::trainer::Trainer;
 
 /// Labels of the task.
 const OUTPUTS: usize = 2;
@@ -75,17 +76,21 @@ fn examples(args: &BenchStepArgs, rng: &mut Rng) -> Examples {
 }
 
 fn recipe(args: &BenchStepArgs) -> RecipeArgs {
+    let recipe = RecipeArgs::default();
     RecipeArgs {
         epochs: WARM_UP.saturating_add(args.steps),
         batch_size: args.batch,
         learning_rate: 2e-5,
-        lr_scheduler_type: ScheduleName::Constant,
-        warmup_ratio: 0.0,
-        max_grad_norm: 0.0,
-        precision: args.precision,
-        checkpoint_activations: args.checkpoint_activations,
-        seed: 0,
-        ..RecipeArgs::default()
+        optimization: OptimizationArgs {
+            lr_scheduler_type: ScheduleName::Constant,
+            warmup_ratio: 0.0,
+            max_grad_norm: 0.0,
+            precision: args.precision,
+            checkpoint_activations: args.checkpoint_activations,
+            seed: 0,
+            ..recipe.optimization
+        },
+        ..recipe
     }
 }
 

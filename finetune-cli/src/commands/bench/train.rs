@@ -5,8 +5,8 @@ use bert::SequenceClassifier;
 use serde_json::{Value, json};
 
 use super::{peak_mib, rounded, timed};
-use crate::args::RecipeArgs;
 use crate::args::bench::BenchTrainArgs;
+use crate::args::{OptimizationArgs, RecipeArgs};
 use crate::batches::Examples;
 use crate::data::{self, Dataset, Options, Schema, Task};
 use crate::folder::{Folder, outputs};
@@ -59,13 +59,17 @@ fn read(args: &BenchTrainArgs) -> Result<(Schema, [Dataset; 2])> {
 }
 
 fn recipe(args: &BenchTrainArgs) -> RecipeArgs {
+    let recipe = RecipeArgs::default();
     RecipeArgs {
         epochs: args.epochs,
         batch_size: args.batch_size,
         learning_rate: args.learning_rate,
-        precision: args.precision,
-        seed: args.seed,
-        ..RecipeArgs::default()
+        optimization: OptimizationArgs {
+            precision: args.precision,
+            seed: args.seed,
+            ..recipe.optimization
+        },
+        ..recipe
     }
 }
 

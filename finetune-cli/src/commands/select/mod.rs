@@ -95,8 +95,8 @@ impl Data {
             bail!("{}: no labels; a selection needs them", args.train.display());
         }
         check_metric(&args.recipe, &schema.task)?;
-        let sample = sample(&train, args.sample, args.recipe.seed)?;
-        let folds = estimators::folds(&sample.labels, FOLDS, args.recipe.seed);
+        let sample = sample(&train, args.sample, args.recipe.optimization.seed)?;
+        let folds = estimators::folds(&sample.labels, FOLDS, args.recipe.optimization.seed);
         if let Some(line) = small_classes(&sample.labels, &schema.task) {
             remark(args.machine.quiet, &line);
         }
@@ -282,7 +282,7 @@ impl Selection<'_> {
         let mut scored: Vec<_> = candidates.iter_mut().filter(scored).collect();
         let evidence: Vec<&Evidence> =
             scored.iter().filter_map(|(_, c)| c.evidence.as_ref()).collect();
-        let scores = Fusion::new(&evidence, self.args.recipe.seed).scores();
+        let scores = Fusion::new(&evidence, self.args.recipe.optimization.seed).scores();
         scored.iter_mut().zip(scores).for_each(|((_, c), score)| c.score = Some(score));
         candidates.sort_by(|(_, a), (_, b)| value(b).total_cmp(&value(a)));
     }

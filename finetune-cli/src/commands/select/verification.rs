@@ -280,7 +280,7 @@ impl<'a> Verification<'a> {
             )?;
             trainer.state()?.save(&contender.moments(steps))?;
         }
-        let (size, precision) = (recipe.eval_batch_size, recipe.precision.into());
+        let (size, precision) = (recipe.eval_batch_size, recipe.optimization.precision.into());
         let result = trainer::evaluate(&model, task, &encoded.1, size, precision)?;
         let name = selection.data.metric(selection.args);
         let finite = |figure: Option<f64>| figure.filter(|figure| figure.is_finite());
@@ -300,7 +300,7 @@ impl<'a> Verification<'a> {
         let (args, task) = (self.selection.args, &self.selection.data.schema.task);
         let kept = |rung: &Rung| contender.moments(rung.steps).is_file();
         let Some(rung) = contender.rungs.last().copied().filter(kept) else {
-            return Ok((folder.classifier(task, args.recipe.seed)?.0, None));
+            return Ok((folder.classifier(task, args.recipe.optimization.seed)?.0, None));
         };
         let mut checkpoint = Checkpoint::open(&contender.weights(rung.steps))?;
         let loaded = SequenceClassifier::load(&mut checkpoint, &folder.config, outputs(task), 0)?;
