@@ -149,6 +149,17 @@ impl Config {
         Value::Object(map)
     }
 
+    /// Keys of the file that neither this crate nor transformers' `BertConfig` knows: misspelt sizes, or those of another
+    /// architecture.
+    pub fn unknown_keys(&self) -> Vec<String> {
+        let defaults = Self { file: Map::new(), ..self.clone() }.to_json();
+        let unknown = |key: &&String| {
+            let ours = key.starts_with('_') || OTHER_KEYS.contains(&key.as_str());
+            !ours && defaults.get(key.as_str()).is_none()
+        };
+        self.file.keys().filter(unknown).cloned().collect()
+    }
+
     /// D: the width of one attention head.
     pub fn head_dim(&self) -> usize {
         self.hidden_size / self.num_attention_heads
@@ -225,6 +236,37 @@ impl Config {
 
 /// Twice the largest BERT that was ever trained (Megatron's 3.9e9): 32 GB in f32.
 const MOST_WEIGHTS: u64 = 8_000_000_000;
+
+/// What else stands in the `config.json` of a BERT, without a field here.
+const OTHER_KEYS: [&str; 27] = [
+    "add_cross_attention",
+    "architectures",
+    "bos_token_id",
+    "chunk_size_feed_forward",
+    "directionality",
+    "dtype",
+    "eos_token_id",
+    "finetuning_task",
+    "gradient_checkpointing",
+    "id2label",
+    "is_decoder",
+    "label2id",
+    "num_labels",
+    "output_attentions",
+    "output_hidden_states",
+    "pooler_fc_size",
+    "pooler_num_attention_heads",
+    "pooler_num_fc_layers",
+    "pooler_size_per_head",
+    "pooler_type",
+    "position_embedding_type",
+    "problem_type",
+    "return_dict",
+    "tie_word_embeddings",
+    "torch_dtype",
+    "transformers_version",
+    "use_cache",
+];
 
 /// The keys without which a file that names no model_type is not taken for a BERT.
 const TELLING_KEYS: [&str; 4] =

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::error::ErrorKind;
-use clap::{Arg, CommandFactory, Parser};
+use clap::{Arg, ArgAction, CommandFactory, Parser};
 use toml::Value;
 
 use crate::args::Cli;
@@ -22,6 +22,9 @@ pub fn expand(argv: impl IntoIterator<Item = OsString>) -> Result<Vec<OsString>>
     let mut argv: Vec<OsString> = argv.into_iter().collect();
     let Some(path) = config_path(&argv) else { return Ok(argv) };
     let Some(at) = argv.iter().position(is_subcommand) else { return Ok(argv) };
+    if !takes_flags_file(&argv[at]) {
+        return Ok(argv);
+    }
     let flags = read(Path::new(&path), &argv[at])
         .with_context(|| format!("--config {}", Path::new(&path).display()))?;
     argv.splice(at + 1..at + 1, flags);
@@ -78,6 +81,13 @@ fn is_subcommand(arg: &OsString) -> bool {
     Cli::command().get_subcommands().any(|c| arg.to_str() == Some(c.get_name()))
 }
 
+/// Whether `--config` is the file of flags: that of `pretrain` is the configuration of a model.
+fn takes_flags_file(subcommand: &OsString) -> bool {
+    let cli = Cli::command();
+    let command = cli.find_subcommand(subcommand).expect("found by is_subcommand");
+    command.get_arguments().any(|arg| arg.get_id() == "config")
+}
+
 fn long_flags(subcommand: &str) -> Vec<Arg> {
     let cli = Cli::command();
     let command = cli.find_subcommand(subcommand).expect("found by is_subcommand");
@@ -87,6 +97,12 @@ fn long_flags(subcommand: &str) -> Vec<Arg> {
 
 fn push_flag(flags: &mut Vec<OsString>, arg: &Arg, value: &Value) -> Result<()> {
     let name = arg.get_long().expect("a long flag");
+    if let (ArgAction::Append, Value::Array(items)) = (arg.get_action(), value) {
+        for item in items {
+            flags.push(format!("--{name}={}", text_of(item)?).into());
+        }
+        return Ok(());
+    }
     match (arg.get_action().takes_values(), value) {
         (true, value) => flags.push(format!("--{name}={}", text_of(value)?).into()),
         (false, Value::Boolean(true)) => flags.push(format!("--{name}").into()),

@@ -54,6 +54,14 @@ pub fn share(text: &str) -> Parsed<f64> {
     number(text, |x| (0.0..1.0).contains(&x), "a number from 0 to below 1")
 }
 
+/// A part of a whole that is more than nothing: from above 0 to below 1.
+///
+/// # Errors
+/// When it is none.
+pub fn open_share(text: &str) -> Parsed<f64> {
+    number(text, |x| x > 0.0 && x < 1.0, "a number above 0 and below 1")
+}
+
 /// A probability, 0 and 1 included.
 ///
 /// # Errors

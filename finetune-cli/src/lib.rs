@@ -8,10 +8,11 @@
 //! batches             examples to shuffled, ragged batches
 //! optimization        a step of any training: schedule, clipping, update
 //! trainer             the training loop of a classifier, evaluation
+//! masked_lm           masked-language modelling on plain text
 //! select              choosing a starting point: estimates, costs, ranking
 //! flops, memory       what a model costs
 //! run                 the output folder: complete, or not there
-//! commands            train, select, evaluate, predict, inspect, bench
+//! commands            train, adapt, pretrain, select, evaluate, predict, inspect, bench
 //! ```
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,7 @@ pub mod data;
 pub mod flags;
 pub mod flops;
 pub mod folder;
+pub mod masked_lm;
 pub mod memory;
 pub mod metrics;
 pub mod optimization;

@@ -16,6 +16,10 @@ fn main() -> ExitCode {
             if let Some(error) = error.downcast_ref::<clap::Error>() {
                 error.exit();
             }
+            if let Some(stopped) = error.downcast_ref::<commands::Interrupted>() {
+                eprintln!("{stopped}");
+                return ExitCode::from(commands::STOPPED);
+            }
             // One line, whatever a file name or a library's message holds.
             eprintln!("error: {}", format!("{error:#}").replace(['\n', '\r'], " "));
             ExitCode::FAILURE

@@ -3,7 +3,8 @@
 //! A run writes into `OUTPUT.partial` beside its destination and takes the destination's name when it is
 //! done; a run that fails removes what it wrote. An earlier run is replaced, if that was asked for, at that
 //! moment and no sooner. A run that was killed leaves `OUTPUT.partial`; the next run into OUTPUT clears it
-//! away. The lock on its `metrics.jsonl` says whether the run still lives.
+//! away, unless there is a [checkpoint](crate::masked_lm::checkpoint) in it: then the same command goes on from there,
+//! and another has to say that it may be lost. The lock on its `metrics.jsonl` says whether the run still lives.
 
 use std::fs;
 use std::io::Write;
@@ -12,12 +13,23 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use crate::masked_lm::checkpoint;
+
 /// The file by which a folder is known to hold a run.
 const STATE: &str = "trainer_state.json";
-/// The flags of the run, for `--config`.
+/// The flags of a run of `train`, for `--config`.
 pub const SETTINGS: &str = "train.toml";
 /// One JSON object a line, written while the run goes on.
 const METRICS: &str = "metrics.jsonl";
+
+/// The flags of a run, as they are noted in its folder.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'a> {
+    /// The name of the file.
+    pub file: &'a str,
+    /// TOML.
+    pub text: &'a str,
+}
 
 /// A run in progress.
 pub struct Run {
@@ -34,10 +46,10 @@ impl Run {
     ///
     /// # Errors
     /// When it is not, or nothing can be written there.
-    pub fn create(destination: &Path, overwrite: bool, settings: &str) -> Result<Self> {
+    pub fn create(destination: &Path, overwrite: bool, settings: Settings) -> Result<Self> {
         check_destination(destination, overwrite)?;
         let partial = sibling(destination, "partial")?;
-        clear_away(&partial)?;
+        clear_away(&partial, overwrite)?;
         fs::create_dir_all(&partial).with_context(|| cannot_write(&partial))?;
         let metrics = fs::File::create_new(partial.join(METRICS));
         let metrics = metrics.with_context(|| cannot_write(&partial))?;
@@ -45,9 +57,42 @@ impl Run {
         let _ = metrics.try_lock();
         let destination = destination.to_owned();
         let run = Self { destination, partial, metrics, history: Vec::new(), finished: false };
-        let noted = fs::write(run.partial.join(SETTINGS), settings);
+        let noted = fs::write(run.partial.join(settings.file), settings.text);
         noted.with_context(|| cannot_write(&run.partial))?;
         Ok(run)
+    }
+
+    /// Takes up a run with the same settings that was broken off after a checkpoint: the run, the folder of its newest
+    /// checkpoint, and what was logged up to that; `None` if there is no such run.
+    ///
+    /// # Errors
+    /// When it still lives, the destination may not be taken, or its files can't be read or written.
+    pub fn take_up(
+        destination: &Path,
+        overwrite: bool,
+        settings: Settings,
+    ) -> Result<Option<(Self, PathBuf)>> {
+        check_destination(destination, overwrite)?;
+        let partial = sibling(destination, "partial")?;
+        let noted = fs::read_to_string(partial.join(settings.file)).unwrap_or_default();
+        let Some((checkpoint, step)) = checkpoint::newest(&partial) else { return Ok(None) };
+        if noted != settings.text || partial.join(STATE).exists() {
+            return Ok(None);
+        }
+        let path = partial.join(METRICS);
+        let metrics = fs::File::options().read(true).append(true).open(&path);
+        let metrics = metrics.with_context(|| cannot_write(&partial))?;
+        check_alone(&partial, &metrics)?;
+        let text = fs::read_to_string(&path).with_context(|| cannot_write(&partial))?;
+        let entries = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let until = |entry: &Value| entry["step"].as_u64().is_some_and(|at| at <= step);
+        let history: Vec<Value> = entries.filter(until).collect();
+        // What was logged after the checkpoint happens again.
+        metrics.set_len(0).with_context(|| cannot_write(&partial))?;
+        let destination = destination.to_owned();
+        let mut run = Self { destination, partial, metrics, history: vec![], finished: false };
+        history.into_iter().try_for_each(|entry| run.log(entry))?;
+        Ok(Some((run, checkpoint)))
     }
 
     /// Where files of the run are written until it is finished.
@@ -101,15 +146,15 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        if !self.finished {
+        if !self.finished && checkpoint::newest(&self.partial).is_none() {
             // The error that ended the run is the one to report.
             let _ = fs::remove_dir_all(&self.partial);
         }
     }
 }
 
-/// Removes what a killed run left behind; refuses a living one, and anything else.
-fn clear_away(partial: &Path) -> Result<()> {
+/// Removes what a killed run left behind; refuses a living one, one that could go on, and anything else.
+fn clear_away(partial: &Path, overwrite: bool) -> Result<()> {
     let shown = partial.display();
     if is_free(partial) {
         return Ok(());
@@ -120,10 +165,25 @@ fn clear_away(partial: &Path) -> Result<()> {
     if partial.join(STATE).exists() {
         bail!("{shown}: is in the way and a complete run; move it or choose another --output");
     }
-    if let Err(fs::TryLockError::WouldBlock) = metrics.try_lock() {
-        bail!("{shown}: another run is writing here; wait for it or choose another --output");
+    check_alone(partial, &metrics)?;
+    if checkpoint::newest(partial).is_some() && !overwrite {
+        bail!(
+            "{shown}: holds a run with other flags that was broken off; give its flags to go on with it (they are in \
+             its .toml file), or pass --overwrite to start again"
+        );
     }
     fs::remove_dir_all(partial).with_context(|| cannot_write(partial))
+}
+
+/// Refuses a run that still lives.
+fn check_alone(partial: &Path, metrics: &fs::File) -> Result<()> {
+    match metrics.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => {
+            let shown = partial.display();
+            bail!("{shown}: another run is writing here; wait for it or choose another --output")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether there is nothing, or an empty folder.

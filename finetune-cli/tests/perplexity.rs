@@ -11,8 +11,9 @@ use finetune::args::RecipeArgs;
 use finetune::batches::Examples;
 use finetune::data::Labels;
 use finetune::folder::Folder;
+use finetune::masked_lm::perplexity::STRIDE;
 use finetune::select::objective;
-use finetune::select::perplexity::{STRIDE, measure};
+use finetune::select::perplexity::measure;
 use nn::{Module, Pass};
 
 fn config() -> Config {

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod bench;
+pub mod masked_lm;
 pub mod select;
 
 use std::path::PathBuf;
@@ -26,6 +27,10 @@ pub struct Cli {
 pub enum Command {
     /// Fine-tune a model on labelled text, evaluate it and save it.
     Train(Box<TrainArgs>),
+    /// Go on pretraining a model on your plain text, before it is fine-tuned.
+    Adapt(Box<masked_lm::AdaptArgs>),
+    /// Pretrain a model from random weights on plain text, with a vocabulary made from it.
+    Pretrain(Box<masked_lm::PretrainArgs>),
     /// Find the best starting point for your data among pretrained models, and prove it.
     Select(Box<select::SelectArgs>),
     /// Measure a fine-tuned model on a labelled file.
@@ -102,6 +107,12 @@ pub struct MachineArgs {
     /// No progress bars and no remarks
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Where further flags come from.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Machine")]
+pub struct FlagsFileArgs {
     /// Read further flags from a TOML file, under the same names; typed flags win [default: none]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -158,6 +169,10 @@ pub struct TrainArgs {
     #[serde(skip)]
     #[allow(missing_docs)]
     pub machine: MachineArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    #[allow(missing_docs)]
+    pub flags_file: FlagsFileArgs,
 }
 
 impl TrainArgs {
@@ -343,6 +358,9 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub machine: MachineArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub flags_file: FlagsFileArgs,
 }
 
 /// `finetune predict`
@@ -378,6 +396,9 @@ pub struct PredictArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub machine: MachineArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub flags_file: FlagsFileArgs,
 }
 
 /// `finetune inspect`

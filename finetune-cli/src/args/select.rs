@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::{DataArgs, MachineArgs, RecipeArgs};
+use super::{DataArgs, FlagsFileArgs, MachineArgs, RecipeArgs};
 use crate::flags;
 
 /// `finetune select`
@@ -68,4 +68,8 @@ pub struct SelectArgs {
     #[serde(skip)]
     #[allow(missing_docs)]
     pub machine: MachineArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    #[allow(missing_docs)]
+    pub flags_file: FlagsFileArgs,
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod evaluate;
 mod inspect;
+mod masked_lm;
 mod predict;
 mod select;
 mod session;
@@ -19,12 +20,27 @@ use crate::args::{Cli, Command};
 pub fn run(cli: Cli) -> Result<()> {
     match &cli.command {
         Command::Train(args) => on_threads(args.machine.threads, || train::run(args)),
+        Command::Adapt(args) => on_threads(args.machine.threads, || masked_lm::adapt(args)),
+        Command::Pretrain(args) => on_threads(args.machine.threads, || masked_lm::pretrain(args)),
         Command::Select(args) => on_threads(args.machine.threads, || select::run(args)),
         Command::Evaluate(args) => on_threads(args.machine.threads, || evaluate::run(args)),
         Command::Predict(args) => on_threads(args.machine.threads, || predict::run(args)),
         Command::Bench(args) => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
     }
+}
+
+/// The exit code that a shell expects of a program that was stopped by Ctrl-C.
+pub const STOPPED: u8 = 130;
+
+/// A run that was stopped by Ctrl-C and can go on.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("stopped at step {step} of {steps}; the same command goes on from there")]
+pub struct Interrupted {
+    /// Steps that were made.
+    pub step: u64,
+    /// Steps of the whole run.
+    pub steps: u64,
 }
 
 /// Runs `command` on a pool of the wanted size, all kernels included.

@@ -14,7 +14,7 @@ use crate::folder::{Folder, outputs};
 use crate::optimization::POLYNOMIAL_END;
 use crate::predictions::metric_names;
 use crate::progress::remark;
-use crate::run::{Run, check_destination};
+use crate::run::{Run, SETTINGS, Settings, check_destination};
 
 /// The data of a run, tokenized.
 pub(super) struct Splits {
@@ -33,7 +33,8 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
     let settings = settings(args, &folder)?;
     let splits = tokenize(args, &folder, &schema, datasets)?;
     let model = build_model(args, &folder, &schema.task)?;
-    let run = Run::create(&args.output, args.overwrite, &settings)?;
+    let settings = Settings { file: SETTINGS, text: &settings };
+    let run = Run::create(&args.output, args.overwrite, settings)?;
     let mut session = Session::new(args, &schema.task, run);
     session.train(&model, &splits)?;
     session.finish(&folder, &model, &splits)

@@ -61,6 +61,20 @@ pub enum Error {
         .path.display()
     )]
     NotUtf8 { path: PathBuf, line: usize, byte: usize, guess: &'static str },
+    #[error("{}: not a regular file; name one that can be read twice", .path.display())]
+    NotRegular { path: PathBuf },
+    #[error(
+        "{}: no known extension; use .txt for one text a line, .csv, .tsv, .jsonl, .ndjson or .json, or name \
+         the format with --format",
+        .path.display()
+    )]
+    NoTextExtension { path: PathBuf },
+    #[error("{}, line {line}: holds a NUL byte; is it a text file?", .path.display())]
+    Binary { path: PathBuf, line: usize },
+    #[error("{}, line {line}: longer than 16 MiB; break it into lines, one a text", .path.display())]
+    LongLine { path: PathBuf, line: usize },
+    #[error("{}: there is no text in it; it needs at least one line that is not blank", .path.display())]
+    NoText { path: PathBuf },
     #[error("{}: the file is empty; it needs at least one row", .path.display())]
     Empty { path: PathBuf },
     #[error("{}: there are no rows; add some below the header or into the array", .path.display())]

@@ -23,6 +23,7 @@ mod labels;
 mod schema;
 pub mod split;
 mod table;
+mod texts;
 
 use std::path::Path;
 
@@ -33,6 +34,7 @@ pub use format::Format;
 pub use labels::LabelSet;
 pub use schema::{MAX_INTEGER_CLASSES, ProblemType, Schema, Task};
 pub use table::{Cell, Column, Table};
+pub use texts::TextFiles;
 
 /// What the user said about the data; everything that is left out is guessed.
 #[derive(Clone, Debug, Default)]

@@ -27,6 +27,7 @@ pub(super) fn base(args: &SelectArgs, model: &Path) -> TrainArgs {
         recipe: args.recipe.clone(),
         data: args.data.clone(),
         machine: args.machine.clone(),
+        flags_file: args.flags_file.clone(),
     }
 }
 

@@ -1,0 +1,44 @@
+//! `finetune adapt`: a pretrained model goes on learning, from text of the domain where it is to be used.
+
+use anyhow::{Context, Result};
+use bert::{Checkpoint, MaskedLm};
+use nn::{Module, count};
+
+use super::{Job, Start};
+use crate::args::masked_lm::AdaptArgs;
+use crate::folder::Folder;
+use crate::progress::remark;
+use crate::run::Settings;
+
+/// The flags of a run.
+const SETTINGS: &str = "adapt.toml";
+
+/// Adapts a model.
+pub fn run(args: &AdaptArgs) -> Result<()> {
+    let text = settings(args)?;
+    Job::from(args).run(Settings { file: SETTINGS, text: &text }, || start(args))
+}
+
+fn start(args: &AdaptArgs) -> Result<Start> {
+    let Folder { path, config, tokenizer, .. } = Folder::open(&args.model)?;
+    let seed = args.optimization.seed;
+    let (model, report) = MaskedLm::load(&mut Checkpoint::open(&path)?, &config, seed)?;
+    let missing = report.missing.iter().filter(|name| name.starts_with("cls.")).count();
+    let fresh = match missing {
+        0 => "",
+        _ => "; it has no masked-language-model head: the head starts random",
+    };
+    let (path, params) = (path.display(), count(&model.params()));
+    remark(args.machine.quiet, &format!("model: {path}, {params} parameters{fresh}"));
+    Ok(Start { config, tokenizer, model })
+}
+
+/// The flags with absolute paths, which hold from any working folder.
+fn settings(args: &AdaptArgs) -> Result<String> {
+    let mut args = args.clone();
+    let files = args.text.text.iter_mut().chain(&mut args.text.validation);
+    for path in files.chain([&mut args.model, &mut args.masked_lm.output]) {
+        *path = std::path::absolute(&*path).context("a path of the flags")?;
+    }
+    toml::to_string(&args).context("the flags can't be noted in adapt.toml")
+}

@@ -1,0 +1,77 @@
+//! `finetune pretrain`: a vocabulary and a model from nothing but text.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use bert::{Config, MaskedLm, VocabularyLimits, WordPieceTrainer};
+use nn::{Module, count};
+
+use super::prepare::{self, Split};
+use super::{Job, Start};
+use crate::args::masked_lm::PretrainArgs;
+use crate::progress::remark;
+use crate::run::Settings;
+
+/// The flags of a run.
+const SETTINGS: &str = "pretrain.toml";
+
+/// Pretrains a model.
+pub fn run(args: &PretrainArgs) -> Result<()> {
+    let text = settings(args)?;
+    Job::from(args).run(Settings { file: SETTINGS, text: &text }, || start(args))
+}
+
+fn start(args: &PretrainArgs) -> Result<Start> {
+    let mut config = config(&args.model_config)?;
+    let size = args.vocab_size.unwrap_or(config.vocab_size);
+    let mut trainer = WordPieceTrainer::new(!args.cased);
+    prepare::for_each_text(&Job::from(args), &mut |split, texts| match split {
+        Split::Train => Ok(trainer.feed(&texts)?),
+        Split::HeldOut => Ok(()),
+    })?;
+    let (min_frequency, alphabet) = (args.min_frequency, args.limit_alphabet);
+    let tokenizer = trainer
+        .finish(VocabularyLimits { size, min_frequency, alphabet })
+        .context("--vocab-size")?;
+    config.vocab_size = tokenizer.vocab_size();
+    config.pad_token_id = 0;
+    let model = MaskedLm::new(&config, args.optimization.seed);
+    let (pieces, params) = (config.vocab_size, count(&model.params()));
+    let line = format!("model: vocabulary of {pieces} pieces, {params} parameters, all random");
+    remark(args.machine.quiet, &line);
+    Ok(Start { config, tokenizer, model })
+}
+
+/// The architecture in a file, or in the `config.json` of a folder. Its vocabulary and what it says of labels belong to
+/// another model.
+fn config(path: &Path) -> Result<Config> {
+    let mut config = match path.is_dir() {
+        true => Config::load(path)?,
+        false => {
+            let text = std::fs::read_to_string(path).with_context(|| {
+                format!("--config {}: can't be read; name a config.json", path.display())
+            })?;
+            Config::parse(&text, path)?
+        }
+    };
+    let unknown = config.unknown_keys();
+    if !unknown.is_empty() {
+        bail!(
+            "{}: unknown keys: {}; correct or remove them: the model would be built as if they were not there",
+            path.display(),
+            unknown.join(", ")
+        );
+    }
+    (config.problem_type, config.labels) = (None, Vec::new());
+    Ok(config)
+}
+
+/// The flags with absolute paths, which hold from any working folder.
+fn settings(args: &PretrainArgs) -> Result<String> {
+    let mut args = args.clone();
+    let files = args.text.text.iter_mut().chain(&mut args.text.validation);
+    for path in files.chain([&mut args.model_config, &mut args.masked_lm.output]) {
+        *path = std::path::absolute(&*path).context("a path of the flags")?;
+    }
+    toml::to_string(&args).context("the flags can't be noted in pretrain.toml")
+}
