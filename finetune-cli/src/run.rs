@@ -8,6 +8,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -18,6 +19,11 @@ const STATE: &str = "trainer_state.json";
 pub const SETTINGS: &str = "train.toml";
 /// One JSON object a line, written while the run goes on.
 const METRICS: &str = "metrics.jsonl";
+
+/// The folder of the working folder where runs go, and are looked for, when no other is named.
+const RUNS: &str = "runs";
+/// The class of transformers by which a fine-tuned model is known.
+const CLASSIFIER: &str = "BertForSequenceClassification";
 
 /// A run in progress.
 pub struct Run {
@@ -48,6 +54,11 @@ impl Run {
         let noted = fs::write(run.partial.join(SETTINGS), settings);
         noted.with_context(|| cannot_write(&run.partial))?;
         Ok(run)
+    }
+
+    /// The name that the folder takes.
+    pub fn destination(&self) -> &Path {
+        &self.destination
     }
 
     /// Where files of the run are written until it is finished.
@@ -108,22 +119,78 @@ impl Drop for Run {
     }
 }
 
+/// The first of `runs/train`, `runs/train-2`, `runs/train-3`, ... that a run may take. What a killed run left
+/// behind is no hindrance, as it is none to [`Run::create`].
+pub fn free_name() -> PathBuf {
+    let name = |n: u64| match n {
+        1 => Path::new(RUNS).join("train"),
+        n => Path::new(RUNS).join(format!("train-{n}")),
+    };
+    let free = |path: &PathBuf| {
+        let partial = sibling(path, "partial").expect("it has a name");
+        is_free(path) && hindrance(&partial).is_none()
+    };
+    (1..).map(name).find(free).expect("there is always a further number")
+}
+
+/// The complete run in `runs` that was finished last and holds a fine-tuned model.
+///
+/// # Errors
+/// When there is none.
+pub fn newest() -> Result<PathBuf> {
+    let entries = fs::read_dir(RUNS).into_iter().flatten();
+    let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let runs = folders.filter_map(|folder| Some((finished(&folder)?, folder)));
+    let newest = runs.filter(|(_, folder)| is_classifier(folder)).max();
+    newest.map(|(_, folder)| folder).with_context(|| {
+        let place = std::path::absolute(RUNS).unwrap_or_else(|_| RUNS.into());
+        let place = place.display();
+        format!("{place}: no fine-tuned model there; run `finetune train` first, or give --model")
+    })
+}
+
+/// When this run was finished; none if it is no complete run.
+fn finished(folder: &Path) -> Option<SystemTime> {
+    // It is about to take its name.
+    if folder.extension().is_some_and(|extension| extension == "partial") {
+        return None;
+    }
+    fs::metadata(folder.join(STATE)).ok()?.modified().ok()
+}
+
+fn is_classifier(folder: &Path) -> bool {
+    let text = fs::read_to_string(folder.join("config.json")).unwrap_or_default();
+    let config: Value = serde_json::from_str(&text).unwrap_or_default();
+    let classes = config["architectures"].as_array();
+    classes.is_some_and(|classes| classes.iter().any(|class| class == CLASSIFIER))
+}
+
 /// Removes what a killed run left behind; refuses a living one, and anything else.
 fn clear_away(partial: &Path) -> Result<()> {
-    let shown = partial.display();
     if is_free(partial) {
         return Ok(());
     }
-    let Ok(metrics) = fs::File::open(partial.join(METRICS)) else {
-        bail!("{shown}: is in the way and no unfinished run; remove it or choose another --output");
-    };
-    if partial.join(STATE).exists() {
-        bail!("{shown}: is in the way and a complete run; move it or choose another --output");
-    }
-    if let Err(fs::TryLockError::WouldBlock) = metrics.try_lock() {
-        bail!("{shown}: another run is writing here; wait for it or choose another --output");
+    if let Some(hindrance) = hindrance(partial) {
+        bail!("{}: {hindrance} or choose another --output", partial.display());
     }
     fs::remove_dir_all(partial).with_context(|| cannot_write(partial))
+}
+
+/// What keeps a run from writing here, and what to do about it.
+fn hindrance(partial: &Path) -> Option<&'static str> {
+    if is_free(partial) {
+        return None;
+    }
+    let Ok(metrics) = fs::File::open(partial.join(METRICS)) else {
+        return Some("is in the way and no unfinished run; remove it");
+    };
+    if partial.join(STATE).exists() {
+        return Some("is in the way and a complete run; move it");
+    }
+    match metrics.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => Some("another run is writing here; wait for it"),
+        _ => None,
+    }
 }
 
 /// Whether there is nothing, or an empty folder.

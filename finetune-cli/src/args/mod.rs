@@ -10,7 +10,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::data::{Format, Options, ProblemType};
-use crate::flags;
+use crate::{bundled, flags};
 
 /// Fine-tune pretrained encoders on your data.
 #[derive(Debug, Parser)]
@@ -111,25 +111,29 @@ pub struct MachineArgs {
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TrainArgs {
-    /// The folder of the pretrained model
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
-    /// Training data: CSV, TSV, JSONL or JSON
+    /// The folder of the pretrained model; none for the bundled one
+    #[arg(long, value_name = "DIR", help = bundled::model_help())]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
+    /// Training data: CSV, TSV, JSONL or JSON [default: the bundled reviews, all three parts]
     #[arg(long, value_name = "FILE")]
-    pub train: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<PathBuf>,
     /// Validation data, measured after each epoch [default: a part of the training data]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "train")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<PathBuf>,
     /// Test data, measured once at the end [default: none]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "train")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
-    /// The folder for the fine-tuned model and the figures of the run
+    /// The folder for the fine-tuned model and the figures of the run [default: runs/train, or the first
+    /// of runs/train-2, runs/train-3, ... that is free]
     #[arg(long, value_name = "DIR")]
-    pub output: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<PathBuf>,
     /// Replace an earlier run in the output folder, once this one is complete
-    #[arg(long)]
+    #[arg(long, requires = "output")]
     #[serde(skip)]
     pub overwrite: bool,
     /// Start from random weights: only configuration and tokenizer of the model are used
@@ -167,9 +171,8 @@ impl TrainArgs {
     /// When a path is empty, or the working folder is gone.
     pub fn absolute(&self) -> std::io::Result<Self> {
         let mut args = self.clone();
-        let others = [&mut args.validation, &mut args.test].into_iter().flatten();
-        let all = [&mut args.model, &mut args.train, &mut args.output].into_iter().chain(others);
-        for path in all {
+        let data = [&mut args.train, &mut args.validation, &mut args.test];
+        for path in data.into_iter().chain([&mut args.model, &mut args.output]).flatten() {
             *path = std::path::absolute(&*path)?;
         }
         Ok(args)
@@ -322,9 +325,9 @@ impl From<PrecisionName> for nn::Precision {
 /// `finetune evaluate`
 #[derive(Args, Clone, Debug)]
 pub struct EvaluateArgs {
-    /// The folder of the fine-tuned model
+    /// The folder of the fine-tuned model [default: the newest in runs/]
     #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
+    pub model: Option<PathBuf>,
     /// Labelled data: CSV, TSV, JSONL or JSON
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
@@ -348,9 +351,9 @@ pub struct EvaluateArgs {
 /// `finetune predict`
 #[derive(Args, Clone, Debug)]
 pub struct PredictArgs {
-    /// The folder of the fine-tuned model
+    /// The folder of the fine-tuned model [default: the newest in runs/]
     #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
+    pub model: Option<PathBuf>,
     /// The texts [default: the lines of standard input]
     #[arg(value_name = "TEXT", conflicts_with = "file")]
     pub texts: Vec<String>,

@@ -24,7 +24,8 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         return Err(wrong_flags(message));
     }
     let input = Input::open(args)?;
-    let (folder, model, task) = Folder::open_fine_tuned(&args.model)?;
+    let path = super::model(args.model.as_deref(), args.machine.quiet)?;
+    let (folder, model, task) = Folder::open_fine_tuned(&path)?;
     let predictor = Predictor { args, folder, model, task };
     match input {
         Input::Texts(texts) => predictor.answer(texts),
