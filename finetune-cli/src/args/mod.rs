@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod bench;
+pub mod inference;
 pub mod select;
 
 use std::path::PathBuf;
@@ -29,9 +30,9 @@ pub enum Command {
     /// Find the best starting point for your data among pretrained models, and prove it.
     Select(Box<select::SelectArgs>),
     /// Measure a fine-tuned model on a labelled file.
-    Evaluate(EvaluateArgs),
+    Evaluate(inference::EvaluateArgs),
     /// Label texts with a fine-tuned model.
-    Predict(PredictArgs),
+    Predict(inference::PredictArgs),
     /// Show what a model folder holds: configuration, parameters, memory, task.
     Inspect(InspectArgs),
     /// Measure speed and memory on this machine; prints JSON.
@@ -320,67 +321,6 @@ impl From<PrecisionName> for nn::Precision {
             PrecisionName::Bf16 => Self::Bf16,
         }
     }
-}
-
-/// `finetune evaluate`
-#[derive(Args, Clone, Debug)]
-pub struct EvaluateArgs {
-    /// The folder of the fine-tuned model [default: the newest in runs/]
-    #[arg(long, value_name = "DIR")]
-    pub model: Option<PathBuf>,
-    /// Labelled data: CSV, TSV, JSONL or JSON
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-    /// Sequences in a forward pass
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::count::<usize>)]
-    pub batch_size: usize,
-    /// What the forward pass computes in, however the model was trained
-    #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
-    pub precision: PrecisionName,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub data: DataArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub machine: MachineArgs,
-}
-
-/// `finetune predict`
-#[derive(Args, Clone, Debug)]
-pub struct PredictArgs {
-    /// The folder of the fine-tuned model [default: the newest in runs/]
-    #[arg(long, value_name = "DIR")]
-    pub model: Option<PathBuf>,
-    /// The texts [default: the lines of standard input]
-    #[arg(value_name = "TEXT", conflicts_with = "file")]
-    pub texts: Vec<String>,
-    /// The second text of a pair, once for each TEXT [default: no pairs]
-    #[arg(long, value_name = "TEXT", requires = "texts")]
-    pub pair: Vec<String>,
-    /// Texts from a file: CSV, TSV, JSONL or JSON, or one a line in a .txt
-    #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Print one JSON object a line, with the scores of all labels
-    #[arg(long)]
-    pub json: bool,
-    /// From this probability on a label of a multi-label model holds
-    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = flags::probability)]
-    pub threshold: f32,
-    /// Sequences in a forward pass
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::count::<usize>)]
-    pub batch_size: usize,
-    /// What the forward pass computes in, however the model was trained
-    #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
-    pub precision: PrecisionName,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub data: DataArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub machine: MachineArgs,
 }
 
 /// `finetune inspect`

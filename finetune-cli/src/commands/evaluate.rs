@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
-use crate::args::EvaluateArgs;
+use crate::args::inference::EvaluateArgs;
 use crate::batches::Examples;
 use crate::data::{self, Dataset};
 use crate::folder::{Folder, outputs};

@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use bert::SequenceClassifier;
 use serde_json::{Map, Value, json};
 
-use crate::args::{PredictArgs, wrong_flags};
+use crate::args::inference::PredictArgs;
+use crate::args::wrong_flags;
 use crate::batches::Examples;
 use crate::data::{self, Dataset, Example, Labels, Table, Task};
 use crate::folder::{Folder, outputs};
