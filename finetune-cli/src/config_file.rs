@@ -2,6 +2,8 @@
 //!
 //! The file becomes flags in front of those that were typed, and the last of two equal flags wins. So names,
 //! types, limits and messages are those of the command line, and there is one place that knows them.
+//!
+//! `finetune train` without a model trains the bundled one, whose recipe is such a file in front of all that.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,28 +14,39 @@ use clap::{Arg, ArgAction, CommandFactory, Parser};
 use toml::Value;
 
 use crate::args::Cli;
+use crate::bundled;
 
-/// The arguments with those of `--config FILE` inserted behind the subcommand.
+/// The arguments with those of `--config FILE`, and of the recipe of the bundled model if that is to be
+/// trained, inserted behind the subcommand.
 ///
 /// # Errors
 /// When the file can't be read, is no TOML, or has a key that is no flag of the subcommand, or a value that the
 /// flag does not take.
 pub fn expand(argv: impl IntoIterator<Item = OsString>) -> Result<Vec<OsString>> {
     let mut argv: Vec<OsString> = argv.into_iter().collect();
-    let Some(path) = config_path(&argv) else { return Ok(argv) };
-    let Some(at) = argv.iter().position(is_subcommand) else { return Ok(argv) };
-    if !takes_flags_file(&argv[at]) {
+    // In front of a subcommand there are only --help and --version, with which nothing else counts.
+    let Some(subcommand) = argv.get(1).filter(|arg| is_subcommand(arg)).cloned() else {
         return Ok(argv);
+    };
+    let flags_file = value_of(&argv, "--config").filter(|_| takes_flags_file(&subcommand));
+    if let Some(path) = flags_file {
+        let flags = read(Path::new(&path), &subcommand)
+            .with_context(|| format!("--config {}", Path::new(&path).display()))?;
+        argv.splice(2..2, flags);
     }
-    let flags = read(Path::new(&path), &argv[at])
-        .with_context(|| format!("--config {}", Path::new(&path).display()))?;
-    argv.splice(at + 1..at + 1, flags);
+    if subcommand == "train" && value_of(&argv, "--model").is_none() {
+        let recipe = parse(bundled::RECIPE, &subcommand).context(bundled::MODEL)?;
+        argv.splice(2..2, recipe);
+    }
     Ok(argv)
 }
 
 /// The flags that the file stands for.
 fn read(path: &Path, subcommand: &OsString) -> Result<Vec<OsString>> {
-    let text = std::fs::read_to_string(path).context("can't be read; check the path")?;
+    parse(&std::fs::read_to_string(path).context("can't be read; check the path")?, subcommand)
+}
+
+fn parse(text: &str, subcommand: &OsString) -> Result<Vec<OsString>> {
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
         anyhow!("not valid TOML; correct it: {}", one_line(&e.to_string()))
     })?;
@@ -66,15 +79,13 @@ fn check(subcommand: &OsString, flags: &[OsString]) -> Result<()> {
     }
 }
 
-fn config_path(argv: &[OsString]) -> Option<OsString> {
+/// What follows the last `--flag` or `--flag=`.
+fn value_of(argv: &[OsString], flag: &str) -> Option<OsString> {
     let typed: Vec<_> = argv.iter().map(|arg| arg.to_string_lossy()).collect();
     let end = typed.iter().position(|arg| arg == "--").unwrap_or(typed.len());
-    let at =
-        typed[..end].iter().rposition(|arg| arg == "--config" || arg.starts_with("--config="))?;
-    match typed[at].strip_prefix("--config=") {
-        Some(path) => Some(path.to_owned().into()),
-        None => argv.get(at + 1).cloned(),
-    }
+    let behind = |arg: &str| arg.strip_prefix(flag)?.strip_prefix('=').map(str::to_owned);
+    let at = typed[..end].iter().rposition(|arg| arg == flag || behind(arg).is_some())?;
+    behind(&typed[at]).map(OsString::from).or_else(|| argv.get(at + 1).cloned())
 }
 
 fn is_subcommand(arg: &OsString) -> bool {
@@ -132,6 +143,11 @@ fn one_line(message: &str) -> String {
 mod tests {
     use super::*;
 
+    fn expanded_alone(argv: &[&str]) -> Vec<String> {
+        let argv = expand(argv.iter().map(OsString::from)).expect("no file is read");
+        argv.into_iter().map(|a| a.into_string().expect("text")).collect()
+    }
+
     fn expanded(toml: &str, typed: &[&str]) -> Result<Vec<String>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("run.toml");
@@ -147,12 +163,36 @@ mod tests {
     fn keys_become_flags_in_front_of_the_typed_ones() {
         let argv = expanded(
             "epochs = 5\noverwrite = true\nlearning_rate = 3e-5\nquiet = false",
-            &["--epochs", "2"],
+            &["--epochs", "2", "--model", "m"],
         );
         let argv = argv.unwrap();
         // The keys of a table come sorted.
         let want = ["--epochs=5", "--learning-rate=0.00003", "--overwrite", "--epochs", "2"];
         assert_eq!(argv[2..7], want);
+    }
+
+    #[test]
+    fn the_recipe_of_the_bundled_model_stands_in_front_of_a_file() {
+        let recipe = &expanded_alone(&["finetune", "train"])[2..];
+        assert!(recipe.iter().any(|flag| flag.starts_with("--learning-rate=")), "{recipe:?}");
+        let argv = expanded("epochs = 7", &["--seed", "1"]).expect("a good file");
+        assert_eq!(&argv[2..2 + recipe.len()], recipe);
+        assert_eq!(argv[2 + recipe.len()..][..3], ["--epochs=7", "--seed", "1"]);
+    }
+
+    #[test]
+    fn nothing_is_inserted_for_another_model_or_command() {
+        let own = expanded("model = \"m\"", &[]).expect("a good file");
+        assert_eq!(own[2..4], ["--model=m", "--config"]);
+        for words in [
+            &["finetune", "train", "--model", "m"][..],
+            &["finetune", "train", "--model=m"],
+            &["finetune", "predict", "train"],
+            &["finetune", "help", "train"],
+            &["train", "--help"],
+        ] {
+            assert_eq!(expanded_alone(words), words);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! ```text
 //! args, flags         flags as typed, and their limits
 //! config_file         flags from a TOML file
+//! bundled             the model and the data that are part of the program
 //! data, metrics       files to examples with labels; predictions to figures
 //! folder              a model folder: configuration, tokenizer, weights
 //! batches             examples to shuffled, ragged batches
@@ -18,6 +19,7 @@
 
 pub mod args;
 pub mod batches;
+pub mod bundled;
 pub mod commands;
 pub mod config_file;
 pub mod data;

@@ -9,6 +9,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -21,6 +22,11 @@ const STATE: &str = "trainer_state.json";
 pub const SETTINGS: &str = "train.toml";
 /// One JSON object a line, written while the run goes on.
 const METRICS: &str = "metrics.jsonl";
+
+/// The folder of the working folder where runs go, and are looked for, when no other is named.
+const RUNS: &str = "runs";
+/// The class of transformers by which a fine-tuned model is known.
+const CLASSIFIER: &str = "BertForSequenceClassification";
 
 /// The flags of a run, as they are noted in its folder.
 #[derive(Clone, Copy, Debug)]
@@ -79,10 +85,14 @@ impl Run {
         if noted != settings.text || partial.join(STATE).exists() {
             return Ok(None);
         }
+        if let Some(hindrance) = hindrance(&partial) {
+            bail!("{}: {hindrance} or choose another --output", partial.display());
+        }
         let path = partial.join(METRICS);
         let metrics = fs::File::options().read(true).append(true).open(&path);
         let metrics = metrics.with_context(|| cannot_write(&partial))?;
-        check_alone(&partial, &metrics)?;
+        // As in `create`: where there are no locks, two runs at once are not told apart.
+        let _ = metrics.try_lock();
         let text = fs::read_to_string(&path).with_context(|| cannot_write(&partial))?;
         let entries = text.lines().filter_map(|line| serde_json::from_str(line).ok());
         let until = |entry: &Value| entry["step"].as_u64().is_some_and(|at| at <= step);
@@ -93,6 +103,11 @@ impl Run {
         let mut run = Self { destination, partial, metrics, history: vec![], finished: false };
         history.into_iter().try_for_each(|entry| run.log(entry))?;
         Ok(Some((run, checkpoint)))
+    }
+
+    /// The name that the folder takes.
+    pub fn destination(&self) -> &Path {
+        &self.destination
     }
 
     /// Where files of the run are written until it is finished.
@@ -153,36 +168,84 @@ impl Drop for Run {
     }
 }
 
+/// The first of `runs/train`, `runs/train-2`, `runs/train-3`, ... that a run may take. What a killed run left
+/// behind is no hindrance, as it is none to [`Run::create`].
+pub fn free_name() -> PathBuf {
+    let name = |n: u64| match n {
+        1 => Path::new(RUNS).join("train"),
+        n => Path::new(RUNS).join(format!("train-{n}")),
+    };
+    let free = |path: &PathBuf| {
+        let partial = sibling(path, "partial").expect("it has a name");
+        is_free(path) && hindrance(&partial).is_none()
+    };
+    (1..).map(name).find(free).expect("there is always a further number")
+}
+
+/// The complete run in `runs` that was finished last and holds a fine-tuned model.
+///
+/// # Errors
+/// When there is none.
+pub fn newest() -> Result<PathBuf> {
+    let entries = fs::read_dir(RUNS).into_iter().flatten();
+    let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let runs = folders.filter_map(|folder| Some((finished(&folder)?, folder)));
+    let newest = runs.filter(|(_, folder)| is_classifier(folder)).max();
+    newest.map(|(_, folder)| folder).with_context(|| {
+        let place = std::path::absolute(RUNS).unwrap_or_else(|_| RUNS.into());
+        let place = place.display();
+        format!("{place}: no fine-tuned model there; run `finetune train` first, or give --model")
+    })
+}
+
+/// When this run was finished; none if it is no complete run.
+fn finished(folder: &Path) -> Option<SystemTime> {
+    // It is about to take its name.
+    if folder.extension().is_some_and(|extension| extension == "partial") {
+        return None;
+    }
+    fs::metadata(folder.join(STATE)).ok()?.modified().ok()
+}
+
+fn is_classifier(folder: &Path) -> bool {
+    let text = fs::read_to_string(folder.join("config.json")).unwrap_or_default();
+    let config: Value = serde_json::from_str(&text).unwrap_or_default();
+    let classes = config["architectures"].as_array();
+    classes.is_some_and(|classes| classes.iter().any(|class| class == CLASSIFIER))
+}
+
 /// Removes what a killed run left behind; refuses a living one, one that could go on, and anything else.
 fn clear_away(partial: &Path, overwrite: bool) -> Result<()> {
-    let shown = partial.display();
     if is_free(partial) {
         return Ok(());
     }
-    let Ok(metrics) = fs::File::open(partial.join(METRICS)) else {
-        bail!("{shown}: is in the way and no unfinished run; remove it or choose another --output");
-    };
-    if partial.join(STATE).exists() {
-        bail!("{shown}: is in the way and a complete run; move it or choose another --output");
+    if let Some(hindrance) = hindrance(partial) {
+        bail!("{}: {hindrance} or choose another --output", partial.display());
     }
-    check_alone(partial, &metrics)?;
     if checkpoint::newest(partial).is_some() && !overwrite {
         bail!(
-            "{shown}: holds a run with other flags that was broken off; give its flags to go on with it (they are in \
-             its .toml file), or pass --overwrite to start again"
+            "{}: holds a run with other flags that was broken off; give its flags to go on with it (they are in its \
+             .toml file), or pass --overwrite to start again",
+            partial.display()
         );
     }
     fs::remove_dir_all(partial).with_context(|| cannot_write(partial))
 }
 
-/// Refuses a run that still lives.
-fn check_alone(partial: &Path, metrics: &fs::File) -> Result<()> {
+/// What keeps a run from writing here, and what to do about it.
+fn hindrance(partial: &Path) -> Option<&'static str> {
+    if is_free(partial) {
+        return None;
+    }
+    let Ok(metrics) = fs::File::open(partial.join(METRICS)) else {
+        return Some("is in the way and no unfinished run; remove it");
+    };
+    if partial.join(STATE).exists() {
+        return Some("is in the way and a complete run; move it");
+    }
     match metrics.try_lock() {
-        Err(fs::TryLockError::WouldBlock) => {
-            let shown = partial.display();
-            bail!("{shown}: another run is writing here; wait for it or choose another --output")
-        }
-        _ => Ok(()),
+        Err(fs::TryLockError::WouldBlock) => Some("another run is writing here; wait for it"),
+        _ => None,
     }
 }
 

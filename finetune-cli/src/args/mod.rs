@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod bench;
+pub mod inference;
 pub mod masked_lm;
 pub mod select;
 
@@ -11,7 +12,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::data::{Format, Options, ProblemType};
-use crate::flags;
+use crate::{bundled, flags};
 
 /// Fine-tune pretrained encoders on your data.
 #[derive(Debug, Parser)]
@@ -34,9 +35,9 @@ pub enum Command {
     /// Find the best starting point for your data among pretrained models, and prove it.
     Select(Box<select::SelectArgs>),
     /// Measure a fine-tuned model on a labelled file.
-    Evaluate(EvaluateArgs),
+    Evaluate(inference::EvaluateArgs),
     /// Label texts with a fine-tuned model.
-    Predict(PredictArgs),
+    Predict(inference::PredictArgs),
     /// Show what a model folder holds: configuration, parameters, memory, task.
     Inspect(InspectArgs),
     /// Measure speed and memory on this machine; prints JSON.
@@ -122,25 +123,29 @@ pub struct FlagsFileArgs {
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TrainArgs {
-    /// The folder of the pretrained model
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
-    /// Training data: CSV, TSV, JSONL or JSON
+    /// The folder of the pretrained model; none for the bundled one
+    #[arg(long, value_name = "DIR", help = bundled::model_help())]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
+    /// Training data: CSV, TSV, JSONL or JSON [default: the bundled reviews, all three parts]
     #[arg(long, value_name = "FILE")]
-    pub train: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<PathBuf>,
     /// Validation data, measured after each epoch [default: a part of the training data]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "train")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<PathBuf>,
     /// Test data, measured once at the end [default: none]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "train")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
-    /// The folder for the fine-tuned model and the figures of the run
+    /// The folder for the fine-tuned model and the figures of the run [default: runs/train, or the first
+    /// of runs/train-2, runs/train-3, ... that is free]
     #[arg(long, value_name = "DIR")]
-    pub output: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<PathBuf>,
     /// Replace an earlier run in the output folder, once this one is complete
-    #[arg(long)]
+    #[arg(long, requires = "output")]
     #[serde(skip)]
     pub overwrite: bool,
     /// Start from random weights: only configuration and tokenizer of the model are used
@@ -182,9 +187,8 @@ impl TrainArgs {
     /// When a path is empty, or the working folder is gone.
     pub fn absolute(&self) -> std::io::Result<Self> {
         let mut args = self.clone();
-        let others = [&mut args.validation, &mut args.test].into_iter().flatten();
-        let all = [&mut args.model, &mut args.train, &mut args.output].into_iter().chain(others);
-        for path in all {
+        let data = [&mut args.train, &mut args.validation, &mut args.test];
+        for path in data.into_iter().chain([&mut args.model, &mut args.output]).flatten() {
             *path = std::path::absolute(&*path)?;
         }
         Ok(args)
@@ -332,73 +336,6 @@ impl From<PrecisionName> for nn::Precision {
             PrecisionName::Bf16 => Self::Bf16,
         }
     }
-}
-
-/// `finetune evaluate`
-#[derive(Args, Clone, Debug)]
-pub struct EvaluateArgs {
-    /// The folder of the fine-tuned model
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
-    /// Labelled data: CSV, TSV, JSONL or JSON
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-    /// Sequences in a forward pass
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::count::<usize>)]
-    pub batch_size: usize,
-    /// What the forward pass computes in, however the model was trained
-    #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
-    pub precision: PrecisionName,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub data: DataArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub machine: MachineArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub flags_file: FlagsFileArgs,
-}
-
-/// `finetune predict`
-#[derive(Args, Clone, Debug)]
-pub struct PredictArgs {
-    /// The folder of the fine-tuned model
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
-    /// The texts [default: the lines of standard input]
-    #[arg(value_name = "TEXT", conflicts_with = "file")]
-    pub texts: Vec<String>,
-    /// The second text of a pair, once for each TEXT [default: no pairs]
-    #[arg(long, value_name = "TEXT", requires = "texts")]
-    pub pair: Vec<String>,
-    /// Texts from a file: CSV, TSV, JSONL or JSON, or one a line in a .txt
-    #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Print one JSON object a line, with the scores of all labels
-    #[arg(long)]
-    pub json: bool,
-    /// From this probability on a label of a multi-label model holds
-    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = flags::probability)]
-    pub threshold: f32,
-    /// Sequences in a forward pass
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::count::<usize>)]
-    pub batch_size: usize,
-    /// What the forward pass computes in, however the model was trained
-    #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
-    pub precision: PrecisionName,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub data: DataArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub machine: MachineArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub flags_file: FlagsFileArgs,
 }
 
 /// `finetune inspect`

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
-use crate::args::EvaluateArgs;
+use crate::args::inference::EvaluateArgs;
 use crate::batches::Examples;
 use crate::data::{self, Dataset};
 use crate::folder::{Folder, outputs};
@@ -14,7 +14,8 @@ use crate::trainer;
 pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     let options = args.data.options();
     let table = data::read_table(&args.file, &options)?;
-    let (folder, model, task) = Folder::open_fine_tuned(&args.model)?;
+    let path = super::model(args.model.as_deref(), args.machine.quiet)?;
+    let (folder, model, task) = Folder::open_fine_tuned(&path)?;
     let schema = folder.schema(&table, &options, &task)?;
     let data = Dataset::labelled(table, &schema)?;
     let max_length = folder.trained_length(args.data.max_length);

@@ -2,6 +2,7 @@
 
 mod bench;
 mod evaluate;
+mod inputs;
 mod inspect;
 mod masked_lm;
 mod predict;
@@ -9,9 +10,13 @@ mod select;
 mod session;
 mod train;
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result};
 
 use crate::args::{Cli, Command};
+use crate::progress::remark;
+use crate::run;
 
 /// Runs the subcommand.
 ///
@@ -48,4 +53,14 @@ fn on_threads(threads: Option<u16>, command: impl FnOnce() -> Result<()> + Send)
     let threads = threads.map_or(0, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.context("the threads can't be started; try a smaller --threads")?.install(command)
+}
+
+/// The fine-tuned model that was named, or the newest; then it says which.
+fn model(named: Option<&Path>, quiet: bool) -> Result<PathBuf> {
+    if let Some(path) = named {
+        return Ok(path.to_owned());
+    }
+    let newest = run::newest()?;
+    remark(quiet, &format!("model: {}", newest.display()));
+    Ok(newest)
 }

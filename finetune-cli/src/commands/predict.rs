@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use bert::SequenceClassifier;
 use serde_json::{Map, Value, json};
 
-use crate::args::{PredictArgs, wrong_flags};
+use crate::args::inference::PredictArgs;
+use crate::args::wrong_flags;
 use crate::batches::Examples;
 use crate::data::{self, Dataset, Example, Labels, Table, Task};
 use crate::folder::{Folder, outputs};
@@ -24,7 +25,8 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         return Err(wrong_flags(message));
     }
     let input = Input::open(args)?;
-    let (folder, model, task) = Folder::open_fine_tuned(&args.model)?;
+    let path = super::model(args.model.as_deref(), args.machine.quiet)?;
+    let (folder, model, task) = Folder::open_fine_tuned(&path)?;
     let predictor = Predictor { args, folder, model, task };
     match input {
         Input::Texts(texts) => predictor.answer(texts),

@@ -184,9 +184,13 @@ impl<'a> Session<'a> {
             &folder.tokenizer,
             SavedDType::F32,
         )?;
-        let (state, output) = (self.state(splits), self.args.output.display());
+        let (state, output) = (self.state(splits), self.run.destination().to_owned());
         self.run.finish(state)?;
-        Ok(report(format_args!("saved to {output}"))?)
+        report(format_args!("saved to {}", output.display()))?;
+        match next(self.args) {
+            Some(command) => Ok(report(format_args!("next: {command}"))?),
+            None => Ok(()),
+        }
     }
 
     /// The keys of transformers' `trainer_state.json`.
@@ -217,6 +221,15 @@ pub(super) fn best_metric<'a>(recipe: &'a RecipeArgs, task: &Task) -> &'a str {
     };
     let name = recipe.metric_for_best_model.as_deref().unwrap_or(by_task);
     name.strip_prefix("eval_").unwrap_or(name)
+}
+
+/// How to use the model: where no output was named, `predict` finds it by itself.
+fn next(args: &TrainArgs) -> Option<&'static str> {
+    match (&args.output, &args.train, args.machine.quiet) {
+        (None, None, false) => Some("finetune predict \"The waiter was rude and the soup cold.\""),
+        (None, Some(_), false) => Some("finetune predict \"...\""),
+        _ => None,
+    }
 }
 
 fn show(bar: &ProgressBar, log: StepLog, speed: f64) {

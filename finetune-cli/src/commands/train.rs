@@ -6,15 +6,17 @@ use anyhow::{Context, Result, bail};
 use bert::SequenceClassifier;
 use nn::{Module, count, freeze};
 
+use super::inputs::Inputs;
 use super::session::{Session, best_metric};
 use crate::args::{RecipeArgs, ScheduleName, TrainArgs, wrong_flags};
 use crate::batches::Examples;
+use crate::bundled;
 use crate::data::{self, Dataset, Schema, Task, split};
 use crate::folder::{Folder, outputs};
 use crate::optimization::POLYNOMIAL_END;
 use crate::predictions::metric_names;
 use crate::progress::remark;
-use crate::run::{Run, SETTINGS, Settings, check_destination};
+use crate::run::{Run, SETTINGS, Settings, check_destination, free_name};
 
 /// The data of a run, tokenized.
 pub(super) struct Splits {
@@ -26,18 +28,42 @@ pub(super) struct Splits {
 /// Runs the whole job. The output folder is touched only when all inputs are known to be good.
 pub(super) fn run(args: &TrainArgs) -> Result<()> {
     check(args)?;
-    let (schema, datasets) = read(args)?;
-    check_metric(&args.recipe, &schema.task)?;
-    let mut folder = Folder::open(&args.model)?;
-    args.truncate.map(|layers| folder.truncate(layers)).transpose()?;
-    let settings = settings(args, &folder)?;
-    let splits = tokenize(args, &folder, &schema, datasets)?;
-    let model = build_model(args, &folder, &schema.task)?;
-    let settings = Settings { file: SETTINGS, text: &settings };
-    let run = Run::create(&args.output, args.overwrite, settings)?;
-    let mut session = Session::new(args, &schema.task, run);
-    session.train(&model, &splits)?;
-    session.finish(&folder, &model, &splits)
+    let job = Job::read(args)?;
+    let output = args.output.clone().unwrap_or_else(free_name);
+    let settings = Settings { file: SETTINGS, text: &job.settings };
+    let run = Run::create(&output, args.overwrite, settings)?;
+    let mut session = Session::new(args, &job.task, run);
+    session.train(&job.model, &job.splits)?;
+    session.finish(&job.folder, &job.model, &job.splits)
+}
+
+/// All that a training needs of its files.
+struct Job {
+    folder: Folder,
+    task: Task,
+    settings: String,
+    splits: Splits,
+    model: SequenceClassifier,
+}
+
+impl Job {
+    /// Reads everything. What this unpacks is gone when it returns, so that a training that is killed leaves
+    /// nothing of it.
+    fn read(args: &TrainArgs) -> Result<Self> {
+        let inputs = Inputs::of(args)?;
+        Self::of(args, &inputs).map_err(|error| inputs.renamed(error))
+    }
+
+    fn of(args: &TrainArgs, inputs: &Inputs) -> Result<Self> {
+        let (schema, datasets) = read(args, inputs)?;
+        check_metric(&args.recipe, &schema.task)?;
+        let mut folder = Folder::open(&inputs.model)?;
+        args.truncate.map(|layers| folder.truncate(layers)).transpose()?;
+        let settings = settings(args, &folder)?;
+        let splits = tokenize(args, &folder, &schema, datasets)?;
+        let model = build_model(args, &folder, &schema.task)?;
+        Ok(Self { folder, task: schema.task, settings, splits, model })
+    }
 }
 
 /// What is wrong with the flags before any file is read.
@@ -45,7 +71,9 @@ pub(super) fn check(args: &TrainArgs) -> Result<()> {
     let recipe = &args.recipe;
     let needs_validation =
         recipe.load_best_model_at_end || recipe.early_stopping_patience.is_some();
-    if needs_validation && args.validation.is_none() && args.validation_fraction == 0.0 {
+    // The bundled data has a validation file.
+    let has_file = args.validation.is_some() || args.train.is_none();
+    if needs_validation && !has_file && args.validation_fraction == 0.0 {
         return Err(wrong_flags(
             "--load-best-model-at-end and --early-stopping-patience need validation data; give \
              --validation, or a --validation-fraction above 0",
@@ -58,7 +86,8 @@ pub(super) fn check(args: &TrainArgs) -> Result<()> {
             "--lr-scheduler-type polynomial ends at 1e-7; give a --learning-rate above that",
         ));
     }
-    check_destination(&args.output, args.overwrite)
+    let output = args.output.as_deref();
+    output.map_or(Ok(()), |output| check_destination(output, args.overwrite))
 }
 
 /// That the figure that decides is one of the task.
@@ -73,7 +102,8 @@ pub(super) fn check_metric(recipe: &RecipeArgs, task: &Task) -> Result<()> {
     }
 }
 
-/// The flags of this run, from which `--config` repeats it: absolute paths, guesses filled in.
+/// The flags of this run, from which `--config` repeats it: absolute paths, guesses filled in; nothing of the
+/// bundle, which has no path.
 fn settings(args: &TrainArgs, folder: &Folder) -> Result<String> {
     let mut args = args.absolute().context("a path of the flags")?;
     args.data.max_length = Some(folder.max_length(args.data.max_length));
@@ -81,14 +111,14 @@ fn settings(args: &TrainArgs, folder: &Folder) -> Result<String> {
 }
 
 /// Training, validation and test data, and how to read them.
-pub(super) fn read(args: &TrainArgs) -> Result<(Schema, [Option<Dataset>; 3])> {
+pub(super) fn read(args: &TrainArgs, inputs: &Inputs) -> Result<(Schema, [Option<Dataset>; 3])> {
     let (options, quiet) = (args.data.options(), args.machine.quiet);
-    let table = data::read_table(&args.train, &options)?;
+    let table = data::read_table(&inputs.train, &options)?;
     let schema = Schema::infer(&table, &options)?;
     let other = |path: &Option<PathBuf>| {
         path.as_ref().map(|path| labelled(path, &options, &schema)).transpose()
     };
-    let (mut validation, test) = (other(&args.validation)?, other(&args.test)?);
+    let (mut validation, test) = (other(&inputs.validation)?, other(&inputs.test)?);
     let mut train = Dataset::new(table, &schema)?;
     if let Some(limit) = args.max_train_samples {
         train.truncate(limit);
@@ -136,7 +166,9 @@ fn tokenize(
     let splits = Splits { train, validation: validation?, test: test? };
     let sizes = [Some(&splits.train), splits.validation.as_ref(), splits.test.as_ref()];
     let [n, v, t] = sizes.map(|s| s.map_or(0, Examples::len));
-    let mut line = format!("data: {n} training, {v} validation, {t} test examples");
+    let bundled =
+        if args.train.is_none() { format!("{}, ", bundled::REVIEWS) } else { String::new() };
+    let mut line = format!("data: {bundled}{n} training, {v} validation, {t} test examples");
     if truncated > 0 {
         line += &format!("; {truncated} truncated to {max_length} tokens");
     }
@@ -161,7 +193,8 @@ fn build_model(args: &TrainArgs, folder: &Folder, task: &Task) -> Result<Sequenc
     }
     let params = count(&model.params());
     let fresh = if fresh.is_empty() { String::new() } else { format!("; start fresh: {fresh}") };
-    let line = format!("model: {}, {params} parameters{fresh}", args.model.display());
+    let name = args.model.as_ref().map_or(bundled::MODEL.into(), |path| path.display().to_string());
+    let line = format!("model: {name}, {params} parameters{fresh}");
     remark(args.machine.quiet, &line);
     Ok(model)
 }

@@ -197,11 +197,8 @@ mod tests {
             let hidden = masking.hide(vec![original.clone()], &mut Rng::new(3, step)).unwrap();
             let chosen = |at: usize| hidden.positions.contains(&(at as u32));
             assert!(hidden.positions.len() <= (0.15 * n as f64).round() as usize);
-            for at in 1..=n {
-                if original[at] % 2 == 1 {
-                    assert_eq!(chosen(at), chosen(at - 1), "piece {at}");
-                }
-            }
+            let pieces = (1..=n).filter(|&at| original[at] % 2 == 1);
+            pieces.for_each(|at| assert_eq!(chosen(at), chosen(at - 1), "piece {at}"));
         }
     }
 

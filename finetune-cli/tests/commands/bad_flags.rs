@@ -66,7 +66,10 @@ fn flags_that_do_not_go_together() {
     let place = Place::new(reviews(8, 1));
     let more = ["--load-best-model-at-end", "--validation-fraction", "0"];
     wrong(&train_args(text(&place.output), text(&place.train), &more), "need validation data");
-    wrong(&["train", "--model", "m"], "required arguments");
+    wrong(&["train", "--validation", "v.csv"], "required arguments");
+    wrong(&["train", "--test", "t.csv", "--model", "m"], "required arguments");
+    wrong(&["train", "--overwrite"], "required arguments");
+    wrong(&["evaluate"], "required arguments");
 }
 
 #[test]
@@ -83,7 +86,7 @@ fn help_stands_in_for_nothing_and_names_every_default() {
             let name = block.split_whitespace().next().unwrap();
             // Switches are off, these must be given, and help is no setting.
             let takes_value = block.lines().next().unwrap().contains('<');
-            let required = ["model", "train", "eval", "output"].contains(&name);
+            let required = ["model", "train", "eval"].contains(&name);
             let described = block.contains("[default:") || name == "file";
             assert!(!takes_value || required || described, "{command} --{block}");
         }

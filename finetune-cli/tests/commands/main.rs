@@ -3,6 +3,7 @@
 mod bad_flags;
 mod bad_input;
 mod bench;
+mod bundled;
 mod inference;
 mod output;
 mod selection;

@@ -1,6 +1,6 @@
 //! The `finetune train` that a selection leads to: its flags, and the line to type.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -14,11 +14,11 @@ use crate::select::summary::{Candidate, Status};
 /// The flags of a training on the data of the selection; model and output are still to be said.
 pub(super) fn base(args: &SelectArgs, model: &Path) -> TrainArgs {
     TrainArgs {
-        model: model.to_owned(),
-        train: args.train.clone(),
+        model: Some(model.to_owned()),
+        train: Some(args.train.clone()),
         validation: args.validation.clone(),
         test: None,
-        output: args.output.join("best"),
+        output: Some(args.output.join("best")),
         overwrite: false,
         from_scratch: false,
         truncate: None,
@@ -73,14 +73,9 @@ pub(super) fn line(args: &TrainArgs) -> Result<String> {
 
 /// What holds without flags.
 fn defaults() -> Result<toml::Table> {
-    let required = ["finetune", "train", "--model", "m", "--train", "t", "--output", "o"];
-    let Command::Train(mut plain) = Cli::parse_from(required).command else {
+    let Command::Train(plain) = Cli::parse_from(["finetune", "train"]).command else {
         unreachable!("the subcommand is train")
     };
-    // Never equal to what was typed, so that they are written.
-    [&mut plain.model, &mut plain.train, &mut plain.output]
-        .into_iter()
-        .for_each(|path| *path = PathBuf::new());
     toml::Table::try_from(&*plain).context("the defaults can't be written")
 }
 

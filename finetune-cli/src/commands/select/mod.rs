@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 
+use super::inputs::Inputs;
 use super::session::best_metric;
 use super::train::{self, check_metric};
 use crate::args::select::SelectArgs;
@@ -89,7 +90,8 @@ struct Data {
 
 impl Data {
     fn read(args: &SelectArgs) -> Result<Self> {
-        let (schema, [train, validation, _]) = train::read(&command::base(args, Path::new("")))?;
+        let base = command::base(args, Path::new(""));
+        let (schema, [train, validation, _]) = train::read(&base, &Inputs::of(&base)?)?;
         let train = train.context("there is always training data")?;
         if train.labels == Labels::Absent {
             bail!("{}: no labels; a selection needs them", args.train.display());
