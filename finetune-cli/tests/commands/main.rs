@@ -5,6 +5,7 @@ mod bad_input;
 mod bench;
 mod bundled;
 mod inference;
+mod masked_lm;
 mod output;
 mod selection;
 mod selection_upsets;
