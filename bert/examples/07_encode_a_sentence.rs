@@ -11,13 +11,13 @@
 
 use std::path::{Path, PathBuf};
 
-use bert::{Batch, Checkpoint, Config, Encoder, Error, Tokenizer};
+use bert::{Batch, Checkpoint, Config, Encoder, Tokenizer};
 use nn::{Initializer, Module, Pass};
 use tensor::Pooling;
 
 /// A sentence-transformers model; taken if it is there, seen from the repository root.
 const MINILM: &str = "../shared/models/all-MiniLM-L6-v2";
-/// A configuration and a vocabulary, without weights.
+/// The small model of this repository.
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../finetune-cli/assets/tiny");
 
 const SENTENCES: [&str; 4] = [
@@ -57,19 +57,11 @@ fn default_folder() -> PathBuf {
     folder.into()
 }
 
-/// The encoder with the weights of the folder; with random ones if it holds none.
+/// The encoder with the weights of the folder.
 fn load(folder: &Path, config: &Config) -> bert::Result<Encoder> {
-    let encoder = Encoder::new(config, &Initializer::bert(config.initializer_range, 0));
-    match Checkpoint::open(folder) {
-        Ok(mut checkpoint) => {
-            let report = checkpoint.load(&encoder.params())?;
-            report.missing.iter().for_each(|name| println!("not in the checkpoint: {name}"));
-        }
-        Err(Error::NotFound { .. }) => {
-            println!("no weights there: random ones are used, and the figures mean nothing");
-        }
-        Err(error) => return Err(error),
-    }
+    let encoder = Encoder::new(config, &Initializer::zeros());
+    let report = Checkpoint::open(folder)?.load(&encoder.params())?;
+    report.missing.iter().for_each(|name| println!("not in the checkpoint: {name}"));
     Ok(encoder)
 }
 

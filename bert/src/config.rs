@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use tensor::Activation;
 
 use crate::fields::Fields;
+use crate::known_keys::is_known;
 use crate::{Error, Result, labels};
 
 /// What the outputs of a classification head mean.
@@ -149,15 +150,11 @@ impl Config {
         Value::Object(map)
     }
 
-    /// Keys of the file that neither this crate nor transformers' `BertConfig` knows: misspelt sizes, or those of another
-    /// architecture.
+    /// Keys of the file that neither this crate nor transformers knows: misspelt ones, or those of another architecture.
     pub fn unknown_keys(&self) -> Vec<String> {
         let defaults = Self { file: Map::new(), ..self.clone() }.to_json();
-        let unknown = |key: &&String| {
-            let ours = key.starts_with('_') || OTHER_KEYS.contains(&key.as_str());
-            !ours && defaults.get(key.as_str()).is_none()
-        };
-        self.file.keys().filter(unknown).cloned().collect()
+        let known = |key: &str| defaults.get(key).is_some() || is_known(key);
+        self.file.keys().filter(|key| !known(key)).cloned().collect()
     }
 
     /// D: the width of one attention head.
@@ -236,37 +233,6 @@ impl Config {
 
 /// Twice the largest BERT that was ever trained (Megatron's 3.9e9): 32 GB in f32.
 const MOST_WEIGHTS: u64 = 8_000_000_000;
-
-/// What else stands in the `config.json` of a BERT, without a field here.
-const OTHER_KEYS: [&str; 27] = [
-    "add_cross_attention",
-    "architectures",
-    "bos_token_id",
-    "chunk_size_feed_forward",
-    "directionality",
-    "dtype",
-    "eos_token_id",
-    "finetuning_task",
-    "gradient_checkpointing",
-    "id2label",
-    "is_decoder",
-    "label2id",
-    "num_labels",
-    "output_attentions",
-    "output_hidden_states",
-    "pooler_fc_size",
-    "pooler_num_attention_heads",
-    "pooler_num_fc_layers",
-    "pooler_size_per_head",
-    "pooler_type",
-    "position_embedding_type",
-    "problem_type",
-    "return_dict",
-    "tie_word_embeddings",
-    "torch_dtype",
-    "transformers_version",
-    "use_cache",
-];
 
 /// The keys without which a file that names no model_type is not taken for a BERT.
 const TELLING_KEYS: [&str; 4] =

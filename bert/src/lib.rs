@@ -11,6 +11,7 @@ mod config;
 mod encoder;
 mod error;
 mod fields;
+mod known_keys;
 mod labels;
 mod masked_lm;
 mod save;

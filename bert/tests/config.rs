@@ -200,3 +200,22 @@ fn a_folder_without_a_config_says_so() {
     let message = Config::load(dir.path()).unwrap_err().to_string();
     assert!(message.contains("config.json") && message.contains("looked for"), "{message}");
 }
+
+#[test]
+fn keys_that_nobody_knows_are_named_and_those_of_transformers_are_not() {
+    let unknown =
+        |json: &str| Config::parse(json, Path::new("config.json")).unwrap().unknown_keys();
+    // What transformers writes for a BertForMaskedLM, and what older versions and Google's files hold.
+    let usual = r#"{"architectures": ["BertForMaskedLM"], "attention_probs_dropout_prob": 0.1,
+        "classifier_dropout": null, "dtype": "float32", "gradient_checkpointing": false, "hidden_act": "gelu",
+        "hidden_size": 128, "initializer_range": 0.02, "intermediate_size": 512, "layer_norm_eps": 1e-12,
+        "max_position_embeddings": 512, "model_type": "bert", "num_attention_heads": 2, "num_hidden_layers": 2,
+        "pad_token_id": 0, "position_embedding_type": "absolute", "transformers_version": "5.0.0",
+        "type_vocab_size": 2, "use_cache": true, "vocab_size": 30522, "_name_or_path": "x", "pruned_heads": {},
+        "output_past": true, "torchscript": false, "num_beams": 1, "tokenizer_class": "BertTokenizer",
+        "directionality": "bidi", "pooler_fc_size": 768, "id2label": {"0": "a", "1": "b"},
+        "label2id": {"a": 0, "b": 1}, "problem_type": "single_label_classification"}"#;
+    assert_eq!(unknown(usual), [""; 0]);
+    let odd = r#"{"model_type": "bert", "hidden_sizes": 32, "num_layers": 3, "embedding_size": 8}"#;
+    assert_eq!(unknown(odd), ["hidden_sizes", "num_layers", "embedding_size"]);
+}

@@ -4,13 +4,12 @@
 //! cargo run --release -p finetune-cli --example 08_fine_tune
 //! ```
 //!
-//! A tiny BERT learns from random weights to tell praise from complaint. The same loop, with its checks,
-//! is `finetune-cli/src/trainer.rs`.
+//! The bundled tiny BERT learns to tell praise from complaint. The same loop, with its checks, is
+//! `finetune-cli/src/trainer.rs` around `optimization.rs`.
 
 use std::path::Path;
 
 use anyhow::Result;
-use bert::SequenceClassifier;
 use finetune::batches::{self, Examples};
 use finetune::data::{self, Dataset, Options, Schema};
 use finetune::{folder, folder::Folder, trainer};
@@ -19,7 +18,7 @@ use optim::{Adam, Optimizer, Schedule, ScheduleKind, StepSize, Warmup, clip, wei
 
 const EPOCHS: u32 = 3;
 const BATCH: usize = 16;
-/// High, for random weights; a pretrained encoder takes a tenth of it or less.
+/// High, for a small model; a large one takes a tenth of it or less.
 const PEAK: f64 = 5e-4;
 const SEED: u64 = 0;
 
@@ -41,8 +40,8 @@ fn main() -> Result<()> {
     let train = tokenize(Dataset::new(table, &schema)?)?;
     let validation = tokenize(Dataset::new(read("validation.csv")?, &schema)?)?;
 
-    // Encoder, pooler and head. With weights in the folder this would be `folder.classifier(...)`.
-    let model = SequenceClassifier::new(&folder.config, outputs, SEED);
+    // The pretrained encoder; pooler and head are fresh.
+    let (model, _) = folder.classifier(&schema.task, SEED)?;
     let params = model.params();
 
     // AdamW; weight matrices decay, biases and LayerNorm do not. The rate rises for a tenth of the steps and

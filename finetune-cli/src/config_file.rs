@@ -32,6 +32,12 @@ pub fn expand(argv: impl IntoIterator<Item = OsString>) -> Result<Vec<OsString>>
     if let Some(path) = flags_file {
         let flags = read(Path::new(&path), &subcommand)
             .with_context(|| format!("--config {}", Path::new(&path).display()))?;
+        // A list that was typed takes the place of that in the file, and is not added to it.
+        let typed = |flag: &OsString| {
+            let name = flag.to_string_lossy().split('=').next().unwrap_or_default().to_owned();
+            is_list(&subcommand, &name) && value_of(&argv, &name).is_some()
+        };
+        let flags: Vec<OsString> = flags.into_iter().filter(|flag| !typed(flag)).collect();
         argv.splice(2..2, flags);
     }
     if subcommand == "train" && value_of(&argv, "--model").is_none() {
@@ -104,6 +110,13 @@ fn long_flags(subcommand: &str) -> Vec<Arg> {
     let command = cli.find_subcommand(subcommand).expect("found by is_subcommand");
     let named = |arg: &&Arg| arg.get_long().is_some_and(|long| long != "config");
     command.get_arguments().filter(named).cloned().collect()
+}
+
+/// Whether a flag, `--name`, may be given several times.
+fn is_list(subcommand: &OsString, flag: &str) -> bool {
+    let flags = long_flags(&subcommand.to_string_lossy());
+    let mut lists = flags.iter().filter(|arg| matches!(arg.get_action(), ArgAction::Append));
+    lists.any(|arg| arg.get_long() == flag.strip_prefix("--"))
 }
 
 fn push_flag(flags: &mut Vec<OsString>, arg: &Arg, value: &Value) -> Result<()> {

@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use autograd::{Param, Tensor, Var};
 use nn::Pass;
 use optim::{
@@ -17,10 +17,23 @@ use optim::{
     weight_decay_groups,
 };
 
-use crate::args::{OptimizationArgs, OptimizerName, ScheduleName};
+use crate::args::{OptimizationArgs, OptimizerName, ScheduleName, wrong_flags};
 
 /// The last learning rate of the polynomial schedule: transformers' default.
-pub const POLYNOMIAL_END: f64 = 1e-7;
+const POLYNOMIAL_END: f64 = 1e-7;
+
+/// Refuses a schedule that would rise from its peak.
+///
+/// # Errors
+/// When it would.
+pub fn check_schedule(args: &OptimizationArgs, peak: f64) -> Result<()> {
+    match args.lr_scheduler_type == ScheduleName::Polynomial && peak <= POLYNOMIAL_END {
+        false => Ok(()),
+        true => Err(wrong_flags(
+            "--lr-scheduler-type polynomial ends at 1e-7; give a --learning-rate above that",
+        )),
+    }
+}
 
 /// What happened in one step.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +71,20 @@ impl Stopwatch {
         let now = Instant::now();
         (now - std::mem::replace(&mut self.0, now)).as_secs_f64()
     }
+}
+
+/// A training that went wrong: a number is not finite any more.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "training diverged at step {step} of {steps}: {what}; try a lower --learning-rate or a longer warm-up"
+)]
+pub struct Diverged {
+    /// The step at which it was seen.
+    pub step: u64,
+    /// Steps of the whole run.
+    pub steps: u64,
+    /// What was seen.
+    pub what: String,
 }
 
 /// Parameters on their way down.
@@ -180,11 +207,7 @@ impl<'a> Optimization<'a> {
     }
 
     fn diverged(&self, step: u64, what: String) -> anyhow::Error {
-        anyhow!(
-            "training diverged at step {step} of {}: {what}; nothing was saved. Try a lower \
-             --learning-rate or a longer warm-up",
-            self.total_steps()
-        )
+        Diverged { step, steps: self.total_steps(), what }.into()
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
@@ -126,7 +126,14 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
     let bytes = safetensors::serialize(views, Some(metadata))
         .map_err(|e| invalid(path, format!("can't be written: {e}")))?;
     let unfinished = path.with_extension("safetensors.partial");
-    fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, path)).map_err(|e| {
+    let write = || {
+        let mut file = fs::File::create(&unfinished)?;
+        file.write_all(&bytes)?;
+        // Without this, a power failure can leave the new name with no content.
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    };
+    write().map_err(|e| {
         // What can't be removed either is reported by the error that comes first.
         let _ = fs::remove_file(&unfinished);
         io(path, e)

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! words     = counts of what normalizer and pre-tokenizer make of the texts
-//! pieces    = special tokens, letters a word begins with, letters within one ("##x")
+//! pieces    = special tokens, letters, and letters within a word ("##x")
 //! until there are V pieces:
 //!     (a, b) = the most frequent pair of neighbours over all words
 //!     pieces += a b as one, which takes their place everywhere
@@ -108,7 +108,7 @@ impl WordPieceTrainer {
         let first = self.first_pieces(&alphabet);
         if first.len() > limits.size {
             return Err(failure(format!(
-                "a vocabulary of {} has no room for the {} special tokens and the {} forms of the {} letters of the \
+                "vocab_size {} has no room for the {} special tokens and the {} forms of the {} letters of the \
                  texts; use a size of at least {}, or a smaller alphabet",
                 limits.size,
                 SPECIAL_TOKENS.len(),

@@ -152,7 +152,8 @@ pub struct MaskedLmArgs {
     /// The folder for the model and the figures of the run
     #[arg(long, value_name = "DIR", help_heading = None)]
     pub output: PathBuf,
-    /// Replace an earlier run in the output folder, once this one is complete
+    /// Replace an earlier run in the output folder, once this one is complete, and one with other flags that
+    /// was broken off, at once
     #[arg(long, help_heading = None)]
     #[serde(skip)]
     pub overwrite: bool,

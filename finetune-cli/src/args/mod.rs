@@ -268,15 +268,14 @@ pub struct OptimizationArgs {
     /// Write loss and learning rate to metrics.jsonl every N steps
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = flags::count::<u64>)]
     pub logging_steps: u64,
-    /// What the forward and backward passes compute in; weights, losses and updates stay f32, and so does
-    /// the saved model
+    /// What the forward and backward passes compute in; weights, losses and updates stay f32
     #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
     pub precision: PrecisionName,
     /// Keep the input of each layer alone and compute the rest again in the backward pass: less memory, a
     /// third more work in the layers, the same bits
     #[arg(long)]
     pub checkpoint_activations: bool,
-    /// Chooses the shuffling, the dropout masks and the first weights of a new head
+    /// Chooses what is random: first weights, order, dropout, what is held out, what is masked
     #[arg(long, value_name = "N", default_value_t = 42)]
     #[serde(serialize_with = "flags::write_seed")]
     pub seed: u64,

@@ -8,12 +8,12 @@ use nn::{Module, count, freeze};
 
 use super::inputs::Inputs;
 use super::session::{Session, best_metric};
-use crate::args::{RecipeArgs, ScheduleName, TrainArgs, wrong_flags};
+use crate::args::{RecipeArgs, TrainArgs, wrong_flags};
 use crate::batches::Examples;
 use crate::bundled;
 use crate::data::{self, Dataset, Schema, Task, split};
 use crate::folder::{Folder, outputs};
-use crate::optimization::POLYNOMIAL_END;
+use crate::optimization::check_schedule;
 use crate::predictions::metric_names;
 use crate::progress::remark;
 use crate::run::{Run, SETTINGS, Settings, check_destination, free_name};
@@ -79,13 +79,7 @@ pub(super) fn check(args: &TrainArgs) -> Result<()> {
              --validation, or a --validation-fraction above 0",
         ));
     }
-    if recipe.optimization.lr_scheduler_type == ScheduleName::Polynomial
-        && recipe.learning_rate <= POLYNOMIAL_END
-    {
-        return Err(wrong_flags(
-            "--lr-scheduler-type polynomial ends at 1e-7; give a --learning-rate above that",
-        ));
-    }
+    check_schedule(&recipe.optimization, recipe.learning_rate)?;
     let output = args.output.as_deref();
     output.map_or(Ok(()), |output| check_destination(output, args.overwrite))
 }

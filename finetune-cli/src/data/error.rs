@@ -71,7 +71,7 @@ pub enum Error {
     NoTextExtension { path: PathBuf },
     #[error("{}, line {line}: holds a NUL byte; is it a text file?", .path.display())]
     Binary { path: PathBuf, line: usize },
-    #[error("{}, line {line}: longer than 16 MiB; break it into lines, one a text", .path.display())]
+    #[error("{}, line {line}: longer than 1 MiB; break it into lines, one a text", .path.display())]
     LongLine { path: PathBuf, line: usize },
     #[error("{}: there is no text in it; it needs at least one line that is not blank", .path.display())]
     NoText { path: PathBuf },

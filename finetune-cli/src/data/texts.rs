@@ -14,11 +14,13 @@ use super::format::{self, Format};
 use super::schema::{Schema, Task};
 use super::{Dataset, Example, Options, read_table};
 
-/// Bytes of a line at most: a book has fewer, a file that is no text has no lines.
-const LONGEST_LINE: u64 = 16 << 20;
+/// Bytes of a line at most: a chapter has fewer, a file that is no text has no lines. Its tokens take a hundred times
+/// as much.
+const LONGEST_LINE: u64 = 1 << 20;
 
-/// Bytes of text that are handed on at a time: enough to keep all threads busy.
-const CHUNK: usize = 4 << 20;
+/// Bytes of text, and texts, that are handed on at a time: enough to keep all threads busy.
+const CHUNK: usize = 1 << 20;
+const ROWS: usize = 1 << 14;
 
 /// Files with texts, in the order in which they were given.
 #[derive(Clone, Debug)]
@@ -42,6 +44,11 @@ impl TextFiles {
         Ok(Self { files: files.to_vec(), options })
     }
 
+    /// Whether there are no files.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
     /// Hands all texts to `each`, in their order, some megabytes at a time.
     ///
     /// # Errors
@@ -54,7 +61,7 @@ impl TextFiles {
             let is_text = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"));
             match is_text && self.options.format.is_none() {
                 true => lines(path, each)?,
-                false => each(self.table(path)?)?,
+                false => in_chunks(self.table(path)?, each)?,
             }
         }
         Ok(())
@@ -73,6 +80,21 @@ impl TextFiles {
     }
 }
 
+/// Rows that are there already, in chunks.
+fn in_chunks(
+    rows: Vec<Example>,
+    each: &mut dyn FnMut(Vec<Example>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut rows = rows.into_iter();
+    loop {
+        let chunk: Vec<Example> = rows.by_ref().take(ROWS).collect();
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        each(chunk)?;
+    }
+}
+
 /// The lines of a file, in chunks.
 fn lines(
     path: &Path,
@@ -80,7 +102,7 @@ fn lines(
 ) -> anyhow::Result<()> {
     let io = |source| Error::Io { path: path.into(), source };
     let mut input = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
-    let (mut texts, mut size, mut total, mut number) = (Vec::new(), 0, 0u64, 0);
+    let (mut texts, mut size, mut any, mut number) = (Vec::new(), 0, false, 0);
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
@@ -94,16 +116,16 @@ fn lines(
             continue;
         }
         size += text.len();
-        total += 1;
+        any = true;
         texts.push(Example { text: text.to_owned(), pair: None });
-        if size >= CHUNK {
+        if size >= CHUNK || texts.len() == ROWS {
             size = 0;
             each(std::mem::take(&mut texts))?;
         }
     }
-    match total {
-        0 => Err(Error::NoText { path: path.into() }.into()),
-        _ => each(texts),
+    match any {
+        true => each(texts),
+        false => Err(Error::NoText { path: path.into() }.into()),
     }
 }
 

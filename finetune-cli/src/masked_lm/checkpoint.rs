@@ -1,45 +1,79 @@
 //! Where a run goes on after it was broken off: `checkpoint-STEP` folders, as transformers calls them.
 //!
-//! A checkpoint is a model folder in f32 with `optimizer.safetensors` beside the weights. It is written under another
-//! name and has its own only when it is whole; older ones are removed then.
+//! A checkpoint is a model folder in f32, with `optimizer.safetensors` and `trainer_state.json` beside the weights. It is
+//! written under another name and has its own only when it is whole and on the disk; older ones are removed then.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use autograd::Param;
 use bert::{Config, SavedDType, Tokenizer, save_pretrained};
-use nn::Module;
+use serde_json::Value;
 
 /// What begins the name of each.
 const NAME: &str = "checkpoint-";
+/// One that is being written, and one that is being removed.
+const UNFINISHED: &str = "checkpoint.partial";
+const DOOMED: &str = "checkpoint.old";
 /// What the optimizer remembers.
 const OPTIMIZER: &str = "optimizer.safetensors";
+/// What the run has logged, and what it counts.
+const STATE: &str = "trainer_state.json";
 
 /// The newest whole checkpoint of a run's folder, and its step.
 pub fn newest(run: &Path) -> Option<(PathBuf, u64)> {
     all(run).into_iter().max_by_key(|(_, step)| *step)
 }
 
+/// What a run has to know to go on.
+pub struct Snapshot<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// The tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// The parameters.
+    pub params: Vec<Param>,
+    /// What the optimizer remembers, and the number of steps.
+    pub optimizer: optim::State,
+    /// `trainer_state.json`.
+    pub state: Value,
+}
+
 /// Saves one, and removes the others.
 ///
 /// # Errors
 /// When it can't be written.
-pub fn save(
-    run: &Path,
-    (config, tokenizer): (&Config, &Tokenizer),
-    model: &impl Module,
-    state: &optim::State,
-) -> Result<()> {
-    let folder = run.join(format!("{NAME}{}", state.step));
-    let unfinished = run.join("checkpoint.partial");
-    remove(&unfinished)?;
-    save_pretrained(&unfinished, config, &model.params(), tokenizer, SavedDType::F32)?;
-    state.save(&unfinished.join(OPTIMIZER))?;
+pub fn save(run: &Path, snapshot: &Snapshot) -> Result<()> {
+    let folder = run.join(format!("{NAME}{}", snapshot.optimizer.step));
     let older: Vec<_> = all(run).into_iter().filter(|(path, _)| *path != folder).collect();
-    remove(&folder)?;
-    fs::rename(&unfinished, &folder)
-        .with_context(|| format!("{}: can't be written", folder.display()))?;
+    let unfinished = run.join(UNFINISHED);
+    let write = || {
+        remove(&unfinished)?;
+        let Snapshot { config, tokenizer, params, optimizer, state } = snapshot;
+        save_pretrained(&unfinished, config, params, tokenizer, SavedDType::F32)?;
+        optimizer.save(&unfinished.join(OPTIMIZER))?;
+        fs::write(unfinished.join(STATE), serde_json::to_string_pretty(state)?)?;
+        remove(&folder)?;
+        fs::rename(&unfinished, &folder)?;
+        sync(run);
+        anyhow::Ok(())
+    };
+    write().with_context(|| format!("{}: can't be written", folder.display()))?;
     older.iter().try_for_each(|(path, _)| remove(path))
+}
+
+/// Has the names in a folder written to the disk, where the system has a way to ask for that.
+fn sync(folder: &Path) {
+    let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
+}
+
+/// The `trainer_state.json` of a checkpoint.
+///
+/// # Errors
+/// When it can't be read.
+pub fn state(checkpoint: &Path) -> Result<Value> {
+    Ok(serde_json::from_str(&fs::read_to_string(checkpoint.join(STATE))?)?)
 }
 
 /// What the optimizer remembered at a checkpoint.
@@ -55,6 +89,7 @@ pub fn optimizer(checkpoint: &Path) -> Result<optim::State> {
 /// # Errors
 /// When one can't be removed.
 pub fn clear(run: &Path) -> Result<()> {
+    remove(&run.join(UNFINISHED))?;
     all(run).iter().try_for_each(|(path, _)| remove(path))
 }
 
@@ -67,11 +102,15 @@ fn all(run: &Path) -> Vec<(PathBuf, u64)> {
     entries.filter_map(|entry| step(entry.path())).collect()
 }
 
+/// Removes a folder, under another name first: half a checkpoint is none.
 fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(e).with_context(|| format!("{}: can't be removed", folder.display()))
-        }
-        _ => Ok(()),
-    }
+    let doomed = folder.with_file_name(DOOMED);
+    let gone = |result: std::io::Result<()>| match result {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    };
+    gone(fs::remove_dir_all(&doomed))
+        .and_then(|()| gone(fs::rename(folder, &doomed)))
+        .and_then(|()| gone(fs::remove_dir_all(&doomed)))
+        .with_context(|| format!("{}: can't be removed", folder.display()))
 }

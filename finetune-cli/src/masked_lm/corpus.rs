@@ -9,8 +9,8 @@
 //! ```
 //!
 //! So every packed sequence but the last has L tokens, and an epoch can visit all of them in any order while memory
-//! holds 8 bytes of each. The file is private to a run: tokens (u32, little-endian), then the length of each sequence
-//! (u32), then their number (u64). It has its name only when it is whole.
+//! holds some numbers of each and no text. The file is private to a run: tokens (u32, little-endian), then the length of each sequence
+//! (u32), then their number and that of the texts (u64). It has its name only when it is whole.
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -21,6 +21,9 @@ use bert::Tokenizer;
 
 /// Bytes of a token, and of a length.
 const WORD: u64 = 4;
+
+/// Bytes of the two numbers at the end.
+const END: u64 = 16;
 
 /// How texts become sequences.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +63,7 @@ pub struct Writer {
     unfinished: PathBuf,
     file: BufWriter<File>,
     lengths: Vec<u32>,
+    texts: u64,
     layout: Layout,
     marks: Marks,
     /// Tokens of the stream that do not fill a sequence yet.
@@ -75,7 +79,8 @@ impl Writer {
         let unfinished = path.with_extension("partial");
         let file = File::create(&unfinished).with_context(|| cannot_write(path))?;
         let (path, file) = (path.to_owned(), BufWriter::with_capacity(1 << 16, file));
-        Ok(Self { path, unfinished, file, lengths: Vec::new(), layout, marks, rest: Vec::new() })
+        let (lengths, rest) = (Vec::new(), Vec::new());
+        Ok(Self { path, unfinished, file, lengths, texts: 0, layout, marks, rest })
     }
 
     /// Adds a text, given as its tokens without special ones.
@@ -83,6 +88,7 @@ impl Writer {
     /// # Errors
     /// When it can't be written.
     pub fn push(&mut self, text: &[u32]) -> Result<()> {
+        self.texts += 1;
         if self.layout.line_by_line {
             return text.chunks(self.layout.length - 2).try_for_each(|part| {
                 self.write(&[&[self.marks.cls], part, &[self.marks.sep]].concat())
@@ -123,7 +129,9 @@ impl Writer {
         self.words(&lengths)?;
         let mut close = || {
             self.file.write_all(&(lengths.len() as u64).to_le_bytes())?;
+            self.file.write_all(&self.texts.to_le_bytes())?;
             self.file.flush()?;
+            self.file.get_ref().sync_all()?;
             fs::rename(&self.unfinished, &self.path)
         };
         close().with_context(|| cannot_write(&self.path))?;
@@ -137,6 +145,7 @@ pub struct Corpus {
     file: File,
     /// Where each sequence begins, in tokens, and where the last one ends.
     offsets: Vec<u64>,
+    texts: u64,
 }
 
 impl Corpus {
@@ -147,17 +156,17 @@ impl Corpus {
     pub fn open(path: &Path) -> Result<Self> {
         let mut file = File::open(path).with_context(|| cannot_read(path))?;
         let size = file.metadata().with_context(|| cannot_read(path))?.len();
-        let lengths = lengths(&mut file, size).with_context(|| cannot_read(path))?;
-        let Some(lengths) = lengths else { bail!("{}", cannot_read(path)) };
+        let end = lengths(&mut file, size).with_context(|| cannot_read(path))?;
+        let Some((lengths, texts)) = end else { bail!("{}", cannot_read(path)) };
         let mut offsets = vec![0];
         for length in lengths {
             offsets.push(offsets[offsets.len() - 1] + u64::from(length));
         }
-        let expected = WORD * (offsets[offsets.len() - 1] + offsets.len() as u64 - 1) + 8;
+        let expected = WORD * (offsets[offsets.len() - 1] + offsets.len() as u64 - 1) + END;
         if size != expected {
             bail!("{}", cannot_read(path));
         }
-        Ok(Self { path: path.to_owned(), file, offsets })
+        Ok(Self { path: path.to_owned(), file, offsets, texts })
     }
 
     /// The number of sequences.
@@ -168,6 +177,11 @@ impl Corpus {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The number of texts.
+    pub fn texts(&self) -> u64 {
+        self.texts
     }
 
     /// The number of tokens, special ones included.
@@ -199,20 +213,23 @@ impl Corpus {
     }
 }
 
-/// The lengths at the end of a file; none if there is no room for as many as it says.
-fn lengths(file: &mut File, size: u64) -> std::io::Result<Option<Vec<u32>>> {
-    if size < 8 {
+/// The lengths of the sequences, and the number of texts, from the end of a file; none if there is no room for as many as
+/// it says.
+fn lengths(file: &mut File, size: u64) -> std::io::Result<Option<(Vec<u32>, u64)>> {
+    if size < END {
         return Ok(None);
     }
-    let mut count = [0; 8];
-    file.seek(SeekFrom::Start(size - 8))?;
-    file.read_exact(&mut count)?;
-    let bytes = u64::from_le_bytes(count).checked_mul(WORD).filter(|bytes| *bytes <= size - 8);
+    let mut end = [0; END as usize];
+    file.seek(SeekFrom::Start(size - END))?;
+    file.read_exact(&mut end)?;
+    let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+    let (count, texts) = (number(&end[..8]), number(&end[8..]));
+    let bytes = count.checked_mul(WORD).filter(|bytes| *bytes <= size - END);
     let Some(bytes) = bytes else { return Ok(None) };
-    file.seek(SeekFrom::Start(size - 8 - bytes))?;
+    file.seek(SeekFrom::Start(size - END - bytes))?;
     let mut all = Vec::new();
     BufReader::new(file).take(bytes).read_to_end(&mut all)?;
-    Ok(Some(words(&all)))
+    Ok(Some((words(&all), texts)))
 }
 
 fn words(bytes: &[u8]) -> Vec<u32> {
@@ -285,8 +302,8 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         let mut huge = whole.clone();
         let end = huge.len();
-        huge[end - 8..].copy_from_slice(&u64::MAX.to_le_bytes());
-        for bytes in [&whole[..end - 1], &whole[4..], &whole[..7], &[][..], &huge] {
+        huge[end - 16..end - 8].copy_from_slice(&u64::MAX.to_le_bytes());
+        for bytes in [&whole[..end - 1], &whole[4..], &whole[..15], &[][..], &huge] {
             fs::write(&path, bytes).unwrap();
             assert!(Corpus::open(&path).is_err());
         }

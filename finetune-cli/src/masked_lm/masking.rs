@@ -103,7 +103,8 @@ impl Masking {
             if self.special.binary_search(id).is_ok() {
                 continue;
             }
-            let continues = self.continuing.as_ref().is_some_and(|all| all[*id as usize]);
+            let continues =
+                self.continuing.as_ref().is_some_and(|all| all.get(*id as usize) == Some(&true));
             match units.last_mut() {
                 Some(word) if continues && word.last() == Some(&(at - 1)) => word.push(at),
                 _ => units.push(vec![at]),

@@ -7,6 +7,7 @@ mod bundled;
 mod inference;
 mod masked_lm;
 mod output;
+mod resuming;
 mod selection;
 mod selection_upsets;
 mod support;

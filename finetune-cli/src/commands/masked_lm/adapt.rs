@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use bert::{Checkpoint, MaskedLm};
 use nn::{Module, count};
 
-use super::{Job, Start};
+use super::{Job, Start, make_absolute};
 use crate::args::masked_lm::AdaptArgs;
 use crate::folder::Folder;
 use crate::progress::remark;
@@ -16,7 +16,7 @@ const SETTINGS: &str = "adapt.toml";
 /// Adapts a model.
 pub fn run(args: &AdaptArgs) -> Result<()> {
     let text = settings(args)?;
-    Job::from(args).run(Settings { file: SETTINGS, text: &text }, || start(args))
+    Job::from(args).run(Settings { file: SETTINGS, text: &text }, |_| start(args))
 }
 
 fn start(args: &AdaptArgs) -> Result<Start> {
@@ -37,8 +37,6 @@ fn start(args: &AdaptArgs) -> Result<Start> {
 fn settings(args: &AdaptArgs) -> Result<String> {
     let mut args = args.clone();
     let files = args.text.text.iter_mut().chain(&mut args.text.validation);
-    for path in files.chain([&mut args.model, &mut args.masked_lm.output]) {
-        *path = std::path::absolute(&*path).context("a path of the flags")?;
-    }
+    make_absolute(files.chain([&mut args.model, &mut args.masked_lm.output]))?;
     toml::to_string(&args).context("the flags can't be noted in adapt.toml")
 }

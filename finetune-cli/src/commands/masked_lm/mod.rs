@@ -5,22 +5,28 @@ mod prepare;
 mod pretrain;
 mod session;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use bert::{Checkpoint, Config, MaskedLm, Tokenizer};
 
 use crate::args::masked_lm::{AdaptArgs, MaskedLmArgs, PretrainArgs, TextArgs};
 use crate::args::{MachineArgs, OptimizationArgs};
 use crate::folder::{DEFAULT_LENGTH, Folder};
 use crate::masked_lm::checkpoint;
+use crate::masked_lm::corpus::Layout;
+use crate::masked_lm::masking::Masking;
+use crate::optimization::check_schedule;
 use crate::progress::remark;
-use crate::run::{Run, Settings};
-use prepare::Corpora;
+use crate::run::{Earlier, Run, Settings, damaged};
+use prepare::{Corpora, Texts};
 use session::Session;
 
 pub(super) use adapt::run as adapt;
 pub(super) use pretrain::run as pretrain;
+
+/// `[CLS]`, a token, `[SEP]`.
+const SHORTEST: usize = 3;
 
 /// What a run is told, by either command.
 struct Job<'a> {
@@ -69,34 +75,58 @@ impl<'a> From<&'a PretrainArgs> for Job<'a> {
 }
 
 impl Job<'_> {
-    /// Goes on with a run that was broken off, or makes a new one from what `start` gives.
-    fn run(&self, settings: Settings, start: impl FnOnce() -> Result<Start>) -> Result<()> {
+    /// Goes on with a run that was broken off, or makes a new one from what `start` gives. Files are looked at before
+    /// anything long begins.
+    fn run(&self, settings: Settings, start: impl FnOnce(&Texts) -> Result<Start>) -> Result<()> {
+        check_schedule(self.optimization, self.learning_rate)?;
         let (output, overwrite) = (&self.masked_lm.output, self.masked_lm.overwrite);
-        if let Some((run, folder)) = Run::take_up(output, overwrite, settings)? {
-            let start = Start::from_checkpoint(&folder)?;
-            let state = checkpoint::optimizer(&folder)?;
-            let line = format!("going on from step {}, where the run was broken off", state.step);
-            remark(self.machine.quiet, &line);
-            let corpora = Corpora::open(run.folder())?;
-            return Session::new(self, run, &start, corpora)?.go_on(&state);
+        match Run::take_up(output, overwrite, settings)? {
+            Earlier::Nothing => self.begin(settings, start),
+            Earlier::Unfinished(run, folder) => self.go_on(run, &folder),
+            Earlier::Complete => session::clean_up(output),
         }
-        let start = start()?;
-        let length = self.length(&start.config)?;
-        let run = Run::create(output, overwrite, settings)?;
-        let corpora = Corpora::write(self, run.folder(), &start.tokenizer, length)?;
-        Session::new(self, run, &start, corpora)?.begin()
+    }
+
+    fn begin(&self, settings: Settings, start: impl FnOnce(&Texts) -> Result<Start>) -> Result<()> {
+        let texts = Texts::open(self)?;
+        let start = start(&texts)?;
+        let (length, masking) = (self.length(&start.config)?, self.masking(&start)?);
+        let layout = Layout { length, line_by_line: self.text.line_by_line };
+        let run = Run::create(&self.masked_lm.output, self.masked_lm.overwrite, settings)?;
+        let corpora = Corpora::write(&texts, run.folder(), &start.tokenizer, layout)?;
+        remark(self.machine.quiet, &corpora.describe(length));
+        Session::new(self, run, &start, &masking, corpora).begin()
+    }
+
+    fn go_on(&self, run: Run, folder: &Path) -> Result<()> {
+        let read = || {
+            let start = Start::from_checkpoint(folder)?;
+            let (optimizer, state) = (checkpoint::optimizer(folder)?, checkpoint::state(folder)?);
+            anyhow::Ok((start, optimizer, state, Corpora::open(run.folder())?))
+        };
+        let (start, optimizer, state, corpora) = read().with_context(|| damaged(folder))?;
+        let line = format!("going on from step {}, where the run was broken off", optimizer.step);
+        remark(self.machine.quiet, &line);
+        let masking = self.masking(&start)?;
+        Session::new(self, run, &start, &masking, corpora).go_on(&optimizer, &state)
+    }
+
+    fn masking(&self, start: &Start) -> Result<Masking> {
+        let args = self.masked_lm;
+        Masking::new(&start.tokenizer, args.mlm_probability, args.whole_word)
     }
 
     /// L: as typed, or as many tokens as usual and possible.
     fn length(&self, config: &Config) -> Result<usize> {
         let limit = config.max_position_embeddings;
         let length = self.text.max_length.unwrap_or(DEFAULT_LENGTH.min(limit));
-        match length <= limit {
-            true => Ok(length),
-            false => {
-                bail!("--max-length {length}: the model has {limit} positions; use {limit} or less")
-            }
+        if length > limit {
+            bail!("--max-length {length}: the model has {limit} positions; use {limit} or less");
         }
+        if length < SHORTEST {
+            bail!("the model has {limit} positions; a sequence takes {SHORTEST} at least");
+        }
+        Ok(length)
     }
 }
 
@@ -104,8 +134,18 @@ impl Start {
     /// The state of a run that was broken off.
     fn from_checkpoint(path: &Path) -> Result<Self> {
         let Folder { config, tokenizer, .. } = Folder::open(path)?;
-        // All weights are there: nothing is drawn.
-        let (model, _) = MaskedLm::load(&mut Checkpoint::open(path)?, &config, 0)?;
-        Ok(Self { config, tokenizer, model })
+        let (model, report) = MaskedLm::load(&mut Checkpoint::open(path)?, &config, 0)?;
+        match report.missing.is_empty() {
+            true => Ok(Self { config, tokenizer, model }),
+            false => bail!("no {}", report.missing.join(", ")),
+        }
     }
+}
+
+/// Paths that hold from any working folder.
+fn make_absolute<'a>(paths: impl IntoIterator<Item = &'a mut PathBuf>) -> Result<()> {
+    for path in paths {
+        *path = std::path::absolute(&*path).context("a path of the flags")?;
+    }
+    Ok(())
 }

@@ -8,9 +8,9 @@ use bert::Tokenizer;
 use tensor::philox::Rng;
 
 use super::Job;
+use crate::args::masked_lm::TextArgs;
 use crate::data::{Example, TextFiles};
 use crate::masked_lm::corpus::{Corpus, Layout, Marks, Writer};
-use crate::progress::remark;
 
 /// The random stream that chooses the texts that are held out: text i of a seed uses stream SPLIT + i.
 const SPLIT: u64 = 0x5350_4c49_0000_0000;
@@ -27,30 +27,53 @@ pub(super) enum Split {
     HeldOut,
 }
 
-/// Hands on all texts of a job, some megabytes of one kind at a time, always in the same order.
-pub(super) fn for_each_text(
-    job: &Job,
-    each: &mut dyn FnMut(Split, Vec<String>) -> Result<()>,
-) -> Result<()> {
-    let text = job.text;
-    let fraction = if text.validation.is_empty() { text.validation_fraction } else { 0.0 };
-    let mut row = 0;
-    let mut is_held_out = |_: &Example| {
-        row += 1;
-        Rng::new(job.optimization.seed, SPLIT + row - 1).uniform() < fraction
-    };
-    TextFiles::open(&text.text, text.options())?.for_each(&mut |rows| {
-        let (held_out, train): (Vec<_>, Vec<_>) = rows.into_iter().partition(&mut is_held_out);
-        each(Split::Train, texts(train))?;
-        each(Split::HeldOut, texts(held_out))
-    })?;
-    let held_out = TextFiles::open(&text.validation, text.options())?;
-    held_out.for_each(&mut |rows| each(Split::HeldOut, texts(rows)))
+/// The texts of a job.
+pub(super) struct Texts {
+    text: TextFiles,
+    held_out: TextFiles,
+    /// The share of the text that is held out.
+    fraction: f64,
+    seed: u64,
 }
 
-/// Both texts of a pair are texts of their own.
+impl Texts {
+    /// Looks at all files, without reading them.
+    pub fn open(job: &Job) -> Result<Self> {
+        let TextArgs { text, validation, validation_fraction, .. } = job.text;
+        let fraction = if validation.is_empty() { *validation_fraction } else { 0.0 };
+        Ok(Self {
+            text: TextFiles::open(text, job.text.options())?,
+            held_out: TextFiles::open(validation, job.text.options())?,
+            fraction,
+            seed: job.optimization.seed,
+        })
+    }
+
+    /// Whether there should be some text to measure on.
+    fn wants_held_out(&self) -> bool {
+        self.fraction > 0.0 || !self.held_out.is_empty()
+    }
+
+    /// Hands on all texts, some megabytes of one kind at a time, always in the same order.
+    pub fn for_each(&self, each: &mut dyn FnMut(Split, Vec<String>) -> Result<()>) -> Result<()> {
+        let mut row = 0;
+        let mut is_held_out = |_: &Example| {
+            row += 1;
+            Rng::new(self.seed, SPLIT + row - 1).uniform() < self.fraction
+        };
+        self.text.for_each(&mut |rows| {
+            let (held_out, train): (Vec<_>, Vec<_>) = rows.into_iter().partition(&mut is_held_out);
+            each(Split::Train, texts(train))?;
+            each(Split::HeldOut, texts(held_out))
+        })?;
+        self.held_out.for_each(&mut |rows| each(Split::HeldOut, texts(rows)))
+    }
+}
+
+/// Both texts of a pair are texts of their own; blank cells are none.
 fn texts(rows: Vec<Example>) -> Vec<String> {
-    rows.into_iter().flat_map(|row| std::iter::once(row.text).chain(row.pair)).collect()
+    let all = rows.into_iter().flat_map(|row| std::iter::once(row.text).chain(row.pair));
+    all.filter(|text| !text.trim().is_empty()).collect()
 }
 
 /// The sequences of a run.
@@ -60,28 +83,26 @@ pub(super) struct Corpora {
 }
 
 impl Corpora {
-    /// Tokenizes and packs all texts into the folder of a run, and says how much there is.
-    pub fn write(job: &Job, run: &Path, tokenizer: &Tokenizer, length: usize) -> Result<Self> {
+    /// Tokenizes and packs all texts into the folder of a run.
+    pub fn write(texts: &Texts, run: &Path, tokenizer: &Tokenizer, layout: Layout) -> Result<Self> {
         let folder = run.join(FOLDER);
         fs::create_dir_all(&folder)
             .with_context(|| format!("{}: can't be made", folder.display()))?;
-        let layout = Layout { length, line_by_line: job.text.line_by_line };
         let writer = |name| Writer::create(&folder.join(name), layout, Marks::new(tokenizer)?);
         let (mut train, mut held_out) = (writer(TRAIN)?, writer(HELD_OUT)?);
-        let (mut texts_train, mut texts_held_out) = (0, 0);
-        for_each_text(job, &mut |split, texts| {
-            let (writer, count) = match split {
-                Split::Train => (&mut train, &mut texts_train),
-                Split::HeldOut => (&mut held_out, &mut texts_held_out),
-            };
-            *count += texts.len();
+        texts.for_each(&mut |split, texts| {
+            let writer = if split == Split::Train { &mut train } else { &mut held_out };
             tokenizer.encode_plain(&texts)?.iter().try_for_each(|text| writer.push(text))
         })?;
         train.finish()?;
         held_out.finish()?;
         let corpora = Self::open(run)?;
-        corpora.check(job)?;
-        corpora.describe(job, length, (texts_train, texts_held_out));
+        if corpora.held_out.is_none() && texts.wants_held_out() {
+            bail!(
+                "--text: too few texts to hold some out; give more, --validation with other text, or \
+                 --validation-fraction 0"
+            );
+        }
         Ok(corpora)
     }
 
@@ -89,37 +110,31 @@ impl Corpora {
     pub fn open(run: &Path) -> Result<Self> {
         let open = |name| Corpus::open(&run.join(FOLDER).join(name));
         let held_out = Some(open(HELD_OUT)?).filter(|corpus| !corpus.is_empty());
-        Ok(Self { train: open(TRAIN)?, held_out })
+        let train = open(TRAIN)?;
+        match train.is_empty() {
+            false => Ok(Self { train, held_out }),
+            true => bail!("--text: no word that the vocabulary knows: nothing to learn from"),
+        }
     }
 
     /// Removes them, when the run is done.
     pub fn remove(run: &Path) -> Result<()> {
         let folder = run.join(FOLDER);
-        fs::remove_dir_all(&folder)
-            .with_context(|| format!("{}: can't be removed", folder.display()))
-    }
-
-    fn check(&self, job: &Job) -> Result<()> {
-        let wants = !job.text.validation.is_empty() || job.text.validation_fraction > 0.0;
-        match (self.train.is_empty(), self.held_out.is_none() && wants) {
-            (true, _) => bail!(
-                "--text: there is nothing to learn from in it: no word that the vocabulary knows"
-            ),
-            (_, true) => bail!(
-                "--text: too few texts to hold some out; give more, --validation with other text, or \
-                 --validation-fraction 0"
-            ),
+        match fs::remove_dir_all(&folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(e).with_context(|| format!("{}: can't be removed", folder.display()))
+            }
             _ => Ok(()),
         }
     }
 
-    fn describe(&self, job: &Job, length: usize, (train, held_out): (usize, usize)) {
-        let tokens =
-            |corpus: &Corpus| format!("{} tokens in {} sequences", corpus.tokens(), corpus.len());
-        let mut line = format!("text: {train} texts, {} of up to {length}", tokens(&self.train));
-        if let Some(corpus) = &self.held_out {
-            line += &format!("; held out: {held_out} texts, {}", tokens(corpus));
-        }
-        remark(job.machine.quiet, &line);
+    /// How much there is.
+    pub fn describe(&self, length: usize) -> String {
+        let size = |corpus: &Corpus| {
+            let [texts, tokens, sequences] = [corpus.texts(), corpus.tokens(), corpus.len() as u64];
+            format!("{texts} texts, {tokens} tokens in {sequences} sequences")
+        };
+        let held_out = self.held_out.as_ref().map(|corpus| format!("; held out: {}", size(corpus)));
+        format!("text: {} of up to {length}{}", size(&self.train), held_out.unwrap_or_default())
     }
 }

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 use bert::{Config, MaskedLm, VocabularyLimits, WordPieceTrainer};
 use nn::{Module, count};
 
-use super::prepare::{self, Split};
-use super::{Job, Start};
+use super::prepare::{Split, Texts};
+use super::{Job, Start, make_absolute};
 use crate::args::masked_lm::PretrainArgs;
 use crate::progress::remark;
 use crate::run::Settings;
@@ -18,21 +18,19 @@ const SETTINGS: &str = "pretrain.toml";
 /// Pretrains a model.
 pub fn run(args: &PretrainArgs) -> Result<()> {
     let text = settings(args)?;
-    Job::from(args).run(Settings { file: SETTINGS, text: &text }, || start(args))
+    Job::from(args).run(Settings { file: SETTINGS, text: &text }, |texts| start(args, texts))
 }
 
-fn start(args: &PretrainArgs) -> Result<Start> {
+fn start(args: &PretrainArgs, texts: &Texts) -> Result<Start> {
     let mut config = config(&args.model_config)?;
     let size = args.vocab_size.unwrap_or(config.vocab_size);
     let mut trainer = WordPieceTrainer::new(!args.cased);
-    prepare::for_each_text(&Job::from(args), &mut |split, texts| match split {
+    texts.for_each(&mut |split, texts| match split {
         Split::Train => Ok(trainer.feed(&texts)?),
         Split::HeldOut => Ok(()),
     })?;
     let (min_frequency, alphabet) = (args.min_frequency, args.limit_alphabet);
-    let tokenizer = trainer
-        .finish(VocabularyLimits { size, min_frequency, alphabet })
-        .context("--vocab-size")?;
+    let tokenizer = trainer.finish(VocabularyLimits { size, min_frequency, alphabet })?;
     config.vocab_size = tokenizer.vocab_size();
     config.pad_token_id = 0;
     let model = MaskedLm::new(&config, args.optimization.seed);
@@ -70,8 +68,6 @@ fn config(path: &Path) -> Result<Config> {
 fn settings(args: &PretrainArgs) -> Result<String> {
     let mut args = args.clone();
     let files = args.text.text.iter_mut().chain(&mut args.text.validation);
-    for path in files.chain([&mut args.model_config, &mut args.masked_lm.output]) {
-        *path = std::path::absolute(&*path).context("a path of the flags")?;
-    }
+    make_absolute(files.chain([&mut args.model_config, &mut args.masked_lm.output]))?;
     toml::to_string(&args).context("the flags can't be noted in pretrain.toml")
 }

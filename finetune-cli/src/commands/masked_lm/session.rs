@@ -1,5 +1,6 @@
 //! A masked-language-modelling run from its first step, or from a checkpoint, to its saved model.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,24 +16,27 @@ use signal_hook::flag;
 use super::prepare::Corpora;
 use super::{Job, Start};
 use crate::commands::{Interrupted, STOPPED};
-use crate::masked_lm::checkpoint;
+use crate::masked_lm::checkpoint::{self, Snapshot};
 use crate::masked_lm::corpus::Corpus;
 use crate::masked_lm::held_out::HeldOut;
 use crate::masked_lm::masking::Masking;
 use crate::masked_lm::trainer::{MaskedLmTrainer, Plan};
-use crate::optimization::StepLog;
+use crate::optimization::{Diverged, StepLog};
 use crate::progress::{bar, report};
 use crate::run::Run;
 
 /// The time between checkpoints where no number of steps is given: what a power failure costs at most.
 const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(300);
 
+/// The key of a checkpoint's state for what was seen since the last line of output.
+const STRETCH: &str = "stretch";
+
 /// A run in progress.
 pub(super) struct Session<'a> {
     job: &'a Job<'a>,
     run: Run,
     start: &'a Start,
-    masking: Masking,
+    masking: &'a Masking,
     train: Corpus,
     held_out: Option<HeldOut>,
     plan: Plan,
@@ -40,26 +44,44 @@ pub(super) struct Session<'a> {
 }
 
 /// What was seen since the last line of output.
+#[derive(Clone, Copy)]
 struct Stretch {
     since: Instant,
+    /// Seconds before a break.
+    before: f64,
     loss: f64,
     steps: u64,
-    tokens: usize,
+    tokens: u64,
 }
 
 impl Stretch {
     fn new() -> Self {
-        Self { since: Instant::now(), loss: 0.0, steps: 0, tokens: 0 }
+        Self { since: Instant::now(), before: 0.0, loss: 0.0, steps: 0, tokens: 0 }
+    }
+
+    /// As it was at a checkpoint.
+    fn from_json(json: &Value) -> Option<Self> {
+        Some(Self {
+            since: Instant::now(),
+            before: json["seconds"].as_f64()?,
+            loss: json["loss"].as_f64()?,
+            steps: json["steps"].as_u64()?,
+            tokens: json["tokens"].as_u64()?,
+        })
+    }
+
+    fn to_json(self) -> Value {
+        json!({"seconds": self.seconds(), "loss": self.loss, "steps": self.steps, "tokens": self.tokens})
     }
 
     fn add(&mut self, log: StepLog, tokens: usize) {
         self.loss += log.loss;
         self.steps += 1;
-        self.tokens += tokens;
+        self.tokens += tokens as u64;
     }
 
     fn seconds(&self) -> f64 {
-        self.since.elapsed().as_secs_f64()
+        self.before + self.since.elapsed().as_secs_f64()
     }
 
     fn speed(&self) -> f64 {
@@ -69,9 +91,13 @@ impl Stretch {
 
 impl<'a> Session<'a> {
     /// Before the first step.
-    pub fn new(job: &'a Job<'a>, run: Run, start: &'a Start, corpora: Corpora) -> Result<Self> {
-        let (probability, whole_word) = (job.masked_lm.mlm_probability, job.masked_lm.whole_word);
-        let masking = Masking::new(&start.tokenizer, probability, whole_word)?;
+    pub fn new(
+        job: &'a Job<'a>,
+        run: Run,
+        start: &'a Start,
+        masking: &'a Masking,
+        corpora: Corpora,
+    ) -> Self {
         let Corpora { train, held_out } = corpora;
         let per_epoch = train.len().div_ceil(job.batch_size) as u64;
         let steps = job.masked_lm.max_steps.unwrap_or(per_epoch * u64::from(job.epochs));
@@ -79,39 +105,41 @@ impl<'a> Session<'a> {
         let (seed, batch_size) = (job.optimization.seed, job.batch_size);
         let precision = job.optimization.precision.into();
         let held_out = held_out.map(|corpus| HeldOut { corpus, seed, batch_size, precision });
-        let saved = Instant::now();
-        Ok(Self { job, run, start, masking, train, held_out, plan, saved })
+        Self { job, run, start, masking, train, held_out, plan, saved: Instant::now() }
     }
 
     /// Measures, saves the first checkpoint, and trains.
     pub fn begin(mut self) -> Result<()> {
         self.measure("before", 0)?;
-        let masking = self.masking.clone();
-        let mut trainer = self.trainer(&masking);
-        self.save_checkpoint(&mut trainer)?;
-        self.train(trainer)
+        let (mut trainer, stretch) = (self.trainer(), Stretch::new());
+        self.save_checkpoint(&mut trainer, stretch)?;
+        self.train(trainer, stretch)
     }
 
     /// Trains from a checkpoint on.
-    pub fn go_on(self, state: &optim::State) -> Result<()> {
-        let masking = self.masking.clone();
-        let mut trainer = self.trainer(&masking);
-        trainer.optimization().resume(state)?;
-        self.train(trainer)
+    pub fn go_on(self, optimizer: &optim::State, state: &Value) -> Result<()> {
+        let mut trainer = self.trainer();
+        trainer.optimization().resume(optimizer)?;
+        let stretch = Stretch::from_json(&state[STRETCH]).unwrap_or_else(Stretch::new);
+        self.train(trainer, stretch)
     }
 
-    fn trainer<'b>(&self, masking: &'b Masking) -> MaskedLmTrainer<'b>
-    where
-        'a: 'b,
-    {
-        MaskedLmTrainer::new(&self.start.model, masking, self.job.optimization, self.plan)
+    fn trainer(&self) -> MaskedLmTrainer<'a> {
+        MaskedLmTrainer::new(&self.start.model, self.masking, self.job.optimization, self.plan)
     }
 
-    fn train(mut self, mut trainer: MaskedLmTrainer) -> Result<()> {
+    fn train(mut self, mut trainer: MaskedLmTrainer, stretch: Stretch) -> Result<()> {
+        match self.steps(&mut trainer, stretch) {
+            Ok(()) => self.finish(),
+            Err(error) if error.is::<Diverged>() => Err(self.diverged(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn steps(&mut self, trainer: &mut MaskedLmTrainer, mut stretch: Stretch) -> Result<()> {
         let interrupted = listen()?;
         let bar = bar(self.plan.steps, self.job.machine.quiet);
         bar.set_position(trainer.steps_done());
-        let mut stretch = Stretch::new();
         while trainer.steps_done() < self.plan.steps {
             let (log, tokens) = trainer.step(&mut self.train)?;
             stretch.add(log, tokens);
@@ -124,7 +152,7 @@ impl<'a> Session<'a> {
             }
             let stop = interrupted.load(Ordering::Relaxed) && log.step < self.plan.steps;
             if stop || self.is_saved(log.step) {
-                self.save_checkpoint(&mut trainer)?;
+                self.save_checkpoint(trainer, stretch)?;
             }
             if stop {
                 bar.abandon();
@@ -132,7 +160,21 @@ impl<'a> Session<'a> {
             }
         }
         bar.finish_and_clear();
-        self.finish()
+        Ok(())
+    }
+
+    /// Goes on as before, a diverged run would diverge again: it is removed, unless there is something to save from it.
+    fn diverged(self, error: anyhow::Error) -> anyhow::Error {
+        match checkpoint::newest(self.run.folder()) {
+            Some((folder, step)) if step > 0 => error.context(format!(
+                "{} is a model from before; --overwrite with other flags starts again",
+                folder.display()
+            )),
+            _ => match self.run.discard() {
+                Ok(()) => error.context("nothing was saved"),
+                Err(other) => other,
+            },
+        }
     }
 
     /// Steps of one pass over the text.
@@ -158,10 +200,15 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn save_checkpoint(&mut self, trainer: &mut MaskedLmTrainer) -> Result<()> {
-        let state = trainer.optimization().state()?;
+    fn save_checkpoint(&mut self, trainer: &mut MaskedLmTrainer, stretch: Stretch) -> Result<()> {
+        trainer.optimization().check_weights()?;
         let Start { config, tokenizer, model } = self.start;
-        checkpoint::save(self.run.folder(), (config, tokenizer), model, &state)?;
+        let (params, optimizer) = (model.params(), trainer.optimization().state()?);
+        let mut state = self.state(optimizer.step);
+        state["log_history"] = json!(self.run.history());
+        state[STRETCH] = stretch.to_json();
+        let snapshot = Snapshot { config, tokenizer, params, optimizer, state };
+        checkpoint::save(self.run.folder(), &snapshot)?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -196,7 +243,7 @@ impl<'a> Session<'a> {
 
     fn held_out_loss(&mut self) -> Result<Option<f64>> {
         let model = &self.start.model;
-        self.held_out.as_mut().map(|text| text.loss(model, &self.masking)).transpose()
+        self.held_out.as_mut().map(|text| text.loss(model, self.masking)).transpose()
     }
 
     /// Loss and pseudo-perplexity of the held-out text, before or after the training.
@@ -214,22 +261,19 @@ impl<'a> Session<'a> {
     /// Measures, saves the model, and gives the output folder its name.
     fn finish(mut self) -> Result<()> {
         self.measure("after", self.plan.steps)?;
-        let (folder, Start { config, tokenizer, model }) = (self.run.folder(), self.start);
+        let Start { config, tokenizer, model } = self.start;
         let dtype = self.job.masked_lm.save_dtype.into();
-        save_pretrained(folder, config, &model.params(), tokenizer, dtype)?;
-        checkpoint::clear(folder)?;
-        Corpora::remove(folder)?;
-        let state = self.state();
+        save_pretrained(self.run.folder(), config, &model.params(), tokenizer, dtype)?;
+        let state = self.state(self.plan.steps);
         self.run.finish(state)?;
-        let output = self.job.masked_lm.output.display();
-        Ok(report(format_args!("saved to {output}"))?)
+        clean_up(&self.job.masked_lm.output)
     }
 
-    /// The keys of transformers' `trainer_state.json`.
-    fn state(&self) -> Value {
+    /// The keys of transformers' `trainer_state.json`, after `step` steps.
+    fn state(&self, step: u64) -> Value {
         json!({
-            "epoch": self.epoch(self.plan.steps),
-            "global_step": self.plan.steps,
+            "epoch": self.epoch(step),
+            "global_step": step,
             "max_steps": self.plan.steps,
             "num_train_epochs": self.job.epochs,
             "train_batch_size": self.plan.batch_size,
@@ -237,6 +281,13 @@ impl<'a> Session<'a> {
             "seed": self.job.optimization.seed,
         })
     }
+}
+
+/// Removes what only a run that goes on needs, and says where the model is.
+pub(super) fn clean_up(output: &Path) -> Result<()> {
+    checkpoint::clear(output)?;
+    Corpora::remove(output)?;
+    Ok(report(format_args!("saved to {}", output.display()))?)
 }
 
 /// A flag that Ctrl-C or a request to end sets; a second one ends the program at once.

@@ -6,15 +6,20 @@
 //! away, unless there is a [checkpoint](crate::masked_lm::checkpoint) in it: then the same command goes on from there,
 //! and another has to say that it may be lost. The lock on its `metrics.jsonl` says whether the run still lives.
 
+mod names;
+mod resume;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::masked_lm::checkpoint;
+
+pub use names::{free_name, newest};
+pub use resume::{Earlier, damaged};
 
 /// The file by which a folder is known to hold a run.
 const STATE: &str = "trainer_state.json";
@@ -22,11 +27,6 @@ const STATE: &str = "trainer_state.json";
 pub const SETTINGS: &str = "train.toml";
 /// One JSON object a line, written while the run goes on.
 const METRICS: &str = "metrics.jsonl";
-
-/// The folder of the working folder where runs go, and are looked for, when no other is named.
-const RUNS: &str = "runs";
-/// The class of transformers by which a fine-tuned model is known.
-const CLASSIFIER: &str = "BertForSequenceClassification";
 
 /// The flags of a run, as they are noted in its folder.
 #[derive(Clone, Copy, Debug)]
@@ -59,50 +59,12 @@ impl Run {
         fs::create_dir_all(&partial).with_context(|| cannot_write(&partial))?;
         let metrics = fs::File::create_new(partial.join(METRICS));
         let metrics = metrics.with_context(|| cannot_write(&partial))?;
-        // Where the file system has no locks, two runs at once are not told apart.
-        let _ = metrics.try_lock();
+        alone(&partial, &metrics)?;
         let destination = destination.to_owned();
         let run = Self { destination, partial, metrics, history: Vec::new(), finished: false };
         let noted = fs::write(run.partial.join(settings.file), settings.text);
         noted.with_context(|| cannot_write(&run.partial))?;
         Ok(run)
-    }
-
-    /// Takes up a run with the same settings that was broken off after a checkpoint: the run, the folder of its newest
-    /// checkpoint, and what was logged up to that; `None` if there is no such run.
-    ///
-    /// # Errors
-    /// When it still lives, the destination may not be taken, or its files can't be read or written.
-    pub fn take_up(
-        destination: &Path,
-        overwrite: bool,
-        settings: Settings,
-    ) -> Result<Option<(Self, PathBuf)>> {
-        check_destination(destination, overwrite)?;
-        let partial = sibling(destination, "partial")?;
-        let noted = fs::read_to_string(partial.join(settings.file)).unwrap_or_default();
-        let Some((checkpoint, step)) = checkpoint::newest(&partial) else { return Ok(None) };
-        if noted != settings.text || partial.join(STATE).exists() {
-            return Ok(None);
-        }
-        if let Some(hindrance) = hindrance(&partial) {
-            bail!("{}: {hindrance} or choose another --output", partial.display());
-        }
-        let path = partial.join(METRICS);
-        let metrics = fs::File::options().read(true).append(true).open(&path);
-        let metrics = metrics.with_context(|| cannot_write(&partial))?;
-        // As in `create`: where there are no locks, two runs at once are not told apart.
-        let _ = metrics.try_lock();
-        let text = fs::read_to_string(&path).with_context(|| cannot_write(&partial))?;
-        let entries = text.lines().filter_map(|line| serde_json::from_str(line).ok());
-        let until = |entry: &Value| entry["step"].as_u64().is_some_and(|at| at <= step);
-        let history: Vec<Value> = entries.filter(until).collect();
-        // What was logged after the checkpoint happens again.
-        metrics.set_len(0).with_context(|| cannot_write(&partial))?;
-        let destination = destination.to_owned();
-        let mut run = Self { destination, partial, metrics, history: vec![], finished: false };
-        history.into_iter().try_for_each(|entry| run.log(entry))?;
-        Ok(Some((run, checkpoint)))
     }
 
     /// The name that the folder takes.
@@ -120,9 +82,25 @@ impl Run {
     /// # Errors
     /// When it can't be written.
     pub fn log(&mut self, entry: Value) -> Result<()> {
-        writeln!(self.metrics, "{entry}").with_context(|| cannot_write(&self.partial))?;
+        // In one piece, so that a line is whole or not there.
+        let line = format!("{entry}\n");
+        self.metrics.write_all(line.as_bytes()).with_context(|| cannot_write(&self.partial))?;
         self.history.push(entry);
         Ok(())
+    }
+
+    /// What was logged so far.
+    pub fn history(&self) -> &[Value] {
+        &self.history
+    }
+
+    /// Removes what was written, whether or not the run could go on.
+    ///
+    /// # Errors
+    /// When it can't be removed.
+    pub fn discard(mut self) -> Result<()> {
+        self.finished = true;
+        fs::remove_dir_all(&self.partial).with_context(|| cannot_write(&self.partial))
     }
 
     /// Writes `trainer_state.json` and gives the folder its name. `state` holds the keys besides
@@ -133,8 +111,11 @@ impl Run {
     pub fn finish(mut self, mut state: Value) -> Result<()> {
         state["log_history"] = json!(self.history);
         let text = serde_json::to_string_pretty(&state)? + "\n";
-        fs::write(self.partial.join(STATE), text).with_context(|| cannot_write(&self.partial))?;
         self.metrics.sync_all().with_context(|| cannot_write(&self.partial))?;
+        let unfinished = self.partial.join("trainer_state.json.partial");
+        fs::write(&unfinished, text)
+            .and_then(|()| fs::rename(&unfinished, self.partial.join(STATE)))
+            .with_context(|| cannot_write(&self.partial))?;
         // From here on the run is complete and is kept, even if it can't have its name.
         self.finished = true;
         self.take_name().with_context(|| {
@@ -168,52 +149,6 @@ impl Drop for Run {
     }
 }
 
-/// The first of `runs/train`, `runs/train-2`, `runs/train-3`, ... that a run may take. What a killed run left
-/// behind is no hindrance, as it is none to [`Run::create`].
-pub fn free_name() -> PathBuf {
-    let name = |n: u64| match n {
-        1 => Path::new(RUNS).join("train"),
-        n => Path::new(RUNS).join(format!("train-{n}")),
-    };
-    let free = |path: &PathBuf| {
-        let partial = sibling(path, "partial").expect("it has a name");
-        is_free(path) && hindrance(&partial).is_none()
-    };
-    (1..).map(name).find(free).expect("there is always a further number")
-}
-
-/// The complete run in `runs` that was finished last and holds a fine-tuned model.
-///
-/// # Errors
-/// When there is none.
-pub fn newest() -> Result<PathBuf> {
-    let entries = fs::read_dir(RUNS).into_iter().flatten();
-    let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let runs = folders.filter_map(|folder| Some((finished(&folder)?, folder)));
-    let newest = runs.filter(|(_, folder)| is_classifier(folder)).max();
-    newest.map(|(_, folder)| folder).with_context(|| {
-        let place = std::path::absolute(RUNS).unwrap_or_else(|_| RUNS.into());
-        let place = place.display();
-        format!("{place}: no fine-tuned model there; run `finetune train` first, or give --model")
-    })
-}
-
-/// When this run was finished; none if it is no complete run.
-fn finished(folder: &Path) -> Option<SystemTime> {
-    // It is about to take its name.
-    if folder.extension().is_some_and(|extension| extension == "partial") {
-        return None;
-    }
-    fs::metadata(folder.join(STATE)).ok()?.modified().ok()
-}
-
-fn is_classifier(folder: &Path) -> bool {
-    let text = fs::read_to_string(folder.join("config.json")).unwrap_or_default();
-    let config: Value = serde_json::from_str(&text).unwrap_or_default();
-    let classes = config["architectures"].as_array();
-    classes.is_some_and(|classes| classes.iter().any(|class| class == CLASSIFIER))
-}
-
 /// Removes what a killed run left behind; refuses a living one, one that could go on, and anything else.
 fn clear_away(partial: &Path, overwrite: bool) -> Result<()> {
     if is_free(partial) {
@@ -223,11 +158,7 @@ fn clear_away(partial: &Path, overwrite: bool) -> Result<()> {
         bail!("{}: {hindrance} or choose another --output", partial.display());
     }
     if checkpoint::newest(partial).is_some() && !overwrite {
-        bail!(
-            "{}: holds a run with other flags that was broken off; give its flags to go on with it (they are in its \
-             .toml file), or pass --overwrite to start again",
-            partial.display()
-        );
+        bail!("{}", resume::other_flags(partial));
     }
     fs::remove_dir_all(partial).with_context(|| cannot_write(partial))
 }
@@ -246,6 +177,18 @@ fn hindrance(partial: &Path) -> Option<&'static str> {
     match metrics.try_lock() {
         Err(fs::TryLockError::WouldBlock) => Some("another run is writing here; wait for it"),
         _ => None,
+    }
+}
+
+/// Takes the lock by which a living run is known; refuses if another has it. Where the file system has no locks, two
+/// runs at once are not told apart.
+fn alone(partial: &Path, metrics: &fs::File) -> Result<()> {
+    match metrics.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => {
+            let shown = partial.display();
+            bail!("{shown}: another run is writing here; wait for it or choose another --output")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,0 +1,62 @@
+//! The folder where runs go, and are looked for, when no flag names one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::{STATE, hindrance, is_free, sibling};
+use crate::masked_lm::checkpoint;
+
+/// In the working folder.
+const RUNS: &str = "runs";
+/// The class of transformers by which a fine-tuned model is known.
+const CLASSIFIER: &str = "BertForSequenceClassification";
+
+/// The first of `runs/train`, `runs/train-2`, `runs/train-3`, ... that a run may take. What a killed run left
+/// behind is no hindrance, unless it could go on, as it is none to [`Run::create`](super::Run::create).
+pub fn free_name() -> PathBuf {
+    let name = |n: u64| match n {
+        1 => Path::new(RUNS).join("train"),
+        n => Path::new(RUNS).join(format!("train-{n}")),
+    };
+    let free = |path: &PathBuf| {
+        let partial = sibling(path, "partial").expect("it has a name");
+        is_free(path) && hindrance(&partial).is_none() && checkpoint::newest(&partial).is_none()
+    };
+    (1..).map(name).find(free).expect("there is always a further number")
+}
+
+/// The complete run in `runs` that was finished last and holds a fine-tuned model.
+///
+/// # Errors
+/// When there is none.
+pub fn newest() -> Result<PathBuf> {
+    let entries = fs::read_dir(RUNS).into_iter().flatten();
+    let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let runs = folders.filter_map(|folder| Some((finished(&folder)?, folder)));
+    let newest = runs.filter(|(_, folder)| is_classifier(folder)).max();
+    newest.map(|(_, folder)| folder).with_context(|| {
+        let place = std::path::absolute(RUNS).unwrap_or_else(|_| RUNS.into());
+        let place = place.display();
+        format!("{place}: no fine-tuned model there; run `finetune train` first, or give --model")
+    })
+}
+
+/// When this run was finished; none if it is no complete run.
+fn finished(folder: &Path) -> Option<SystemTime> {
+    // It is about to take its name.
+    if folder.extension().is_some_and(|extension| extension == "partial") {
+        return None;
+    }
+    fs::metadata(folder.join(STATE)).ok()?.modified().ok()
+}
+
+fn is_classifier(folder: &Path) -> bool {
+    let text = fs::read_to_string(folder.join("config.json")).unwrap_or_default();
+    let config: Value = serde_json::from_str(&text).unwrap_or_default();
+    let classes = config["architectures"].as_array();
+    classes.is_some_and(|classes| classes.iter().any(|class| class == CLASSIFIER))
+}

@@ -1,0 +1,97 @@
+//! Going on with a run that was broken off after a checkpoint.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::{METRICS, Run, STATE, Settings, alone, cannot_write, check_destination, sibling};
+use crate::masked_lm::checkpoint;
+
+/// What is in the way of a run that is about to begin.
+pub enum Earlier {
+    /// Nothing that it could go on with.
+    Nothing,
+    /// A run with the same flags, and its newest checkpoint.
+    Unfinished(Run, PathBuf),
+    /// A run with the same flags that was complete but for its name, and has it now.
+    Complete,
+}
+
+impl Run {
+    /// Looks for a run into the same folder, with the same flags, that was broken off. Its log is what it was at the
+    /// checkpoint: what was logged after that happens again.
+    ///
+    /// # Errors
+    /// When it still lives or has other flags, the destination may not be taken, or its files can't be read or written.
+    pub fn take_up(destination: &Path, overwrite: bool, settings: Settings) -> Result<Earlier> {
+        check_destination(destination, overwrite)?;
+        let partial = sibling(destination, "partial")?;
+        let complete = partial.join(STATE).exists();
+        let checkpoint = checkpoint::newest(&partial);
+        if !complete && checkpoint.is_none() {
+            return Ok(Earlier::Nothing);
+        }
+        let noted = fs::read_to_string(partial.join(settings.file)).unwrap_or_default();
+        if noted != settings.text {
+            // With `overwrite` it is `create` that clears it away.
+            return match complete || overwrite {
+                true => Ok(Earlier::Nothing),
+                false => bail!("{}", other_flags(&partial)),
+            };
+        }
+        let metrics = File::options().append(true).open(partial.join(METRICS));
+        let metrics = metrics.with_context(|| cannot_write(&partial))?;
+        alone(&partial, &metrics)?;
+        let destination = destination.to_owned();
+        let mut run =
+            Self { destination, partial, metrics, history: Vec::new(), finished: complete };
+        let Some((checkpoint, _)) = checkpoint.filter(|_| !complete) else {
+            run.take_name()?;
+            return Ok(Earlier::Complete);
+        };
+        let mut state = checkpoint::state(&checkpoint).with_context(|| damaged(&checkpoint))?;
+        let history = state["log_history"].take();
+        run.rewrite(history.as_array().cloned().unwrap_or_default())?;
+        Ok(Earlier::Unfinished(run, checkpoint))
+    }
+
+    /// Puts another log in the place of the one that is there, which stays until the other is whole.
+    fn rewrite(&mut self, history: Vec<Value>) -> Result<()> {
+        let (path, unfinished) =
+            (self.partial.join(METRICS), self.partial.join("metrics.jsonl.partial"));
+        let replace = || {
+            let mut file = File::create(&unfinished)?;
+            // Both are locked when the name changes hands.
+            let _ = file.try_lock();
+            let lines: String = history.iter().map(|entry| format!("{entry}\n")).collect();
+            file.write_all(lines.as_bytes())?;
+            fs::rename(&unfinished, &path)?;
+            std::io::Result::Ok(file)
+        };
+        self.metrics = replace().with_context(|| cannot_write(&self.partial))?;
+        self.history = history;
+        Ok(())
+    }
+}
+
+/// What to say of a checkpoint that can't be read.
+pub fn damaged(checkpoint: &Path) -> String {
+    let run = checkpoint.parent().unwrap_or(checkpoint);
+    format!(
+        "{}: the run can't go on from it; remove {} to start again",
+        checkpoint.display(),
+        run.display()
+    )
+}
+
+/// What to say of a run that could go on, but not with these flags.
+pub(super) fn other_flags(partial: &Path) -> String {
+    format!(
+        "{}: holds a run with other flags that was broken off; give its flags to go on with it (they are in its .toml \
+         file), or pass --overwrite to start again",
+        partial.display()
+    )
+}
