@@ -219,10 +219,7 @@ fn what_the_model_can_not_do() {
     pretrain(&["--config", &other], &["b.json", "model_type", "mamba"]);
     pretrain(&["--config", "/nowhere.json"], &["/nowhere.json", "can't be read"]);
     pretrain(&["--config", &config("c.json", "{")], &["c.json", "not a JSON object"]);
-    let short = config(
-        "d.json",
-        &CONFIG.replace("32}", "32}").replace("embeddings\": 32", "embeddings\": 2"),
-    );
+    let short = config("d.json", &CONFIG.replace("embeddings\": 32", "embeddings\": 2"));
     pretrain(&["--config", &short], &["2 positions", "at least"]);
     // A run that diverges before there is anything worth keeping leaves nothing.
     let diverging = ["--learning-rate", "1e30", "--warmup-ratio", "0", "--epochs", "9"];
