@@ -3,7 +3,7 @@
 //! A run writes into `OUTPUT.partial` beside its destination and takes the destination's name when it is
 //! done; a run that fails removes what it wrote. An earlier run is replaced, if that was asked for, at that
 //! moment and no sooner. A run that was killed leaves `OUTPUT.partial`; the next run into OUTPUT clears it
-//! away, unless there is a [checkpoint](crate::masked_lm::checkpoint) in it: then the same command goes on from there,
+//! away, unless there is a [`checkpoint`] in it: then the same command goes on from there,
 //! and another has to say that it may be lost. The lock on its `metrics.jsonl` says whether the run still lives.
 
 mod names;
