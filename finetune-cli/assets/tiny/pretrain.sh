@@ -30,4 +30,4 @@ sed 's/dropout_prob": 0.1/dropout_prob": 0.0/' "$here/config.json" > "$work/conf
     "$work/movieReviewSnippets.txt" "$work/nytEditorialSnippets.txt" \
     --line-by-line --epochs 16 --batch-size 64 --learning-rate 2e-3 --adam-beta2 0.98 \
     --precision bf16 --save-dtype f16 --output "$output"
-sed -i 's/dropout_prob": 0.0/dropout_prob": 0.1/' "$output/config.json"
+cp "$here/config.json" "$output/config.json"
