@@ -59,6 +59,11 @@ impl Examples {
     }
 }
 
+/// The number of batches of an epoch; the last may be smaller.
+pub fn count(rows: usize, batch_size: usize) -> u64 {
+    rows.div_ceil(batch_size) as u64
+}
+
 /// The rows of each batch of an epoch (from 1), shuffled; the last batch may be smaller.
 pub fn shuffled(rows: usize, batch_size: usize, seed: u64, epoch: u32) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..rows).collect();

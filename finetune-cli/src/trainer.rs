@@ -148,7 +148,7 @@ impl<'a> Trainer<'a> {
 
 /// Steps of one epoch; the last batch may be smaller.
 pub fn steps_per_epoch(examples: usize, recipe: &RecipeArgs) -> u64 {
-    examples.div_ceil(recipe.batch_size) as u64
+    batches::count(examples, recipe.batch_size)
 }
 
 /// What a model does on a data set.

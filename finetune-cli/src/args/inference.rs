@@ -10,38 +10,20 @@ use crate::flags;
 /// `finetune evaluate`
 #[derive(Args, Clone, Debug)]
 pub struct EvaluateArgs {
-    /// The folder of the fine-tuned model [default: the newest in runs/]
-    #[arg(long, value_name = "DIR")]
-    pub model: Option<PathBuf>,
     /// Labelled data: CSV, TSV, JSONL or JSON
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Sequences in a forward pass
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::count::<usize>)]
-    pub batch_size: usize,
-    /// What the forward pass computes in, however the model was trained
-    #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
-    pub precision: PrecisionName,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub data: DataArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub machine: MachineArgs,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub flags_file: FlagsFileArgs,
+    pub inference: InferenceArgs,
 }
 
 /// `finetune predict`
 #[derive(Args, Clone, Debug)]
 pub struct PredictArgs {
-    /// The folder of the fine-tuned model [default: the newest in runs/]
-    #[arg(long, value_name = "DIR")]
-    pub model: Option<PathBuf>,
     /// The texts [default: the lines of standard input]
     #[arg(value_name = "TEXT", conflicts_with = "file")]
     pub texts: Vec<String>,
@@ -57,6 +39,17 @@ pub struct PredictArgs {
     /// From this probability on a label of a multi-label model holds
     #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = flags::probability)]
     pub threshold: f32,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub inference: InferenceArgs,
+}
+
+/// What both take: the model, and how it is run.
+#[derive(Args, Clone, Debug)]
+pub struct InferenceArgs {
+    /// The folder of the fine-tuned model [default: the newest in runs/]
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
     /// Sequences in a forward pass
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::count::<usize>)]
     pub batch_size: usize,

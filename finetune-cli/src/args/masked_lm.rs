@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{FlagsFileArgs, MachineArgs, OptimizationArgs};
-use crate::data::{Format, Options};
+use super::{FileArgs, FlagsFileArgs, MachineArgs, OptimizationArgs};
 use crate::flags;
 
 /// `finetune adapt`
@@ -16,10 +15,6 @@ pub struct AdaptArgs {
     /// The folder of the pretrained model
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-    #[command(flatten)]
-    #[serde(flatten)]
-    #[allow(missing_docs)]
-    pub text: TextArgs,
     /// Passes over the text
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = flags::count::<u32>, help_heading = "Recipe")]
     pub epochs: u32,
@@ -32,15 +27,7 @@ pub struct AdaptArgs {
     #[command(flatten)]
     #[serde(flatten)]
     #[allow(missing_docs)]
-    pub masked_lm: MaskedLmArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    #[allow(missing_docs)]
-    pub optimization: OptimizationArgs,
-    #[command(flatten)]
-    #[serde(skip)]
-    #[allow(missing_docs)]
-    pub machine: MachineArgs,
+    pub learning: LearningArgs,
     #[command(flatten)]
     #[serde(skip)]
     #[allow(missing_docs)]
@@ -69,10 +56,6 @@ pub struct PretrainArgs {
     /// Keep upper case and accents
     #[arg(long)]
     pub cased: bool,
-    #[command(flatten)]
-    #[serde(flatten)]
-    #[allow(missing_docs)]
-    pub text: TextArgs,
     /// Passes over the text
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = flags::count::<u32>, help_heading = "Recipe")]
     pub epochs: u32,
@@ -82,6 +65,20 @@ pub struct PretrainArgs {
     /// The peak learning rate
     #[arg(long, value_name = "RATE", default_value = "1e-3", value_parser = flags::positive, help_heading = "Recipe")]
     pub learning_rate: f64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub learning: LearningArgs,
+}
+
+/// What both commands take.
+#[derive(Args, Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LearningArgs {
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub text: TextArgs,
     #[command(flatten)]
     #[serde(flatten)]
     #[allow(missing_docs)]
@@ -111,17 +108,10 @@ pub struct TextArgs {
     /// The share of the text held out when there are no files of it; 0 for none
     #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = flags::share)]
     pub validation_fraction: f64,
-    /// The text column, or the two columns of a pair: A,B [default: guessed from the usual names]
-    #[arg(long, value_name = "A[,B]", value_delimiter = ',', action = clap::ArgAction::Set)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text_column: Option<Vec<String>>,
-    /// csv, tsv, jsonl or json [default: by extension]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub format: Option<Format>,
-    /// Quotes in CSV and TSV are ordinary characters
-    #[arg(long)]
-    pub literal_quotes: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub file: FileArgs,
     /// Tokens of a sequence, special ones included [default: 128, or the positions of the model if it has
     /// fewer]
     #[arg(long, value_name = "TOKENS", value_parser = flags::length)]
@@ -130,18 +120,6 @@ pub struct TextArgs {
     /// Make each text a sequence of its own, in place of packing texts to the full length
     #[arg(long)]
     pub line_by_line: bool,
-}
-
-impl TextArgs {
-    /// As the data module takes them.
-    pub fn options(&self) -> Options {
-        Options {
-            text_columns: self.text_column.clone(),
-            format: self.format,
-            literal_quotes: self.literal_quotes,
-            ..Options::default()
-        }
-    }
 }
 
 /// What is masked, measured and saved.

@@ -54,18 +54,14 @@ pub fn wrong_flags(message: impl std::fmt::Display) -> anyhow::Error {
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// The text column, or the two columns of a pair: A,B [default: guessed from the usual names]
-    #[arg(long, value_name = "A[,B]", value_delimiter = ',', action = ArgAction::Set)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text_column: Option<Vec<String>>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub file: FileArgs,
     /// The label column [default: guessed from the usual names]
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_column: Option<String>,
-    /// csv, tsv, jsonl or json [default: by extension]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub format: Option<Format>,
     /// single_label_classification, multi_label_classification or regression [default: by the labels]
     #[arg(long, value_name = "TYPE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,9 +70,6 @@ pub struct DataArgs {
     #[arg(long, value_name = "CHAR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_delimiter: Option<char>,
-    /// Quotes in CSV and TSV are ordinary characters
-    #[arg(long)]
-    pub literal_quotes: bool,
     /// Tokens of a sequence, special ones included; longer ones are truncated [default: 128, or the
     /// positions of the model if it has fewer; evaluate and predict: as in training]
     #[arg(long, value_name = "TOKENS", value_parser = flags::length)]
@@ -88,12 +81,39 @@ impl DataArgs {
     /// As the data modules take them.
     pub fn options(&self) -> Options {
         Options {
-            text_columns: self.text_column.clone(),
             label_column: self.label_column.clone(),
-            format: self.format,
             problem_type: self.problem_type,
             label_delimiter: self.label_delimiter,
+            ..self.file.options()
+        }
+    }
+}
+
+/// How a file with texts is read, labelled or not.
+#[derive(Args, Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FileArgs {
+    /// The text column, or the two columns of a pair: A,B [default: guessed from the usual names]
+    #[arg(long, value_name = "A[,B]", value_delimiter = ',', action = ArgAction::Set)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_column: Option<Vec<String>>,
+    /// csv, tsv, jsonl or json [default: by extension]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// Quotes in CSV and TSV are ordinary characters
+    #[arg(long)]
+    pub literal_quotes: bool,
+}
+
+impl FileArgs {
+    /// As the data modules take them.
+    pub fn options(&self) -> Options {
+        Options {
+            text_columns: self.text_column.clone(),
+            format: self.format,
             literal_quotes: self.literal_quotes,
+            ..Options::default()
         }
     }
 }

@@ -12,18 +12,18 @@ use crate::trainer;
 
 /// Reads, predicts, measures, prints.
 pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
-    let options = args.data.options();
+    let options = args.inference.data.options();
     let table = data::read_table(&args.file, &options)?;
-    let path = super::model(args.model.as_deref(), args.machine.quiet)?;
+    let path = super::model(&args.inference)?;
     let (folder, model, task) = Folder::open_fine_tuned(&path)?;
     let schema = folder.schema(&table, &options, &task)?;
     let data = Dataset::labelled(table, &schema)?;
-    let max_length = folder.trained_length(args.data.max_length);
+    let max_length = folder.trained_length(args.inference.data.max_length);
     let encodings = folder.encode(&data.examples, max_length)?;
     let truncated = encodings.iter().filter(|e| e.truncated).count();
     let examples = Examples { encodings, labels: data.labels, outputs: outputs(&task) };
-    let precision = args.precision.into();
-    let result = trainer::evaluate(&model, &task, &examples, args.batch_size, precision)?;
+    let precision = args.inference.precision.into();
+    let result = trainer::evaluate(&model, &task, &examples, args.inference.batch_size, precision)?;
     let report = result.report.expect("there are labels");
     if args.json {
         let mut line = serde_json::to_value(&report)?;
@@ -33,7 +33,10 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
         return Ok(say(line)?);
     }
     if truncated > 0 {
-        remark(args.machine.quiet, &format!("{truncated} texts truncated to {max_length} tokens"));
+        remark(
+            args.inference.machine.quiet,
+            &format!("{truncated} texts truncated to {max_length} tokens"),
+        );
     }
     let (n, loss) = (examples.len(), result.loss.unwrap_or(f64::NAN));
     let speed = result.speed;

@@ -10,10 +10,11 @@ mod select;
 mod session;
 mod train;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use crate::args::inference::InferenceArgs;
 use crate::args::{Cli, Command};
 use crate::progress::remark;
 use crate::run;
@@ -25,11 +26,17 @@ use crate::run;
 pub fn run(cli: Cli) -> Result<()> {
     match &cli.command {
         Command::Train(args) => on_threads(args.machine.threads, || train::run(args)),
-        Command::Adapt(args) => on_threads(args.machine.threads, || masked_lm::adapt(args)),
-        Command::Pretrain(args) => on_threads(args.machine.threads, || masked_lm::pretrain(args)),
+        Command::Adapt(args) => {
+            on_threads(args.learning.machine.threads, || masked_lm::adapt(args))
+        }
+        Command::Pretrain(args) => {
+            on_threads(args.learning.machine.threads, || masked_lm::pretrain(args))
+        }
         Command::Select(args) => on_threads(args.machine.threads, || select::run(args)),
-        Command::Evaluate(args) => on_threads(args.machine.threads, || evaluate::run(args)),
-        Command::Predict(args) => on_threads(args.machine.threads, || predict::run(args)),
+        Command::Evaluate(args) => {
+            on_threads(args.inference.machine.threads, || evaluate::run(args))
+        }
+        Command::Predict(args) => on_threads(args.inference.machine.threads, || predict::run(args)),
         Command::Bench(args) => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
     }
@@ -56,11 +63,11 @@ fn on_threads(threads: Option<u16>, command: impl FnOnce() -> Result<()> + Send)
 }
 
 /// The fine-tuned model that was named, or the newest; then it says which.
-fn model(named: Option<&Path>, quiet: bool) -> Result<PathBuf> {
-    if let Some(path) = named {
-        return Ok(path.to_owned());
+fn model(args: &InferenceArgs) -> Result<PathBuf> {
+    if let Some(path) = &args.model {
+        return Ok(path.clone());
     }
     let newest = run::newest()?;
-    remark(quiet, &format!("model: {}", newest.display()));
+    remark(args.machine.quiet, &format!("model: {}", newest.display()));
     Ok(newest)
 }

@@ -25,7 +25,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         return Err(wrong_flags(message));
     }
     let input = Input::open(args)?;
-    let path = super::model(args.model.as_deref(), args.machine.quiet)?;
+    let path = super::model(&args.inference)?;
     let (folder, model, task) = Folder::open_fine_tuned(&path)?;
     let predictor = Predictor { args, folder, model, task };
     match input {
@@ -52,8 +52,8 @@ impl Input {
             });
         };
         let is_text = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"));
-        if !is_text || args.data.format.is_some() {
-            return Ok(Self::Table(data::read_table(path, &args.data.options())?));
+        if !is_text || args.inference.data.file.format.is_some() {
+            return Ok(Self::Table(data::read_table(path, &args.inference.data.options())?));
         }
         let name = path.display().to_string();
         let file = std::fs::File::open(path)
@@ -77,7 +77,8 @@ struct Predictor<'a> {
 
 impl Predictor<'_> {
     fn answer_table(&self, table: Table) -> Result<()> {
-        let schema = self.folder.unlabelled(&table, &self.args.data.options(), &self.task)?;
+        let schema =
+            self.folder.unlabelled(&table, &self.args.inference.data.options(), &self.task)?;
         self.answer(Dataset::new(table, &schema)?.examples)
     }
 
@@ -108,10 +109,11 @@ impl Predictor<'_> {
         if texts.is_empty() {
             return Ok(());
         }
-        let max_length = self.folder.trained_length(self.args.data.max_length);
+        let max_length = self.folder.trained_length(self.args.inference.data.max_length);
         let encodings = self.folder.encode(&texts, max_length)?;
         let examples = Examples { encodings, labels: Labels::Absent, outputs: outputs(&self.task) };
-        let (size, precision) = (self.args.batch_size, self.args.precision.into());
+        let (size, precision) =
+            (self.args.inference.batch_size, self.args.inference.precision.into());
         let result = trainer::evaluate(&self.model, &self.task, &examples, size, precision)?;
         let mut out = std::io::stdout().lock();
         for (example, prediction) in texts.iter().zip(&result.predictions) {

@@ -87,7 +87,7 @@ impl<'a> MaskedLmTrainer<'a> {
     /// The sequences of a step.
     fn rows(&mut self, step: u64, sequences: usize) -> Vec<usize> {
         let size = self.plan.batch_size;
-        let per_epoch = sequences.div_ceil(size) as u64;
+        let per_epoch = batches::count(sequences, size);
         let epoch = (step / per_epoch) as u32 + 1;
         if self.order.0 != epoch {
             self.order = (epoch, batches::shuffled(sequences, size, self.seed, epoch));

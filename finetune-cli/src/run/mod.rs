@@ -6,6 +6,7 @@
 //! away, unless there is a [`checkpoint`] in it: then the same command goes on from there,
 //! and another has to say that it may be lost. The lock on its `metrics.jsonl` says whether the run still lives.
 
+pub mod checkpoint;
 mod names;
 mod resume;
 
@@ -15,8 +16,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-
-use crate::masked_lm::checkpoint;
 
 pub use names::{free_name, newest};
 pub use resume::{Earlier, damaged};

@@ -7,8 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{STATE, hindrance, is_free, sibling};
-use crate::masked_lm::checkpoint;
+use super::{STATE, checkpoint, hindrance, is_free, sibling};
 
 /// In the working folder.
 const RUNS: &str = "runs";

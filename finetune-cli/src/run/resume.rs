@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::{METRICS, Run, STATE, Settings, alone, cannot_write, check_destination, sibling};
-use crate::masked_lm::checkpoint;
+use super::{
+    METRICS, Run, STATE, Settings, alone, cannot_write, check_destination, checkpoint, sibling,
+};
 
 /// What is in the way of a run that is about to begin.
 pub enum Earlier {

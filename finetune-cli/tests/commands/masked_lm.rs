@@ -170,6 +170,21 @@ fn texts_come_from_files_of_every_format() {
 }
 
 #[test]
+fn no_text_of_a_large_file_is_lost() {
+    // More than are handed on at a time.
+    let lines = "the act came\n".repeat(20_000);
+    let job = Job::new(&lines);
+    let csv = job.place.write("a.csv", format!("text\n{lines}"));
+    let more = ["--text", &csv, "--validation-fraction", "0", "--max-steps", "1"];
+    let output = succeeds(&job.adapt(base_model(), &more));
+    // [SEP] behind each, [CLS] before every 63 of them.
+    let tokens = 4 * 40_000;
+    let sequences = (tokens as usize).div_ceil(63);
+    let says = format!("text: 40000 texts, {} tokens in {sequences} sequences", tokens + sequences);
+    assert!(output.stderr.contains(&says), "{says}\n{}", output.stderr);
+}
+
+#[test]
 fn nothing_held_out_is_nothing_measured() {
     let job = Job::new(sentences(20, 5));
     let output = succeeds(&job.pretrain(&["--epochs", "1", "--validation-fraction", "0"]));
@@ -253,6 +268,13 @@ fn numbers_out_of_range() {
         ("--lr-scheduler-type", "wavy", "possible values: constant"),
         ("--save-dtype", "int8", "possible values: f32, f16, bf16"),
     ];
+    let job = Job::new(sentences(20, 8));
+    let rising = ["--lr-scheduler-type", "polynomial", "--learning-rate", "1e-8"];
+    for args in [job.adapt(base_model(), &rising), job.pretrain(&rising)] {
+        let output = finetune(&args);
+        assert_eq!(output.code, Some(2), "{}", output.stderr);
+        assert!(output.stderr.contains("polynomial ends at 1e-7"), "{}", output.stderr);
+    }
     for command in ["adapt", "pretrain"] {
         for (flag, value, part) in cases {
             let output = finetune(&[command, &format!("{flag}={value}")]);

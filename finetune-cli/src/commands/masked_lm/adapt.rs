@@ -5,7 +5,7 @@ use bert::{Checkpoint, MaskedLm};
 use nn::{Module, count};
 
 use super::{Job, Start, make_absolute};
-use crate::args::masked_lm::AdaptArgs;
+use crate::args::masked_lm::{AdaptArgs, LearningArgs};
 use crate::folder::Folder;
 use crate::progress::remark;
 use crate::run::Settings;
@@ -16,12 +16,17 @@ const SETTINGS: &str = "adapt.toml";
 /// Adapts a model.
 pub fn run(args: &AdaptArgs) -> Result<()> {
     let text = settings(args)?;
-    Job::from(args).run(Settings { file: SETTINGS, text: &text }, |_| start(args))
+    job(args).run(Settings { file: SETTINGS, text: &text }, |_| start(args))
+}
+
+fn job(args: &AdaptArgs) -> Job<'_> {
+    let AdaptArgs { learning: args, epochs, batch_size, learning_rate, .. } = args;
+    Job { args, epochs: *epochs, batch_size: *batch_size, learning_rate: *learning_rate }
 }
 
 fn start(args: &AdaptArgs) -> Result<Start> {
     let Folder { path, config, tokenizer, .. } = Folder::open(&args.model)?;
-    let seed = args.optimization.seed;
+    let seed = args.learning.optimization.seed;
     let (model, report) = MaskedLm::load(&mut Checkpoint::open(&path)?, &config, seed)?;
     let missing = report.missing.iter().filter(|name| name.starts_with("cls.")).count();
     let fresh = match missing {
@@ -29,14 +34,15 @@ fn start(args: &AdaptArgs) -> Result<Start> {
         _ => "; it has no masked-language-model head: the head starts random",
     };
     let (path, params) = (path.display(), count(&model.params()));
-    remark(args.machine.quiet, &format!("model: {path}, {params} parameters{fresh}"));
+    remark(args.learning.machine.quiet, &format!("model: {path}, {params} parameters{fresh}"));
     Ok(Start { config, tokenizer, model })
 }
 
 /// The flags with absolute paths, which hold from any working folder.
 fn settings(args: &AdaptArgs) -> Result<String> {
     let mut args = args.clone();
-    let files = args.text.text.iter_mut().chain(&mut args.text.validation);
-    make_absolute(files.chain([&mut args.model, &mut args.masked_lm.output]))?;
+    let LearningArgs { text, masked_lm, .. } = &mut args.learning;
+    let files = text.text.iter_mut().chain(&mut text.validation);
+    make_absolute(files.chain([&mut args.model, &mut masked_lm.output]))?;
     toml::to_string(&args).context("the flags can't be noted in adapt.toml")
 }

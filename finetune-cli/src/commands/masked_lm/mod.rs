@@ -10,15 +10,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use bert::{Checkpoint, Config, MaskedLm, Tokenizer};
 
-use crate::args::masked_lm::{AdaptArgs, MaskedLmArgs, PretrainArgs, TextArgs};
-use crate::args::{MachineArgs, OptimizationArgs};
+use crate::args::masked_lm::LearningArgs;
 use crate::folder::{DEFAULT_LENGTH, Folder};
-use crate::masked_lm::checkpoint;
 use crate::masked_lm::corpus::Layout;
 use crate::masked_lm::masking::Masking;
 use crate::optimization::check_schedule;
 use crate::progress::remark;
-use crate::run::{Earlier, Run, Settings, damaged};
+use crate::run::{Earlier, Run, Settings, checkpoint, damaged};
 use prepare::{Corpora, Texts};
 use session::Session;
 
@@ -28,12 +26,9 @@ pub(super) use pretrain::run as pretrain;
 /// `[CLS]`, a token, `[SEP]`.
 const SHORTEST: usize = 3;
 
-/// What a run is told, by either command.
+/// What a run is told, by either command: they differ in their defaults.
 struct Job<'a> {
-    text: &'a TextArgs,
-    masked_lm: &'a MaskedLmArgs,
-    optimization: &'a OptimizationArgs,
-    machine: &'a MachineArgs,
+    args: &'a LearningArgs,
     epochs: u32,
     batch_size: usize,
     learning_rate: f64,
@@ -46,40 +41,12 @@ struct Start {
     model: MaskedLm,
 }
 
-impl<'a> From<&'a AdaptArgs> for Job<'a> {
-    fn from(args: &'a AdaptArgs) -> Self {
-        Self {
-            text: &args.text,
-            masked_lm: &args.masked_lm,
-            optimization: &args.optimization,
-            machine: &args.machine,
-            epochs: args.epochs,
-            batch_size: args.batch_size,
-            learning_rate: args.learning_rate,
-        }
-    }
-}
-
-impl<'a> From<&'a PretrainArgs> for Job<'a> {
-    fn from(args: &'a PretrainArgs) -> Self {
-        Self {
-            text: &args.text,
-            masked_lm: &args.masked_lm,
-            optimization: &args.optimization,
-            machine: &args.machine,
-            epochs: args.epochs,
-            batch_size: args.batch_size,
-            learning_rate: args.learning_rate,
-        }
-    }
-}
-
 impl Job<'_> {
     /// Goes on with a run that was broken off, or makes a new one from what `start` gives. Files are looked at before
     /// anything long begins.
     fn run(&self, settings: Settings, start: impl FnOnce(&Texts) -> Result<Start>) -> Result<()> {
-        check_schedule(self.optimization, self.learning_rate)?;
-        let (output, overwrite) = (&self.masked_lm.output, self.masked_lm.overwrite);
+        check_schedule(&self.args.optimization, self.learning_rate)?;
+        let (output, overwrite) = (&self.args.masked_lm.output, self.args.masked_lm.overwrite);
         match Run::take_up(output, overwrite, settings)? {
             Earlier::Nothing => self.begin(settings, start),
             Earlier::Unfinished(run, folder) => self.go_on(run, &folder),
@@ -91,10 +58,11 @@ impl Job<'_> {
         let texts = Texts::open(self)?;
         let start = start(&texts)?;
         let (length, masking) = (self.length(&start.config)?, self.masking(&start)?);
-        let layout = Layout { length, line_by_line: self.text.line_by_line };
-        let run = Run::create(&self.masked_lm.output, self.masked_lm.overwrite, settings)?;
+        let layout = Layout { length, line_by_line: self.args.text.line_by_line };
+        let run =
+            Run::create(&self.args.masked_lm.output, self.args.masked_lm.overwrite, settings)?;
         let corpora = Corpora::write(&texts, run.folder(), &start.tokenizer, layout)?;
-        remark(self.machine.quiet, &corpora.describe(length));
+        remark(self.args.machine.quiet, &corpora.describe(length));
         Session::new(self, run, &start, &masking, corpora).begin()
     }
 
@@ -106,20 +74,20 @@ impl Job<'_> {
         };
         let (start, optimizer, state, corpora) = read().with_context(|| damaged(folder))?;
         let line = format!("going on from step {}, where the run was broken off", optimizer.step);
-        remark(self.machine.quiet, &line);
+        remark(self.args.machine.quiet, &line);
         let masking = self.masking(&start)?;
         Session::new(self, run, &start, &masking, corpora).go_on(&optimizer, &state)
     }
 
     fn masking(&self, start: &Start) -> Result<Masking> {
-        let args = self.masked_lm;
+        let args = &self.args.masked_lm;
         Masking::new(&start.tokenizer, args.mlm_probability, args.whole_word)
     }
 
     /// L: as typed, or as many tokens as usual and possible.
     fn length(&self, config: &Config) -> Result<usize> {
         let limit = config.max_position_embeddings;
-        let length = self.text.max_length.unwrap_or(DEFAULT_LENGTH.min(limit));
+        let length = self.args.text.max_length.unwrap_or(DEFAULT_LENGTH.min(limit));
         if length > limit {
             bail!("--max-length {length}: the model has {limit} positions; use {limit} or less");
         }

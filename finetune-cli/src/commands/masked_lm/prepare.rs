@@ -11,6 +11,7 @@ use super::Job;
 use crate::args::masked_lm::TextArgs;
 use crate::data::{Example, TextFiles};
 use crate::masked_lm::corpus::{Corpus, Layout, Marks, Writer};
+use crate::run::checkpoint::remove_folder;
 
 /// The random stream that chooses the texts that are held out: text i of a seed uses stream SPLIT + i.
 const SPLIT: u64 = 0x5350_4c49_0000_0000;
@@ -39,13 +40,13 @@ pub(super) struct Texts {
 impl Texts {
     /// Looks at all files, without reading them.
     pub fn open(job: &Job) -> Result<Self> {
-        let TextArgs { text, validation, validation_fraction, .. } = job.text;
+        let TextArgs { text, validation, validation_fraction, .. } = &job.args.text;
         let fraction = if validation.is_empty() { *validation_fraction } else { 0.0 };
         Ok(Self {
-            text: TextFiles::open(text, job.text.options())?,
-            held_out: TextFiles::open(validation, job.text.options())?,
+            text: TextFiles::open(text, job.args.text.file.options())?,
+            held_out: TextFiles::open(validation, job.args.text.file.options())?,
             fraction,
-            seed: job.optimization.seed,
+            seed: job.args.optimization.seed,
         })
     }
 
@@ -120,12 +121,7 @@ impl Corpora {
     /// Removes them, when the run is done.
     pub fn remove(run: &Path) -> Result<()> {
         let folder = run.join(FOLDER);
-        match fs::remove_dir_all(&folder) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(e).with_context(|| format!("{}: can't be removed", folder.display()))
-            }
-            _ => Ok(()),
-        }
+        remove_folder(&folder).with_context(|| format!("{}: can't be removed", folder.display()))
     }
 
     /// How much there is.

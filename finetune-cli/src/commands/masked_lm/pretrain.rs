@@ -8,7 +8,7 @@ use nn::{Module, count};
 
 use super::prepare::{Split, Texts};
 use super::{Job, Start, make_absolute};
-use crate::args::masked_lm::PretrainArgs;
+use crate::args::masked_lm::{LearningArgs, PretrainArgs};
 use crate::progress::remark;
 use crate::run::Settings;
 
@@ -18,7 +18,12 @@ const SETTINGS: &str = "pretrain.toml";
 /// Pretrains a model.
 pub fn run(args: &PretrainArgs) -> Result<()> {
     let text = settings(args)?;
-    Job::from(args).run(Settings { file: SETTINGS, text: &text }, |texts| start(args, texts))
+    job(args).run(Settings { file: SETTINGS, text: &text }, |texts| start(args, texts))
+}
+
+fn job(args: &PretrainArgs) -> Job<'_> {
+    let PretrainArgs { learning: args, epochs, batch_size, learning_rate, .. } = args;
+    Job { args, epochs: *epochs, batch_size: *batch_size, learning_rate: *learning_rate }
 }
 
 fn start(args: &PretrainArgs, texts: &Texts) -> Result<Start> {
@@ -33,10 +38,10 @@ fn start(args: &PretrainArgs, texts: &Texts) -> Result<Start> {
     let tokenizer = trainer.finish(VocabularyLimits { size, min_frequency, alphabet })?;
     config.vocab_size = tokenizer.vocab_size();
     config.pad_token_id = 0;
-    let model = MaskedLm::new(&config, args.optimization.seed);
+    let model = MaskedLm::new(&config, args.learning.optimization.seed);
     let (pieces, params) = (config.vocab_size, count(&model.params()));
     let line = format!("model: vocabulary of {pieces} pieces, {params} parameters, all random");
-    remark(args.machine.quiet, &line);
+    remark(args.learning.machine.quiet, &line);
     Ok(Start { config, tokenizer, model })
 }
 
@@ -67,7 +72,8 @@ fn config(path: &Path) -> Result<Config> {
 /// The flags with absolute paths, which hold from any working folder.
 fn settings(args: &PretrainArgs) -> Result<String> {
     let mut args = args.clone();
-    let files = args.text.text.iter_mut().chain(&mut args.text.validation);
-    make_absolute(files.chain([&mut args.model_config, &mut args.masked_lm.output]))?;
+    let LearningArgs { text, masked_lm, .. } = &mut args.learning;
+    let files = text.text.iter_mut().chain(&mut text.validation);
+    make_absolute(files.chain([&mut args.model_config, &mut masked_lm.output]))?;
     toml::to_string(&args).context("the flags can't be noted in pretrain.toml")
 }

@@ -15,8 +15,8 @@ use signal_hook::flag;
 
 use super::prepare::Corpora;
 use super::{Job, Start};
+use crate::batches;
 use crate::commands::{Interrupted, STOPPED};
-use crate::masked_lm::checkpoint::{self, Snapshot};
 use crate::masked_lm::corpus::Corpus;
 use crate::masked_lm::held_out::HeldOut;
 use crate::masked_lm::masking::Masking;
@@ -24,6 +24,7 @@ use crate::masked_lm::trainer::{MaskedLmTrainer, Plan};
 use crate::optimization::{Diverged, StepLog};
 use crate::progress::{bar, report};
 use crate::run::Run;
+use crate::run::checkpoint::{self, Snapshot};
 
 /// The time between checkpoints where no number of steps is given: what a power failure costs at most.
 const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(300);
@@ -99,11 +100,11 @@ impl<'a> Session<'a> {
         corpora: Corpora,
     ) -> Self {
         let Corpora { train, held_out } = corpora;
-        let per_epoch = train.len().div_ceil(job.batch_size) as u64;
-        let steps = job.masked_lm.max_steps.unwrap_or(per_epoch * u64::from(job.epochs));
+        let per_epoch = batches::count(train.len(), job.batch_size);
+        let steps = job.args.masked_lm.max_steps.unwrap_or(per_epoch * u64::from(job.epochs));
         let plan = Plan { batch_size: job.batch_size, learning_rate: job.learning_rate, steps };
-        let (seed, batch_size) = (job.optimization.seed, job.batch_size);
-        let precision = job.optimization.precision.into();
+        let (seed, batch_size) = (job.args.optimization.seed, job.batch_size);
+        let precision = job.args.optimization.precision.into();
         let held_out = held_out.map(|corpus| HeldOut { corpus, seed, batch_size, precision });
         Self { job, run, start, masking, train, held_out, plan, saved: Instant::now() }
     }
@@ -125,7 +126,12 @@ impl<'a> Session<'a> {
     }
 
     fn trainer(&self) -> MaskedLmTrainer<'a> {
-        MaskedLmTrainer::new(&self.start.model, self.masking, self.job.optimization, self.plan)
+        MaskedLmTrainer::new(
+            &self.start.model,
+            self.masking,
+            &self.job.args.optimization,
+            self.plan,
+        )
     }
 
     fn train(mut self, mut trainer: MaskedLmTrainer, stretch: Stretch) -> Result<()> {
@@ -138,7 +144,7 @@ impl<'a> Session<'a> {
 
     fn steps(&mut self, trainer: &mut MaskedLmTrainer, mut stretch: Stretch) -> Result<()> {
         let interrupted = listen()?;
-        let bar = bar(self.plan.steps, self.job.machine.quiet);
+        let bar = bar(self.plan.steps, self.job.args.machine.quiet);
         bar.set_position(trainer.steps_done());
         while trainer.steps_done() < self.plan.steps {
             let (log, tokens) = trainer.step(&mut self.train)?;
@@ -163,7 +169,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Goes on as before, a diverged run would diverge again: it is removed, unless there is something to save from it.
+    /// A diverged run would diverge again if it went on: it is removed, unless it holds weights that had learned something.
     fn diverged(self, error: anyhow::Error) -> anyhow::Error {
         match checkpoint::newest(self.run.folder()) {
             Some((folder, step)) if step > 0 => error.context(format!(
@@ -179,7 +185,7 @@ impl<'a> Session<'a> {
 
     /// Steps of one pass over the text.
     fn per_epoch(&self) -> u64 {
-        self.train.len().div_ceil(self.plan.batch_size) as u64
+        batches::count(self.train.len(), self.plan.batch_size)
     }
 
     fn epoch(&self, step: u64) -> f64 {
@@ -188,13 +194,13 @@ impl<'a> Session<'a> {
 
     /// Whether the held-out text is looked at after this step.
     fn is_measured(&self, step: u64) -> bool {
-        let every = self.job.masked_lm.eval_steps.unwrap_or(self.per_epoch());
+        let every = self.job.args.masked_lm.eval_steps.unwrap_or(self.per_epoch());
         step.is_multiple_of(every) || step == self.plan.steps
     }
 
     /// Whether a checkpoint is due.
     fn is_saved(&self, step: u64) -> bool {
-        match self.job.masked_lm.save_steps {
+        match self.job.args.masked_lm.save_steps {
             Some(every) => step.is_multiple_of(every),
             None => self.saved.elapsed() > BETWEEN_CHECKPOINTS,
         }
@@ -218,7 +224,7 @@ impl<'a> Session<'a> {
         bar.inc(1);
         let (loss, rate, speed) = (log.loss, log.learning_rate, stretch.speed());
         bar.set_message(format!("loss {loss:.4}  lr {rate:.2e}  {speed:.0} tokens/s"));
-        if !log.step.is_multiple_of(self.job.optimization.logging_steps) {
+        if !log.step.is_multiple_of(self.job.args.optimization.logging_steps) {
             return Ok(());
         }
         let epoch = self.epoch(log.step);
@@ -262,11 +268,11 @@ impl<'a> Session<'a> {
     fn finish(mut self) -> Result<()> {
         self.measure("after", self.plan.steps)?;
         let Start { config, tokenizer, model } = self.start;
-        let dtype = self.job.masked_lm.save_dtype.into();
+        let dtype = self.job.args.masked_lm.save_dtype.into();
         save_pretrained(self.run.folder(), config, &model.params(), tokenizer, dtype)?;
         let state = self.state(self.plan.steps);
         self.run.finish(state)?;
-        clean_up(&self.job.masked_lm.output)
+        clean_up(&self.job.args.masked_lm.output)
     }
 
     /// The keys of transformers' `trainer_state.json`, after `step` steps.
@@ -277,8 +283,8 @@ impl<'a> Session<'a> {
             "max_steps": self.plan.steps,
             "num_train_epochs": self.job.epochs,
             "train_batch_size": self.plan.batch_size,
-            "logging_steps": self.job.optimization.logging_steps,
-            "seed": self.job.optimization.seed,
+            "logging_steps": self.job.args.optimization.logging_steps,
+            "seed": self.job.args.optimization.seed,
         })
     }
 }

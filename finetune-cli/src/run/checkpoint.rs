@@ -11,6 +11,8 @@ use autograd::Param;
 use bert::{Config, SavedDType, Tokenizer, save_pretrained};
 use serde_json::Value;
 
+use super::STATE;
+
 /// What begins the name of each.
 const NAME: &str = "checkpoint-";
 /// One that is being written, and one that is being removed.
@@ -18,8 +20,6 @@ const UNFINISHED: &str = "checkpoint.partial";
 const DOOMED: &str = "checkpoint.old";
 /// What the optimizer remembers.
 const OPTIMIZER: &str = "optimizer.safetensors";
-/// What the run has logged, and what it counts.
-const STATE: &str = "trainer_state.json";
 
 /// The newest whole checkpoint of a run's folder, and its step.
 pub fn newest(run: &Path) -> Option<(PathBuf, u64)> {
@@ -105,12 +105,24 @@ fn all(run: &Path) -> Vec<(PathBuf, u64)> {
 /// Removes a folder, under another name first: half a checkpoint is none.
 fn remove(folder: &Path) -> Result<()> {
     let doomed = folder.with_file_name(DOOMED);
-    let gone = |result: std::io::Result<()>| match result {
+    remove_folder(&doomed)
+        .and_then(|()| if_there(fs::rename(folder, &doomed)))
+        .and_then(|()| remove_folder(&doomed))
+        .with_context(|| format!("{}: can't be removed", folder.display()))
+}
+
+/// Removes a folder, if it is there.
+///
+/// # Errors
+/// When it can't be removed.
+pub fn remove_folder(folder: &Path) -> std::io::Result<()> {
+    if_there(fs::remove_dir_all(folder))
+}
+
+/// What was done to something; nothing, if it is not there.
+fn if_there(result: std::io::Result<()>) -> std::io::Result<()> {
+    match result {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         result => result,
-    };
-    gone(fs::remove_dir_all(&doomed))
-        .and_then(|()| gone(fs::rename(folder, &doomed)))
-        .and_then(|()| gone(fs::remove_dir_all(&doomed)))
-        .with_context(|| format!("{}: can't be removed", folder.display()))
+    }
 }
