@@ -178,8 +178,8 @@ fn no_text_of_a_large_file_is_lost() {
     let more = ["--text", &csv, "--validation-fraction", "0", "--max-steps", "1"];
     let output = succeeds(&job.adapt(base_model(), &more));
     // [SEP] behind each, [CLS] before every 63 of them.
-    let tokens = 4 * 40_000;
-    let sequences = (tokens as usize).div_ceil(63);
+    let tokens: usize = 4 * 40_000;
+    let sequences = tokens.div_ceil(63);
     let says = format!("text: 40000 texts, {} tokens in {sequences} sequences", tokens + sequences);
     assert!(output.stderr.contains(&says), "{says}\n{}", output.stderr);
 }
