@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     let w = Param::new("weight", Tensor::full(w as f32, &[1, 1]));
     let b = Param::new("bias", Tensor::full(b as f32, &[1]));
     let mut adam = Adam::new(&[w.clone(), b.clone()]);
-    let size = StepSize { lr: by_hand::RATE, grad_scale: 1.0 };
+    let size = StepSize { lr: by_hand::RATE, grad_scale: 1.0.into() };
 
     let mut losses = Vec::new();
     for _ in 0..by_hand::STEPS {
