@@ -50,7 +50,9 @@ template <class... A> void must(const char* name, A... arguments) {
 }
 
 std::string compile(const std::string& source, const std::vector<const char*>& options, bool succeeds) {
-  const char* header = "#define BLOCK 128\n";
+  // A header that adds to the emulator's namespace, as the twins of tensor core instructions do.
+  const char* header = "#pragma once\n#include <cstdint>\n#include <cmath>\n#define BLOCK 128\n"
+                       "namespace emulator { inline std::uint32_t twin(float x) { return __float_as_uint(x); } }\n";
   const char* header_name = "sizes.h";
   void* program = nullptr;
   call(compiler, "nvrtcCreateProgram", &program, source.c_str(), "self_test_kernels.cu", 1, &header, &header_name);
