@@ -1,6 +1,6 @@
 // Loads both emulated libraries as a CUDA program would, compiles self_test_kernels.cu and checks what it computes.
 //   self_test KERNELS            everything that must work
-//   self_test KERNELS MISTAKE    one of the kernels over_*, which ASan must stop
+//   self_test KERNELS MISTAKE    one of the last kernels, which ASan must stop
 #include <dlfcn.h>
 
 #include <chrono>
@@ -270,6 +270,7 @@ void variables() {
 void mistake(const std::string& name) {
   Buffer<float> in(128), out(128);
   if (name == "over_global") launch("over_global", {1}, {128}, 0, in.pointer, out.pointer, 1);
+  else if (name == "misaligned") launch("misaligned", {1}, {1}, 0, in.pointer, out.pointer, 1);
   else launch(name.c_str(), {1}, {128}, 512, out.pointer, 1);
   stop("nothing stopped " + name);
 }

@@ -182,3 +182,6 @@ extern "C" __global__ void over_dynamic(float* out, int n) {
   __syncthreads();
   out[threadIdx.x] = a[threadIdx.x + n];
 }
+extern "C" __global__ void misaligned(const float* in, float4* out, int n) {
+  out[threadIdx.x] = *reinterpret_cast<const float4*>(in + n);
+}

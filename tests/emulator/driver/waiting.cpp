@@ -123,13 +123,15 @@ void release_after_exit(Thread& gone) {
 }
 
 std::string describe_waiting() {
-  unsigned at_barrier = 0, in_collective = 0;
+  unsigned at_barrier = 0, in_collective = 0, spinning = 0;
   for (unsigned i = 0; i < block.count; ++i) {
     at_barrier += block.threads[i].state == State::AtBarrier;
     in_collective += block.threads[i].state == State::InCollective;
+    spinning += block.threads[i].state == State::Ready;
   }
   return std::to_string(at_barrier) + " threads wait at barriers, " + std::to_string(in_collective) +
-         " in operations of a warp, " + std::to_string(block.count - block.living) + " have returned";
+         " in operations of a warp, " + std::to_string(spinning) + " yield in vain, " +
+         std::to_string(block.count - block.living) + " have returned";
 }
 
 }  // namespace emulator
