@@ -32,7 +32,7 @@ std::string environment(const char* name, const std::string& otherwise) {
 struct TemporaryFolder {
   fs::path path;
   TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "emulated-nvrtc-XXXXXX").string();
+    std::string pattern = environment("TMPDIR", "/tmp") + "/emulated-nvrtc-XXXXXX";
     if (mkdtemp(pattern.data())) path = pattern;
   }
   ~TemporaryFolder() {
@@ -168,7 +168,8 @@ std::string compile(const Source& source, const std::vector<Source>& headers, co
   std::string compiler = environment("CXX", "c++");
   // Reports name the source as the program did.
   std::string map = "-ffile-prefix-map=" + folder.path.string() + "/=";
-  std::string here = "-fdebug-prefix-map=" + fs::current_path().string() + "=.";
+  std::error_code ignored;
+  std::string here = "-fdebug-prefix-map=" + fs::current_path(ignored).string() + "=.";
   auto expand = std::vector<std::string>{compiler, "-E", "-x", "c++", "-DEMULATED_CARD", "-D__CUDACC_RTC__"} +
                 compiler_flags() + options.arguments +
                 std::vector<std::string>{"-I" + folder.path.string(), "-include",

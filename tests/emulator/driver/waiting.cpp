@@ -1,4 +1,6 @@
 // Barriers and collectives: who waits for whom, and when all have come.
+#include <cstring>
+
 #include "block_state.h"
 
 namespace emulator {
@@ -56,7 +58,8 @@ bool collective_complete(const Thread& t) { return t.width == 32 ? warp_complete
 
 // Runs the body for the threads that wait together with `t`, and lets them go on.
 void run_collective(Thread& t) {
-  void* lanes[128] = {};
+  void* lanes[128];
+  std::memset(lanes, 0, t.width * sizeof(void*));
   unsigned first = t.linear / t.width * t.width;
   for (unsigned i = 0; i < t.width && first + i < block.count; ++i) {
     Thread& other = block.threads[first + i];
