@@ -84,7 +84,9 @@ impl Resources {
     fn line(&self, source: &Source, hidden: DType, target: &str) -> String {
         let Self { name, registers, spills, stack, shared } = self;
         let (file, hidden) = (source.name, format!("{hidden:?}").to_lowercase());
-        format!("{file:20} {name:35} {hidden:6} {target:8} {registers:9} {spills:7} {stack:7} {shared:14}")
+        format!(
+            "{file:20} {name:35} {hidden:6} {target:8} {registers:9} {spills:7} {stack:7} {shared:14}"
+        )
     }
 }
 

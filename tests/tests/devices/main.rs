@@ -18,6 +18,7 @@ mod layer_norm;
 mod linear;
 mod matmul;
 mod memory;
+mod model;
 mod mse;
 mod pooling;
 mod reduce;
