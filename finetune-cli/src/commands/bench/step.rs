@@ -6,10 +6,9 @@ use anyhow::{Result, bail};
 use bert::{Config, Encoding, SequenceClassifier};
 use nn::{Module, Pass, count, to_device};
 use serde_json::{Value, json};
-use tensor::philox::Rng;
+use tensor::{Device, philox::Rng};
 
 use super::{WARM_UP, check_memory, least, median, peak_mib, rounded, rounds, timed};
-use tensor::Device;
 
 use crate::args::bench::{BenchStepArgs, ShapeName};
 use crate::args::{OptimizationArgs, RecipeArgs, ScheduleName};
