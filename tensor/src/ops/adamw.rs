@@ -219,33 +219,3 @@ fn update_wide(
     [*w, *m, *v] = values.map(|x| wide(x, &shape));
     Ok(())
 }
-
-// STUB
-/// stub
-pub struct Update<'a> {
-    /// x
-    pub step: Step,
-    /// x
-    pub w: &'a mut Tensor,
-    /// x
-    pub g: &'a Tensor,
-    /// x
-    pub m: &'a mut Tensor,
-    /// x
-    pub v: &'a mut Tensor,
-}
-/// stub
-pub struct Clip<'a> {
-    /// x
-    pub norm: &'a Tensor,
-    /// x
-    pub max_norm: f64,
-}
-/// stub
-pub fn norm(_: &[&Tensor]) -> Result<Tensor> {
-    todo!()
-}
-/// stub
-pub fn update_all(_: &mut [Update], _: Option<Clip>) -> Result<()> {
-    todo!()
-}
