@@ -62,6 +62,16 @@ pub fn normal(shape: &[usize], seed: u64, dtype: DType) -> Tensor {
     x.to_dtype(dtype).expect("on the host")
 }
 
+/// The values of `x` on a card, as a view that begins behind one other element: at no multiple of 16 bytes.
+pub fn shifted(x: &Tensor, card: &Device) -> Tensor {
+    let n = x.len();
+    let mut values = vec![7.0];
+    values.extend(x.to_f64_vec().expect("on the host"));
+    let longer = Tensor::from_vec(values, &[n + 1]).and_then(|t| t.to_dtype(x.dtype()));
+    let there = longer.expect("on the host").to_device(card).expect("the card works");
+    there.narrow(0, 1, n).and_then(|t| t.reshape(x.shape())).expect("a view")
+}
+
 /// The same values in f64, which ops compute by their definitions.
 pub fn wide(x: &Tensor) -> Tensor {
     x.to_dtype(DType::F64).expect("on the host")

@@ -35,8 +35,17 @@ const HEADERS: [(&str, &str); 2] =
     [("common.cuh", include_str!("common.cuh")), ("ptx.cuh", include_str!("ptx.cuh"))];
 
 /// Every file of kernels, for the tests that compile them all.
-pub static SOURCES: &[&Source] =
-    &[&crate::copy::cuda::SOURCE, &crate::elementwise::cuda::SOURCE, &crate::softmax::cuda::SOURCE];
+pub static SOURCES: &[&Source] = &[
+    &crate::adamw::cuda::SOURCE,
+    &crate::add_norm::cuda::SOURCE,
+    &crate::copy::cuda::SOURCE,
+    &crate::cross_entropy::cuda::SOURCE,
+    &crate::elementwise::cuda::SOURCE,
+    &crate::embedding::cuda::SOURCE,
+    &crate::layer_norm::cuda::SOURCE,
+    &crate::pooling::cuda::SOURCE,
+    &crate::softmax::cuda::SOURCE,
+];
 
 /// The modules of a device.
 #[derive(Debug, Default)]
