@@ -35,8 +35,16 @@ const HEADERS: [(&str, &str); 2] =
     [("common.cuh", include_str!("common.cuh")), ("ptx.cuh", include_str!("ptx.cuh"))];
 
 /// Every file of kernels, for the tests that compile them all.
-pub static SOURCES: &[&Source] =
-    &[&crate::copy::cuda::SOURCE, &crate::elementwise::cuda::SOURCE, &crate::softmax::cuda::SOURCE];
+pub static SOURCES: &[&Source] = &[
+    &crate::activation::cuda::SOURCE,
+    &crate::bce_with_logits::cuda::SOURCE,
+    &crate::copy::cuda::SOURCE,
+    &crate::dropout::cuda::SOURCE,
+    &crate::elementwise::cuda::SOURCE,
+    &crate::mse::cuda::SOURCE,
+    &crate::reduce::cuda::SOURCE,
+    &crate::softmax::cuda::SOURCE,
+];
 
 /// The modules of a device.
 #[derive(Debug, Default)]
