@@ -75,7 +75,7 @@ pub fn norm(grads: &[Slice]) -> Result<Array> {
 pub fn update(updates: &mut [Update], clip: Option<Clip>) -> Result<()> {
     let Some(device) = updates.first().map(|u| u.w.device().clone()) else { return Ok(()) };
     let mut tensors = Words::default();
-    for update in updates.iter() {
+    for update in updates.iter_mut() {
         check(update, &device);
         tensors.parameter(update);
     }
@@ -113,9 +113,9 @@ impl Words {
     }
 
     /// `struct Parameter`.
-    fn parameter(&mut self, Update { step, w, g, m, v }: &Update) {
+    fn parameter(&mut self, Update { step, w, g, m, v }: &mut Update) {
         let f = Factors::new(*step);
-        for x in [w.address(), g.address(), m.address(), v.address(), w.len() as u64] {
+        for x in [w.address_mut(), g.address(), m.address_mut(), v.address_mut(), w.len() as u64] {
             self.u64(x);
         }
         let ([a, b], [c, d], unused) = (f.first, f.second, 0.0);

@@ -105,6 +105,7 @@ impl Array {
     pub fn zeros(device: &Device, dtype: DType, len: usize) -> Result<Self> {
         let array = Self::stale(device, dtype, len)?;
         if len > 0 {
+            device.bind()?;
             // SAFETY: the block is this array's alone and has that many bytes; zeros are values of every dtype.
             unsafe {
                 result::memset_d8_async(array.block.address, 0, len * dtype.size(), device.stream())
@@ -130,21 +131,39 @@ impl Array {
     /// When the card is full.
     pub fn duplicate(slice: Slice) -> Result<Self> {
         let device = slice.device();
-        let copy = Self::stale(device, slice.dtype(), slice.len())?;
-        if !slice.is_empty() {
-            let size = slice.len() * slice.dtype().size();
-            // SAFETY: both ranges are inside their arrays, which live on this device and stream.
-            unsafe {
-                result::memcpy_dtod_async(
-                    copy.block.address,
-                    slice.address(),
-                    size,
-                    device.stream(),
-                )
-            }
-            .map_err(failed("cuMemcpyDtoDAsync", device))?;
-        }
+        let mut copy = Self::stale(device, slice.dtype(), slice.len())?;
+        copy.copy_from(0, slice)?;
         Ok(copy)
+    }
+
+    /// Writes the elements of `slice` from element `start` on.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    ///
+    /// # Panics
+    /// When they do not fit, or are on another device or of another type.
+    pub(crate) fn copy_from(&mut self, start: usize, slice: Slice) -> Result<()> {
+        let device = slice.device();
+        assert!(
+            self.device == *device && self.dtype == slice.dtype(),
+            "copy: {slice:?} to {self:?}"
+        );
+        assert!(
+            start <= self.len && slice.len() <= self.len - start,
+            "copy: {slice:?} to {self:?}"
+        );
+        if slice.is_empty() {
+            return Ok(());
+        }
+        let (to, size) = (self.slice().narrow(start, slice.len()).address(), self.dtype.size());
+        device.bind()?;
+        // SAFETY: both ranges are inside their arrays, which live on this device and stream; they are two arrays,
+        // because one of them is borrowed to be written.
+        unsafe {
+            result::memcpy_dtod_async(to, slice.address(), slice.len() * size, device.stream())
+        }
+        .map_err(failed("cuMemcpyDtoDAsync", device))
     }
 
     /// All elements.

@@ -36,14 +36,19 @@ const HEADERS: [(&str, &str); 2] =
 
 /// Every file of kernels, for the tests that compile them all.
 pub static SOURCES: &[&Source] = &[
+    &crate::activation::cuda::SOURCE,
     &crate::adamw::cuda::SOURCE,
     &crate::add_norm::cuda::SOURCE,
+    &crate::bce_with_logits::cuda::SOURCE,
     &crate::copy::cuda::SOURCE,
     &crate::cross_entropy::cuda::SOURCE,
+    &crate::dropout::cuda::SOURCE,
     &crate::elementwise::cuda::SOURCE,
     &crate::embedding::cuda::SOURCE,
     &crate::layer_norm::cuda::SOURCE,
+    &crate::mse::cuda::SOURCE,
     &crate::pooling::cuda::SOURCE,
+    &crate::reduce::cuda::SOURCE,
     &crate::softmax::cuda::SOURCE,
 ];
 

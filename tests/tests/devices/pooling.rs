@@ -2,7 +2,7 @@
 
 use tensor::ops::pooling;
 use tensor::{CuSeqLens, DType, Pooling};
-use tests::card::{assert_close, device, normal, shifted, wide};
+use tests::card::{assert_close, device, normal, odd_view, wide};
 
 const WIDTHS: [usize; 7] = [1, 7, 33, 128, 384, 1000, 4096];
 
@@ -22,13 +22,13 @@ fn equals_the_definition() {
             let what = format!("{how:?} {dtype} of {h} columns");
             let x = normal(&[batch.total(), h], seed, dtype);
             let want = pooling::forward(how, &wide(&x), &batch).unwrap().to_f64_vec().unwrap();
-            for there in [x.to_device(&card).unwrap(), shifted(&x, &card)] {
+            for there in [x.to_device(&card).unwrap(), odd_view(&x, &card)] {
                 let y = pooling::forward(how, &there, &batch).unwrap();
                 assert_close(&what, &y, &want);
             }
             let dy = normal(&[batch.batch(), h], 50 + seed, dtype);
             let want = pooling::backward(how, &wide(&dy), &batch).unwrap().to_f64_vec().unwrap();
-            for there in [dy.to_device(&card).unwrap(), shifted(&dy, &card)] {
+            for there in [dy.to_device(&card).unwrap(), odd_view(&dy, &card)] {
                 let dx = pooling::backward(how, &there, &batch).unwrap();
                 assert_close(&format!("backward of {what}"), &dx, &want);
             }
