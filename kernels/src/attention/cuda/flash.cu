@@ -108,14 +108,15 @@ __device__ __forceinline__ void forward(const bf16 *q, const bf16 *k, const bf16
     finish<D>(result, softmax, part, first_query, a.scale, o, lse);
 }
 
-#define KERNEL(D)                                                                                                \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                        \
+// BLOCKS fit a multiprocessor at once: what registers are to be found for.
+#define KERNEL(D, BLOCKS)                                                                                        \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_flash_forward_##D(const bf16 *q, const bf16 *k, const bf16 *v, const u32 *queries,             \
                                     const u32 *keys, bf16 *o, float *lse, Attention a) {                         \
         forward<D>(q, k, v, queries, keys, o, lse, a);                                                           \
     }
 
-KERNEL(32)
-KERNEL(64)
-KERNEL(96)
-KERNEL(128)
+KERNEL(32, 5)
+KERNEL(64, 3)
+KERNEL(96, 3)
+KERNEL(128, 2)

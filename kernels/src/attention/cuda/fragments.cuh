@@ -39,27 +39,36 @@ __device__ __forceinline__ float fast_exp2(float x) {
 
 // ---- Tiles ----
 
-// Where 8 elements, a chunk of 16 bytes, of a tile are. ldmatrix reads one chunk of 8 rows at a time, which should
-// be in different banks: 8 different chunks modulo 8. Rows that are a multiple of 8 chunks apart all begin in the
-// same bank, so the chunk's number is XORed with the row's; where they are an odd multiple of 4 apart, half of
-// that is done by the rows themselves.
+// Rows are chunks of 8 elements, 16 bytes, and groups of 8 (or 4) chunks.
+template <int D> struct Chunks {
+    static_assert(D % 32 == 0, "rows of whole groups");
+    static const int PER_ROW = D / 8, GROUP = PER_ROW % 8 == 0 ? 8 : 4;
+};
+
+// Where a chunk of a tile is. ldmatrix reads one chunk of 8 rows at a time, which should be in different banks: 8
+// different chunks modulo 8. Rows that are a multiple of 8 chunks apart all begin in the same bank, so the
+// chunk's number in its group is XORed with the row's; where they are an odd multiple of 4 apart, half of that is
+// done by the rows themselves.
 template <int D> __device__ __forceinline__ bf16 *chunk_of(bf16 *tile, int row, int chunk) {
-    const int CHUNKS = D / 8, SWAPPED = CHUNKS % 8 == 0 ? 8 : 4;
-    static_assert(CHUNKS % 4 == 0, "rows of at least 64 bytes");
-    return tile + (row * CHUNKS + (chunk ^ row / (8 / SWAPPED) % SWAPPED)) * 8;
+    const int GROUP = Chunks<D>::GROUP;
+    return tile + (row * Chunks<D>::PER_ROW + (chunk ^ row / (8 / GROUP) % GROUP)) * 8;
 }
 
 // Begins to copy rows `first_row`, `first_row + apart` and so on of [rows, D]; absent ones become zeros, so that
-// whatever lies there, NaN too, stays out.
+// whatever lies there, NaN too, stays out. Neighbouring threads copy a group.
 template <int D>
 __device__ __forceinline__ void copy_tile(bf16 *to, const bf16 *from, u32 first_row, int apart, int present) {
-    const int CHUNKS = D / 8;
+    const int GROUP = Chunks<D>::GROUP, ROWS = THREADS / GROUP;
+    from += size_t(first_row) * D;
 #pragma unroll
-    for (int i = 0; i < TILE * CHUNKS / THREADS; i++) {
-        int at = i * THREADS + threadIdx.x, row = at / CHUNKS, chunk = at % CHUNKS;
+    for (int first = 0; first < TILE; first += ROWS) {
+        int row = first + threadIdx.x / GROUP, chunk = threadIdx.x % GROUP;
         bool inside = row < present;
-        size_t from_row = first_row + u32(inside ? row : 0) * apart;
-        copy_async_16(chunk_of<D>(to, row, chunk), from + from_row * D + chunk * 8, inside);
+        const bf16 *start = from + (inside ? row * apart * D : 0) + chunk * 8;
+#pragma unroll
+        for (int group = 0; group < Chunks<D>::PER_ROW; group += GROUP) {
+            copy_async_16(chunk_of<D>(to, row, chunk + group), start + group * 8, inside);
+        }
     }
 }
 
@@ -68,7 +77,7 @@ __device__ __forceinline__ void copy_tile(bf16 *to, const bf16 *from, u32 first_
 // The A fragment of this warp's rows of a tile, columns 16 k .. 16 k + 15. This pattern of addresses, transposed,
 // also gives the B fragments of two neighbouring [16, 8].
 template <int D> __device__ __forceinline__ bf16 *corner(bf16 *tile, int first_row, int k) {
-    return chunk_of<D>(tile, first_row + lane_of_warp() % 16, 2 * k + lane_of_warp() / 16);
+    return chunk_of<D>(tile, first_row + lane_of_warp() % 16, 2 * k ^ lane_of_warp() / 16);
 }
 
 // The rows of this warp, held in registers.
@@ -116,7 +125,7 @@ __device__ __forceinline__ void product(const Rows &rows, bf16 *tile, int first,
 #pragma unroll
         for (int n = 0; n < N; n += 2) {
             int row = first + 8 * n + lane % 8 + lane / 16 * 8;
-            ldmatrix_x4(b, chunk_of<D>(tile, row, 2 * k + lane / 8 % 2));
+            ldmatrix_x4(b, chunk_of<D>(tile, row, 2 * k ^ lane / 8 % 2));
             mma_pair(c[n], c[n + 1], a, b);
         }
     }
@@ -173,7 +182,7 @@ template <int N>
 __device__ __forceinline__ u32 dropped_keys_in_columns(const Dropout &d, const u32 (&rows)[2], int first_key) {
     int lane = lane_of_warp(), t = lane_t();
     u32 mine = 0, row = t & 1 ? rows[1] : rows[0];
-#pragma unroll
+#pragma unroll 2
     for (int n = 0; n < N; n++) mine |= dropped_of_four(d, first_key / 4 + 2 * n + t / 2, row) << 4 * n;
     u32 top = __shfl_sync(FULL_WARP, mine, lane & ~1), bottom = __shfl_sync(FULL_WARP, mine, lane | 1);
     int pair = 2 * (t & 1);
@@ -190,7 +199,7 @@ __device__ __forceinline__ u32 dropped_keys_in_rows(const Dropout &d, u32 first_
     int lane = lane_of_warp(), g = lane_g(), call = g % 4;
     u32 mine = 0, dropped = 0, block = first_key / 4 + g / 4 + call / 2 * 2;
     u32 row = first_row + u32(2 * lane_t() + call % 2) * apart;
-#pragma unroll
+#pragma unroll 2
     for (int n = 0; n < N; n++) mine |= dropped_of_four(d, block, row + u32(8 * n) * apart) << 4 * n;
 #pragma unroll
     for (int e = 0; e < 4; e++) {
