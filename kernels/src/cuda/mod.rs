@@ -18,6 +18,7 @@ mod memory;
 mod module;
 mod staging;
 
+pub(crate) use args::DropoutParam;
 pub use args::Param;
 pub use device::Device;
 pub use error::{Error, Result};

@@ -2,7 +2,7 @@
 #pragma once
 #include "common.cuh"
 
-// kernels/src/attention/cuda/args.rs has the same fields.
+// `Settings` in mod.rs has the same fields.
 struct Attention {
     int heads, head_dim;
     int tiles; // of the longest sequence: blocks of one sequence and head

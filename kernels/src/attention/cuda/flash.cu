@@ -1,4 +1,5 @@
-// Attention forward on tensor cores, bf16: kernels/src/attention/mod.rs has the equations, fragments.cuh the layout.
+// Attention forward on tensor cores, bf16. kernels/src/attention/mod.rs has the equations, fragments.cuh the
+// layout.
 //
 // The queries of a warp, its scores against a tile of keys, and its part of o stay in registers; keys and values
 // pass through shared memory in two stages, one filled by cp.async while the other is read. Scores are kept as

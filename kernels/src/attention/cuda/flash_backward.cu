@@ -1,4 +1,4 @@
-// Attention backward on tensor cores, bf16: kernels/src/attention/mod.rs has the equations, fragments.cuh the
+// Attention backward on tensor cores, bf16. kernels/src/attention/mod.rs has the equations, fragments.cuh the
 // layout.
 //
 // Two kernels make the scores again, one with a block for each tile of keys (dk, dv), one for each tile of

@@ -323,7 +323,7 @@ __device__ __forceinline__ void backward_queries(const hidden *q, const hidden *
 }
 
 // Kernels for heads up to D wide, with tiles that fit 99 KiB of shared memory, what every card since Ampere has;
-// kernels/src/attention/cuda/plan.rs knows the same sizes.
+// plan.rs knows the same sizes.
 #define KERNELS(D, FORWARD_TILE, BACKWARD_TILE)                                                                  \
     extern "C" __global__ void __launch_bounds__(THREADS)                                                        \
         attention_plain_forward_##D(const hidden *q, const hidden *k, const hidden *v, const u32 *queries,       \
@@ -347,16 +347,3 @@ KERNELS(32, 64, 64)
 KERNELS(64, 64, 64)
 KERNELS(128, 64, 32)
 KERNELS(256, 32, 16)
-
-// delta = do . o, one warp a row of [rows, head_dim].
-extern "C" __global__ void attention_delta(const hidden *d_o, const hidden *o, float *delta, int rows,
-                                           int head_dim) {
-    int warps = grid_threads() / WARP;
-    for (int row = grid_thread() / WARP; row < rows; row += warps) {
-        size_t at = size_t(row) * head_dim;
-        float sum = 0.0f;
-        for (int c = lane_of_warp(); c < head_dim; c += WARP) sum += to_float(d_o[at + c]) * to_float(o[at + c]);
-        sum = warp_sum(sum);
-        if (lane_of_warp() == 0) delta[row] = sum;
-    }
-}
