@@ -57,10 +57,8 @@ struct Slot {
     param: Param,
     /// Its place in the list of groups.
     group: usize,
-    /// The first moment.
-    m: Tensor,
-    /// The second moment.
-    v: Tensor,
+    /// The first and second moment; `None` for the zeros that they begin as.
+    moments: Option<[Tensor; 2]>,
     /// Updates so far.
     updates: u64,
     /// Of a table that is updated by rows, what they have yet to see.
@@ -69,14 +67,25 @@ struct Slot {
 
 impl Slot {
     fn new(group: usize, param: &Param) -> Self {
-        let zeros = || param.value().zeros_like();
-        Self { param: param.clone(), group, m: zeros(), v: zeros(), updates: 0, lazy: None }
+        Self { param: param.clone(), group, moments: None, updates: 0, lazy: None }
+    }
+
+    /// The moments, in memory from the first update on.
+    fn moments<'a>(
+        moments: &'a mut Option<[Tensor; 2]>,
+        w: &Tensor,
+    ) -> Result<(&'a mut Tensor, &'a mut Tensor)> {
+        if moments.is_none() {
+            *moments = Some([w.zeros_like()?, w.zeros_like()?]);
+        }
+        let [m, v] = moments.as_mut().expect("just made");
+        Ok((m, v))
     }
 
     fn step(&mut self, grad: &Gradient, step: Step) -> Result<()> {
         match grad {
             Gradient::Rows(rows) if self.lazy.is_some() => self.step_rows(rows, step)?,
-            grad => self.step_whole(&grad.to_dense(), step)?,
+            grad => self.step_whole(&grad.to_dense()?, step)?,
         }
         self.updates += 1;
         Ok(())
@@ -85,14 +94,17 @@ impl Slot {
     fn step_whole(&mut self, grad: &Tensor, step: Step) -> Result<()> {
         self.flush()?;
         self.lazy.as_mut().map(Lazy::set_moving);
-        let moments = (&mut self.m, &mut self.v);
-        Ok(self.param.update(|w| adamw::update(step, w, grad, moments))?)
+        let moments = &mut self.moments;
+        self.param.update(|w| {
+            let moments = Self::moments(moments, w)?;
+            Ok(adamw::update(step, w, grad, moments)?)
+        })
     }
 
     fn step_rows(&mut self, grad: &Rows, step: Step) -> Result<()> {
-        let Self { param, m, v, lazy: Some(lazy), .. } = self else { return Ok(()) };
+        let Self { param, moments, lazy: Some(lazy), .. } = self else { return Ok(()) };
         param.update_rows(|w| {
-            adamw::update_rows((lazy, step), w, grad, (m, v))?;
+            adamw::update_rows((lazy, step), w, grad, Self::moments(moments, w)?)?;
             Ok(Some(grad.ids().to_vec()))
         })
     }
@@ -100,7 +112,8 @@ impl Slot {
     /// Makes the deferred updates of the rows `ids`.
     fn catch_up(&mut self, ids: &[u32]) -> Result<()> {
         if self.lazy.is_none() {
-            self.lazy = adamw::lazy(&self.param.value(), self.moments())?;
+            let moments = self.moments.as_ref().map(|[m, v]| (m, v));
+            self.lazy = adamw::lazy(&self.param.value(), moments)?;
         }
         self.replay(Some(ids))
     }
@@ -111,29 +124,26 @@ impl Slot {
     }
 
     fn replay(&mut self, ids: Option<&[u32]>) -> Result<()> {
-        let Self { param, m, v, lazy: Some(lazy), .. } = self else { return Ok(()) };
+        let Self { param, moments, lazy: Some(lazy), .. } = self else { return Ok(()) };
         if !lazy.is_pending() {
             return Ok(());
         }
         param.update_rows(|w| {
-            adamw::catch_up(lazy, ids, w, (m, v))?;
+            adamw::catch_up(lazy, ids, w, Self::moments(moments, w)?)?;
             Ok(ids.map(sorted))
         })
     }
 
-    /// The moments, unless they are still the zeros they began as.
-    fn moments(&self) -> Option<(&Tensor, &Tensor)> {
-        (self.updates > 0).then_some((&self.m, &self.v))
-    }
-
-    fn state(&self) -> [(String, Tensor); 3] {
+    fn state(&self) -> Result<[(String, Tensor); 3]> {
         let name = self.param.name();
-        let updates = Tensor::from_vec(vec![self.updates as i64], &[]);
-        [
-            (format!("exp_avg.{name}"), self.m.clone()),
-            (format!("exp_avg_sq.{name}"), self.v.clone()),
-            (format!("step.{name}"), updates.expect("one element")),
-        ]
+        let zeros = || self.param.value().zeros_like();
+        let [m, v] =
+            self.moments.clone().map_or_else(|| Ok([zeros()?, zeros()?]), Ok::<_, crate::Error>)?;
+        Ok([
+            (format!("exp_avg.{name}"), m),
+            (format!("exp_avg_sq.{name}"), v),
+            (format!("step.{name}"), Tensor::from_vec(vec![self.updates as i64], &[])?),
+        ])
     }
 }
 
@@ -197,8 +207,8 @@ impl Optimizer for Adam {
 
     fn state(&mut self) -> Result<State> {
         self.flush()?;
-        let tensors = self.slots.iter().flat_map(Slot::state).collect();
-        Ok(State { step: self.step, tensors })
+        let tensors = self.slots.iter().map(Slot::state).collect::<Result<Vec<_>>>()?;
+        Ok(State { step: self.step, tensors: tensors.into_iter().flatten().collect() })
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
@@ -206,7 +216,9 @@ impl Optimizer for Adam {
         let tensors = state.matching(&self.state()?)?;
         let (parts, _) = tensors.as_chunks::<3>();
         for (slot, [m, v, updates]) in self.slots.iter_mut().zip(parts) {
-            (slot.m, slot.v, slot.updates) = (m.clone(), v.clone(), updates.item()? as u64);
+            let device = slot.param.value().device();
+            slot.moments = Some([m.to_device(&device)?, v.to_device(&device)?]);
+            slot.updates = updates.item()? as u64;
             slot.lazy = None;
         }
         self.step = state.step;

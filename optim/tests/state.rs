@@ -109,7 +109,7 @@ fn a_refused_state_changes_nothing() {
             state.tensors.pop();
             assert!(!interfere || adam.load_state(&state).is_err());
         }
-        w.value().to_f64_vec()
+        w.value().to_f64_vec().unwrap()
     };
     assert_eq!(run(true), run(false));
 }

@@ -1,22 +1,39 @@
 //! Offsets of the sequences of a ragged batch.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kernels::cuda::{self, Array};
 
 use crate::{Error, Result};
 
 /// Where each sequence of a ragged batch begins: B + 1 offsets into the T tokens, from 0, ascending.
 ///
 /// Sequence `i` is rows `offsets[i]..offsets[i + 1]` of every `[T, H]` tensor of the batch. Cloning shares
-/// the memory.
+/// the memory, that of a card too, where the first op that needs them there leaves them for the others.
 ///
 /// ```
 /// let batch = tensor::CuSeqLens::from_lens(&[3, 1, 2]).unwrap();
 /// assert_eq!(batch.offsets(), [0, 3, 4, 6]);
 /// assert_eq!(batch.range(2), 4..6);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CuSeqLens(Arc<[u32]>);
+#[derive(Clone, Debug)]
+pub struct CuSeqLens(Arc<Offsets>);
+
+#[derive(Debug)]
+struct Offsets {
+    host: Vec<u32>,
+    /// A copy on the card that asked last.
+    card: Mutex<Option<Arc<Array>>>,
+}
+
+impl PartialEq for CuSeqLens {
+    fn eq(&self, other: &Self) -> bool {
+        self.offsets() == other.offsets()
+    }
+}
+
+impl Eq for CuSeqLens {}
 
 impl CuSeqLens {
     /// From the lengths of the sequences.
@@ -47,22 +64,33 @@ impl CuSeqLens {
             let (a, b) = (offsets[i], offsets[i + 1]);
             return Err(Error::CuSeqLens(format!("sequence {i} is empty: from {a} to {b}")));
         }
-        Ok(Self(offsets.into()))
+        Ok(Self(Arc::new(Offsets { host: offsets, card: Mutex::default() })))
     }
 
     /// The B + 1 offsets.
     pub fn offsets(&self) -> &[u32] {
-        &self.0
+        &self.0.host
+    }
+
+    /// A copy of the offsets on a card.
+    pub(crate) fn on_card(&self, device: &cuda::Device) -> Result<Arc<Array>> {
+        let mut card = self.0.card.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(array) = card.as_ref().filter(|array| array.device() == device) {
+            return Ok(array.clone());
+        }
+        let array = Arc::new(Array::from_host(device, self.offsets())?);
+        *card = Some(array.clone());
+        Ok(array)
     }
 
     /// B, the number of sequences.
     pub fn batch(&self) -> usize {
-        self.0.len() - 1
+        self.offsets().len() - 1
     }
 
     /// T, the number of tokens of all sequences.
     pub fn total(&self) -> usize {
-        self.0[self.batch()] as usize
+        self.offsets()[self.batch()] as usize
     }
 
     /// The rows of sequence `i`.
@@ -70,12 +98,12 @@ impl CuSeqLens {
     /// # Panics
     /// When there is no such sequence.
     pub fn range(&self, i: usize) -> Range<usize> {
-        self.0[i] as usize..self.0[i + 1] as usize
+        self.offsets()[i] as usize..self.offsets()[i + 1] as usize
     }
 
     /// The length of each sequence.
     pub fn lens(&self) -> impl Iterator<Item = usize> + '_ {
-        self.0.windows(2).map(|w| (w[1] - w[0]) as usize)
+        self.offsets().windows(2).map(|w| (w[1] - w[0]) as usize)
     }
 }
 

@@ -44,6 +44,8 @@ pub static SOURCES: &[&Source] = &[
     &crate::attention::cuda::FLASH,
     &crate::attention::cuda::FLASH_BACKWARD,
     &crate::attention::cuda::PLAIN,
+    &crate::copy::cuda::SOURCE,
+    &crate::elementwise::cuda::SOURCE,
     &crate::softmax::cuda::SOURCE,
 ];
 
