@@ -16,19 +16,18 @@
 //! products of seven, and needs no atomics: the same bits in every run. Dropout takes one call of Philox for
 //! four scores everywhere (lanes exchange the bits that are their neighbours'), except in tiles below 64.
 //!
-//! What bounds it, for a sequence of S tokens and one head, in the forward:
+//! What bounds the forward, for a sequence of S tokens and one head, in bf16:
 //!
 //! ```text
-//! operations      4 S^2 D
-//! device memory   4 S D elements     q, k, v read and o written once, if the tiles come from the L2 cache
-//! L2 cache        2 S D elements for each 64 queries: 64 operations a byte in bf16
-//! exponentials    S^2, of which a multiprocessor makes 16 a clock
+//! operations      4 S^2 D       two products; an H100 does 4096 in a clock on each multiprocessor
+//! exponentials    S^2           16 in a clock: as long as the products at D = 64, longer below
+//! device memory   8 S D bytes   q, k, v read and o written once: S / 2 operations a byte, 300 keep an H100 busy
+//! L2 cache        4 S D bytes   for k and v again for each tile of queries: 64 operations a byte
 //! ```
 //!
-//! An H100 does some 300 operations a byte of device memory, so S = 512 is bound by operations and short
-//! sequences by memory and the launch. Four operations of D = 64 for each exponential are 16 times as many as
-//! exponentials per clock on its tensor cores: both limits are near each other there, and D = 32 is bound by the
-//! exponentials.
+//! So memory bounds sequences below some 600 tokens, exponentials those of small heads above. The
+//! backward does 14 S^2 D operations for 2 S^2 exponentials. Dropout costs about 20 integer operations for each
+//! score, in each of the three kernels.
 
 mod plan;
 
