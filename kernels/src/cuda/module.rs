@@ -31,14 +31,22 @@ pub struct Source {
 }
 
 /// What kernels include.
-const HEADERS: [(&str, &str); 2] =
-    [("common.cuh", include_str!("common.cuh")), ("ptx.cuh", include_str!("ptx.cuh"))];
+const HEADERS: [(&str, &str); 4] = [
+    ("common.cuh", include_str!("common.cuh")),
+    ("ptx.cuh", include_str!("ptx.cuh")),
+    ("attention.cuh", include_str!("../attention/cuda/attention.cuh")),
+    ("fragments.cuh", include_str!("../attention/cuda/fragments.cuh")),
+];
 
 /// Every file of kernels, for the tests that compile them all.
 pub static SOURCES: &[&Source] = &[
     &crate::activation::cuda::SOURCE,
     &crate::adamw::cuda::SOURCE,
     &crate::add_norm::cuda::SOURCE,
+    &crate::attention::cuda::DELTA,
+    &crate::attention::cuda::FLASH,
+    &crate::attention::cuda::FLASH_BACKWARD,
+    &crate::attention::cuda::PLAIN,
     &crate::bce_with_logits::cuda::SOURCE,
     &crate::copy::cuda::SOURCE,
     &crate::cross_entropy::cuda::SOURCE,
