@@ -197,7 +197,7 @@ impl Checkpoint {
             let message = format!("tensor {name} has NaN or infinite weights");
             return Err(Error::checkpoint(&self.folder, message));
         }
-        param.set(value.to_device(&param.value().device())?);
+        param.set(value.to_device(&param.device())?);
         Ok(())
     }
 }

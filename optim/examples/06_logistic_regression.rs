@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     let w = Param::new("weight", Tensor::full(w as f32, &[1, 1]));
     let b = Param::new("bias", Tensor::full(b as f32, &[1]));
     let mut adam = Adam::new(&[w.clone(), b.clone()]);
-    let size = StepSize { lr: by_hand::RATE, grad_scale: 1.0 };
+    let size = StepSize { lr: by_hand::RATE, grad_scale: 1.0.into() };
 
     let mut losses = Vec::new();
     for _ in 0..by_hand::STEPS {
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
         let logits = ops::linear(&x, &tape.param(&w), &tape.param(&b))?;
         let loss = ops::bce_with_logits(&logits, &targets)?;
         losses.push(loss.value().item()?);
-        adam.step(&loss.backward()?, size)?;
+        adam.step(&loss.backward()?, size.clone())?;
     }
 
     let (expected, w_by_hand, b_by_hand) = by_hand::train();

@@ -18,10 +18,10 @@
 //! Loshchilov and Hutter, 2017, <https://arxiv.org/abs/1711.05101>, algorithm 2.
 
 use autograd::{Gradient, Gradients, Param};
-use tensor::ops::adamw::{self, Lazy, Step};
-use tensor::{Rows, Tensor};
+use tensor::ops::adamw::{self, Clip, Lazy, Step, Update};
+use tensor::{Device, Rows, Tensor};
 
-use crate::{Optimizer, ParamGroup, Result, State, StepSize};
+use crate::{GradScale, Optimizer, ParamGroup, Result, State, StepSize};
 
 /// Decay rates of the moments, and epsilon.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -167,30 +167,99 @@ impl Adam {
     }
 }
 
+impl Adam {
+    fn on_card(&self) -> bool {
+        self.slots.first().is_some_and(|slot| slot.param.device() != Device::Cpu)
+    }
+
+    fn step_on_host(&mut self, grads: &Gradients, size: &StepSize) -> Result<()> {
+        let factor = size.grad_scale.factor()?;
+        for slot in &mut self.slots {
+            let Some(grad) = grads.of(&slot.param) else { continue };
+            let group = &self.groups[slot.group];
+            slot.step(grad, settings(self.options, group, (size.lr, factor), slot.updates + 1))?;
+        }
+        Ok(())
+    }
+
+    /// All parameters in one launch, which computes the factor of clipping itself.
+    fn step_on_card(&mut self, grads: &Gradients, size: &StepSize) -> Result<()> {
+        let (factor, clip) = match &size.grad_scale {
+            GradScale::Factor(factor) => (*factor, None),
+            GradScale::Clip { norm, max_norm } => (1.0, Some(Clip { norm, max_norm: *max_norm })),
+        };
+        let mut moving = self.moving(grads, (size.lr, factor))?;
+        // From here to the end of the loop nothing returns: every weight finds its way back.
+        let mut updates: Vec<Update> = moving.iter_mut().map(Moving::update).collect();
+        let result = adamw::update_all(&mut updates, clip);
+        for Moving { slot, weight, .. } in moving {
+            slot.param.update(|value| *value = weight);
+            slot.updates += 1;
+        }
+        Ok(result?)
+    }
+
+    /// The parameters that have a gradient, with their weights taken out.
+    fn moving(&mut self, grads: &Gradients, numbers: (f64, f64)) -> Result<Vec<Moving<'_>>> {
+        let mut moving = Vec::with_capacity(self.slots.len());
+        for slot in &mut self.slots {
+            let Some(grad) = grads.of(&slot.param) else { continue };
+            let step = settings(self.options, &self.groups[slot.group], numbers, slot.updates + 1);
+            Slot::moments(&mut slot.moments, &slot.param.value())?;
+            moving.push(Moving { grad: grad.to_dense()?, step, weight: Tensor::zeros(&[0]), slot });
+        }
+        for Moving { slot, weight, .. } in &mut moving {
+            slot.param.update(|value| std::mem::swap(value, weight));
+        }
+        Ok(moving)
+    }
+}
+
+/// A parameter in the middle of a step on a card.
+struct Moving<'a> {
+    slot: &'a mut Slot,
+    step: Step,
+    grad: Tensor,
+    /// Its value, which no one else holds meanwhile, so that it changes in place.
+    weight: Tensor,
+}
+
+impl Moving<'_> {
+    fn update(&mut self) -> Update<'_> {
+        let [m, v] = self.slot.moments.as_mut().expect("made before weights were taken");
+        Update { step: self.step, w: &mut self.weight, g: &self.grad, m, v }
+    }
+}
+
 fn sorted(ids: &[u32]) -> Vec<u32> {
     let mut ids = ids.to_vec();
     ids.sort_unstable();
     ids
 }
 
-fn settings(options: AdamOptions, group: &ParamGroup, size: StepSize, step: u64) -> Step {
+/// The numbers of update number `step` of a parameter in `group`.
+fn settings(
+    options: AdamOptions,
+    group: &ParamGroup,
+    (lr, grad_scale): (f64, f64),
+    step: u64,
+) -> Step {
     Step {
-        lr: size.lr * group.lr_factor,
+        lr: lr * group.lr_factor,
         beta1: options.beta1,
         beta2: options.beta2,
         eps: options.eps,
         weight_decay: group.weight_decay,
         step,
-        grad_scale: size.grad_scale,
+        grad_scale,
     }
 }
 
 impl Optimizer for Adam {
     fn step(&mut self, grads: &Gradients, size: StepSize) -> Result<()> {
-        for slot in &mut self.slots {
-            let Some(grad) = grads.of(&slot.param) else { continue };
-            let group = &self.groups[slot.group];
-            slot.step(grad, settings(self.options, group, size, slot.updates + 1))?;
+        match self.on_card() {
+            true => self.step_on_card(grads, &size)?,
+            false => self.step_on_host(grads, &size)?,
         }
         self.step += 1;
         Ok(())
@@ -216,7 +285,7 @@ impl Optimizer for Adam {
         let tensors = state.matching(&self.state()?)?;
         let (parts, _) = tensors.as_chunks::<3>();
         for (slot, [m, v, updates]) in self.slots.iter_mut().zip(parts) {
-            let device = slot.param.value().device();
+            let device = slot.param.device();
             slot.moments = Some([m.to_device(&device)?, v.to_device(&device)?]);
             slot.updates = updates.item()? as u64;
             slot.lazy = None;

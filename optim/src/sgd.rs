@@ -66,11 +66,12 @@ impl Sgd {
 impl Optimizer for Sgd {
     fn step(&mut self, grads: &Gradients, size: StepSize) -> Result<()> {
         self.step += 1;
+        let factor = size.grad_scale.factor()?;
         let groups = self.groups.iter().flat_map(|g| std::iter::repeat_n(g, g.params.len()));
         for ((param, u), group) in self.velocities.iter_mut().zip(groups) {
             let Some(grad) = grads.of(param) else { continue };
             let w = param.value();
-            let d = grad.to_dense()?.scale(size.grad_scale)?.add(&w.scale(group.weight_decay)?)?;
+            let d = grad.to_dense()?.scale(factor)?.add(&w.scale(group.weight_decay)?)?;
             let direction = self.options.direction(u, d)?;
             param.set(w.sub(&direction.scale(size.lr * group.lr_factor)?)?);
         }
@@ -89,7 +90,7 @@ impl Optimizer for Sgd {
     fn load_state(&mut self, state: &State) -> Result<()> {
         let tensors = state.matching(&self.state()?)?;
         for ((param, u), saved) in self.velocities.iter_mut().zip(tensors) {
-            *u = Some(saved.to_device(&param.value().device())?);
+            *u = Some(saved.to_device(&param.device())?);
         }
         self.step = state.step;
         Ok(())

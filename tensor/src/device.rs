@@ -30,6 +30,14 @@ impl Device {
         Ok(Device::Cuda(cuda::Device::open(ordinal)?))
     }
 
+    /// With the name of the card: `NVIDIA H200 (cuda:0)`.
+    pub fn label(&self) -> String {
+        match self {
+            Device::Cpu => self.to_string(),
+            Device::Cuda(card) => card.label(),
+        }
+    }
+
     /// Waits for everything that was asked of it; the CPU has always done it.
     ///
     /// # Errors
@@ -38,6 +46,28 @@ impl Device {
         match self {
             Device::Cpu => Ok(()),
             Device::Cuda(card) => Ok(card.synchronize()?),
+        }
+    }
+}
+
+/// The value of a tensor of one element, which may still be on its way from a card.
+#[derive(Debug)]
+pub enum Later {
+    /// It is here.
+    Here(f64),
+    /// It will be.
+    Coming(cuda::Pending),
+}
+
+impl Later {
+    /// The value; waits for it, but not for what was asked of the card since.
+    ///
+    /// # Errors
+    /// When something that was asked before has failed.
+    pub fn wait(self) -> Result<f64> {
+        match self {
+            Later::Here(value) => Ok(value),
+            Later::Coming(pending) => Ok(f64::from(pending.wait()?)),
         }
     }
 }
@@ -72,6 +102,24 @@ impl Tensor {
             (_, Device::Cpu) => self.download(),
             // There is no road from card to card but through the host.
             (_, to) => self.download()?.to_device(to),
+        }
+    }
+
+    /// The value of a tensor of one element, to be waited for later: a step of training goes on while its loss is
+    /// copied from the card.
+    ///
+    /// # Errors
+    /// When there is not exactly one element, or the card holds it in another type than f32.
+    pub fn item_later(&self) -> Result<Later> {
+        match self.device() {
+            Device::Cpu => Ok(Later::Here(self.item()?)),
+            Device::Cuda(_) if (self.len(), self.dtype()) == (1, DType::F32) => {
+                Ok(Later::Coming(cuda::Pending::read(self.as_array("item_later")?)?))
+            }
+            Device::Cuda(_) => {
+                let expected = "of one f32".to_owned();
+                Err(Error::Shape { op: "item_later", expected, got: self.shape().to_vec() })
+            }
         }
     }
 

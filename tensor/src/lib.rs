@@ -24,7 +24,7 @@ mod storage;
 mod tensor;
 mod view;
 
-pub use device::Device;
+pub use device::{Device, Later};
 pub use dtype::{DType, Element};
 pub use error::{Error, Result};
 pub use rows::Rows;

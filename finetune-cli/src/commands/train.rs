@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bert::SequenceClassifier;
-use nn::{Module, count, freeze};
+use nn::{Module, count, freeze, to_device};
 
 use super::inputs::Inputs;
 use super::session::{Session, best_metric};
+use tensor::Device;
+
 use crate::args::{RecipeArgs, TrainArgs, wrong_flags};
 use crate::batches::Examples;
 use crate::bundled;
@@ -57,7 +59,7 @@ impl Job {
     fn of(args: &TrainArgs, inputs: &Inputs) -> Result<Self> {
         let (schema, datasets) = read(args, inputs)?;
         check_metric(&args.recipe, &schema.task)?;
-        let mut folder = Folder::open(&inputs.model)?;
+        let mut folder = Folder::open(&inputs.model)?.on(&args.machine.hardware.device.open()?);
         args.truncate.map(|layers| folder.truncate(layers)).transpose()?;
         let settings = settings(args, &folder)?;
         let splits = tokenize(args, &folder, &schema, datasets)?;
@@ -175,6 +177,7 @@ fn build_model(args: &TrainArgs, folder: &Folder, task: &Task) -> Result<Sequenc
     let (model, fresh) = match args.from_scratch {
         true => {
             let model = SequenceClassifier::new(&folder.config, outputs(task), seed);
+            to_device(&model.params(), &folder.device)?;
             (model, "all weights".to_owned())
         }
         false => {
@@ -188,7 +191,11 @@ fn build_model(args: &TrainArgs, folder: &Folder, task: &Task) -> Result<Sequenc
     let params = count(&model.params());
     let fresh = if fresh.is_empty() { String::new() } else { format!("; start fresh: {fresh}") };
     let name = args.model.as_ref().map_or(bundled::MODEL.into(), |path| path.display().to_string());
-    let line = format!("model: {name}, {params} parameters{fresh}");
+    let place = match &folder.device {
+        Device::Cpu => String::new(),
+        card => format!(", on {}", card.label()),
+    };
+    let line = format!("model: {name}, {params} parameters{place}{fresh}");
     remark(args.machine.quiet, &line);
     Ok(model)
 }

@@ -25,5 +25,7 @@ pub use error::{Error, Result};
 pub use launch::Launch;
 pub(crate) use launch::{BLOCK, blocks_for};
 pub use memory::{Array, DType, Element, Slice};
+#[doc(hidden)]
+pub use module::ptx;
 pub use module::{SOURCES, Source};
 pub use staging::Pending;
