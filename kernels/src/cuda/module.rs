@@ -139,8 +139,12 @@ fn target((major, minor): (u32, u32)) -> String {
 }
 
 fn options(capability: (u32, u32), hidden: DType) -> Vec<String> {
-    let mut options =
-        vec![format!("--gpu-architecture={}", target(capability)), "--std=c++17".to_owned()];
+    let mut options = vec![
+        format!("--gpu-architecture={}", target(capability)),
+        "--std=c++17".to_owned(),
+        // A generic lambda cannot say `__device__`.
+        "--device-as-default-execution-space".to_owned(),
+    ];
     if hidden == DType::BF16 {
         options.push("--define-macro=HIDDEN_BF16".to_owned());
     }

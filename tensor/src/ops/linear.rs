@@ -115,13 +115,12 @@ fn run_weight<E: Activations>(x: &[E], dy: &[E], [rows, o, i]: [usize; 3]) -> Te
 /// # Errors
 /// When `dy` is not f32, bf16 or f64.
 pub fn backward_bias(dy: &Tensor) -> Result<Tensor> {
-    let o = last_axis(OP, dy)?;
-    if dy.dtype() != DType::BF16 {
-        return super::reduce::sum_to(dy, &[o]);
-    }
-    let dy = dy.contiguous()?;
-    let dy = dy.as_slice::<half::bf16>()?;
-    Ok(Tensor::build(&[o], |db: &mut [f32]| reduce::column_sums(dy, o, db)))
+    let (o, dy) = (last_axis(OP, dy)?, dy.contiguous()?);
+    Ok(match hidden(OP, [&dy])? {
+        Hidden::BF16([v]) => Tensor::build(&[o], |db: &mut [f32]| reduce::column_sums(v, o, db)),
+        Hidden::Cuda([v]) => Tensor::from_array(reduce::cuda::column_sums(v, o)?, &[o]),
+        Hidden::F32(_) | Hidden::F64(_) => super::reduce::sum_to(&dy, &[o])?,
+    })
 }
 
 /// The error of hidden states and parameters that do not go together.
