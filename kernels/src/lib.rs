@@ -13,6 +13,7 @@ pub mod add_norm;
 pub mod attention;
 pub mod bce_with_logits;
 pub mod cross_entropy;
+pub mod cuda;
 pub mod dropout;
 pub mod elementwise;
 pub mod embedding;

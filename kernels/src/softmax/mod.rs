@@ -12,6 +12,7 @@
 //! Above: `tensor/src/ops/softmax.rs`.
 
 mod cpu;
+pub mod cuda;
 pub mod reference;
 
 pub use cpu::{backward, forward};

@@ -1,0 +1,257 @@
+//! From CUDA C to functions: compiled by NVRTC at first use, kept on disk.
+//!
+//! The text of every kernel is in the program. When one is first asked for on a device, its file is compiled to
+//! that card's machine code, once for each type of hidden states, and stored as
+//! `NAME-TYPE-ARCHITECTURE-HASH.cubin` in `$KERNELS_CUDA_CACHE`, else `finetune/cuda` in the user's cache folder;
+//! later runs load it from there and need no compiler. The hash is over text, headers, options, driver version
+//! and version of this crate: no stale file is ever taken. A damaged one is noticed by a second hash, in front
+//! of its content, and compiled again. A cache that cannot be written costs time, nothing else.
+
+use std::collections::HashMap;
+use std::ffi::{CString, c_char};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use cudarc::driver::{result, sys as driver};
+use cudarc::nvrtc::{result as nvrtc, sys};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::error::failed;
+use super::{DType, Device, Error, Result};
+
+/// A file of kernels.
+#[derive(Debug)]
+pub struct Source {
+    /// Its name in messages and in the cache, such as `softmax.cu`.
+    pub name: &'static str,
+    /// CUDA C.
+    pub text: &'static str,
+    /// Whether it is for Hopper alone (`sm_90a`).
+    pub hopper: bool,
+}
+
+/// What kernels include.
+const HEADERS: [(&str, &str); 2] =
+    [("common.cuh", include_str!("common.cuh")), ("ptx.cuh", include_str!("ptx.cuh"))];
+
+/// Every file of kernels, for the tests that compile them all.
+pub static SOURCES: &[&Source] = &[&crate::softmax::cuda::SOURCE];
+
+/// The modules of a device.
+#[derive(Debug, Default)]
+pub(super) struct Modules {
+    functions: Mutex<HashMap<(&'static str, &'static str, DType), Function>>,
+    modules: Mutex<HashMap<(&'static str, DType), Module>>,
+}
+
+/// Modules are never unloaded: both handles stay valid.
+#[derive(Clone, Copy, Debug)]
+struct Module(driver::CUmodule);
+#[derive(Clone, Copy, Debug)]
+struct Function(driver::CUfunction);
+
+// SAFETY: handles that the driver lets any thread use.
+unsafe impl Send for Module {}
+// SAFETY: as above.
+unsafe impl Send for Function {}
+
+impl Modules {
+    pub(super) fn function(
+        &self,
+        device: &Device,
+        source: &'static Source,
+        hidden: DType,
+        kernel: &'static str,
+    ) -> Result<driver::CUfunction> {
+        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (source.name, kernel, hidden);
+        if let Some(function) = functions.get(&key) {
+            return Ok(function.0);
+        }
+        let module = self.module(device, source, hidden)?;
+        let name = CString::new(kernel).expect("names of kernels have no zeros");
+        // SAFETY: the module was loaded and is never unloaded.
+        let function = unsafe { result::module::get_function(module.0, name) }
+            .map_err(failed("cuModuleGetFunction", device))?;
+        functions.insert(key, Function(function));
+        Ok(function)
+    }
+
+    fn module(&self, device: &Device, source: &'static Source, hidden: DType) -> Result<Module> {
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = modules.get(&(source.name, hidden)) {
+            return Ok(*module);
+        }
+        let image = image(device, source, hidden)?;
+        device.bind()?;
+        // SAFETY: `image` is a whole cubin: the compiler made it, or its hash was right.
+        let module = unsafe { result::module::load_data(image.as_ptr().cast()) }
+            .map_err(failed("cuModuleLoadData", device))?;
+        modules.insert((source.name, hidden), Module(module));
+        Ok(Module(module))
+    }
+}
+
+/// The machine code, from the cache or from the compiler.
+fn image(device: &Device, source: &'static Source, hidden: DType) -> Result<Vec<u8>> {
+    let (options, target) = (options(device.capability(), hidden), target(device.capability()));
+    let file = cache_file(source, hidden, &target, &options);
+    if let Some(image) = file.as_ref().and_then(|file| stored(&std::fs::read(file).ok()?)) {
+        return Ok(image);
+    }
+    let image = compile(source, &options, &target)?;
+    if let Some(file) = file {
+        // Without a cache the next run compiles again.
+        let _ = store(&file, &image);
+    }
+    Ok(image)
+}
+
+/// The architecture by name: the instructions of Hopper that later cards do not have need the `a`.
+fn target((major, minor): (u32, u32)) -> String {
+    match (major, minor) {
+        (9, 0) => "sm_90a".to_owned(),
+        _ => format!("sm_{major}{minor}"),
+    }
+}
+
+fn options(capability: (u32, u32), hidden: DType) -> Vec<String> {
+    let mut options =
+        vec![format!("--gpu-architecture={}", target(capability)), "--std=c++17".to_owned()];
+    if hidden == DType::BF16 {
+        options.push("--define-macro=HIDDEN_BF16".to_owned());
+    }
+    options
+}
+
+/// `None` where there is no folder for it.
+fn cache_file(source: &Source, hidden: DType, target: &str, options: &[String]) -> Option<PathBuf> {
+    let mut driver_version = 0;
+    // SAFETY: writes one int.
+    unsafe { driver::cuDriverGetVersion(&mut driver_version) }.result().ok()?;
+    let parts =
+        HEADERS.iter().map(|(_, text)| *text).chain([source.text, env!("CARGO_PKG_VERSION")]);
+    let mut content = parts.collect::<Vec<_>>().join("\0");
+    content += &format!("\0{options:?}\0{driver_version}");
+    let hash = xxh3_128(content.as_bytes());
+    let stem = source.name.trim_end_matches(".cu");
+    let kind = if hidden == DType::BF16 { "bf16" } else { "f32" };
+    Some(cache_folder()?.join(format!("{stem}-{kind}-{target}-{hash:032x}.cubin")))
+}
+
+fn cache_folder() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    folder("KERNELS_CUDA_CACHE")
+        .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("finetune/cuda")))
+        .or_else(|| Some(folder("HOME")?.join(".cache/finetune/cuda")))
+}
+
+/// The image in a file of the cache, if it is whole: 16 bytes of hash, then the content that it is of.
+fn stored(file: &[u8]) -> Option<Vec<u8>> {
+    let (hash, image) = file.split_first_chunk::<16>()?;
+    (u128::from_le_bytes(*hash) == xxh3_128(image)).then(|| image.to_vec())
+}
+
+fn store(file: &std::path::Path, image: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // Under a name of this process first: others may write, and read, the same file.
+    let partial = file.with_extension(format!("{}.partial", std::process::id()));
+    std::fs::write(&partial, [&xxh3_128(image).to_le_bytes(), image].concat())?;
+    std::fs::rename(partial, file)
+}
+
+/// Compiles a file to machine code for `target`.
+fn compile(source: &Source, options: &[String], target: &str) -> Result<Vec<u8>> {
+    // SAFETY: loads the library that the system has under that name, and asks nothing of it.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(Error::NoCompiler);
+    }
+    let log_of =
+        |log: String| Error::Compile { source_file: source.name, target: target.to_owned(), log };
+    let program = Program::new(source).map_err(|e| log_of(format!("{e:?}")))?;
+    // SAFETY: the program lives until the end of this function.
+    match unsafe { nvrtc::compile_program(program.0, options) } {
+        Ok(()) => program.cubin().map_err(|e| log_of(format!("{e:?}"))),
+        Err(_) => Err(log_of(program.log())),
+    }
+}
+
+/// Destroyed when dropped.
+struct Program(sys::nvrtcProgram);
+
+impl Program {
+    fn new(source: &Source) -> std::result::Result<Self, nvrtc::NvrtcError> {
+        let c_string = |text: &str| CString::new(text).expect("texts of kernels have no zeros");
+        let (text, name) = (c_string(source.text), c_string(source.name));
+        let names = HEADERS.map(|(name, _)| c_string(name));
+        let texts = HEADERS.map(|(_, text)| c_string(text));
+        let names: Vec<*const c_char> = names.iter().map(|s| s.as_ptr()).collect();
+        let texts: Vec<*const c_char> = texts.iter().map(|s| s.as_ptr()).collect();
+        let mut program = std::ptr::null_mut();
+        // SAFETY: all strings end in zero and live until the call returns, which copies them.
+        unsafe {
+            let count = HEADERS.len() as i32;
+            sys::nvrtcCreateProgram(
+                &mut program,
+                text.as_ptr(),
+                name.as_ptr(),
+                count,
+                texts.as_ptr(),
+                names.as_ptr(),
+            )
+        }
+        .result()?;
+        Ok(Self(program))
+    }
+
+    fn cubin(&self) -> std::result::Result<Vec<u8>, nvrtc::NvrtcError> {
+        let mut size = 0;
+        // SAFETY: writes one size.
+        unsafe { sys::nvrtcGetCUBINSize(self.0, &mut size) }.result()?;
+        let mut image = vec![0u8; size];
+        // SAFETY: the vector has the size that the library asked for.
+        unsafe { sys::nvrtcGetCUBIN(self.0, image.as_mut_ptr().cast()) }.result()?;
+        Ok(image)
+    }
+
+    fn log(&self) -> String {
+        // SAFETY: the program lives.
+        let log = unsafe { nvrtc::get_program_log(self.0) }.unwrap_or_default();
+        let bytes: Vec<u8> = log.into_iter().map(|c| c as u8).take_while(|&c| c != 0).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // SAFETY: created by `new`, destroyed here alone.
+        let _ = unsafe { nvrtc::destroy_program(self.0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_not_taken() {
+        let folder = std::env::temp_dir().join(format!("kernels-cache-{}", std::process::id()));
+        let file = folder.join("softmax.cubin");
+        store(&file, b"machine code").expect("a temporary folder can be written");
+        let mut bytes = std::fs::read(&file).expect("just written");
+        assert_eq!(stored(&bytes).as_deref(), Some(&b"machine code"[..]));
+        *bytes.last_mut().expect("not empty") ^= 1;
+        assert_eq!(stored(&bytes), None);
+        assert_eq!(stored(&bytes[..7]), None);
+        std::fs::remove_dir_all(folder).expect("just made");
+    }
+
+    #[test]
+    fn hopper_is_named_with_its_own_instructions() {
+        assert_eq!(target((9, 0)), "sm_90a");
+        assert_eq!(target((8, 6)), "sm_86");
+        assert_eq!(target((12, 0)), "sm_120");
+    }
+}
