@@ -86,6 +86,10 @@ __device__ __forceinline__ void store_floats(const float (&from)[N], T *to) {
     *reinterpret_cast<Pack<T, N> *>(to) = pack;
 }
 
+// Which elements of a matrix operand are neighbours in memory: those along K, the axis that a product sums over, or
+// those along the other one. The numbers are the transpose bits of wgmma.
+enum Major { K_MAJOR = 0, MN_MAJOR = 1 };
+
 // ---- Threads ----
 
 // The number of this thread in a grid of one dimension, and of all its threads.

@@ -13,8 +13,6 @@
 #pragma once
 #include "common.cuh"
 
-enum Major { K_MAJOR, MN_MAJOR };
-
 // kernels/src/matmul/cuda/product.rs has the same fields.
 template <typename In, typename Out> struct Product {
     const In *a, *b;
