@@ -19,7 +19,7 @@
 #include "common.cuh"
 
 // What the driver encodes (CUtensorMap); opaque. A kernel takes it as `const __grid_constant__ TensorMap`.
-struct alignas(64) TensorMap {
+struct alignas(128) TensorMap {
     u64 opaque[16];
 };
 

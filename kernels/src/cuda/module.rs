@@ -31,11 +31,23 @@ pub struct Source {
 }
 
 /// What kernels include.
-const HEADERS: [(&str, &str); 2] =
-    [("common.cuh", include_str!("common.cuh")), ("ptx.cuh", include_str!("ptx.cuh"))];
+const HEADERS: [(&str, &str); 5] = [
+    ("common.cuh", include_str!("common.cuh")),
+    ("ptx.cuh", include_str!("ptx.cuh")),
+    ("hopper.cuh", include_str!("hopper.cuh")),
+    ("product.cuh", include_str!("../matmul/cuda/product.cuh")),
+    ("strided.cuh", include_str!("../matmul/cuda/strided.cuh")),
+];
 
 /// Every file of kernels, for the tests that compile them all.
-pub static SOURCES: &[&Source] = &[&crate::softmax::cuda::SOURCE];
+pub static SOURCES: &[&Source] = &[
+    &crate::matmul::cuda::NAIVE,
+    &crate::matmul::cuda::TILED,
+    &crate::matmul::cuda::MMA,
+    &crate::matmul::cuda::WGMMA,
+    &crate::matmul::cuda::SPLIT,
+    &crate::softmax::cuda::SOURCE,
+];
 
 /// The modules of a device.
 #[derive(Debug, Default)]
