@@ -78,9 +78,10 @@ impl GradCheck {
         let narrow = gradients(params, inputs, &f)?;
         let _restore = Restore::of(params);
         for param in params {
-            param.set(param.value().to_dtype(DType::F64));
+            param.set(param.value().to_dtype(DType::F64)?);
         }
-        let mut inputs: Vec<Tensor> = inputs.iter().map(|x| x.to_dtype(DType::F64)).collect();
+        let wide = inputs.iter().map(|x| x.to_dtype(DType::F64));
+        let mut inputs = wide.collect::<tensor::Result<Vec<Tensor>>>()?;
         let wide = gradients(params, &inputs, &f)?;
 
         let mut report = Report::default();
@@ -189,13 +190,15 @@ fn gradients(
     let tape = Tape::new();
     let vars: Vec<Var> = inputs.iter().map(|x| tape.input(x.clone())).collect();
     let grads: Gradients = weighted_sum(&f(&tape, &vars)?)?.backward()?;
-    let flat = |g: Option<Tensor>, like: &Tensor| match g {
-        Some(g) => g.to_f64_vec().into(),
-        None => vec![0.0; like.len()].into(),
+    let flat = |g: Option<Tensor>, like: &Tensor| -> Result<Box<[f64]>> {
+        Ok(match g {
+            Some(g) => g.to_f64_vec()?.into(),
+            None => vec![0.0; like.len()].into(),
+        })
     };
-    let of_params = params.iter().map(|p| flat(grads.param(p), &p.value())).collect();
-    let of_inputs = vars.iter().map(|v| flat(grads.input(v).cloned(), v.value())).collect();
-    Ok((of_params, of_inputs))
+    let of_params = params.iter().map(|p| flat(grads.param(p), &p.value()));
+    let of_inputs = vars.iter().map(|v| flat(grads.input(v).cloned(), v.value()));
+    Ok((of_params.collect::<Result<_>>()?, of_inputs.collect::<Result<_>>()?))
 }
 
 fn loss(inputs: &[Tensor], f: &impl Fn(&Tape, &[Var]) -> Result<Var>) -> Result<f64> {
@@ -209,5 +212,5 @@ fn weighted_sum(y: &Var) -> Result<Var> {
         return y.sum();
     }
     let weights = Tensor::randn(y.shape(), &mut Rng::new(0x5EED, 0));
-    y.mul(&Var::constant(weights.to_dtype(y.value().dtype())))?.sum()
+    y.mul(&Var::constant(weights.to_dtype(y.value().dtype())?))?.sum()
 }

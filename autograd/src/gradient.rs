@@ -24,11 +24,11 @@ impl Gradient {
     }
 
     /// Every element.
-    pub fn to_dense(&self) -> Tensor {
-        match self {
-            Gradient::Dense(tensor) => tensor.clone(),
-            Gradient::Rows(rows) => rows.to_dense(),
-        }
+    ///
+    /// # Errors
+    /// When it is on a card that is full.
+    pub fn to_dense(&self) -> Result<Tensor> {
+        self.clone().into_dense()
     }
 
     /// The elements that may differ from zero, for sums over all: the tensor, or the rows that are there.
@@ -55,10 +55,10 @@ impl Gradient {
         })
     }
 
-    pub(crate) fn into_dense(self) -> Tensor {
+    pub(crate) fn into_dense(self) -> Result<Tensor> {
         match self {
-            Gradient::Dense(tensor) => tensor,
-            Gradient::Rows(rows) => rows.to_dense(),
+            Gradient::Dense(tensor) => Ok(tensor),
+            Gradient::Rows(rows) => Ok(rows.to_dense()?),
         }
     }
 }

@@ -26,8 +26,11 @@ pub struct Gradients {
 impl Gradients {
     /// The gradient of a parameter; `None` if the loss does not depend on it or it is frozen. That of a table
     /// is made whole: see [`Gradients::of`].
+    ///
+    /// # Panics
+    /// When that is on a card that is full.
     pub fn param(&self, param: &Param) -> Option<Tensor> {
-        self.of(param).map(Gradient::to_dense)
+        self.of(param).map(|grad| grad.to_dense().expect("room for the gradient of a table"))
     }
 
     /// The gradient of a parameter as the walk left it: the rows of a table that was only read by id.
@@ -45,7 +48,7 @@ impl Gradients {
         match leaf {
             Leaf::Param(id) => accumulate(self.params.entry(id).or_default(), grad),
             Leaf::Input => {
-                self.inputs.insert(place, grad.into_dense());
+                self.inputs.insert(place, grad.into_dense()?);
                 Ok(())
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tensor::Tensor;
+use tensor::{Device, Tensor};
 
 use crate::{Error, Result};
 
@@ -79,6 +79,24 @@ impl Param {
     /// The lengths of the axes.
     pub fn shape(&self) -> Vec<usize> {
         self.read().tensor.shape().to_vec()
+    }
+
+    /// Where the value is.
+    pub fn device(&self) -> Device {
+        self.read().tensor.device()
+    }
+
+    /// Moves the value to a device.
+    ///
+    /// # Errors
+    /// When the card is full.
+    ///
+    /// # Panics
+    /// When updates of some rows are deferred.
+    pub fn to_device(&self, device: &Device) -> Result<()> {
+        let moved = self.value().to_device(device)?;
+        self.set(moved);
+        Ok(())
     }
 
     /// Replaces the value.

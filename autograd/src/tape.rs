@@ -217,7 +217,7 @@ impl Node {
             match entry.kind {
                 Kind::Leaf(leaf) => gradients.add(leaf, place, dy)?,
                 Kind::Op { inputs, rule } => {
-                    let results = rule(dy.into_dense(), &mut gradients)?;
+                    let results = rule(dy.into_dense()?, &mut gradients)?;
                     for (i, (input, grad)) in inputs.into_iter().zip(results).enumerate() {
                         let Some(at) = input else { continue };
                         let op = entry.op;

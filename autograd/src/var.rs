@@ -48,8 +48,8 @@ impl Var {
             return Err(Error::NotScalar(self.shape().to_vec()));
         }
         let node = self.node.as_ref().ok_or(Error::NotRecorded)?;
-        let one = Tensor::full(1.0, self.shape()).to_dtype(self.value.dtype());
-        node.walk(one)
+        let one = Tensor::full(1.0, self.shape()).to_dtype(self.value.dtype())?;
+        node.walk(one.to_device(&self.value.device())?)
     }
 }
 

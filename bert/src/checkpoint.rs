@@ -187,7 +187,7 @@ impl Checkpoint {
             Some(file) => file,
             closed => closed.insert(File::open(path)?),
         };
-        let value = file.read(name)?.to_dtype(DType::F32);
+        let value = file.read(name)?.to_dtype(DType::F32)?;
         if value.shape() != param.shape() {
             let message = format!("tensor {name} changed while the file was read; try again");
             return Err(Error::checkpoint(path, message));
@@ -197,7 +197,7 @@ impl Checkpoint {
             let message = format!("tensor {name} has NaN or infinite weights");
             return Err(Error::checkpoint(&self.folder, message));
         }
-        param.set(value);
+        param.set(value.to_device(&param.device())?);
         Ok(())
     }
 }

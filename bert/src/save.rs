@@ -6,7 +6,7 @@ use std::path::Path;
 
 use autograd::Param;
 use serde_json::Value;
-use tensor::{DType, Tensor};
+use tensor::{DType, Device, Tensor};
 
 use crate::checkpoint::WEIGHTS;
 use crate::tokenizer::pretty;
@@ -91,10 +91,13 @@ fn config_json(config: &Config, params: &[Param], dtype: SavedDType) -> Value {
 
 /// A weight by its name, as it is stored.
 fn rounded(param: &Param, dtype: SavedDType) -> Result<(String, Tensor)> {
-    let (name, value, dtype) = (param.name(), param.value(), dtype.dtype());
-    let stored = value.to_dtype(dtype);
-    let finite = |tensor: &Tensor| tensor.to_f64_vec().iter().all(|x| x.is_finite());
-    match dtype == DType::F32 || finite(&stored) || !finite(&value) {
+    let (name, dtype) = (param.name(), dtype.dtype());
+    let value = param.value().to_device(&Device::Cpu)?;
+    let stored = value.to_dtype(dtype)?;
+    let finite = |tensor: &Tensor| -> Result<bool> {
+        Ok(tensor.to_f64_vec()?.iter().all(|x| x.is_finite()))
+    };
+    match dtype == DType::F32 || finite(&stored)? || !finite(&value)? {
         true => Ok((name.to_owned(), stored)),
         false => Err(Error::OutOfRange { name: name.to_owned(), dtype: dtype.name() }),
     }

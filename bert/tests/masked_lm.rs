@@ -37,7 +37,12 @@ fn named(params: &[Param], rename: impl Fn(&str) -> String) -> Vec<(String, Tens
 
 fn assert_same(a: &[Param], b: &[Param]) {
     for (a, b) in a.iter().zip(b) {
-        assert_eq!(a.value().to_f64_vec(), b.value().to_f64_vec(), "{}", a.name());
+        assert_eq!(
+            a.value().to_f64_vec().unwrap(),
+            b.value().to_f64_vec().unwrap(),
+            "{}",
+            a.name()
+        );
     }
 }
 

@@ -27,7 +27,7 @@ fn batch() -> Batch {
 }
 
 fn bits(t: &Tensor) -> Vec<u64> {
-    t.to_f64_vec().into_iter().map(f64::to_bits).collect()
+    t.to_f64_vec().unwrap().into_iter().map(f64::to_bits).collect()
 }
 
 /// The loss, and of each parameter the shape of its gradient and what is in it.

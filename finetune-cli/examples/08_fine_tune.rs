@@ -14,7 +14,9 @@ use finetune::batches::{self, Examples};
 use finetune::data::{self, Dataset, Options, Schema};
 use finetune::{folder, folder::Folder, trainer};
 use nn::{Module, Pass, Precision};
-use optim::{Adam, Optimizer, Schedule, ScheduleKind, StepSize, Warmup, clip, weight_decay_groups};
+use optim::{
+    Adam, GradScale, Optimizer, Schedule, ScheduleKind, StepSize, Warmup, clip, weight_decay_groups,
+};
 
 const EPOCHS: u32 = 3;
 const BATCH: usize = 16;
@@ -63,7 +65,8 @@ fn main() -> Result<()> {
             // Backward: one gradient per parameter; the tape is used up.
             let grads = loss.backward()?;
             // Update, with the gradients scaled down to a global norm of at most 1.
-            let grad_scale = clip::factor(clip::global_norm(&params, &grads)?, 1.0);
+            let norm = clip::global_norm(&params, &grads)?;
+            let grad_scale = GradScale::Clip { norm, max_norm: 1.0 };
             optimizer.step(&grads, StepSize { lr: PEAK * schedule.factor(step), grad_scale })?;
             step += 1;
         }

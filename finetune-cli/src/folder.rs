@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use bert::{Checkpoint, Config, Encoding, LoadReport, ProblemType, SequenceClassifier, Tokenizer};
+use nn::{Module, to_device};
+use tensor::Device;
 
 use crate::data::{Columns, Example, LabelSet, Options, Schema, Table, Task};
 use crate::run::SETTINGS;
@@ -22,6 +24,8 @@ pub struct Folder {
     pub config: Config,
     /// The tokenizer, whose ids all have a row in the embedding table.
     pub tokenizer: Tokenizer,
+    /// Where its models go.
+    pub device: Device,
     /// The flags of the training, if this is the output of a run.
     settings: toml::Table,
 }
@@ -36,18 +40,27 @@ impl Folder {
         Self::new(path, config, Tokenizer::load(path)?)
     }
 
-    /// Opens the folder of a fine-tuned model with its weights and its task.
+    /// The same folder with models on `device`.
+    pub fn on(self, device: &Device) -> Self {
+        Self { device: device.clone(), ..self }
+    }
+
+    /// Opens the folder of a fine-tuned model with its weights, on `device`, and its task.
     ///
     /// # Errors
     /// Those of [`Folder::open`], and when the folder holds no head, or one of another size than the
-    /// configuration says.
-    pub fn open_fine_tuned(path: &Path) -> Result<(Self, SequenceClassifier, Task)> {
+    /// configuration says, or a card is full.
+    pub fn open_fine_tuned(
+        path: &Path,
+        device: &Device,
+    ) -> Result<(Self, SequenceClassifier, Task)> {
         let config = config(path)?;
         // Each is half of the time from start to first answer.
         let (tokenizer, tuned) =
             rayon::join(|| Tokenizer::load(path), || fine_tuned(path, &config));
-        let folder = Self::new(path, config, tokenizer?)?;
+        let folder = Self::new(path, config, tokenizer?)?.on(device);
         let (model, task) = tuned?;
+        to_device(&model.params(), device)?;
         Ok((folder, model, task))
     }
 
@@ -63,7 +76,8 @@ impl Folder {
         }
         let settings = std::fs::read_to_string(path.join(SETTINGS)).unwrap_or_default();
         let settings = settings.parse().unwrap_or_default();
-        Ok(Self { path: path.to_owned(), config, tokenizer, settings })
+        let (path, device) = (path.to_owned(), Device::Cpu);
+        Ok(Self { path, config, tokenizer, device, settings })
     }
 
     /// Leaves out all layers but the first `layers`.
@@ -83,13 +97,28 @@ impl Folder {
     /// unless it is of this task, by [`head_fits`](Self::head_fits) and its size.
     ///
     /// # Errors
-    /// When the weights are missing, mis-shaped or not finite.
+    /// When the weights are missing, mis-shaped or not finite, or a card is full.
     pub fn classifier(&self, task: &Task, seed: u64) -> Result<(SequenceClassifier, LoadReport)> {
         let mut checkpoint = Checkpoint::open(&self.path)?;
         if !self.head_fits(task) {
             checkpoint.leave_out("classifier.");
         }
-        Ok(SequenceClassifier::load(&mut checkpoint, &self.config, outputs(task), seed)?)
+        self.load(&mut checkpoint, task, seed)
+    }
+
+    /// A model with the encoder, and the head if it has one, of a checkpoint with this folder's configuration.
+    ///
+    /// # Errors
+    /// As [`classifier`](Self::classifier).
+    pub fn load(
+        &self,
+        checkpoint: &mut Checkpoint,
+        task: &Task,
+        seed: u64,
+    ) -> Result<(SequenceClassifier, LoadReport)> {
+        let loaded = SequenceClassifier::load(checkpoint, &self.config, outputs(task), seed)?;
+        to_device(&loaded.0.params(), &self.device)?;
+        Ok(loaded)
     }
 
     /// Whether a head in this folder may be one of `task`: it has the same labels in the same order, upper and

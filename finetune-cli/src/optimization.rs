@@ -11,11 +11,13 @@ use std::time::Instant;
 
 use anyhow::Result;
 use autograd::{Param, Tensor, Var};
+use bert::Batch;
 use nn::Pass;
 use optim::{
-    Adam, AdamOptions, Optimizer, Schedule, ScheduleKind, Sgd, SgdOptions, StepSize, Warmup, clip,
-    weight_decay_groups,
+    Adam, AdamOptions, GradScale, Optimizer, Schedule, ScheduleKind, Sgd, SgdOptions, StepSize,
+    Warmup, clip, weight_decay_groups,
 };
+use tensor::Later;
 
 use crate::args::{OptimizationArgs, OptimizerName, ScheduleName, wrong_flags};
 
@@ -46,14 +48,29 @@ pub struct StepLog {
     pub learning_rate: f64,
     /// The global norm of the gradients before clipping.
     pub grad_norm: f64,
-    /// Sequences in the batch.
-    pub examples: usize,
+    /// What was in the batch.
+    pub size: BatchSize,
     /// Where the time went.
     pub times: StepTimes,
 }
 
-/// Seconds of the parts of a step.
+/// How much a batch holds.
 #[derive(Clone, Copy, Debug)]
+pub struct BatchSize {
+    /// Sequences.
+    pub examples: usize,
+    /// Tokens of all of them.
+    pub tokens: usize,
+}
+
+impl From<&Batch> for BatchSize {
+    fn from(batch: &Batch) -> Self {
+        Self { examples: batch.len(), tokens: batch.seqlens.total() }
+    }
+}
+
+/// Seconds of the parts of a step on the host; on a card, those that it took to ask for them.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct StepTimes {
     /// From the batch to the loss.
     pub forward: f64,
@@ -87,7 +104,21 @@ pub struct Diverged {
     pub what: String,
 }
 
+/// A step that was made, whose figures may still be on their way from a card.
+struct Made {
+    step: u64,
+    loss: Later,
+    grad_norm: Later,
+    learning_rate: f64,
+    size: BatchSize,
+    times: StepTimes,
+}
+
 /// Parameters on their way down.
+///
+/// The host runs ahead of a card: it prepares the next step while the card computes this one, and reads the loss
+/// of a step when the next one is under way. So a step's figures come back one step late there, the last ones
+/// from [`Optimization::finish`].
 pub struct Optimization<'a> {
     args: &'a OptimizationArgs,
     params: Vec<Param>,
@@ -95,6 +126,8 @@ pub struct Optimization<'a> {
     schedule: Schedule,
     peak: f64,
     step: u64,
+    /// The newest step, if its figures were not asked for yet.
+    made: Option<Made>,
 }
 
 impl<'a> Optimization<'a> {
@@ -103,7 +136,15 @@ impl<'a> Optimization<'a> {
     pub fn new(params: Vec<Param>, args: &'a OptimizationArgs, peak: f64, total: u64) -> Self {
         let params: Vec<Param> = params.into_iter().filter(|p| !p.is_frozen()).collect();
         let optimizer = optimizer(args, &params);
-        Self { args, params, optimizer, schedule: schedule(args, peak, total), peak, step: 0 }
+        Self {
+            args,
+            params,
+            optimizer,
+            schedule: schedule(args, peak, total),
+            peak,
+            step: 0,
+            made: None,
+        }
     }
 
     /// Steps of the whole run.
@@ -150,46 +191,66 @@ impl<'a> Optimization<'a> {
         Ok(self.optimizer.flush()?)
     }
 
-    /// One step down a loss, which is the mean over `examples` sequences.
+    /// One step down a loss, which is the mean over a batch. Gives the log of this step, on a card that of the one
+    /// before.
     ///
     /// # Errors
-    /// Those of the loss, and when it or the gradients are not finite.
+    /// Those of the loss, and when it or the gradients are not finite, on a card those of the step before.
     pub fn step(
         &mut self,
-        examples: usize,
+        size: BatchSize,
         loss: impl FnOnce(&Pass) -> Result<Var>,
-    ) -> Result<StepLog> {
+    ) -> Result<Option<StepLog>> {
         let mut watch = Stopwatch(Instant::now());
         // The number of a step fits in 32 bits: 2^32 steps are years.
         let pass = Pass::training(self.args.seed, self.step as u32)
             .with_precision(self.args.precision.into())
             .with_recomputation(self.args.checkpoint_activations);
         let loss = loss(&pass)?;
-        let value = loss.value().item()?;
         let forward = watch.lap();
         let grads = loss.backward()?;
         let backward = watch.lap();
-        let grad_norm = clip::global_norm(&self.params, &grads)?;
+        let norm = clip::global_norm(&self.params, &grads)?;
         let learning_rate = self.peak * self.schedule.factor(self.step);
-        self.check_finite(value, grad_norm, learning_rate)?;
+        let [value, grad_norm] = [loss.value(), &norm].map(|scalar| scalar.item_later());
+        let mut made = Made {
+            step: self.step + 1,
+            loss: value?,
+            grad_norm: grad_norm?,
+            learning_rate,
+            size,
+            times: StepTimes { forward, backward, optimizer: 0.0 },
+        };
+        // On the host the figures are there: nothing is updated by what is not finite.
+        made.check_if_here().map_err(|what| self.diverged(made.step, what))?;
         let grad_scale = match self.args.max_grad_norm {
-            0.0 => 1.0,
-            limit => clip::factor(grad_norm, limit),
+            0.0 => GradScale::Factor(1.0),
+            max_norm => GradScale::Clip { norm, max_norm },
         };
         self.optimizer.step(&grads, StepSize { lr: learning_rate, grad_scale })?;
-        self.step += 1;
-        let times = StepTimes { forward, backward, optimizer: watch.lap() };
-        let step = self.step;
-        Ok(StepLog { step, loss: value, learning_rate, grad_norm, examples, times })
+        self.step = made.step;
+        made.times.optimizer = watch.lap();
+        let is_here = made.is_here();
+        let before = self.made.replace(made);
+        let asked = if is_here { self.made.take() } else { before };
+        asked.map(|made| self.log(made)).transpose()
     }
 
-    fn check_finite(&self, loss: f64, grad_norm: f64, learning_rate: f64) -> Result<()> {
+    /// The log of the newest step, if [`step`](Self::step) has not given it: at the end of an epoch.
+    ///
+    /// # Errors
+    /// When its loss or gradients are not finite.
+    pub fn finish(&mut self) -> Result<Option<StepLog>> {
+        self.made.take().map(|made| self.log(made)).transpose()
+    }
+
+    /// Waits for the figures of a step.
+    fn log(&self, made: Made) -> Result<StepLog> {
+        let Made { step, learning_rate, size, times, .. } = made;
+        let (loss, grad_norm) = (made.loss.wait()?, made.grad_norm.wait()?);
         match loss.is_finite() && grad_norm.is_finite() {
-            true => Ok(()),
-            false => Err(self.diverged(
-                self.step + 1,
-                format!("loss {loss}, gradient norm {grad_norm}, learning rate {learning_rate:e}"),
-            )),
+            true => Ok(StepLog { step, loss, learning_rate, grad_norm, size, times }),
+            false => Err(self.diverged(step, not_finite(loss, grad_norm, learning_rate))),
         }
     }
 
@@ -199,7 +260,7 @@ impl<'a> Optimization<'a> {
     /// When one is not; the message says at which step.
     pub fn check_weights(&self) -> Result<()> {
         for param in &self.params {
-            if !tensor::ops::reduce::sum_squares(&param.value())?.is_finite() {
+            if !clip::norm(&[&param.value()])?.item()?.is_finite() {
                 return Err(self.diverged(self.step, format!("{} is not finite", param.name())));
             }
         }
@@ -209,6 +270,27 @@ impl<'a> Optimization<'a> {
     fn diverged(&self, step: u64, what: String) -> anyhow::Error {
         Diverged { step, steps: self.total_steps(), what }.into()
     }
+}
+
+impl Made {
+    fn is_here(&self) -> bool {
+        matches!(self.loss, Later::Here(_))
+    }
+
+    /// What is not finite of figures that need not be waited for.
+    fn check_if_here(&self) -> Result<(), String> {
+        let (Later::Here(loss), Later::Here(norm)) = (&self.loss, &self.grad_norm) else {
+            return Ok(());
+        };
+        match loss.is_finite() && norm.is_finite() {
+            true => Ok(()),
+            false => Err(not_finite(*loss, *norm, self.learning_rate)),
+        }
+    }
+}
+
+fn not_finite(loss: f64, grad_norm: f64, learning_rate: f64) -> String {
+    format!("loss {loss}, gradient norm {grad_norm}, learning rate {learning_rate:e}")
 }
 
 fn optimizer(args: &OptimizationArgs, params: &[Param]) -> Box<dyn Optimizer> {

@@ -93,9 +93,10 @@ impl<'a> Trainer<'a> {
             let batches = batches::shuffled(examples.len(), size, seed, epoch as u32 + 1);
             let left = (step - self.steps_done()) as usize;
             for rows in batches.into_iter().skip(done as usize).take(left) {
-                observe(self.step(examples, &rows)?)?;
+                self.step(examples, &rows)?.map_or(Ok(()), &mut *observe)?;
             }
         }
+        self.optimization.finish()?.map_or(Ok(()), observe)?;
         self.flush()?;
         self.optimization.check_weights()
     }
@@ -111,12 +112,15 @@ impl<'a> Trainer<'a> {
         observe: &mut dyn FnMut(StepLog) -> Result<()>,
     ) -> Result<f64> {
         let mut total = 0.0;
+        let mut add = |log: StepLog| {
+            total += log.loss * log.size.examples as f64;
+            observe(log)
+        };
         let (size, seed) = (self.recipe.batch_size, self.recipe.optimization.seed);
         for rows in batches::shuffled(examples.len(), size, seed, epoch) {
-            let log = self.step(examples, &rows)?;
-            total += log.loss * rows.len() as f64;
-            observe(log)?;
+            self.step(examples, &rows)?.map_or(Ok(()), &mut add)?;
         }
+        self.optimization.finish()?.map_or(Ok(()), add)?;
         self.flush()?;
         self.optimization.check_weights()?;
         Ok(total / examples.len() as f64)
@@ -130,19 +134,21 @@ impl<'a> Trainer<'a> {
         self.optimization.flush()
     }
 
-    /// One step on these rows of the examples.
+    /// One step on these rows of the examples. Gives its log, on a card that of the one before; see
+    /// [`Optimization::step`].
     ///
     /// # Errors
     /// When the loss or the gradients are not finite.
     ///
     /// # Panics
     /// When the examples have no labels.
-    pub fn step(&mut self, examples: &Examples, rows: &[usize]) -> Result<StepLog> {
+    pub fn step(&mut self, examples: &Examples, rows: &[usize]) -> Result<Option<StepLog>> {
         let batch = examples.batch(rows)?;
         self.optimization.catch_up(self.model.encoder().word_embeddings(), &batch.ids)?;
         let targets = examples.targets(rows).expect("training data has labels");
-        self.optimization
-            .step(rows.len(), |pass| Ok(bert::loss(&self.model.forward(pass, &batch)?, &targets)?))
+        self.optimization.step((&batch).into(), |pass| {
+            Ok(bert::loss(&self.model.forward(pass, &batch)?, &targets)?)
+        })
     }
 }
 

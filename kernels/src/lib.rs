@@ -12,6 +12,7 @@ pub mod adamw;
 pub mod add_norm;
 pub mod attention;
 pub mod bce_with_logits;
+pub mod copy;
 pub mod cross_entropy;
 pub mod cuda;
 pub mod dropout;

@@ -26,7 +26,7 @@ pub use embedding::Embedding;
 pub use init::{Init, Initializer};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
-pub use module::{Module, count, freeze};
+pub use module::{Module, count, freeze, to_device};
 pub use pass::{Pass, Precision};
 pub use transformer::{LayerConfig, TransformerLayer};
 

@@ -1,6 +1,7 @@
 //! What every layer has in common: a list of parameters.
 
-use autograd::Param;
+use autograd::{Param, Result};
+use tensor::Device;
 
 /// Something with parameters.
 ///
@@ -14,6 +15,17 @@ pub trait Module {
 /// The number of elements of all parameters.
 pub fn count(params: &[Param]) -> usize {
     params.iter().map(|p| p.value().len()).sum()
+}
+
+/// Moves parameters to a device.
+///
+/// # Errors
+/// When a card is full.
+///
+/// # Panics
+/// When updates of some rows are deferred (`Optimizer::catch_up`).
+pub fn to_device(params: &[Param], device: &Device) -> Result<()> {
+    params.iter().try_for_each(|param| param.to_device(device))
 }
 
 /// Excludes parameters from differentiation (`true`), or includes them again.

@@ -78,7 +78,7 @@ fn so_do_its_gradients() {
 
 /// Equal but for the order of additions.
 fn assert_close(a: &Tensor, b: &Tensor) {
-    let (a, b) = (a.to_f64_vec(), b.to_f64_vec());
+    let (a, b) = (a.to_f64_vec().unwrap(), b.to_f64_vec().unwrap());
     let scale = a.iter().fold(1e-3, |m, x| f64::max(m, x.abs()));
     assert_eq!(a.len(), b.len());
     assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5 * scale));

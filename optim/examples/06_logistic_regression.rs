@@ -16,14 +16,14 @@ use tensor::DType;
 fn main() -> Result<()> {
     // One column of inputs, one of targets: B = 20 examples.
     let column = |values: [f64; 20]| Tensor::from_vec(values.to_vec(), &[20, 1]);
-    let x = Var::constant(column(by_hand::HOURS)?.to_dtype(DType::F32));
-    let targets = column(by_hand::PASSED)?.to_dtype(DType::F32);
+    let x = Var::constant(column(by_hand::HOURS)?.to_dtype(DType::F32)?);
+    let targets = column(by_hand::PASSED)?.to_dtype(DType::F32)?;
 
     let (w, b) = by_hand::START;
     let w = Param::new("weight", Tensor::full(w as f32, &[1, 1]));
     let b = Param::new("bias", Tensor::full(b as f32, &[1]));
     let mut adam = Adam::new(&[w.clone(), b.clone()]);
-    let size = StepSize { lr: by_hand::RATE, grad_scale: 1.0 };
+    let size = StepSize { lr: by_hand::RATE, grad_scale: 1.0.into() };
 
     let mut losses = Vec::new();
     for _ in 0..by_hand::STEPS {

@@ -18,10 +18,10 @@
 //! Loshchilov and Hutter, 2017, <https://arxiv.org/abs/1711.05101>, algorithm 2.
 
 use autograd::{Gradient, Gradients, Param};
-use tensor::ops::adamw::{self, Lazy, Step};
-use tensor::{Rows, Tensor};
+use tensor::ops::adamw::{self, Clip, Lazy, Step, Update};
+use tensor::{Device, Rows, Tensor};
 
-use crate::{Optimizer, ParamGroup, Result, State, StepSize};
+use crate::{GradScale, Optimizer, ParamGroup, Result, State, StepSize};
 
 /// Decay rates of the moments, and epsilon.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,10 +57,8 @@ struct Slot {
     param: Param,
     /// Its place in the list of groups.
     group: usize,
-    /// The first moment.
-    m: Tensor,
-    /// The second moment.
-    v: Tensor,
+    /// The first and second moment; `None` for the zeros that they begin as.
+    moments: Option<[Tensor; 2]>,
     /// Updates so far.
     updates: u64,
     /// Of a table that is updated by rows, what they have yet to see.
@@ -69,14 +67,25 @@ struct Slot {
 
 impl Slot {
     fn new(group: usize, param: &Param) -> Self {
-        let zeros = || param.value().zeros_like();
-        Self { param: param.clone(), group, m: zeros(), v: zeros(), updates: 0, lazy: None }
+        Self { param: param.clone(), group, moments: None, updates: 0, lazy: None }
+    }
+
+    /// The moments, in memory from the first update on.
+    fn moments<'a>(
+        moments: &'a mut Option<[Tensor; 2]>,
+        w: &Tensor,
+    ) -> Result<(&'a mut Tensor, &'a mut Tensor)> {
+        if moments.is_none() {
+            *moments = Some([w.zeros_like()?, w.zeros_like()?]);
+        }
+        let [m, v] = moments.as_mut().expect("just made");
+        Ok((m, v))
     }
 
     fn step(&mut self, grad: &Gradient, step: Step) -> Result<()> {
         match grad {
             Gradient::Rows(rows) if self.lazy.is_some() => self.step_rows(rows, step)?,
-            grad => self.step_whole(&grad.to_dense(), step)?,
+            grad => self.step_whole(&grad.to_dense()?, step)?,
         }
         self.updates += 1;
         Ok(())
@@ -85,14 +94,17 @@ impl Slot {
     fn step_whole(&mut self, grad: &Tensor, step: Step) -> Result<()> {
         self.flush()?;
         self.lazy.as_mut().map(Lazy::set_moving);
-        let moments = (&mut self.m, &mut self.v);
-        Ok(self.param.update(|w| adamw::update(step, w, grad, moments))?)
+        let moments = &mut self.moments;
+        self.param.update(|w| {
+            let moments = Self::moments(moments, w)?;
+            Ok(adamw::update(step, w, grad, moments)?)
+        })
     }
 
     fn step_rows(&mut self, grad: &Rows, step: Step) -> Result<()> {
-        let Self { param, m, v, lazy: Some(lazy), .. } = self else { return Ok(()) };
+        let Self { param, moments, lazy: Some(lazy), .. } = self else { return Ok(()) };
         param.update_rows(|w| {
-            adamw::update_rows((lazy, step), w, grad, (m, v))?;
+            adamw::update_rows((lazy, step), w, grad, Self::moments(moments, w)?)?;
             Ok(Some(grad.ids().to_vec()))
         })
     }
@@ -100,7 +112,8 @@ impl Slot {
     /// Makes the deferred updates of the rows `ids`.
     fn catch_up(&mut self, ids: &[u32]) -> Result<()> {
         if self.lazy.is_none() {
-            self.lazy = adamw::lazy(&self.param.value(), self.moments())?;
+            let moments = self.moments.as_ref().map(|[m, v]| (m, v));
+            self.lazy = adamw::lazy(&self.param.value(), moments)?;
         }
         self.replay(Some(ids))
     }
@@ -111,29 +124,26 @@ impl Slot {
     }
 
     fn replay(&mut self, ids: Option<&[u32]>) -> Result<()> {
-        let Self { param, m, v, lazy: Some(lazy), .. } = self else { return Ok(()) };
+        let Self { param, moments, lazy: Some(lazy), .. } = self else { return Ok(()) };
         if !lazy.is_pending() {
             return Ok(());
         }
         param.update_rows(|w| {
-            adamw::catch_up(lazy, ids, w, (m, v))?;
+            adamw::catch_up(lazy, ids, w, Self::moments(moments, w)?)?;
             Ok(ids.map(sorted))
         })
     }
 
-    /// The moments, unless they are still the zeros they began as.
-    fn moments(&self) -> Option<(&Tensor, &Tensor)> {
-        (self.updates > 0).then_some((&self.m, &self.v))
-    }
-
-    fn state(&self) -> [(String, Tensor); 3] {
+    fn state(&self) -> Result<[(String, Tensor); 3]> {
         let name = self.param.name();
-        let updates = Tensor::from_vec(vec![self.updates as i64], &[]);
-        [
-            (format!("exp_avg.{name}"), self.m.clone()),
-            (format!("exp_avg_sq.{name}"), self.v.clone()),
-            (format!("step.{name}"), updates.expect("one element")),
-        ]
+        let zeros = || self.param.value().zeros_like();
+        let [m, v] =
+            self.moments.clone().map_or_else(|| Ok([zeros()?, zeros()?]), Ok::<_, crate::Error>)?;
+        Ok([
+            (format!("exp_avg.{name}"), m),
+            (format!("exp_avg_sq.{name}"), v),
+            (format!("step.{name}"), Tensor::from_vec(vec![self.updates as i64], &[])?),
+        ])
     }
 }
 
@@ -157,30 +167,99 @@ impl Adam {
     }
 }
 
+impl Adam {
+    fn on_card(&self) -> bool {
+        self.slots.first().is_some_and(|slot| slot.param.device() != Device::Cpu)
+    }
+
+    fn step_on_host(&mut self, grads: &Gradients, size: &StepSize) -> Result<()> {
+        let factor = size.grad_scale.factor()?;
+        for slot in &mut self.slots {
+            let Some(grad) = grads.of(&slot.param) else { continue };
+            let group = &self.groups[slot.group];
+            slot.step(grad, settings(self.options, group, (size.lr, factor), slot.updates + 1))?;
+        }
+        Ok(())
+    }
+
+    /// All parameters in one launch, which computes the factor of clipping itself.
+    fn step_on_card(&mut self, grads: &Gradients, size: &StepSize) -> Result<()> {
+        let (factor, clip) = match &size.grad_scale {
+            GradScale::Factor(factor) => (*factor, None),
+            GradScale::Clip { norm, max_norm } => (1.0, Some(Clip { norm, max_norm: *max_norm })),
+        };
+        let mut moving = self.moving(grads, (size.lr, factor))?;
+        // From here to the end of the loop nothing returns: every weight finds its way back.
+        let mut updates: Vec<Update> = moving.iter_mut().map(Moving::update).collect();
+        let result = adamw::update_all(&mut updates, clip);
+        for Moving { slot, weight, .. } in moving {
+            slot.param.update(|value| *value = weight);
+            slot.updates += 1;
+        }
+        Ok(result?)
+    }
+
+    /// The parameters that have a gradient, with their weights taken out.
+    fn moving(&mut self, grads: &Gradients, numbers: (f64, f64)) -> Result<Vec<Moving<'_>>> {
+        let mut moving = Vec::with_capacity(self.slots.len());
+        for slot in &mut self.slots {
+            let Some(grad) = grads.of(&slot.param) else { continue };
+            let step = settings(self.options, &self.groups[slot.group], numbers, slot.updates + 1);
+            Slot::moments(&mut slot.moments, &slot.param.value())?;
+            moving.push(Moving { grad: grad.to_dense()?, step, weight: Tensor::zeros(&[0]), slot });
+        }
+        for Moving { slot, weight, .. } in &mut moving {
+            slot.param.update(|value| std::mem::swap(value, weight));
+        }
+        Ok(moving)
+    }
+}
+
+/// A parameter in the middle of a step on a card.
+struct Moving<'a> {
+    slot: &'a mut Slot,
+    step: Step,
+    grad: Tensor,
+    /// Its value, which no one else holds meanwhile, so that it changes in place.
+    weight: Tensor,
+}
+
+impl Moving<'_> {
+    fn update(&mut self) -> Update<'_> {
+        let [m, v] = self.slot.moments.as_mut().expect("made before weights were taken");
+        Update { step: self.step, w: &mut self.weight, g: &self.grad, m, v }
+    }
+}
+
 fn sorted(ids: &[u32]) -> Vec<u32> {
     let mut ids = ids.to_vec();
     ids.sort_unstable();
     ids
 }
 
-fn settings(options: AdamOptions, group: &ParamGroup, size: StepSize, step: u64) -> Step {
+/// The numbers of update number `step` of a parameter in `group`.
+fn settings(
+    options: AdamOptions,
+    group: &ParamGroup,
+    (lr, grad_scale): (f64, f64),
+    step: u64,
+) -> Step {
     Step {
-        lr: size.lr * group.lr_factor,
+        lr: lr * group.lr_factor,
         beta1: options.beta1,
         beta2: options.beta2,
         eps: options.eps,
         weight_decay: group.weight_decay,
         step,
-        grad_scale: size.grad_scale,
+        grad_scale,
     }
 }
 
 impl Optimizer for Adam {
     fn step(&mut self, grads: &Gradients, size: StepSize) -> Result<()> {
-        for slot in &mut self.slots {
-            let Some(grad) = grads.of(&slot.param) else { continue };
-            let group = &self.groups[slot.group];
-            slot.step(grad, settings(self.options, group, size, slot.updates + 1))?;
+        match self.on_card() {
+            true => self.step_on_card(grads, &size)?,
+            false => self.step_on_host(grads, &size)?,
         }
         self.step += 1;
         Ok(())
@@ -197,8 +276,8 @@ impl Optimizer for Adam {
 
     fn state(&mut self) -> Result<State> {
         self.flush()?;
-        let tensors = self.slots.iter().flat_map(Slot::state).collect();
-        Ok(State { step: self.step, tensors })
+        let tensors = self.slots.iter().map(Slot::state).collect::<Result<Vec<_>>>()?;
+        Ok(State { step: self.step, tensors: tensors.into_iter().flatten().collect() })
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
@@ -206,7 +285,9 @@ impl Optimizer for Adam {
         let tensors = state.matching(&self.state()?)?;
         let (parts, _) = tensors.as_chunks::<3>();
         for (slot, [m, v, updates]) in self.slots.iter_mut().zip(parts) {
-            (slot.m, slot.v, slot.updates) = (m.clone(), v.clone(), updates.item()? as u64);
+            let device = slot.param.device();
+            slot.moments = Some([m.to_device(&device)?, v.to_device(&device)?]);
+            slot.updates = updates.item()? as u64;
             slot.lazy = None;
         }
         self.step = state.step;

@@ -5,23 +5,72 @@
 //! factor = min(1, max_norm / (norm + 1e-6))
 //! ```
 //!
-//! All gradients are scaled by one factor, so the direction of the step stays. 1e-6 is PyTorch's, against
+//! Where the gradients are on a card the norm stays there, and the update reads it from there: the host does not wait
+//! for it. All gradients are scaled by one factor, so the direction of the step stays. 1e-6 is PyTorch's, against
 //! division by zero. Source: Pascanu, Mikolov, Bengio, 2013, <https://arxiv.org/abs/1211.5063>.
 
 use autograd::{Gradients, Param};
+use tensor::ops::{adamw, reduce};
+use tensor::{Device, Tensor};
 
 use crate::Result;
 
-/// The Euclidean norm of all gradients together, summed in f64 in the order of `params`.
+/// The Euclidean norm of all gradients together, `[]`, where they are; summed in f64.
 ///
 /// # Errors
-/// When a gradient is not f32 or f64.
-pub fn global_norm(params: &[Param], grads: &Gradients) -> Result<f64> {
-    let mut squares = 0.0;
-    for grad in params.iter().filter_map(|p| grads.of(p)) {
-        squares += tensor::ops::reduce::sum_squares(grad.values())?;
+/// When a gradient is not f32 or f64, or they are on several devices.
+pub fn global_norm(params: &[Param], grads: &Gradients) -> Result<Tensor> {
+    let values: Vec<&Tensor> =
+        params.iter().filter_map(|p| grads.of(p)).map(|grad| grad.values()).collect();
+    norm(&values)
+}
+
+/// The Euclidean norm of all elements of these tensors, `[]`, where they are.
+///
+/// # Errors
+/// When one is not f32 or f64, or they are on several devices.
+pub fn norm(tensors: &[&Tensor]) -> Result<Tensor> {
+    if tensors.first().is_some_and(|tensor| tensor.device() != Device::Cpu) {
+        return Ok(adamw::norm(tensors)?);
     }
-    Ok(squares.sqrt())
+    let mut squares = 0.0;
+    for tensor in tensors {
+        squares += reduce::sum_squares(tensor)?;
+    }
+    Ok(Tensor::from_vec(vec![squares.sqrt()], &[])?)
+}
+
+/// What multiplies every gradient before the update.
+#[derive(Clone, Debug)]
+pub enum GradScale {
+    /// A number; 1 leaves them alone.
+    Factor(f64),
+    /// The factor that brings them down to a norm.
+    Clip {
+        /// The norm that they have, [`global_norm`].
+        norm: Tensor,
+        /// The greatest that they may have.
+        max_norm: f64,
+    },
+}
+
+impl GradScale {
+    /// The factor on the host, which waits for the norm.
+    ///
+    /// # Errors
+    /// When the norm can't be read.
+    pub fn factor(&self) -> Result<f64> {
+        match self {
+            GradScale::Factor(factor) => Ok(*factor),
+            GradScale::Clip { norm, max_norm } => Ok(factor(norm.item()?, *max_norm)),
+        }
+    }
+}
+
+impl From<f64> for GradScale {
+    fn from(factor: f64) -> Self {
+        GradScale::Factor(factor)
+    }
 }
 
 /// The factor that brings `norm` down to `max_norm`, 1 if it is smaller; NaN if `norm` is.

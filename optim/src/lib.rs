@@ -4,7 +4,7 @@
 //! comes from outside, out of a [`Schedule`], and so does the factor of [gradient clipping](clip):
 //!
 //! ```
-//! use optim::{Adam, Optimizer, Schedule, ScheduleKind, StepSize, clip, weight_decay_groups};
+//! use optim::{Adam, GradScale, Optimizer, Schedule, ScheduleKind, StepSize, clip, weight_decay_groups};
 //! # use autograd::{Param, Tape, Tensor};
 //! # fn main() -> optim::Result<()> {
 //! # let params = vec![Param::new("w", Tensor::full(1.0, &[2]))];
@@ -14,8 +14,9 @@
 //!     let w = Tape::new().param(&params[0]);
 //!     let grads = w.mul(&w)?.sum()?.backward()?;
 //!     let norm = clip::global_norm(&params, &grads)?;
+//!     let grad_scale = GradScale::Clip { norm, max_norm: 1.0 };
 //!     let lr = 1e-2 * schedule.factor(step);
-//!     optimizer.step(&grads, StepSize { lr, grad_scale: clip::factor(norm, 1.0) })?;
+//!     optimizer.step(&grads, StepSize { lr, grad_scale })?;
 //! }
 //! # Ok(()) }
 //! ```
@@ -30,6 +31,7 @@ mod sgd;
 mod state;
 
 pub use adam::{Adam, AdamOptions};
+pub use clip::GradScale;
 pub use error::{Error, Result};
 pub use group::{ParamGroup, weight_decay_groups};
 pub use schedule::{Schedule, ScheduleKind, Warmup};
@@ -39,12 +41,12 @@ pub use state::State;
 use autograd::{Gradients, Param};
 
 /// How far to go in one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct StepSize {
     /// The learning rate.
     pub lr: f64,
-    /// Multiplies every gradient first: the factor of [`clip::factor`], 1 to leave them alone.
-    pub grad_scale: f64,
+    /// Multiplies every gradient first.
+    pub grad_scale: GradScale,
 }
 
 /// An update rule with its state.

@@ -27,16 +27,20 @@ pub struct SgdOptions {
 
 impl SgdOptions {
     /// Where to go, from the velocity `u`, which it updates, and the gradient `d`.
-    fn direction(&self, u: &mut Tensor, d: Tensor) -> Result<Tensor> {
+    fn direction(&self, velocity: &mut Option<Tensor>, d: Tensor) -> Result<Tensor> {
         if self.momentum == 0.0 {
             return Ok(d);
         }
-        // The velocity starts at zero, so `mu u + d` is `d` at the first step.
-        *u = u.scale(self.momentum)?.add(&d)?;
-        Ok(match self.nesterov {
+        let u = match velocity.take() {
+            Some(u) => u.scale(self.momentum)?.add(&d)?,
+            None => d.clone(),
+        };
+        let direction = match self.nesterov {
             true => d.add(&u.scale(self.momentum)?)?,
             false => u.clone(),
-        })
+        };
+        *velocity = Some(u);
+        Ok(direction)
     }
 }
 
@@ -45,7 +49,8 @@ impl SgdOptions {
 pub struct Sgd {
     options: SgdOptions,
     groups: Vec<ParamGroup>,
-    velocities: Vec<(Param, Tensor)>,
+    /// `None` for the zeros that a velocity begins as.
+    velocities: Vec<(Param, Option<Tensor>)>,
     step: u64,
 }
 
@@ -53,7 +58,7 @@ impl Sgd {
     /// With the given groups and momentum.
     pub fn new(groups: Vec<ParamGroup>, options: SgdOptions) -> Self {
         let params = groups.iter().flat_map(|g| &g.params);
-        let velocities = params.map(|p| (p.clone(), p.value().zeros_like())).collect();
+        let velocities = params.map(|p| (p.clone(), None)).collect();
         Self { options, groups, velocities, step: 0 }
     }
 }
@@ -61,11 +66,12 @@ impl Sgd {
 impl Optimizer for Sgd {
     fn step(&mut self, grads: &Gradients, size: StepSize) -> Result<()> {
         self.step += 1;
+        let factor = size.grad_scale.factor()?;
         let groups = self.groups.iter().flat_map(|g| std::iter::repeat_n(g, g.params.len()));
         for ((param, u), group) in self.velocities.iter_mut().zip(groups) {
-            let Some(grad) = grads.param(param) else { continue };
+            let Some(grad) = grads.of(param) else { continue };
             let w = param.value();
-            let d = grad.scale(size.grad_scale)?.add(&w.scale(group.weight_decay)?)?;
+            let d = grad.to_dense()?.scale(factor)?.add(&w.scale(group.weight_decay)?)?;
             let direction = self.options.direction(u, d)?;
             param.set(w.sub(&direction.scale(size.lr * group.lr_factor)?)?);
         }
@@ -73,13 +79,19 @@ impl Optimizer for Sgd {
     }
 
     fn state(&mut self) -> Result<State> {
-        let named = |(p, u): &(Param, Tensor)| (format!("momentum.{}", p.name()), u.clone());
-        Ok(State { step: self.step, tensors: self.velocities.iter().map(named).collect() })
+        let named = |(param, u): &(Param, Option<Tensor>)| {
+            let u = u.clone().map_or_else(|| param.value().zeros_like(), Ok)?;
+            Ok((format!("momentum.{}", param.name()), u))
+        };
+        let tensors = self.velocities.iter().map(named).collect::<Result<_>>()?;
+        Ok(State { step: self.step, tensors })
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
         let tensors = state.matching(&self.state()?)?;
-        self.velocities.iter_mut().zip(tensors).for_each(|((_, u), saved)| *u = saved);
+        for ((param, u), saved) in self.velocities.iter_mut().zip(tensors) {
+            *u = Some(saved.to_device(&param.device())?);
+        }
         self.step = state.step;
         Ok(())
     }

@@ -84,7 +84,7 @@ fn train(table: &Param, optimizer: &mut dyn Optimizer, steps: std::ops::Range<u6
         }
         let size = StepSize {
             lr: 1e-2 * SCHEDULE.factor(t),
-            grad_scale: clip::factor(1.0 + (t % 4) as f64, 2.5),
+            grad_scale: clip::factor(1.0 + (t % 4) as f64, 2.5).into(),
         };
         // Now and then the table is frozen, and has no gradient.
         let other = Param::new("other", Tensor::zeros(&[1]));
@@ -126,7 +126,7 @@ fn long_gaps() {
         let table = table();
         let mut optimizer = Adam::adamw(weight_decay_groups(from_ref(&table), 0.01));
         for t in 0..2500u64 {
-            let size = StepSize { lr: 1e-3 * (1.0 - t as f64 / 2500.0), grad_scale: 1.0 };
+            let size = StepSize { lr: 1e-3 * (1.0 - t as f64 / 2500.0), grad_scale: 1.0.into() };
             let rows = if t % 2100 == 7 { vec![3, 5] } else { vec![8] };
             if lazily {
                 optimizer.catch_up(&table, &rows).unwrap();
@@ -149,7 +149,7 @@ fn a_whole_gradient_in_between() {
         let mut optimizer = adam(&table, 0.1);
         let grads = gradients(&table, 14, true);
         train(&table, &mut optimizer, 0..13, mode);
-        optimizer.step(&grads, StepSize { lr: 0.01, grad_scale: 1.0 }).unwrap();
+        optimizer.step(&grads, StepSize { lr: 0.01, grad_scale: 1.0.into() }).unwrap();
         drop(table.value());
         train(&table, &mut optimizer, 13..25, mode);
         all_bits(&table, &mut optimizer)
@@ -183,7 +183,7 @@ fn a_tied_table_is_always_up_to_date() {
                 }
                 let grads = tied_gradients(&table, t);
                 assert!(matches!(grads.of(&table), Some(Gradient::Dense(_))));
-                optimizer.step(&grads, StepSize { lr: 0.01, grad_scale: 0.5 }).unwrap();
+                optimizer.step(&grads, StepSize { lr: 0.01, grad_scale: 0.5.into() }).unwrap();
             }
         }
         all_bits(&table, &mut optimizer)

@@ -32,7 +32,7 @@ fn main() -> Result<()> {
 
     println!("\nbf16 keeps the range of f32 and eight bits of each number:");
     let third = Tensor::scalar(1.0 / 3.0);
-    println!("  1/3 is {} in f32, {} in bf16", third.item()?, third.to_dtype(DType::BF16).item()?);
+    println!("  1/3 is {} in f32, {} in bf16", third.item()?, third.to_dtype(DType::BF16)?.item()?);
 
     println!(
         "\nA batch of sequences of 3, 1 and 2 tokens is six rows and four offsets, no padding:"

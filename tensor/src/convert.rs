@@ -1,36 +1,52 @@
 //! Conversions: dtypes, strided views to row-major order, and `ndarray`, the interchange with the host.
 
 use half::{bf16, f16};
-use kernels::elementwise;
+use kernels::{copy, cuda, elementwise};
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 use rayon::prelude::*;
 
 use crate::dtype::Activations;
-use crate::{DType, Element, Error, Result, Tensor};
+use crate::shape::Layout;
+use crate::storage::Storage;
+use crate::{DType, Device, Element, Error, Result, Tensor};
 
 /// Elements one task converts.
 const TASK: usize = 64 * 1024;
 
 impl Tensor {
     /// The same values in row-major order: this tensor itself where it is so already, else a copy.
-    pub fn contiguous(&self) -> Self {
+    ///
+    /// # Errors
+    /// When it is on a card that is full.
+    pub fn contiguous(&self) -> Result<Self> {
         if self.is_contiguous() {
-            return self.clone();
+            return Ok(self.clone());
         }
-        match self.dtype() {
+        if let Storage::Cuda(array) = &self.storage {
+            let Layout { shape, strides, offset } = &self.layout;
+            let copy = copy::cuda::row_major(array.slice(), *offset, shape, strides)?;
+            return Ok(Self::from_array(copy, shape));
+        }
+        Ok(match self.dtype() {
             DType::F32 => self.copied::<f32>(),
             DType::F64 => self.copied::<f64>(),
             DType::BF16 => self.copied::<bf16>(),
             DType::F16 => self.copied::<f16>(),
             DType::I64 => self.copied::<i64>(),
             DType::U32 => self.copied::<u32>(),
-        }
+        })
     }
 
     /// The values in another dtype, each rounded to the nearest; floats to integers cut off towards zero.
-    pub fn to_dtype(&self, dtype: DType) -> Self {
+    ///
+    /// # Errors
+    /// When it is on a card that is full; a card converts between f32 and bf16 only.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
         if dtype == self.dtype() {
-            return self.clone();
+            return Ok(self.clone());
+        }
+        if self.device() != Device::Cpu {
+            return self.convert_on_card(dtype);
         }
         match (self.dtype(), dtype) {
             // Activations, often.
@@ -48,10 +64,12 @@ impl Tensor {
         }
     }
 
-    /// The values in f64, in row-major order, whatever the dtype.
-    pub fn to_f64_vec(&self) -> Vec<f64> {
-        let wide = self.to_dtype(DType::F64).contiguous();
-        wide.as_slice::<f64>().expect("converted to contiguous f64").to_vec()
+    /// The values in f64, in row-major order on the host, whatever the dtype.
+    ///
+    /// # Errors
+    /// When they are on a card, which fails.
+    pub fn to_f64_vec(&self) -> Result<Vec<f64>> {
+        self.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec()
     }
 
     /// From an `ndarray` array of any layout.
@@ -73,11 +91,7 @@ impl Tensor {
     /// # Errors
     /// When the dtype is another.
     pub fn view<T: Element>(&self) -> Result<ArrayViewD<'_, T>> {
-        let values = T::unwrap(&self.storage).ok_or(Error::DType {
-            op: "view",
-            expected: T::DTYPE.name(),
-            got: self.dtype(),
-        })?;
+        let values = self.elements::<T>("view")?;
         let view = if self.is_empty() {
             // Where nothing is read, offset and strides may point anywhere; ndarray would mind.
             ArrayViewD::from_shape(IxDyn(self.shape()), &[])
@@ -93,13 +107,27 @@ impl Tensor {
         Self::wrap(T::wrap(view.iter().copied().collect()), self.shape())
     }
 
-    fn convert<A: Activations, B: Activations>(&self) -> Self {
-        let x = self.contiguous();
-        let x = x.as_slice::<A>().expect("called with the tensor's own dtype");
-        Self::build(self.shape(), |y: &mut [B]| elementwise::convert(x, y))
+    fn convert_on_card(&self, dtype: DType) -> Result<Self> {
+        let to = match dtype {
+            DType::F32 => cuda::DType::F32,
+            DType::BF16 => cuda::DType::BF16,
+            got => {
+                let expected = "f32 or bf16 on a card";
+                return Err(Error::DType { op: "to_dtype", expected, got });
+            }
+        };
+        let x = self.contiguous()?;
+        let y = elementwise::cuda::convert(x.as_array("to_dtype")?, to)?;
+        Ok(Self::from_array(y, self.shape()))
     }
 
-    fn cast_to<U: Element>(&self) -> Self {
+    fn convert<A: Activations, B: Activations>(&self) -> Result<Self> {
+        let x = self.contiguous()?;
+        let x = x.as_slice::<A>()?;
+        Ok(Self::build(self.shape(), |y: &mut [B]| elementwise::convert(x, y)))
+    }
+
+    fn cast_to<U: Element>(&self) -> Result<Self> {
         match self.dtype() {
             DType::F32 => self.cast::<f32, U>(),
             DType::F64 => self.cast::<f64, U>(),
@@ -110,15 +138,15 @@ impl Tensor {
         }
     }
 
-    fn cast<T: Element, U: Element>(&self) -> Self {
-        let x = self.contiguous();
-        let x = x.as_slice::<T>().expect("called with the tensor's own dtype");
+    fn cast<T: Element, U: Element>(&self) -> Result<Self> {
+        let x = self.contiguous()?;
+        let x = x.as_slice::<T>()?;
         let mut y = vec![U::zeroed(); x.len()];
         y.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).for_each(|(y, x)| {
             for (y, x) in y.iter_mut().zip(x) {
                 *y = U::from_f64(x.to_f64());
             }
         });
-        Self::wrap(U::wrap(y), self.shape())
+        Ok(Self::wrap(U::wrap(y), self.shape()))
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use half::{bf16, f16};
+use kernels::cuda;
 use kernels::matmul::{MatMut, MatRef};
 
 use crate::pool::{Buffer, Pooled};
@@ -44,6 +45,16 @@ impl DType {
             DType::F16 => "f16",
             DType::I64 => "i64",
             DType::U32 => "u32",
+        }
+    }
+}
+
+impl From<cuda::DType> for DType {
+    fn from(dtype: cuda::DType) -> Self {
+        match dtype {
+            cuda::DType::F32 => DType::F32,
+            cuda::DType::BF16 => DType::BF16,
+            cuda::DType::U32 => DType::U32,
         }
     }
 }

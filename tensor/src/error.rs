@@ -1,6 +1,6 @@
 //! What can go wrong with tensors: every message names the op and both sides.
 
-use crate::DType;
+use crate::{DType, Device};
 
 /// The result of a tensor operation.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -60,6 +60,19 @@ pub enum Error {
         /// The number of rows of the table.
         limit: usize,
     },
+    /// An operand is on another device.
+    #[error("{op}: expected operands on {expected}, got one on {got}: `to_device` copies")]
+    Device {
+        /// The operation.
+        op: &'static str,
+        /// Where the others are.
+        expected: String,
+        /// Where this one is.
+        got: Device,
+    },
+    /// A card did not do what it was asked.
+    #[error(transparent)]
+    Cuda(#[from] kernels::cuda::Error),
     /// Offsets that are no division of the tokens into sequences.
     #[error("cu_seqlens: {0}")]
     CuSeqLens(String),

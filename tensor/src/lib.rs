@@ -11,6 +11,7 @@
 
 mod arithmetic;
 mod convert;
+mod device;
 mod dtype;
 mod error;
 pub mod ops;
@@ -23,6 +24,7 @@ mod storage;
 mod tensor;
 mod view;
 
+pub use device::{Device, Later};
 pub use dtype::{DType, Element};
 pub use error::{Error, Result};
 pub use rows::Rows;

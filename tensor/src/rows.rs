@@ -3,7 +3,7 @@
 use kernels::embedding;
 
 use crate::ops::{concat, elementwise, embedding::scatter};
-use crate::{DType, Error, Result, Tensor};
+use crate::{DType, Device, Error, Result, Tensor};
 
 /// Rows of a table `[V, H]` whose other rows are zero.
 #[derive(Clone, Debug)]
@@ -35,8 +35,11 @@ impl Rows {
     }
 
     /// The whole table, `[V, H]`.
-    pub fn to_dense(&self) -> Tensor {
-        scatter(&self.values, &self.ids, self.shape[0]).expect("rows fit their table")
+    ///
+    /// # Errors
+    /// When it is on a card that is full.
+    pub fn to_dense(&self) -> Result<Tensor> {
+        scatter(&self.values, &self.ids, self.shape[0])
     }
 
     /// The sum with other rows of a table of this shape.
@@ -57,10 +60,11 @@ impl Rows {
     /// When the shapes or dtypes differ.
     pub fn add_to(&self, table: &mut Tensor) -> Result<()> {
         self.expect_shape(table.shape())?;
-        if [self.values.dtype(), table.dtype()] != [DType::F32; 2] {
-            return elementwise::add_assign(table, &self.to_dense());
+        let on_host = table.device() == Device::Cpu;
+        if !on_host || [self.values.dtype(), table.dtype()] != [DType::F32; 2] {
+            return elementwise::add_assign(table, &self.to_dense()?);
         }
-        let values = self.values.contiguous();
+        let values = self.values.contiguous()?;
         embedding::backward(values.as_slice()?, &self.ids, self.shape[1], table.make_mut()?);
         Ok(())
     }

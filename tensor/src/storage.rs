@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use half::{bf16, f16};
+use kernels::cuda;
 
 use crate::DType;
 use crate::pool::Buffer;
 
-/// Reference-counted elements. f32 and bf16, the types of activations, come from the [pool](crate::pool).
+/// Reference-counted elements. f32 and bf16, the types of activations, come from the [pool](crate::pool); those on
+/// a card, f32, bf16 and u32, from that card's own.
 #[derive(Clone, Debug)]
 #[doc(hidden)]
 pub enum Storage {
@@ -17,6 +19,7 @@ pub enum Storage {
     F16(Arc<Vec<f16>>),
     I64(Arc<Vec<i64>>),
     U32(Arc<Vec<u32>>),
+    Cuda(Arc<cuda::Array>),
 }
 
 impl Storage {
@@ -28,6 +31,7 @@ impl Storage {
             Storage::F16(_) => DType::F16,
             Storage::I64(_) => DType::I64,
             Storage::U32(_) => DType::U32,
+            Storage::Cuda(array) => array.dtype().into(),
         }
     }
 }

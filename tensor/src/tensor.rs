@@ -1,12 +1,12 @@
 //! The tensor: construction and access.
 
-use kernels::philox;
+use kernels::{cuda, philox};
 
 use crate::dtype::Activations;
 use crate::pool::Buffer;
 use crate::shape::{Layout, checked_count, count};
 use crate::storage::Storage;
-use crate::{DType, Element, Error, Result};
+use crate::{DType, Device, Element, Error, Result};
 
 /// An n-dimensional array: an immutable, strided view of shared storage.
 ///
@@ -43,12 +43,29 @@ impl Tensor {
         Self::from_buffer(Buffer::<f32>::zeroed(count(shape)), shape)
     }
 
-    /// Zeros of this tensor's shape and dtype (f64 stays f64, everything else becomes f32).
-    pub fn zeros_like(&self) -> Self {
-        match self.dtype() {
-            DType::F64 => Self::wrap(f64::wrap(vec![0.0; self.len()]), self.shape()),
-            _ => Self::zeros(self.shape()),
-        }
+    /// Zeros of this tensor's shape and dtype (f64 stays f64, everything else becomes f32), where it is.
+    ///
+    /// # Errors
+    /// When the card is full.
+    pub fn zeros_like(&self) -> Result<Self> {
+        Ok(match (self.device(), self.dtype()) {
+            (Device::Cpu, DType::F64) => Self::wrap(f64::wrap(vec![0.0; self.len()]), self.shape()),
+            (device, _) => Self::zeros_on(self.shape(), &device)?,
+        })
+    }
+
+    /// Zeros of `shape`, f32, on `device`.
+    ///
+    /// # Errors
+    /// When the card is full.
+    pub fn zeros_on(shape: &[usize], device: &Device) -> Result<Self> {
+        Ok(match device {
+            Device::Cpu => Self::zeros(shape),
+            Device::Cuda(card) => {
+                let array = cuda::Array::zeros(card, cuda::DType::F32, count(shape))?;
+                Self::from_array(array, shape)
+            }
+        })
     }
 
     /// Every element `value`, f32.
@@ -104,13 +121,9 @@ impl Tensor {
     /// The elements as they lie in memory.
     ///
     /// # Errors
-    /// When the dtype is another, or the tensor is a strided view (call [`Tensor::contiguous`] first).
+    /// When the dtype is another, the tensor is on a card, or it is a strided view (call [`Tensor::contiguous`] first).
     pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
-        let values = T::unwrap(&self.storage).ok_or(Error::DType {
-            op: "as_slice",
-            expected: T::DTYPE.name(),
-            got: self.dtype(),
-        })?;
+        let values = self.elements::<T>("as_slice")?;
         if !self.is_contiguous() {
             let expected = format!("in row-major order, strides {:?}", self.layout.strides);
             return Err(Error::Shape { op: "as_slice", expected, got: self.shape().to_vec() });
@@ -118,12 +131,12 @@ impl Tensor {
         Ok(&values[self.layout.span()])
     }
 
-    /// A copy of the elements in row-major order.
+    /// A copy of the elements in row-major order, on the host.
     ///
     /// # Errors
-    /// When the dtype is another.
+    /// When the dtype is another, or the card fails.
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        Ok(self.contiguous().as_slice::<T>()?.to_vec())
+        Ok(self.to_device(&Device::Cpu)?.contiguous()?.as_slice::<T>()?.to_vec())
     }
 
     /// The value of a tensor of one element, whatever its dtype.
@@ -135,7 +148,7 @@ impl Tensor {
             let expected = "of one element".to_owned();
             return Err(Error::Shape { op: "item", expected, got: self.shape().to_vec() });
         }
-        Ok(self.to_f64_vec()[0])
+        Ok(self.to_f64_vec()?[0])
     }
 
     /// The elements for writing, in row-major order. Storage that other tensors share is copied first, so
@@ -150,12 +163,25 @@ impl Tensor {
     /// [`make_mut`](Self::make_mut) of another type.
     pub(crate) fn make_mut_of<E: Activations>(&mut self) -> Result<&mut [E]> {
         if !self.is_contiguous() {
-            *self = self.contiguous();
+            *self = self.contiguous()?;
         }
         let (span, got) = (self.layout.span(), self.dtype());
-        let expected = E::DTYPE.name();
+        let (expected, device) = (E::DTYPE.name(), self.device());
+        if device != Device::Cpu {
+            return Err(Error::Device { op: "make_mut", expected: "the host".into(), got: device });
+        }
         let values = E::unique(&mut self.storage);
         Ok(&mut values.ok_or(Error::DType { op: "make_mut", expected, got })?[span])
+    }
+
+    /// All elements of the storage, on the host.
+    pub(crate) fn elements<T: Element>(&self, op: &'static str) -> Result<&[T]> {
+        if let Storage::Cuda(array) = &self.storage {
+            let got = Device::Cuda(array.device().clone());
+            return Err(Error::Device { op, expected: "the host".into(), got });
+        }
+        let (expected, got) = (T::DTYPE.name(), self.dtype());
+        T::unwrap(&self.storage).ok_or(Error::DType { op, expected, got })
     }
 
     /// A new tensor whose elements `fill` writes; it must write all of them.
@@ -185,7 +211,7 @@ impl std::fmt::Debug for Tensor {
         let first = flat.narrow(0, 0, self.len().min(SHOWN)).map_err(|_| std::fmt::Error)?;
         write!(f, "{} {:?} ", self.dtype(), self.shape())?;
         let mut list = f.debug_list();
-        list.entries(first.to_f64_vec());
+        list.entries(first.to_f64_vec().map_err(|_| std::fmt::Error)?);
         match self.len() > SHOWN {
             true => list.finish_non_exhaustive(),
             false => list.finish(),

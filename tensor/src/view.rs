@@ -13,7 +13,7 @@ impl Tensor {
             let expected = format!("of {} elements (from {:?})", self.len(), self.shape());
             return Err(Error::Shape { op: "reshape", expected, got: shape.to_vec() });
         }
-        let base = self.contiguous();
+        let base = self.contiguous()?;
         let layout = Layout { offset: base.layout.offset, ..Layout::contiguous(shape) };
         Ok(Self { storage: base.storage, layout })
     }

@@ -9,7 +9,7 @@ fn random(shape: &[usize], seed: u64) -> Tensor {
 }
 
 fn wide(t: &Tensor) -> ArrayD<f64> {
-    t.to_dtype(DType::F64).to_ndarray().unwrap()
+    t.to_dtype(DType::F64).unwrap().to_ndarray().unwrap()
 }
 
 /// Asserts that f32 results are within `tolerance` of the largest value, those in f64 within 1e-12.
@@ -17,7 +17,7 @@ fn assert_close(got: &Tensor, want: &ArrayD<f64>, tolerance: f64) {
     assert_eq!(got.shape(), want.shape());
     let scale = want.iter().fold(1.0, |m: f64, x| m.max(x.abs()));
     let tolerance = if got.dtype() == DType::F64 { 1e-12 } else { tolerance };
-    for (got, want) in got.to_f64_vec().iter().zip(want) {
+    for (got, want) in got.to_f64_vec().unwrap().iter().zip(want) {
         assert!((got - want).abs() <= tolerance * scale, "got {got}, expected {want}");
     }
 }
@@ -42,15 +42,19 @@ fn shrunk(shape: &[usize], ones: [bool; 4], drop: usize) -> Vec<usize> {
 /// The same values, lying in memory in another order.
 fn strided(t: &Tensor, how: usize) -> Tensor {
     match (how, t.rank()) {
-        (1, 2..) => t.t().unwrap().contiguous().t().unwrap(),
+        (1, 2..) => t.t().unwrap().contiguous().unwrap().t().unwrap(),
         (2, 1..) => {
             let last = t.rank() - 1;
             let wide = ops::concat::forward(&[t, t], last).unwrap();
             wide.narrow(last, 0, t.shape()[last]).unwrap()
         }
-        (3, 2..) => {
-            t.transpose(0, t.rank() - 1).unwrap().contiguous().transpose(0, t.rank() - 1).unwrap()
-        }
+        (3, 2..) => t
+            .transpose(0, t.rank() - 1)
+            .unwrap()
+            .contiguous()
+            .unwrap()
+            .transpose(0, t.rank() - 1)
+            .unwrap(),
         _ => t.clone(),
     }
 }
@@ -68,7 +72,7 @@ proptest! {
         let a = strided(&random(&shrunk(&shape, ones_a, drop_a), 1), how_a);
         let b = strided(&random(&shrunk(&shape, ones_b, drop_b), 2), how_b);
         for dtype in [DType::F32, DType::F64] {
-            let (a, b) = (a.to_dtype(dtype), b.to_dtype(dtype));
+            let (a, b) = (a.to_dtype(dtype).unwrap(), b.to_dtype(dtype).unwrap());
             let joined = tensor::broadcast_shapes("test", a.shape(), b.shape()).unwrap();
             let (x, y) = (wide(&a), wide(&b));
             let x = x.broadcast(IxDyn(&joined)).unwrap();
@@ -93,7 +97,7 @@ proptest! {
     ) {
         let x = strided(&random(&shape, 3), how);
         let axis = axis % shape.len();
-        for x in [x.clone(), x.to_dtype(DType::F64)] {
+        for x in [x.clone(), x.to_dtype(DType::F64).unwrap()] {
             let a = wide(&x);
             let total = ArrayD::from_elem(IxDyn(&[]), a.sum());
             assert_close(&x.sum().unwrap(), &total, 1e-6);
@@ -114,7 +118,7 @@ proptest! {
         let shape = &shape[..shape.len().min(4)];
         let small = shrunk(shape, ones, drop);
         let x = random(shape, 4);
-        for x in [x.clone(), x.to_dtype(DType::F64)] {
+        for x in [x.clone(), x.to_dtype(DType::F64).unwrap()] {
             let (want, sizes) = (summed(wide(&x), &small), summed(wide(&x).mapv(f64::abs), &small));
             // The error of a sum goes with the sizes of its terms, which may cancel in the sum.
             let tolerance = 1e-6 * sizes.iter().fold(1.0, |m: f64, x| m.max(*x));
@@ -134,7 +138,7 @@ proptest! {
         let b_shape = [shrunk(&lead, ones_b, drop_b), vec![k, n]].concat();
         let (a, b) = (strided(&random(&a_shape, 5), how_a), strided(&random(&b_shape, 6), how_b));
         for dtype in [DType::F32, DType::F64] {
-            let (a, b) = (a.to_dtype(dtype), b.to_dtype(dtype));
+            let (a, b) = (a.to_dtype(dtype).unwrap(), b.to_dtype(dtype).unwrap());
             assert_close(&a.matmul(&b).unwrap(), &product(&wide(&a), &wide(&b)), 1e-5);
         }
     }

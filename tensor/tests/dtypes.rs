@@ -7,7 +7,7 @@ const ALL: [DType; 6] = [DType::F32, DType::F64, DType::BF16, DType::F16, DType:
 
 fn converted<T: Element, U: Element>(values: &[T]) -> Vec<U> {
     let x = Tensor::from_vec(values.to_vec(), &[values.len()]).unwrap();
-    x.to_dtype(U::DTYPE).to_vec().unwrap()
+    x.to_dtype(U::DTYPE).unwrap().to_vec().unwrap()
 }
 
 /// f32 to bf16, to nearest even, by the bits: the upper half, plus one where the lower half asks for it.
@@ -84,10 +84,14 @@ fn small_integers_survive_every_dtype() {
     for from in ALL {
         for to in ALL {
             // A strided view, so that the order is at stake too.
-            let y = x.to_dtype(from).t().unwrap().to_dtype(to);
+            let y = x.to_dtype(from).unwrap().t().unwrap().to_dtype(to).unwrap();
             assert_eq!(y.dtype(), to);
             assert_eq!(y.shape(), [3, 2]);
-            assert_eq!(y.to_f64_vec(), [0.0, 5.0, 1.0, 100.0, 2.0, 255.0], "{from} to {to}");
+            assert_eq!(
+                y.to_f64_vec().unwrap(),
+                [0.0, 5.0, 1.0, 100.0, 2.0, 255.0],
+                "{from} to {to}"
+            );
         }
     }
 }
@@ -95,7 +99,7 @@ fn small_integers_survive_every_dtype() {
 #[test]
 fn the_same_dtype_shares_memory() {
     let x = Tensor::full(1.0, &[4]);
-    let y = x.to_dtype(DType::F32);
+    let y = x.to_dtype(DType::F32).unwrap();
     assert_eq!(x.as_slice::<f32>().unwrap().as_ptr(), y.as_slice::<f32>().unwrap().as_ptr());
 }
 
@@ -103,5 +107,8 @@ fn the_same_dtype_shares_memory() {
 fn large_tensors_are_converted_in_order() {
     let values: Vec<u32> = (0..200_000).collect();
     let x = Tensor::from_vec(values.clone(), &[200_000]).unwrap();
-    assert_eq!(x.to_dtype(DType::F64).to_dtype(DType::U32).to_vec::<u32>().unwrap(), values);
+    assert_eq!(
+        x.to_dtype(DType::F64).unwrap().to_dtype(DType::U32).unwrap().to_vec::<u32>().unwrap(),
+        values
+    );
 }

@@ -66,8 +66,9 @@ fn every_dtype_makes_the_round_trip() {
         if tensor.dtype() == DType::I64 {
             assert_eq!(got.to_vec::<i64>().unwrap(), tensor.to_vec::<i64>().unwrap());
         }
-        let bits =
-            |t: &Tensor| -> Vec<u64> { t.to_f64_vec().iter().map(|x| x.to_bits()).collect() };
+        let bits = |t: &Tensor| -> Vec<u64> {
+            t.to_f64_vec().unwrap().iter().map(|x| x.to_bits()).collect()
+        };
         assert_eq!(bits(&got), bits(tensor), "{name}");
     }
     assert_eq!(file.dtype("bf16").as_deref(), Some("BF16"));

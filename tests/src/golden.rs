@@ -109,7 +109,7 @@ pub fn tiny_masked_lm(golden: &Golden) -> MaskedLm {
 
 /// Makes every parameter f64: the same code then runs the plain definitions.
 pub fn widen(params: &[Param]) {
-    params.iter().for_each(|p| p.set(p.value().to_dtype(DType::F64)));
+    params.iter().for_each(|p| p.set(p.value().to_dtype(DType::F64).unwrap()));
 }
 
 /// |got - want| / |want|, Euclidean norms; of exact zeros, |got|.
@@ -118,7 +118,7 @@ pub fn widen(params: &[Param]) {
 /// When the shapes differ.
 pub fn relative_error(got: &Tensor, want: &Tensor) -> f64 {
     assert_eq!(got.shape(), want.shape(), "shapes");
-    let (got, want) = (got.to_f64_vec(), want.to_f64_vec());
+    let (got, want) = (got.to_f64_vec().unwrap(), want.to_f64_vec().unwrap());
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
     let error = norm(&mut got.iter().zip(&want).map(|(g, w)| g - w));
     match norm(&mut want.iter().copied()) {

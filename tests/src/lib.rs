@@ -5,6 +5,7 @@
 //! real checkpoint (`golden_minilm`), do the layers keep to their places (`layering`).
 #![forbid(unsafe_code)]
 
+pub mod card;
 pub mod golden;
 pub mod source;
 

@@ -40,12 +40,13 @@ fn step(model: &SequenceClassifier, precision: Precision) -> (Vec<f64>, f64, Vec
     let logits = model.forward(&pass(precision), &batch()).expect("a valid batch");
     let classes = Tensor::from_vec::<u32>(vec![0, 1, 2, 0, 1], &[LENS.len()]).expect("five");
     let loss = bert::loss(&logits, &Targets::Classes(classes)).expect("classes fit");
-    let (logits, value) = (logits.value().to_f64_vec(), loss.value().item().expect("a scalar"));
+    let (logits, value) =
+        (logits.value().to_f64_vec().unwrap(), loss.value().item().expect("a scalar"));
     let grads = loss.backward().expect("a recorded loss");
     let flat = |p: &Param| {
         let grad = grads.param(p).expect("every parameter is used");
         assert_eq!(grad.dtype(), DType::F32, "{}: gradients of parameters stay f32", p.name());
-        grad.to_f64_vec()
+        grad.to_f64_vec().unwrap()
     };
     (logits, value, model.params().iter().map(flat).collect())
 }
@@ -112,7 +113,7 @@ fn first_states_are_the_first_rows() {
             let all = model.encoder().forward(&pass(), &batch).expect("a valid batch");
             let want = all.pool(Pooling::First, &batch.seqlens).expect("rows of the batch");
             let got = model.encoder().first_states(&pass(), &batch).expect("a valid batch");
-            let [got, want] = [got, want].map(|v| v.value().to_f64_vec());
+            let [got, want] = [got, want].map(|v| v.value().to_f64_vec().unwrap());
             assert_eq!(got, want, "{isa:?} {precision:?}");
         }
     });

@@ -45,7 +45,7 @@ fn targets(kind: usize, rows: usize, outputs: usize, wide: bool) -> Targets {
     let dtype = if wide { tensor::DType::F64 } else { tensor::DType::F32 };
     let numbers = |f: fn(usize) -> f32| {
         let values = (0..rows * outputs).map(f).collect();
-        Tensor::from_vec(values, &[rows, outputs]).expect("rows x outputs").to_dtype(dtype)
+        Tensor::from_vec(values, &[rows, outputs]).expect("rows x outputs").to_dtype(dtype).unwrap()
     };
     match kind {
         0 => {
@@ -123,6 +123,8 @@ fn step(
     let classes = Tensor::from_vec::<u32>(classes, &[sequences.len()]).expect("one a sequence");
     let loss = bert::loss(&logits, &Targets::Classes(classes)).expect("classes fit");
     let grads = loss.backward().expect("a recorded loss");
-    let flat = |p: &autograd::Param| grads.param(p).expect("every parameter is used").to_f64_vec();
-    (logits.value().to_f64_vec(), model.params().iter().map(flat).collect())
+    let flat = |p: &autograd::Param| {
+        grads.param(p).expect("every parameter is used").to_f64_vec().unwrap()
+    };
+    (logits.value().to_f64_vec().unwrap(), model.params().iter().map(flat).collect())
 }

@@ -102,7 +102,7 @@ fn train(recipe: &Recipe, run: &Run, model: &SequenceClassifier, [exact, after]:
         let lr = (recipe.rate)(step as u64);
         assert_relative_eq!(lr, run.learning_rates[step], max_relative = 1e-12);
         let grad_scale = clip::factor(norm, recipe.max_norm);
-        optimizer.step(&grads, StepSize { lr, grad_scale }).unwrap();
+        optimizer.step(&grads, StepSize { lr, grad_scale: grad_scale.into() }).unwrap();
     }
     let logits = model.forward(&Pass::inference(), &data.bert_batch("0.")).unwrap();
     let want = Tensor::from_vec(run.final_logits.concat(), logits.shape()).unwrap();

@@ -99,10 +99,10 @@ fn masked_rows_are_those_of_all_rows() {
         for precision in [Precision::F32, Precision::Bf16] {
             let states = |positions: &[u32]| {
                 let states = model.encoder().states_at(&pass(precision), &batch, positions);
-                states.expect("rows of the batch").value().to_f64_vec()
+                states.expect("rows of the batch").value().to_f64_vec().unwrap()
             };
             let want = model.encoder().forward(&pass(precision), &batch).expect("a valid batch");
-            assert_eq!(states(&all), want.value().to_f64_vec(), "{isa:?} {precision:?}");
+            assert_eq!(states(&all), want.value().to_f64_vec().unwrap(), "{isa:?} {precision:?}");
             let logits = |positions: &[u32]| {
                 let logits = model.forward(&pass(precision), &batch, positions);
                 logits.expect("rows of the batch").value().clone()
@@ -111,9 +111,10 @@ fn masked_rows_are_those_of_all_rows() {
             for some in [&[2, 5, 9, 10, 40, 63, 74][..], &[3, 70, 71], &[0], &[30]] {
                 let got = logits(some);
                 assert_eq!((got.shape(), got.dtype()), (&[some.len(), 23][..], DType::F32));
-                let row = |&p: &u32| whole.narrow(0, p as usize, 1).expect("a row").to_f64_vec();
+                let row =
+                    |&p: &u32| whole.narrow(0, p as usize, 1).expect("a row").to_f64_vec().unwrap();
                 let want: Vec<f64> = some.iter().flat_map(row).collect();
-                assert_eq!(got.to_f64_vec(), want, "{isa:?} {precision:?} {some:?}");
+                assert_eq!(got.to_f64_vec().unwrap(), want, "{isa:?} {precision:?} {some:?}");
             }
         }
     });
@@ -130,7 +131,8 @@ fn bf16_is_near_f32() {
         assert_eq!(loss.value().dtype(), DType::F32);
         let value = loss.value().item().expect("a scalar");
         let grads = loss.backward().expect("a recorded loss");
-        let flat = |p: &Param| grads.param(p).expect("every parameter is used").to_f64_vec();
+        let flat =
+            |p: &Param| grads.param(p).expect("every parameter is used").to_f64_vec().unwrap();
         (value, model.params().iter().map(flat).collect::<Vec<_>>())
     };
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
@@ -155,7 +157,8 @@ fn recomputation_changes_no_bit() {
         let pass = Pass::training(7, 3).with_recomputation(recomputes);
         let logits = model.forward(&pass, &batch, &positions).expect("a valid batch");
         let grads = MaskedLm::loss(&logits, &targets).expect("ids").backward().expect("recorded");
-        let flat = |p: &Param| grads.param(p).expect("every parameter is used").to_f64_vec();
+        let flat =
+            |p: &Param| grads.param(p).expect("every parameter is used").to_f64_vec().unwrap();
         model.params().iter().map(flat).collect::<Vec<_>>()
     };
     each_isa(|isa| assert!(step(true) == step(false), "{isa:?}"));
@@ -170,7 +173,7 @@ fn log_likelihoods_average_to_the_loss() {
     let logits = model.forward(&pass, &batch, &positions).expect("a valid batch");
     // By the definition, in f64.
     for (m, (got, &target)) in each.iter().zip(&targets).enumerate() {
-        let row = logits.value().narrow(0, m, 1).expect("a row").to_f64_vec();
+        let row = logits.value().narrow(0, m, 1).expect("a row").to_f64_vec().unwrap();
         let sum: f64 = row.iter().map(|x| x.exp()).sum();
         let want = row[target as usize] - sum.ln();
         assert!((got - want).abs() < 1e-5, "{m}: {got}, {want}");

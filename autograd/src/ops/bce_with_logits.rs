@@ -13,6 +13,6 @@ pub fn bce_with_logits(logits: &Var, targets: &Tensor) -> Result<Var> {
     let loss = op::forward(&logits.value, targets)?;
     let (x, targets) = (logits.value.clone(), targets.clone());
     record("bce_with_logits", [logits], loss, move |dy, _| {
-        Ok([Some(op::backward(&x, &targets, dy.item()?)?)])
+        Ok([Some(op::backward(&x, &targets, dy)?)])
     })
 }

@@ -13,6 +13,6 @@ pub fn cross_entropy(logits: &Var, labels: &Tensor) -> Result<Var> {
     let (loss, rsum) = op::forward(&logits.value, labels)?;
     let (x, labels) = (logits.value.clone(), labels.clone());
     record("cross_entropy", [logits], loss, move |dy, _| {
-        Ok([Some(op::backward(&x, &labels, &rsum, dy.item()?)?)])
+        Ok([Some(op::backward(&x, &labels, &rsum, dy)?)])
     })
 }

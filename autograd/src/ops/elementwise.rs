@@ -66,8 +66,8 @@ impl Var {
         if dtype == from {
             return Ok(self.clone());
         }
-        let y = self.value.to_dtype(dtype);
-        record("to_dtype", [self], y, move |dy, _| Ok([Some(dy.to_dtype(from))]))
+        let y = self.value.to_dtype(dtype)?;
+        record("to_dtype", [self], y, move |dy, _| Ok([Some(dy.to_dtype(from)?)]))
     }
 
     fn binary(&self, f: Binary, other: &Var) -> Result<Var> {

@@ -12,7 +12,5 @@ use crate::{Result, Var, record};
 pub fn mse(predictions: &Var, targets: &Tensor) -> Result<Var> {
     let loss = op::forward(&predictions.value, targets)?;
     let (x, targets) = (predictions.value.clone(), targets.clone());
-    record("mse", [predictions], loss, move |dy, _| {
-        Ok([Some(op::backward(&x, &targets, dy.item()?)?)])
-    })
+    record("mse", [predictions], loss, move |dy, _| Ok([Some(op::backward(&x, &targets, dy)?)]))
 }

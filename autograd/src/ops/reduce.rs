@@ -13,7 +13,7 @@ impl Var {
     pub fn sum(&self) -> Result<Var> {
         let shape = self.shape().to_vec();
         record("sum", [self], reduce::sum(&self.value)?, move |dy, _| {
-            Ok([Some(dy.broadcast_to(&shape)?.contiguous())])
+            Ok([Some(dy.broadcast_to(&shape)?.contiguous()?)])
         })
     }
 
@@ -25,7 +25,7 @@ impl Var {
         let (y, shape) = (reduce::mean(&self.value)?, self.shape().to_vec());
         let share = 1.0 / self.value.len() as f64;
         record("mean", [self], y, move |dy, _| {
-            Ok([Some(dy.scale(share)?.broadcast_to(&shape)?.contiguous())])
+            Ok([Some(dy.scale(share)?.broadcast_to(&shape)?.contiguous()?)])
         })
     }
 
@@ -53,5 +53,5 @@ impl Var {
 }
 
 fn spread(dy: &Tensor, axis: usize, shape: &[usize]) -> Result<Tensor> {
-    Ok(dy.unsqueeze(axis)?.broadcast_to(shape)?.contiguous())
+    Ok(dy.unsqueeze(axis)?.broadcast_to(shape)?.contiguous()?)
 }

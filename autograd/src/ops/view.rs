@@ -55,7 +55,7 @@ fn widen(dy: &Tensor, axis: usize, start: usize, shape: &[usize]) -> Result<Tens
     let zeros = |len: usize| -> Result<Tensor> {
         let mut part = shape.to_vec();
         part[axis] = len;
-        Ok(Tensor::zeros(&part).to_dtype(dy.dtype()))
+        Ok(Tensor::zeros_on(&part, &dy.device())?.to_dtype(dy.dtype())?)
     };
     let rest = shape[axis] - start - dy.shape()[axis];
     Ok(concat::forward(&[&zeros(start)?, dy, &zeros(rest)?], axis)?)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::PrecisionName;
+use super::hardware::HardwareArgs;
 use crate::flags;
 
 /// `finetune bench`
@@ -49,9 +50,9 @@ pub struct BenchStepArgs {
     /// Steps that are measured, after three that are not
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = flags::count::<u32>)]
     pub steps: u32,
-    /// Threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub hardware: HardwareArgs,
 }
 
 /// Sizes of BERT models.
@@ -101,9 +102,9 @@ pub struct BenchTrainArgs {
     /// Chooses the shuffling, the dropout masks and the first weights of the head
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// Threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub hardware: HardwareArgs,
 }
 
 /// `finetune bench matmul`
@@ -119,7 +120,7 @@ pub struct BenchMatmulArgs {
     /// Products that are measured of each size, after three that are not
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = flags::count::<u32>)]
     pub repeats: u32,
-    /// Threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub hardware: HardwareArgs,
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod bench;
+pub mod hardware;
 pub mod inference;
 pub mod masked_lm;
 pub mod select;
@@ -10,6 +11,8 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
+
+use hardware::HardwareArgs;
 
 use crate::data::{Format, Options, ProblemType};
 use crate::{bundled, flags};
@@ -122,9 +125,9 @@ impl FileArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Machine")]
 pub struct MachineArgs {
-    /// Threads; the results do not depend on it [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub hardware: HardwareArgs,
     /// No progress bars and no remarks
     #[arg(long, short)]
     pub quiet: bool,

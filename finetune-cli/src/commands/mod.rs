@@ -25,18 +25,20 @@ use crate::run;
 /// Whatever is wrong, in one line: what, where, what to do.
 pub fn run(cli: Cli) -> Result<()> {
     match &cli.command {
-        Command::Train(args) => on_threads(args.machine.threads, || train::run(args)),
+        Command::Train(args) => on_threads(args.machine.hardware.threads, || train::run(args)),
         Command::Adapt(args) => {
-            on_threads(args.learning.machine.threads, || masked_lm::adapt(args))
+            on_threads(args.learning.machine.hardware.threads, || masked_lm::adapt(args))
         }
         Command::Pretrain(args) => {
-            on_threads(args.learning.machine.threads, || masked_lm::pretrain(args))
+            on_threads(args.learning.machine.hardware.threads, || masked_lm::pretrain(args))
         }
-        Command::Select(args) => on_threads(args.machine.threads, || select::run(args)),
+        Command::Select(args) => on_threads(args.machine.hardware.threads, || select::run(args)),
         Command::Evaluate(args) => {
-            on_threads(args.inference.machine.threads, || evaluate::run(args))
+            on_threads(args.inference.machine.hardware.threads, || evaluate::run(args))
         }
-        Command::Predict(args) => on_threads(args.inference.machine.threads, || predict::run(args)),
+        Command::Predict(args) => {
+            on_threads(args.inference.machine.hardware.threads, || predict::run(args))
+        }
         Command::Bench(args) => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
     }

@@ -26,7 +26,8 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     }
     let input = Input::open(args)?;
     let path = super::model(&args.inference)?;
-    let (folder, model, task) = Folder::open_fine_tuned(&path)?;
+    let device = args.inference.machine.hardware.device.open()?;
+    let (folder, model, task) = Folder::open_fine_tuned(&path, &device)?;
     let predictor = Predictor { args, folder, model, task };
     match input {
         Input::Texts(texts) => predictor.answer(texts),

@@ -103,7 +103,7 @@ impl<'a> Session<'a> {
         let steps = trainer::steps_per_epoch(train.len(), recipe) as f64;
         let (start, mut done, mut learning_rate) = (Instant::now(), 0, 0.0);
         let loss = trainer.epoch(epoch, train, &mut |log| {
-            done += log.examples;
+            done += log.size.examples;
             learning_rate = log.learning_rate;
             show(bar, log, done as f64 / start.elapsed().as_secs_f64());
             match log.step.is_multiple_of(recipe.optimization.logging_steps) {

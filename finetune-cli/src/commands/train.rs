@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bert::SequenceClassifier;
-use nn::{Module, count, freeze};
+use nn::{Module, count, freeze, to_device};
 
 use super::inputs::Inputs;
 use super::session::{Session, best_metric};
@@ -57,7 +57,7 @@ impl Job {
     fn of(args: &TrainArgs, inputs: &Inputs) -> Result<Self> {
         let (schema, datasets) = read(args, inputs)?;
         check_metric(&args.recipe, &schema.task)?;
-        let mut folder = Folder::open(&inputs.model)?;
+        let mut folder = Folder::open(&inputs.model)?.on(&args.machine.hardware.device.open()?);
         args.truncate.map(|layers| folder.truncate(layers)).transpose()?;
         let settings = settings(args, &folder)?;
         let splits = tokenize(args, &folder, &schema, datasets)?;
@@ -175,6 +175,7 @@ fn build_model(args: &TrainArgs, folder: &Folder, task: &Task) -> Result<Sequenc
     let (model, fresh) = match args.from_scratch {
         true => {
             let model = SequenceClassifier::new(&folder.config, outputs(task), seed);
+            to_device(&model.params(), &folder.device)?;
             (model, "all weights".to_owned())
         }
         false => {

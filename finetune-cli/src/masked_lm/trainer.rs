@@ -66,22 +66,21 @@ impl<'a> MaskedLmTrainer<'a> {
         self.optimization.steps_done()
     }
 
-    /// The next step over a corpus, always the same one. The log counts the sequences; with it comes the number of
-    /// their tokens.
+    /// The next step over a corpus, always the same one. Gives its log, on a card that of the one before; see
+    /// [`Optimization::step`].
     ///
     /// # Errors
     /// When the corpus can't be read, or the training diverges.
-    pub fn step(&mut self, corpus: &mut Corpus) -> Result<(StepLog, usize)> {
+    pub fn step(&mut self, corpus: &mut Corpus) -> Result<Option<StepLog>> {
         let step = self.steps_done();
         let rows = self.rows(step, corpus.len());
         let hidden =
             self.masking.hide(corpus.read(&rows)?, &mut Rng::new(self.seed, HIDDEN + step))?;
         let model = self.model;
-        let log = self.optimization.step(rows.len(), |pass| {
+        self.optimization.step((&hidden.batch).into(), |pass| {
             let logits = model.forward(pass, &hidden.batch, &hidden.positions)?;
             Ok(MaskedLm::loss(&logits, &hidden.targets)?)
-        })?;
-        Ok((log, hidden.batch.seqlens.total()))
+        })
     }
 
     /// The sequences of a step.

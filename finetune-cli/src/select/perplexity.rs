@@ -7,6 +7,7 @@ use crate::args::RecipeArgs;
 use crate::batches::Examples;
 use crate::folder::Folder;
 use crate::masked_lm::perplexity::pseudo_perplexity;
+use nn::{Module, to_device};
 
 /// Texts that are read: some hundred tokens tell 20 from 40.
 const TEXTS: usize = 32;
@@ -27,6 +28,7 @@ pub fn measure(folder: &Folder, sample: &Examples, recipe: &RecipeArgs) -> Resul
         return Ok(None);
     }
     let (model, _) = MaskedLm::load(&mut checkpoint, &folder.config, recipe.optimization.seed)?;
+    to_device(&model.params(), &folder.device)?;
     let texts = sample.encodings.iter().take(TEXTS);
     let texts = texts.map(|text| Ok((text.ids.clone(), text.type_ids.clone())));
     pseudo_perplexity(&model, &folder.tokenizer, texts, recipe.optimization.precision.into())

@@ -19,6 +19,7 @@ use crate::select::states::{POOLINGS, States};
 use crate::select::summary::{Estimated, Evidence, Fit, LayerProfile, Place};
 use crate::select::{fit, objective, perplexity};
 use crate::trainer;
+use tensor::Device;
 
 /// What is asked of every candidate.
 pub struct Question<'a> {
@@ -38,6 +39,8 @@ pub struct Question<'a> {
     pub recipe: &'a RecipeArgs,
     /// The length as typed.
     pub max_length: Option<usize>,
+    /// Where models run.
+    pub device: &'a Device,
     /// Rows to train on, and rows of validation.
     pub rows: [usize; 2],
     /// Bytes that training may take.
@@ -60,7 +63,7 @@ impl Question<'_> {
     /// # Errors
     /// When the folder is not one of an encoder, or is damaged.
     pub fn ask(&self, request: &Request) -> Result<Outcome> {
-        let folder = open(request)?;
+        let folder = open(request, self.device)?;
         let estimate = cost::memory_estimate(
             &folder.config,
             outputs(self.task),
@@ -239,9 +242,9 @@ impl Question<'_> {
         let names = self.task.label_set().map(LabelSet::names);
         let task = format!("{} {names:?}", self.task.problem_type());
         let labels = format!("{task} {:?} {:?} {:?}", self.labels, self.folds, self.rows);
-        // Threads, because seconds are part of the evidence.
-        let threads = rayon::current_num_threads();
-        let recipe = format!("{:?} {} {threads}", self.recipe, self.metric);
+        // Device and threads, because seconds are part of the evidence.
+        let (device, threads) = (self.device, rayon::current_num_threads());
+        let recipe = format!("{:?} {} {device} {threads}", self.recipe, self.metric);
         states.with(labels.as_bytes()).with(recipe.as_bytes())
     }
 }
@@ -250,8 +253,8 @@ impl Question<'_> {
 ///
 /// # Errors
 /// When it is not one of an encoder, or has fewer layers.
-pub fn open(request: &Request) -> Result<Folder> {
-    let mut folder = Folder::open(&request.folder()?)?;
+pub fn open(request: &Request, device: &Device) -> Result<Folder> {
+    let mut folder = Folder::open(&request.folder()?)?.on(device);
     request.truncate.map(|layers| folder.truncate(layers)).transpose()?;
     Ok(folder)
 }

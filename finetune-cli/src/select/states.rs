@@ -49,7 +49,7 @@ impl States {
                 for (pooled, (_, how)) in layer.iter_mut().zip(POOLINGS) {
                     let rows = x.pool(how, &batch.seqlens)?;
                     states.width = rows.value().shape()[1];
-                    pooled.extend_from_slice(rows.value().as_slice::<f32>()?);
+                    pooled.extend(rows.value().to_vec::<f32>()?);
                 }
             }
         }

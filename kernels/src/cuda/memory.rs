@@ -223,6 +223,13 @@ impl<'a> Slice<'a> {
         Ok(host)
     }
 
+    /// How many whole packs of `n` elements it has that a kernel may move at once: none where its address is no
+    /// multiple of their size (a view may begin anywhere; arrays begin at multiples of 256 bytes).
+    pub(crate) fn packs(self, n: usize) -> usize {
+        let aligned = self.address().is_multiple_of((n * self.dtype().size()) as u64);
+        if aligned { self.len / n } else { 0 }
+    }
+
     /// Where it is.
     pub fn device(self) -> &'a Device {
         &self.array.device

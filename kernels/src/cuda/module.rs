@@ -41,6 +41,8 @@ const HEADERS: [(&str, &str); 5] = [
 
 /// Every file of kernels, for the tests that compile them all.
 pub static SOURCES: &[&Source] = &[
+    &crate::copy::cuda::SOURCE,
+    &crate::elementwise::cuda::SOURCE,
     &crate::matmul::cuda::NAIVE,
     &crate::matmul::cuda::TILED,
     &crate::matmul::cuda::MMA,

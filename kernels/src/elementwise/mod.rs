@@ -20,6 +20,7 @@
 //! Source: exp and ln after Cephes, <https://www.netlib.org/cephes/>. Above: `tensor/src/ops/elementwise.rs`.
 
 mod cpu;
+pub mod cuda;
 pub mod reference;
 
 pub use cpu::{add_assign, axpy, binary, binary_row, convert, scale, unary, unary_backward};

@@ -15,7 +15,8 @@ pub fn gradients(pairs: &[(&Param, &[f64])]) -> Gradients {
     let mut loss: Option<Var> = None;
     for (param, g) in pairs {
         let w = tape.param(param);
-        let g = Tensor::from_vec(g.to_vec(), w.shape()).unwrap().to_dtype(w.value().dtype());
+        let g =
+            Tensor::from_vec(g.to_vec(), w.shape()).unwrap().to_dtype(w.value().dtype()).unwrap();
         let term = w.mul(&Var::constant(g)).unwrap().sum().unwrap();
         loss = Some(match loss {
             Some(loss) => loss.add(&term).unwrap(),

@@ -14,8 +14,9 @@ const OP: &str = "activation";
 /// # Errors
 /// When `x` has another dtype.
 pub fn forward(f: Activation, x: &Tensor) -> Result<Tensor> {
-    let x = x.contiguous();
+    let x = x.contiguous()?;
     Ok(match hidden(OP, [&x])? {
+        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
         Hidden::F32([v]) => Tensor::build(x.shape(), |y| activation::forward(f, v, y)),
         Hidden::BF16([v]) => Tensor::build(x.shape(), |y| activation::forward(f, v, y)),
         Hidden::F64([v]) => wide(reference::forward(f, v), x.shape()),
@@ -28,8 +29,9 @@ pub fn forward(f: Activation, x: &Tensor) -> Result<Tensor> {
 /// When the shapes or dtypes differ.
 pub fn backward_and_value(f: Activation, x: &Tensor, dy: &Tensor) -> Result<(Tensor, Tensor)> {
     same_shape(OP, x, dy)?;
-    let (x, dy) = (x.contiguous(), dy.contiguous());
+    let (x, dy) = (x.contiguous()?, dy.contiguous()?);
     Ok(match hidden(OP, [&x, &dy])? {
+        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
         Hidden::F32([v, d]) => both(f, v, d, x.shape()),
         Hidden::BF16([v, d]) => both(f, v, d, x.shape()),
         Hidden::F64([v, d]) => {
@@ -51,8 +53,9 @@ fn both<E: Activations>(f: Activation, x: &[E], dy: &[E], shape: &[usize]) -> (T
 /// When the shapes or dtypes differ.
 pub fn backward(f: Activation, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     same_shape(OP, x, dy)?;
-    let (x, dy) = (x.contiguous(), dy.contiguous());
+    let (x, dy) = (x.contiguous()?, dy.contiguous()?);
     Ok(match hidden(OP, [&x, &dy])? {
+        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
         Hidden::F32([v, d]) => Tensor::build(x.shape(), |dx| activation::backward(f, v, d, dx)),
         Hidden::BF16([v, d]) => Tensor::build(x.shape(), |dx| activation::backward(f, v, d, dx)),
         Hidden::F64([v, d]) => wide(reference::backward(f, v, d), x.shape()),

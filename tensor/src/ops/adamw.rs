@@ -26,7 +26,7 @@ pub fn update(
     if w.dtype() == DType::F64 {
         return update_wide(step, w, g, (m, v));
     }
-    let g = g.contiguous();
+    let g = g.contiguous()?;
     adamw::update(step, w.make_mut()?, g.as_slice()?, m.make_mut()?, v.make_mut()?);
     Ok(())
 }
@@ -40,7 +40,7 @@ pub fn lazy(w: &Tensor, moments: Option<(&Tensor, &Tensor)>) -> Result<Option<La
     let Some((m, v)) = moments else { return Ok(Some(Lazy::new(rows))) };
     same_shape(OP, w, m)?;
     same_shape(OP, w, v)?;
-    let (m, v) = (m.contiguous(), v.contiguous());
+    let (m, v) = (m.contiguous()?, v.contiguous()?);
     Ok(Some(Lazy::with_moments(rows, m.as_slice()?, v.as_slice()?)))
 }
 
@@ -58,7 +58,7 @@ pub fn update_rows(
         let (left, right) = (w.shape().to_vec(), g.shape().to_vec());
         return Err(Error::Shapes { op: OP, left, right });
     }
-    let values = g.values().contiguous();
+    let values = g.values().contiguous()?;
     lazy.update(step, g.ids(), values.as_slice()?, table(w, moments)?);
     Ok(())
 }
@@ -99,14 +99,44 @@ fn update_wide(
     g: &Tensor,
     (m, v): (&mut Tensor, &mut Tensor),
 ) -> Result<()> {
-    let g = g.contiguous();
+    let g = g.contiguous()?;
     let Floats::F64([g]) = floats(OP, [&g])? else {
         return Err(Error::DType { op: OP, expected: "f64", got: g.dtype() });
     };
-    let mut values = [w.to_f64_vec(), m.to_f64_vec(), v.to_f64_vec()];
+    let mut values = [w.to_f64_vec()?, m.to_f64_vec()?, v.to_f64_vec()?];
     let [ws, ms, vs] = &mut values;
     reference::update(step, ws, g, ms, vs);
     let shape = w.shape().to_vec();
     [*w, *m, *v] = values.map(|x| wide(x, &shape));
     Ok(())
+}
+
+// STUB
+/// stub
+pub struct Update<'a> {
+    /// x
+    pub step: Step,
+    /// x
+    pub w: &'a mut Tensor,
+    /// x
+    pub g: &'a Tensor,
+    /// x
+    pub m: &'a mut Tensor,
+    /// x
+    pub v: &'a mut Tensor,
+}
+/// stub
+pub struct Clip<'a> {
+    /// x
+    pub norm: &'a Tensor,
+    /// x
+    pub max_norm: f64,
+}
+/// stub
+pub fn norm(_: &[&Tensor]) -> Result<Tensor> {
+    todo!()
+}
+/// stub
+pub fn update_all(_: &mut [Update], _: Option<Clip>) -> Result<()> {
+    todo!()
 }

@@ -3,7 +3,7 @@
 use kernels::add_norm::{self, Input, Output, Saved, reference};
 use kernels::dropout::Dropout;
 
-use super::{Floats, Hidden, expect_shape, floats, hidden, last_axis, same_shape, wide};
+use super::{Floats, Hidden, dense, expect_shape, floats, hidden, last_axis, same_shape, wide};
 use crate::dtype::Activations;
 use crate::pool::Buffer;
 use crate::{Result, Tensor};
@@ -54,7 +54,7 @@ pub fn forward(a: AddNorm, [x, r]: [&Tensor; 2], [w, b]: [&Tensor; 2]) -> Result
     same_shape(OP, x, r)?;
     expect_shape(OP, w, &[h])?;
     expect_shape(OP, b, &[h])?;
-    let [x, r, w, b] = [x, r, w, b].map(Tensor::contiguous);
+    let [x, r, w, b] = dense([x, r, w, b])?;
     match (hidden(OP, [&x, &r])?, floats(OP, [&w, &b])?) {
         (Hidden::F32(xs), Floats::F32(affine)) => run(a, xs, affine, x.shape()),
         (Hidden::BF16(xs), Floats::F32(affine)) => run(a, xs, affine, x.shape()),
@@ -97,7 +97,7 @@ pub fn backward(
 ) -> Result<Gradients> {
     same_shape(OP, z, dy)?;
     expect_shape(OP, w, &[last_axis(OP, z)?])?;
-    let [z, w, dy] = [z, w, dy].map(Tensor::contiguous);
+    let [z, w, dy] = dense([z, w, dy])?;
     match (hidden(OP, [&z, &dy])?, floats(OP, [&w])?) {
         (Hidden::F32([zs, dys]), Floats::F32([ws])) => {
             let saved = Saved { z: zs, mean: mean.as_slice()?, rstd: rstd.as_slice()? };

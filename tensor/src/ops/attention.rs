@@ -3,7 +3,7 @@
 use kernels::attention::{self, Qkv, reference};
 use kernels::dropout::Dropout;
 
-use super::{Hidden, expect_shape, hidden, matrix, wide};
+use super::{Hidden, dense, expect_shape, hidden, matrix, wide};
 use crate::dtype::Activations;
 use crate::pool::Buffer;
 use crate::{CuSeqLens, Error, Result, Tensor};
@@ -67,8 +67,9 @@ impl Attention {
 pub fn forward(a: &Attention, [q, k, v]: [&Tensor; 3]) -> Result<(Tensor, Tensor)> {
     let (_, h) = matrix(OP, q)?;
     a.check(h, [q], [k, v])?;
-    let (settings, [q, k, v]) = (a.kernel(h)?, [q, k, v].map(Tensor::contiguous));
+    let (settings, [q, k, v]) = (a.kernel(h)?, dense([q, k, v])?);
     match hidden(OP, [&q, &k, &v])? {
+        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
         Hidden::F32([q, k, v]) => run(settings, Qkv { q, k, v }, h),
         Hidden::BF16([q, k, v]) => run(settings, Qkv { q, k, v }, h),
         Hidden::F64([q, k, v]) => {
@@ -103,9 +104,10 @@ pub fn backward(
     let (_, h) = matrix(OP, q)?;
     a.check(h, [q, o, d_o], [k, v])?;
     let settings = a.kernel(h)?;
-    let operands = [q, k, v, o, d_o].map(Tensor::contiguous);
+    let operands = dense([q, k, v, o, d_o])?;
     let lse = lse.as_slice()?;
     match hidden(OP, operands.each_ref())? {
+        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
         Hidden::F32([q, k, v, o, d_o]) => {
             Ok(run_backward(settings, Qkv { q, k, v }, (o, lse), d_o, h))
         }

@@ -14,8 +14,9 @@ const OP: &str = "bce_with_logits";
 pub fn forward(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     same_shape(OP, logits, targets)?;
     not_empty(OP, logits)?;
-    let (x, t) = (logits.contiguous(), targets.contiguous());
+    let (x, t) = (logits.contiguous()?, targets.contiguous()?);
     Ok(match floats(OP, [&x, &t])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
         Floats::F32([x, t]) => Tensor::scalar(bce_with_logits::forward(x, t)),
         Floats::F64([x, t]) => wide_scalar(reference::forward(x, t)),
     })
@@ -25,13 +26,15 @@ pub fn forward(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// When the shapes or dtypes differ.
-pub fn backward(logits: &Tensor, targets: &Tensor, dloss: f64) -> Result<Tensor> {
+pub fn backward(logits: &Tensor, targets: &Tensor, dloss: &Tensor) -> Result<Tensor> {
     same_shape(OP, logits, targets)?;
-    let (x, t) = (logits.contiguous(), targets.contiguous());
+    let (x, t) = (logits.contiguous()?, targets.contiguous()?);
     Ok(match floats(OP, [&x, &t])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
         Floats::F32([v, t]) => {
-            Tensor::build(x.shape(), |dx| bce_with_logits::backward(v, t, dloss as f32, dx))
+            let dloss = dloss.item()? as f32;
+            Tensor::build(x.shape(), |dx| bce_with_logits::backward(v, t, dloss, dx))
         }
-        Floats::F64([v, t]) => wide(reference::backward(v, t, dloss), x.shape()),
+        Floats::F64([v, t]) => wide(reference::backward(v, t, dloss.item()?), x.shape()),
     })
 }

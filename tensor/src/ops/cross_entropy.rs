@@ -14,11 +14,12 @@ const OP: &str = "cross_entropy";
 /// # Errors
 /// When a label is not below C, there is not one a row, or there are no rows.
 pub fn forward(logits: &Tensor, labels: &Tensor) -> Result<(Tensor, Tensor)> {
-    let ((rows, c), x, labels) = (matrix(OP, logits)?, logits.contiguous(), labels.contiguous());
+    let ((rows, c), x, labels) = (matrix(OP, logits)?, logits.contiguous()?, labels.contiguous()?);
     expect_shape(OP, &labels, &[rows])?;
     super::not_empty(OP, &x)?;
     let labels = indices(OP, &labels, c)?;
     Ok(match floats(OP, [&x])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
         Floats::F32([x]) => {
             let mut rsum = Tensor::zeros(&[rows]);
             let loss = cross_entropy::forward(x, labels, rsum.make_mut()?);
@@ -32,17 +33,19 @@ pub fn forward(logits: &Tensor, labels: &Tensor) -> Result<(Tensor, Tensor)> {
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn backward(logits: &Tensor, labels: &Tensor, rsum: &Tensor, dloss: f64) -> Result<Tensor> {
-    let ((rows, c), x, labels) = (matrix(OP, logits)?, logits.contiguous(), labels.contiguous());
+pub fn backward(logits: &Tensor, labels: &Tensor, rsum: &Tensor, dloss: &Tensor) -> Result<Tensor> {
+    let ((rows, c), x, labels) = (matrix(OP, logits)?, logits.contiguous()?, labels.contiguous()?);
     expect_shape(OP, &labels, &[rows])?;
     let labels = indices(OP, &labels, c)?;
     Ok(match floats(OP, [&x])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
         Floats::F32([v]) => {
             let rsum = rsum.as_slice()?;
+            let dloss = dloss.item()? as f32;
             Tensor::build(x.shape(), |dx| {
-                cross_entropy::backward(v, labels, rsum, dloss as f32, dx);
+                cross_entropy::backward(v, labels, rsum, dloss, dx);
             })
         }
-        Floats::F64([v]) => wide(reference::backward(v, labels, dloss), x.shape()),
+        Floats::F64([v]) => wide(reference::backward(v, labels, dloss.item()?), x.shape()),
     })
 }

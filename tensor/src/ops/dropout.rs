@@ -12,8 +12,9 @@ const OP: &str = "dropout";
 /// # Errors
 /// When `x` has no last axis or is not f32 or f64.
 pub fn forward(d: Dropout, x: &Tensor) -> Result<Tensor> {
-    let (x, cols) = (x.contiguous(), last_axis(OP, x)?);
+    let (x, cols) = (x.contiguous()?, last_axis(OP, x)?);
     Ok(match floats(OP, [&x])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
         Floats::F32([v]) => Tensor::build(x.shape(), |y| dropout::forward(d, v, cols, y)),
         Floats::F64([v]) => wide(reference::forward(d, v, cols), x.shape()),
     })

@@ -17,8 +17,9 @@ pub fn binary(op: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     if let Some(y) = binary_row(op, a, b, &shape)? {
         return Ok(y);
     }
-    let (a, b) = (a.broadcast_to(&shape)?.contiguous(), b.broadcast_to(&shape)?.contiguous());
+    let (a, b) = (a.broadcast_to(&shape)?.contiguous()?, b.broadcast_to(&shape)?.contiguous()?);
     Ok(match floats(name(op), [&a, &b])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(name(op))),
         Floats::F32([a, b]) => Tensor::build(&shape, |y| elementwise::binary(op, a, b, y)),
         Floats::F64([a, b]) => wide(reference::binary(op, a, b), &shape),
     })
@@ -30,8 +31,9 @@ fn binary_row(op: Binary, a: &Tensor, b: &Tensor, shape: &[usize]) -> Result<Opt
     if !row || a.is_empty() {
         return Ok(None);
     }
-    let (a, b) = (a.contiguous(), b.contiguous());
+    let (a, b) = (a.contiguous()?, b.contiguous()?);
     Ok(match floats(name(op), [&a, &b])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(name(op))),
         Floats::F32([a, b]) => Some(Tensor::build(shape, |y| elementwise::binary_row(op, a, b, y))),
         Floats::F64(_) => None,
     })
@@ -42,8 +44,9 @@ fn binary_row(op: Binary, a: &Tensor, b: &Tensor, shape: &[usize]) -> Result<Opt
 /// # Errors
 /// When `x` is not f32 or f64.
 pub fn unary(f: Unary, x: &Tensor) -> Result<Tensor> {
-    let x = x.contiguous();
+    let x = x.contiguous()?;
     Ok(match floats(OP, [&x])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
         Floats::F32([v]) => Tensor::build(x.shape(), |y| elementwise::unary(f, v, y)),
         Floats::F64([v]) => wide(reference::unary(f, v), x.shape()),
     })
@@ -56,8 +59,9 @@ pub fn unary(f: Unary, x: &Tensor) -> Result<Tensor> {
 pub fn unary_backward(f: Unary, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Tensor> {
     same_shape(OP, x, dy)?;
     same_shape(OP, x, y)?;
-    let (x, y, dy) = (x.contiguous(), y.contiguous(), dy.contiguous());
+    let (x, y, dy) = (x.contiguous()?, y.contiguous()?, dy.contiguous()?);
     Ok(match floats(OP, [&x, &y, &dy])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
         Floats::F32([v, y, d]) => {
             Tensor::build(x.shape(), |dx| elementwise::unary_backward(f, v, y, d, dx))
         }
@@ -70,8 +74,9 @@ pub fn unary_backward(f: Unary, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<T
 /// # Errors
 /// When `x` is not f32 or f64.
 pub fn scale(alpha: f64, x: &Tensor) -> Result<Tensor> {
-    let x = x.contiguous();
+    let x = x.contiguous()?;
     Ok(match floats("scale", [&x])? {
+        Floats::Cuda(_) => return Err(super::not_on_card("scale")),
         Floats::F32([v]) => Tensor::build(x.shape(), |y| elementwise::scale(alpha as f32, v, y)),
         Floats::F64([v]) => wide(v.iter().map(|v| alpha * v).collect(), x.shape()),
     })
@@ -83,7 +88,7 @@ pub fn scale(alpha: f64, x: &Tensor) -> Result<Tensor> {
 /// When the shapes or dtypes differ.
 pub fn add_assign(y: &mut Tensor, x: &Tensor) -> Result<()> {
     same_shape("add", y, x)?;
-    let x = x.contiguous();
+    let x = x.contiguous()?;
     match (y.dtype(), hidden("add", [&x])?) {
         (DType::F32, Hidden::F32([x])) => elementwise::add_assign(y.make_mut()?, x),
         (DType::BF16, Hidden::BF16([x])) => elementwise::add_assign(y.make_mut_of()?, x),

@@ -12,10 +12,11 @@ const OP: &str = "embedding";
 /// # Errors
 /// When an id is not below V (the message says which), the table is no matrix, or the ids are not u32.
 pub fn forward(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
-    let ((v, h), table, ids) = (matrix(OP, table)?, table.contiguous(), ids.contiguous());
+    let ((v, h), table, ids) = (matrix(OP, table)?, table.contiguous()?, ids.contiguous()?);
     let rows = indices(OP, &ids, v)?;
     let shape = [rows.len(), h];
     Ok(match floats(OP, [&table])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
         Floats::F32([w]) => Tensor::build(&shape, |y| embedding::forward(w, rows, h, y)),
         Floats::F64([w]) => wide(reference::forward(w, rows, h), &shape),
     })
@@ -26,7 +27,7 @@ pub fn forward(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When the shapes do not fit or an id is not below V.
 pub fn backward(dy: &Tensor, ids: &Tensor, v: usize) -> Result<Rows> {
-    let ((_, h), ids) = (matrix(OP, dy)?, ids.contiguous());
+    let ((_, h), ids) = (matrix(OP, dy)?, ids.contiguous()?);
     let tokens = indices(OP, &ids, v)?;
     expect_shape(OP, dy, &[tokens.len(), h])?;
     let (ids, places) = embedding::distinct(tokens);
@@ -36,8 +37,9 @@ pub fn backward(dy: &Tensor, ids: &Tensor, v: usize) -> Result<Rows> {
 
 /// Each row of `dy` (`[T, H]`) added to row `ids[t]` of zeros `[V, H]`.
 pub(crate) fn scatter(dy: &Tensor, ids: &[u32], v: usize) -> Result<Tensor> {
-    let ((_, h), dy) = (matrix(OP, dy)?, dy.contiguous());
+    let ((_, h), dy) = (matrix(OP, dy)?, dy.contiguous()?);
     Ok(match floats(OP, [&dy])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
         Floats::F32([d]) => {
             let mut table = Tensor::zeros(&[v, h]);
             embedding::backward(d, ids, h, table.make_mut()?);

@@ -32,11 +32,12 @@ pub struct Gradients {
 /// # Errors
 /// When the shapes do not fit or the dtypes differ.
 pub fn forward(x: &Tensor, w: &Tensor, b: &Tensor, eps: f64) -> Result<Output> {
-    let (x, h) = (x.contiguous(), last_axis(OP, x)?);
+    let (x, h) = (x.contiguous()?, last_axis(OP, x)?);
     expect_shape(OP, w, &[h])?;
     expect_shape(OP, b, &[h])?;
-    let (w, b, rows) = (w.contiguous(), b.contiguous(), x.len() / h);
+    let (w, b, rows) = (w.contiguous()?, b.contiguous()?, x.len() / h);
     Ok(match floats(OP, [&x, &w, &b])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
         Floats::F32([xs, ws, bs]) => {
             let (mut mean, mut rstd) = (Tensor::zeros(&[rows]), Tensor::zeros(&[rows]));
             let saved = (mean.make_mut()?, rstd.make_mut()?);
@@ -66,8 +67,9 @@ pub fn backward(
 ) -> Result<Gradients> {
     same_shape(OP, x, dy)?;
     expect_shape(OP, w, &[last_axis(OP, x)?])?;
-    let (x, w, dy) = (x.contiguous(), w.contiguous(), dy.contiguous());
+    let (x, w, dy) = (x.contiguous()?, w.contiguous()?, dy.contiguous()?);
     match floats(OP, [&x, &w, &dy])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
         Floats::F32([xs, ws, dys]) => {
             let saved = Saved { mean: saved.0.as_slice()?, rstd: saved.1.as_slice()? };
             let dx = wanted.0.then(|| {

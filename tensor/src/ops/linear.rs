@@ -24,8 +24,11 @@ const OP: &str = "linear";
 pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
     let (o, i) = matrix(OP, w)?;
     let rows = rows_of(x, i)?;
-    let (x, w) = (x.contiguous(), w.contiguous());
-    let b = b.map_or_else(|| Tensor::zeros(&[o]).to_dtype(w.dtype()), Tensor::contiguous);
+    let (x, w) = (x.contiguous()?, w.contiguous()?);
+    let b = match b {
+        Some(b) => b.contiguous()?,
+        None => Tensor::zeros_on(&[o], &w.device())?.to_dtype(w.dtype())?,
+    };
     expect_shape(OP, &b, &[o])?;
     let mut shape = x.shape().to_vec();
     *shape.last_mut().expect("checked by rows_of") = o;
@@ -58,7 +61,7 @@ fn run<E: Activations>(x: &[E], [w, b]: [&[f32]; 2], shape: &[usize]) -> Tensor 
 pub fn backward_input(dy: &Tensor, w: &Tensor) -> Result<Tensor> {
     let (o, i) = matrix(OP, w)?;
     let rows = rows_of(dy, o)?;
-    let (dy, w) = (dy.contiguous(), w.contiguous());
+    let (dy, w) = (dy.contiguous()?, w.contiguous()?);
     let mut shape = dy.shape().to_vec();
     *shape.last_mut().expect("checked by rows_of") = i;
     Ok(match (hidden(OP, [&dy])?, floats(OP, [&w])?) {
@@ -89,8 +92,9 @@ pub fn backward_weight(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     let (i, o) = (last_axis(OP, x)?, last_axis(OP, dy)?);
     let rows = rows_of(x, i)?;
     expect_shape(OP, &dy.reshape(&[dy.len() / o, o])?, &[rows, o])?;
-    let (x, dy) = (x.contiguous(), dy.contiguous());
+    let (x, dy) = (x.contiguous()?, dy.contiguous()?);
     Ok(match hidden(OP, [&x, &dy])? {
+        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
         Hidden::F32([x, dy]) => run_weight(x, dy, [rows, o, i]),
         Hidden::BF16([x, dy]) => run_weight(x, dy, [rows, o, i]),
         Hidden::F64([x, dy]) => {
@@ -115,7 +119,7 @@ pub fn backward_bias(dy: &Tensor) -> Result<Tensor> {
     if dy.dtype() != DType::BF16 {
         return super::reduce::sum_to(dy, &[o]);
     }
-    let dy = dy.contiguous();
+    let dy = dy.contiguous()?;
     let dy = dy.as_slice::<half::bf16>()?;
     Ok(Tensor::build(&[o], |db: &mut [f32]| reduce::column_sums(dy, o, db)))
 }

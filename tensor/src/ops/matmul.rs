@@ -20,7 +20,7 @@ const OP: &str = "matmul";
 /// # Errors
 /// When the inner lengths differ, the leading axes do not fit, or the dtypes differ.
 pub fn forward(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let (a, b) = (dense_rows(a), dense_rows(b));
+    let (a, b) = (dense_rows(a)?, dense_rows(b)?);
     let shape = output_shape(&a, &b)?;
     if a.dtype() == DType::F64 {
         return forward_wide(&a, &b, &shape);
@@ -48,9 +48,9 @@ pub fn backward(
 }
 
 /// `t` itself when one of its last two axes has stride 1, as the kernel's packing likes it, else a copy.
-fn dense_rows(t: &Tensor) -> Tensor {
+fn dense_rows(t: &Tensor) -> Result<Tensor> {
     let dense = t.strides().iter().rev().take(2).any(|&s| s == 1);
-    if dense { t.clone() } else { t.contiguous() }
+    if dense { Ok(t.clone()) } else { t.contiguous() }
 }
 
 fn output_shape(a: &Tensor, b: &Tensor) -> Result<Vec<usize>> {
@@ -109,7 +109,7 @@ fn forward_wide(a: &Tensor, b: &Tensor, shape: &[usize]) -> Result<Tensor> {
     let (lead, &[m, n]) = shape.split_last_chunk::<2>().expect("made by output_shape");
     let k = a.shape()[a.rank() - 1];
     let whole = |t: &Tensor, rows, cols| {
-        t.broadcast_to(&[lead, &[rows, cols]].concat()).map(|t| t.contiguous())
+        t.broadcast_to(&[lead, &[rows, cols]].concat()).and_then(|t| t.contiguous())
     };
     let (a, b) = (whole(a, m, k)?, whole(b, k, n)?);
     let Floats::F64([a, b]) = floats(OP, [&a, &b])? else { unreachable!("the caller checked a") };

@@ -1,7 +1,8 @@
 //! The operations, one file each: check shapes, allocate the result, call the kernel.
 //!
 //! Every op takes f32, which runs the fast kernel, and f64, which runs the plain definition beside it
-//! (`kernels/src/*/reference.rs`). Both operands have the same dtype. `forward` and `backward` stand
+//! (`kernels/src/*/reference.rs`). Both operands have the same dtype. Where they are on a card, its kernel runs there
+//! (`kernels/src/*/cuda.rs`); indices stay on the host. `forward` and `backward` stand
 //! together; the derivative rules of `autograd` call them. The ops of a transformer layer also take hidden states
 //! in bf16, with parameters, and their gradients, in f32.
 
@@ -25,7 +26,9 @@ pub mod softmax;
 
 use half::bf16;
 
-use crate::{DType, Error, Result, Tensor};
+use kernels::cuda::Slice;
+
+use crate::{DType, Device, Error, Result, Tensor};
 
 /// The elements of N contiguous operands of one float type.
 pub(crate) enum Floats<'a, const N: usize> {
@@ -33,9 +36,11 @@ pub(crate) enum Floats<'a, const N: usize> {
     F32([&'a [f32]; N]),
     /// To the definitions.
     F64([&'a [f64]; N]),
+    /// f32, to the kernels of the card.
+    Cuda([Slice<'a>; N]),
 }
 
-/// The elements of contiguous operands, which must be all f32 or all f64.
+/// The elements of contiguous operands, which must be all f32 or all f64, on one device.
 pub(crate) fn floats<'a, const N: usize>(
     op: &'static str,
     operands: [&'a Tensor; N],
@@ -44,6 +49,12 @@ pub(crate) fn floats<'a, const N: usize>(
     let refuse = |expected, got| Err(Error::DType { op, expected, got });
     if let Some(other) = operands.iter().find(|t| t.dtype() != dtype) {
         return refuse(dtype.name(), other.dtype());
+    }
+    if on_card(op, operands)? {
+        return match dtype {
+            DType::F32 => Ok(Floats::Cuda(arrays(op, operands)?)),
+            other => refuse("f32 on a card", other),
+        };
     }
     match dtype {
         DType::F32 => Ok(Floats::F32(slices(operands)?)),
@@ -60,19 +71,25 @@ pub(crate) enum Hidden<'a, const N: usize> {
     BF16([&'a [bf16]; N]),
     /// To the definitions.
     F64([&'a [f64]; N]),
+    /// All f32 or all bf16, to the kernels of the card.
+    Cuda([Slice<'a>; N]),
 }
 
-/// The elements of contiguous hidden states, which must be all f32, all bf16 or all f64.
+/// The elements of contiguous hidden states, which must be all f32, all bf16 or all f64, on one device.
 pub(crate) fn hidden<'a, const N: usize>(
     op: &'static str,
     operands: [&'a Tensor; N],
 ) -> Result<Hidden<'a, N>> {
     if operands.iter().all(|t| t.dtype() == DType::BF16) {
-        return Ok(Hidden::BF16(slices(operands)?));
+        return Ok(match on_card(op, operands)? {
+            true => Hidden::Cuda(arrays(op, operands)?),
+            false => Hidden::BF16(slices(operands)?),
+        });
     }
     Ok(match floats(op, operands)? {
         Floats::F32(x) => Hidden::F32(x),
         Floats::F64(x) => Hidden::F64(x),
+        Floats::Cuda(x) => Hidden::Cuda(x),
     })
 }
 
@@ -82,6 +99,41 @@ fn slices<T: crate::Element, const N: usize>(operands: [&Tensor; N]) -> Result<[
         *slice = tensor.as_slice()?;
     }
     Ok(slices)
+}
+
+fn arrays<'a, const N: usize>(
+    op: &'static str,
+    operands: [&'a Tensor; N],
+) -> Result<[Slice<'a>; N]> {
+    // The first stands in for the others until they come.
+    let mut arrays = [operands[0].as_array(op)?; N];
+    for (array, tensor) in arrays.iter_mut().zip(operands) {
+        *array = tensor.as_array(op)?;
+    }
+    Ok(arrays)
+}
+
+/// Whether the operands are on a card; an error when they are on several devices.
+pub(crate) fn on_card<const N: usize>(op: &'static str, operands: [&Tensor; N]) -> Result<bool> {
+    let device = operands[0].device();
+    match operands.iter().map(|t| t.device()).find(|d| *d != device) {
+        Some(got) => Err(Error::Device { op, expected: device.to_string(), got }),
+        None => Ok(device != Device::Cpu),
+    }
+}
+
+/// The error of an op that no card runs.
+pub(crate) fn not_on_card(op: &'static str) -> Error {
+    Error::Device { op, expected: "the host".into(), got: Device::Cpu }
+}
+
+/// Each operand in row-major order; see [`Tensor::contiguous`].
+pub(crate) fn dense<const N: usize>(operands: [&Tensor; N]) -> Result<[Tensor; N]> {
+    let mut dense = operands.map(Tensor::clone);
+    for tensor in &mut dense {
+        *tensor = tensor.contiguous()?;
+    }
+    Ok(dense)
 }
 
 /// A new tensor of `shape` from f64 values.

@@ -14,8 +14,9 @@ const OP: &str = "mse";
 pub fn forward(x: &Tensor, targets: &Tensor) -> Result<Tensor> {
     same_shape(OP, x, targets)?;
     not_empty(OP, x)?;
-    let (x, t) = (x.contiguous(), targets.contiguous());
+    let (x, t) = (x.contiguous()?, targets.contiguous()?);
     Ok(match floats(OP, [&x, &t])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
         Floats::F32([x, t]) => Tensor::scalar(mse::forward(x, t)),
         Floats::F64([x, t]) => wide_scalar(reference::forward(x, t)),
     })
@@ -25,11 +26,15 @@ pub fn forward(x: &Tensor, targets: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// When the shapes or dtypes differ.
-pub fn backward(x: &Tensor, targets: &Tensor, dloss: f64) -> Result<Tensor> {
+pub fn backward(x: &Tensor, targets: &Tensor, dloss: &Tensor) -> Result<Tensor> {
     same_shape(OP, x, targets)?;
-    let (x, t) = (x.contiguous(), targets.contiguous());
+    let (x, t) = (x.contiguous()?, targets.contiguous()?);
     Ok(match floats(OP, [&x, &t])? {
-        Floats::F32([v, t]) => Tensor::build(x.shape(), |dx| mse::backward(v, t, dloss as f32, dx)),
-        Floats::F64([v, t]) => wide(reference::backward(v, t, dloss), x.shape()),
+        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
+        Floats::F32([v, t]) => {
+            let dloss = dloss.item()? as f32;
+            Tensor::build(x.shape(), |dx| mse::backward(v, t, dloss, dx))
+        }
+        Floats::F64([v, t]) => wide(reference::backward(v, t, dloss.item()?), x.shape()),
     })
 }

@@ -12,10 +12,11 @@ const OP: &str = "pooling";
 /// # Errors
 /// When `x` does not have as many rows as the batch has tokens.
 pub fn forward(how: Pooling, x: &Tensor, batch: &CuSeqLens) -> Result<Tensor> {
-    let ((_, h), x) = (matrix(OP, x)?, x.contiguous());
+    let ((_, h), x) = (matrix(OP, x)?, x.contiguous()?);
     expect_shape(OP, &x, &[batch.total(), h])?;
     let (shape, cu) = ([batch.batch(), h], batch.offsets());
     Ok(match hidden(OP, [&x])? {
+        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
         Hidden::F32([v]) => Tensor::build(&shape, |y| pooling::forward(how, v, cu, h, y)),
         Hidden::BF16([v]) => Tensor::build(&shape, |y| pooling::forward(how, v, cu, h, y)),
         Hidden::F64([v]) => wide(reference::forward(how, v, cu, h), &shape),
@@ -27,10 +28,11 @@ pub fn forward(how: Pooling, x: &Tensor, batch: &CuSeqLens) -> Result<Tensor> {
 /// # Errors
 /// When `dy` does not have a row for each sequence.
 pub fn backward(how: Pooling, dy: &Tensor, batch: &CuSeqLens) -> Result<Tensor> {
-    let ((_, h), dy) = (matrix(OP, dy)?, dy.contiguous());
+    let ((_, h), dy) = (matrix(OP, dy)?, dy.contiguous()?);
     expect_shape(OP, &dy, &[batch.batch(), h])?;
     let (shape, cu) = ([batch.total(), h], batch.offsets());
     Ok(match hidden(OP, [&dy])? {
+        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
         Hidden::F32([v]) => Tensor::build(&shape, |dx| pooling::backward(how, v, cu, h, dx)),
         Hidden::BF16([v]) => Tensor::build(&shape, |dx| pooling::backward(how, v, cu, h, dx)),
         Hidden::F64([v]) => wide(reference::backward(how, v, cu, h), &shape),

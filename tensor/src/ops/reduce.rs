@@ -14,8 +14,9 @@ const OP: &str = "sum";
 /// # Errors
 /// When `x` is not f32 or f64.
 pub fn sum(x: &Tensor) -> Result<Tensor> {
-    let x = x.contiguous();
+    let x = x.contiguous()?;
     Ok(match floats(OP, [&x])? {
+        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
         Floats::F32([x]) => Tensor::scalar(reduce::sum(x)),
         Floats::F64([x]) => wide_scalar(x.iter().sum()),
     })
@@ -92,7 +93,7 @@ pub fn sum_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
 pub fn row_argmax(x: &Tensor) -> Result<Tensor> {
     let ((rows, _), cols) = (matrix("row_argmax", x)?, super::last_axis("row_argmax", x)?);
     let mut indices = vec![0u32; rows];
-    reduce::row_argmax(x.contiguous().as_slice()?, cols, &mut indices);
+    reduce::row_argmax(x.contiguous()?.as_slice()?, cols, &mut indices);
     Tensor::from_vec(indices, &[rows])
 }
 
@@ -101,8 +102,9 @@ pub fn row_argmax(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When `x` is not f32 or f64.
 pub fn sum_squares(x: &Tensor) -> Result<f64> {
-    let x = x.contiguous();
+    let x = x.contiguous()?;
     Ok(match floats("sum_squares", [&x])? {
+        Floats::Cuda(_) => return Err(super::not_on_card("sum_squares")),
         Floats::F32([x]) => reduce::sum_squares(x),
         Floats::F64([x]) => x.iter().map(|x| x * x).sum(),
     })
@@ -116,7 +118,7 @@ fn flat_column_sums(x: &Tensor) -> Result<Tensor> {
 }
 
 fn column_sums(x: &Tensor) -> Result<Tensor> {
-    let (x, (_, cols)) = (x.contiguous(), matrix(OP, x)?);
+    let (x, (_, cols)) = (x.contiguous()?, matrix(OP, x)?);
     let x = x.as_slice::<f32>()?;
     Ok(Tensor::build(&[cols], |y| match cols {
         0 => {}

@@ -12,10 +12,11 @@ const OP: &str = "softmax";
 /// # Errors
 /// When `x` has no last axis or is not f32 or f64.
 pub fn forward(x: &Tensor) -> Result<Tensor> {
-    let (x, cols) = (x.contiguous(), last_axis(OP, x)?);
+    let (x, cols) = (x.contiguous()?, last_axis(OP, x)?);
     Ok(match floats(OP, [&x])? {
         Floats::F32([v]) => Tensor::build(x.shape(), |y| softmax::forward(v, cols, y)),
         Floats::F64([v]) => wide(reference::forward(v, cols), x.shape()),
+        Floats::Cuda([v]) => Tensor::from_array(softmax::cuda::forward(v, cols)?, x.shape()),
     })
 }
 
@@ -25,9 +26,10 @@ pub fn forward(x: &Tensor) -> Result<Tensor> {
 /// When the shapes or dtypes differ.
 pub fn backward(y: &Tensor, dy: &Tensor) -> Result<Tensor> {
     same_shape(OP, y, dy)?;
-    let (y, dy, cols) = (y.contiguous(), dy.contiguous(), last_axis(OP, y)?);
+    let (y, dy, cols) = (y.contiguous()?, dy.contiguous()?, last_axis(OP, y)?);
     Ok(match floats(OP, [&y, &dy])? {
         Floats::F32([v, d]) => Tensor::build(y.shape(), |dx| softmax::backward(v, d, cols, dx)),
         Floats::F64([v, d]) => wide(reference::backward(v, d, cols), y.shape()),
+        Floats::Cuda([v, d]) => Tensor::from_array(softmax::cuda::backward(v, d, cols)?, y.shape()),
     })
 }

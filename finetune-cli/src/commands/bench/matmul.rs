@@ -26,7 +26,7 @@ fn measure([m, k, n]: [usize; 3], args: &BenchMatmulArgs) -> Result<Value> {
     let (x, w, b) = (random(&[m, k]), random(&[n, k]), random(&[n]));
     let x = match args.precision {
         PrecisionName::F32 => x,
-        PrecisionName::Bf16 => x.to_dtype(DType::BF16),
+        PrecisionName::Bf16 => x.to_dtype(DType::BF16)?,
     };
     // The result is dropped after each round: its memory goes to the next one, as in a training step.
     let once = || Ok(timed(|| Ok(linear::forward(&x, &w, Some(&b))?))?.1);

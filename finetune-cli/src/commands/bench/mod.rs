@@ -20,9 +20,9 @@ const WARM_UP: u32 = 3;
 /// Measures what was asked for.
 pub(super) fn run(args: &BenchArgs) -> Result<()> {
     match &args.what {
-        Bench::Step(args) => on_threads(args.threads, || step::run(args)),
-        Bench::Train(args) => on_threads(args.threads, || train::run(args)),
-        Bench::Matmul(args) => on_threads(args.threads, || matmul::run(args)),
+        Bench::Step(args) => on_threads(args.hardware.threads, || step::run(args)),
+        Bench::Train(args) => on_threads(args.hardware.threads, || train::run(args)),
+        Bench::Matmul(args) => on_threads(args.hardware.threads, || matmul::run(args)),
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use bert::{Checkpoint, Config, MaskedLm, Tokenizer};
 
+use crate::args::hardware::HardwareArgs;
 use crate::args::masked_lm::LearningArgs;
 use crate::folder::{DEFAULT_LENGTH, Folder};
 use crate::masked_lm::corpus::Layout;
@@ -17,6 +18,7 @@ use crate::masked_lm::masking::Masking;
 use crate::optimization::check_schedule;
 use crate::progress::remark;
 use crate::run::{Earlier, Run, Settings, checkpoint, damaged};
+use nn::{Module, to_device};
 use prepare::{Corpora, Texts};
 use session::Session;
 
@@ -57,6 +59,7 @@ impl Job<'_> {
     fn begin(&self, settings: Settings, start: impl FnOnce(&Texts) -> Result<Start>) -> Result<()> {
         let texts = Texts::open(self)?;
         let start = start(&texts)?;
+        start.to_device(&self.args.machine.hardware)?;
         let (length, masking) = (self.length(&start.config)?, self.masking(&start)?);
         let layout = Layout { length, line_by_line: self.args.text.line_by_line };
         let run =
@@ -69,6 +72,7 @@ impl Job<'_> {
     fn go_on(&self, run: Run, folder: &Path) -> Result<()> {
         let read = || {
             let start = Start::from_checkpoint(folder)?;
+            start.to_device(&self.args.machine.hardware)?;
             let (optimizer, state) = (checkpoint::optimizer(folder)?, checkpoint::state(folder)?);
             anyhow::Ok((start, optimizer, state, Corpora::open(run.folder())?))
         };
@@ -99,6 +103,11 @@ impl Job<'_> {
 }
 
 impl Start {
+    /// Moves the model to the device that was asked for.
+    fn to_device(&self, hardware: &HardwareArgs) -> Result<()> {
+        Ok(to_device(&self.model.params(), &hardware.device.open()?)?)
+    }
+
     /// The state of a run that was broken off.
     fn from_checkpoint(path: &Path) -> Result<Self> {
         let Folder { config, tokenizer, .. } = Folder::open(path)?;

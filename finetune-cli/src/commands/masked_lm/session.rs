@@ -75,10 +75,10 @@ impl Stretch {
         json!({"seconds": self.seconds(), "loss": self.loss, "steps": self.steps, "tokens": self.tokens})
     }
 
-    fn add(&mut self, log: StepLog, tokens: usize) {
+    fn add(&mut self, log: StepLog) {
         self.loss += log.loss;
         self.steps += 1;
-        self.tokens += tokens as u64;
+        self.tokens += log.size.tokens as u64;
     }
 
     fn seconds(&self) -> f64 {
@@ -147,22 +147,26 @@ impl<'a> Session<'a> {
         let bar = bar(self.plan.steps, self.job.args.machine.quiet);
         bar.set_position(trainer.steps_done());
         while trainer.steps_done() < self.plan.steps {
-            let (log, tokens) = trainer.step(&mut self.train)?;
-            stretch.add(log, tokens);
-            self.show(&bar, log, &stretch)?;
-            if self.is_measured(log.step) {
+            let log = trainer.step(&mut self.train)?;
+            self.show(&bar, log, &mut stretch)?;
+            let (step, steps) = (trainer.steps_done(), self.plan.steps);
+            let stop = interrupted.load(Ordering::Relaxed) && step < steps;
+            let (measured, saved) = (self.is_measured(step), stop || self.is_saved(step));
+            if measured || saved {
+                self.show(&bar, trainer.optimization().finish()?, &mut stretch)?;
+            }
+            if measured {
                 trainer.optimization().check_weights()?;
-                let line = self.look(log.step, &stretch)?;
+                let line = self.look(step, &stretch)?;
                 bar.suspend(|| report(line))?;
                 stretch = Stretch::new();
             }
-            let stop = interrupted.load(Ordering::Relaxed) && log.step < self.plan.steps;
-            if stop || self.is_saved(log.step) {
+            if saved {
                 self.save_checkpoint(trainer, stretch)?;
             }
             if stop {
                 bar.abandon();
-                return Err(Interrupted { step: log.step, steps: self.plan.steps }.into());
+                return Err(Interrupted { step, steps }.into());
             }
         }
         bar.finish_and_clear();
@@ -220,7 +224,14 @@ impl<'a> Session<'a> {
     }
 
     /// A step on the bar and, now and then, in the log.
-    fn show(&mut self, bar: &ProgressBar, log: StepLog, stretch: &Stretch) -> Result<()> {
+    fn show(
+        &mut self,
+        bar: &ProgressBar,
+        log: Option<StepLog>,
+        stretch: &mut Stretch,
+    ) -> Result<()> {
+        let Some(log) = log else { return Ok(()) };
+        stretch.add(log);
         bar.inc(1);
         let (loss, rate, speed) = (log.loss, log.learning_rate, stretch.speed());
         bar.set_message(format!("loss {loss:.4}  lr {rate:.2e}  {speed:.0} tokens/s"));

@@ -29,6 +29,7 @@ use crate::select::score::{Outcome, Question};
 use crate::select::summary::{Candidate, Evidence, Status, Summary, TaskSummary, Timing};
 use crate::select::{fit, halving, report};
 use command::train_args;
+use tensor::Device;
 use verification::{Verification, measured};
 
 /// Folds of the sample: five leave enough rows out to be told apart, and enough in to learn from.
@@ -43,7 +44,8 @@ pub(super) fn run(args: &SelectArgs) -> Result<()> {
     let data = Data::read(args)?;
     let output = Output::open(&args.output)?;
     let (start, typed) = (Instant::now(), requests.clone());
-    let selection = Selection { args, data: &data, cache: &output.cache, typed, start };
+    let device = args.machine.hardware.device.open()?;
+    let selection = Selection { args, data: &data, cache: &output.cache, typed, start, device };
     let mut candidates = selection.score_all(requests);
     selection.fuse(&mut candidates);
     selection.offer_truncation(&mut candidates);
@@ -175,6 +177,8 @@ struct Selection<'a> {
     /// The candidates that were asked for.
     typed: Vec<Request>,
     start: Instant,
+    /// Where models run.
+    device: Device,
 }
 
 impl Selection<'_> {
@@ -188,6 +192,7 @@ impl Selection<'_> {
             fold_count: FOLDS,
             metric: data.metric(args),
             recipe: &args.recipe,
+            device: &self.device,
             max_length: args.data.max_length,
             rows: [data.train.len(), data.validation_rows()],
             max_memory: args.max_memory.or_else(memory::available).unwrap_or(u64::MAX),

@@ -254,7 +254,7 @@ impl<'a> Verification<'a> {
     ) -> Result<Rung> {
         let selection = self.selection;
         let (recipe, task) = (&selection.args.recipe, &selection.data.schema.task);
-        let folder = score::open(&contender.request)?;
+        let folder = score::open(&contender.request, &self.selection.device)?;
         let encoded = self.encoded(&folder)?;
         let (model, before) = self.model(contender, &folder)?;
         let mut trainer = Trainer::with_steps(&model, recipe, plan.steps());
@@ -303,7 +303,7 @@ impl<'a> Verification<'a> {
             return Ok((folder.classifier(task, args.recipe.optimization.seed)?.0, None));
         };
         let mut checkpoint = Checkpoint::open(&contender.weights(rung.steps))?;
-        let loaded = SequenceClassifier::load(&mut checkpoint, &folder.config, outputs(task), 0)?;
+        let loaded = folder.load(&mut checkpoint, task, 0)?;
         ensure!(loaded.1.missing.is_empty(), "the weights of the last rung are not whole");
         Ok((loaded.0, Some(rung)))
     }

@@ -1,0 +1,57 @@
+//! On a card: a thread an element; see `copy.cu`.
+
+use crate::cuda::{Array, DType, Launch, Param, Result, Slice, Source, blocks_for};
+
+pub(crate) static SOURCE: Source =
+    Source { name: "copy.cu", text: include_str!("copy.cu"), hopper: false };
+
+/// More than any tensor here has.
+const MAX_AXES: usize = 8;
+
+/// `struct View` of `copy.cu`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct View {
+    offset: usize,
+    strides: [usize; MAX_AXES],
+    shape: [u32; MAX_AXES],
+    axes: i32,
+}
+
+// SAFETY: the same fields in the same order, `size_t`, `unsigned` and `int`.
+unsafe impl Param for View {}
+
+/// The elements of a view of `x`, in row-major order.
+///
+/// # Errors
+/// When the card refuses or is full.
+///
+/// # Panics
+/// When the view leaves `x` or has more than eight axes.
+pub fn row_major(x: Slice, offset: usize, shape: &[usize], strides: &[usize]) -> Result<Array> {
+    let n: usize = shape.iter().product();
+    let mut y = Array::stale(x.device(), x.dtype(), n)?;
+    if n == 0 {
+        return Ok(y);
+    }
+    let last: usize = offset + shape.iter().zip(strides).map(|(n, s)| (n - 1) * s).sum::<usize>();
+    assert!(last < x.len(), "copy: view to {last} of {x:?}");
+    let kernel = if x.dtype() == DType::BF16 { "copy_view_16" } else { "copy_view_32" };
+    let launch = Launch::new(x.device(), &SOURCE, DType::F32, kernel)?;
+    let (view, blocks) = (view(offset, shape, strides), blocks_for(x.device(), n));
+    // SAFETY: the kernel's parameters; each of the n threads reads inside the view, which is inside x, and
+    // writes its own element of y.
+    unsafe { launch.grid(blocks).read(x).write(&mut y).arg(n).arg(view).start() }?;
+    Ok(y)
+}
+
+fn view(offset: usize, shape: &[usize], strides: &[usize]) -> View {
+    assert!(shape.len() <= MAX_AXES, "copy: a view of {} axes", shape.len());
+    let mut view = View { offset, strides: [0; MAX_AXES], shape: [1; MAX_AXES], axes: 0 };
+    for (axis, (&n, &stride)) in shape.iter().zip(strides).rev().enumerate() {
+        view.shape[axis] = u32::try_from(n).expect("an axis has fewer than 2^32 elements");
+        view.strides[axis] = stride;
+    }
+    view.axes = shape.len() as i32;
+    view
+}

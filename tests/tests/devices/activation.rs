@@ -1,0 +1,1 @@
+//! `activation` on a card.

@@ -1,0 +1,1 @@
+//! `adamw` on a card.

@@ -1,0 +1,1 @@
+//! `attention` on a card.

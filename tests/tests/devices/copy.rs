@@ -1,0 +1,1 @@
+//! `copy` on a card.

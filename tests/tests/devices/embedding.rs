@@ -1,0 +1,1 @@
+//! `embedding` on a card.

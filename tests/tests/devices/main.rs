@@ -1,0 +1,23 @@
+//! Every op on a CUDA card against its definition in f64, whole models on the card against the CPU.
+//!
+//! Where there is no card, `emulated.rs` runs these same tests in a process of its own, in which an emulated one
+//! stands in for driver and compiler.
+
+mod activation;
+mod adamw;
+mod add_norm;
+mod attention;
+mod bce_with_logits;
+mod copy;
+mod cross_entropy;
+mod dropout;
+mod elementwise;
+mod embedding;
+mod layer_norm;
+mod linear;
+mod matmul;
+mod memory;
+mod mse;
+mod pooling;
+mod reduce;
+mod softmax;

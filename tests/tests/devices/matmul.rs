@@ -1,0 +1,1 @@
+//! `matmul` on a card.

@@ -1,0 +1,1 @@
+//! `mse` on a card.

@@ -1,0 +1,1 @@
+//! `reduce` on a card.

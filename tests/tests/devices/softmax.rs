@@ -1,0 +1,34 @@
+//! `softmax` on a card.
+
+use tensor::DType;
+use tensor::ops::softmax;
+use tests::card::{assert_close, device, normal, wide};
+
+/// Rows of awkward lengths, alone and many.
+const SIZES: [[usize; 2]; 6] = [[1, 1], [3, 7], [5, 33], [2, 255], [130, 384], [1, 1000]];
+
+#[test]
+fn equals_the_definition() {
+    let Some(card) = device() else { return };
+    for (seed, shape) in (0..).zip(SIZES) {
+        let (x, dy) = (normal(&shape, seed, DType::F32), normal(&shape, 100 + seed, DType::F32));
+        let want = softmax::forward(&wide(&x)).unwrap();
+        let y = softmax::forward(&x.to_device(&card).unwrap()).unwrap();
+        assert_close(&format!("softmax {shape:?}"), &y, &want.to_f64_vec().unwrap());
+
+        let want = softmax::backward(&want, &wide(&dy)).unwrap();
+        let dx = softmax::backward(&y, &dy.to_device(&card).unwrap()).unwrap();
+        assert_close(&format!("its backward {shape:?}"), &dx, &want.to_f64_vec().unwrap());
+    }
+}
+
+#[test]
+fn huge_and_infinite_values_stay_in_their_row() {
+    let Some(card) = device() else { return };
+    let (inf, nan) = (f32::INFINITY, f32::NAN);
+    let rows = vec![1e30, 1e30, -inf, 0.0, -inf, -inf, nan, 0.0, 1.0];
+    let x = tensor::Tensor::from_vec(rows, &[3, 3]).unwrap();
+    let y = softmax::forward(&x.to_device(&card).unwrap()).unwrap();
+    let want = softmax::forward(&wide(&x)).unwrap();
+    assert_close("softmax", &y, &want.to_f64_vec().unwrap());
+}
