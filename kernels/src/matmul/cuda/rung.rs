@@ -55,6 +55,7 @@ fn cap() -> Rung {
 /// The rung of a product, by the rule that [`Rung`] states.
 pub(super) fn choose(job: &Job) -> Rung {
     let tensor_cores = job.a.values.dtype() == DType::BF16
+        && job.k > 0 // there is no tensor map of nothing
         && job.linear_layout().is_some()
         && job.moves_by(Job::CHUNK);
     let best = match (tensor_cores, job.device().capability()) {
