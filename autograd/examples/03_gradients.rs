@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     let slope = 1.0 - y.value().item()?.powi(2);
     let by_hand = [2.0 * slope, 0.5 * slope];
     println!("by hand:      dy/dw = {by_hand:.6?}, dy/db = {slope:.6}");
-    assert!(dw.to_f64_vec().iter().zip(by_hand).all(|(got, want)| (got - want).abs() < 1e-6));
+    assert!(dw.to_f64_vec()?.iter().zip(by_hand).all(|(got, want)| (got - want).abs() < 1e-6));
 
     // Without a tape the same code is inference. A frozen parameter is a constant.
     println!("on an inference tape: recorded {}", neuron(&Tape::inference())?.needs_gradient());
@@ -54,7 +54,7 @@ fn main() -> Result<()> {
 
 /// y = ln(1 + e^x) with dx = `factor` sigmoid(x) dy, which is right for 1.
 fn softplus(x: &Var, factor: f64) -> Result<Var> {
-    let value = x.value().to_f64_vec().iter().map(|x| x.exp().ln_1p()).collect();
+    let value = x.value().to_f64_vec()?.iter().map(|x| x.exp().ln_1p()).collect();
     let y = Tensor::from_vec(value, x.shape())?.to_dtype(x.value().dtype());
     let saved = x.detach();
     record("softplus", [x], y, move |dy, _| {

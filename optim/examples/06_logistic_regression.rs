@@ -31,7 +31,7 @@ fn main() -> Result<()> {
         let logits = ops::linear(&x, &tape.param(&w), &tape.param(&b))?;
         let loss = ops::bce_with_logits(&logits, &targets)?;
         losses.push(loss.value().item()?);
-        adam.step(&loss.backward()?, size)?;
+        adam.step(&loss.backward()?, size.clone())?;
     }
 
     let (expected, w_by_hand, b_by_hand) = by_hand::train();

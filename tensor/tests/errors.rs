@@ -146,7 +146,7 @@ fn losses() {
     );
     says(ops::cross_entropy::forward(&x, &ids(&[0])), "cross_entropy: expected shape [2], got [1]");
     says(
-        ops::cross_entropy::backward(&x, &ids(&[0]), &zeros(&[2]), 1.0),
+        ops::cross_entropy::backward(&x, &ids(&[0]), &zeros(&[2]), &Tensor::scalar(1.0)),
         "cross_entropy: expected shape [2], got [1]",
     );
     says(

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace emulator {
+
+struct FoundKernel {
+  std::string name;
+  std::string bounds;  // what stands in __launch_bounds__(...), empty without
+};
+
+// All `extern "C" __global__` functions of a preprocessed source, in order, each once.
+std::vector<FoundKernel> find_kernels(const std::string& preprocessed);
+
+// The table of kernels (device/runtime.h) as C++, to stand at the end of the source.
+std::string registration(const std::vector<FoundKernel>& kernels);
+
+}  // namespace emulator

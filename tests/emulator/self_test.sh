@@ -1,0 +1,26 @@
+#!/bin/sh
+# Builds the emulator twice, plain and for ASan, in a temporary folder (or in $1) and tests both.
+set -e
+here=$(cd "$(dirname "$0")" && pwd)
+out=${1:-$(mktemp -d)}
+[ -n "$1" ] || trap 'rm -rf "$out"' EXIT
+"$here/build.sh" "$out/plain"
+"$here/build.sh" "$out/address" address
+${CXX:-c++} -std=c++17 -O1 -Wall -Wextra -Wno-psabi "$here/self_test.cpp" -o "$out/self_test" -ldl
+
+for order in forward reverse random; do
+  echo "plain, $order"
+  EMULATOR_ORDER=$order "$here/run.sh" "$out/plain" "$out/self_test" "$here/self_test_kernels.cu"
+done
+echo "address sanitizer"
+"$here/run.sh" "$out/address" "$out/self_test" "$here/self_test_kernels.cu"
+
+# Each must end with an error, and the report must name the line of the kernel.
+for mistake in over_global over_static over_template over_dynamic; do
+  if "$here/run.sh" "$out/address" "$out/self_test" "$here/self_test_kernels.cu" $mistake >"$out/report" 2>&1; then
+    echo "FAILED: $mistake ended well"; exit 1
+  fi
+  grep -q 'AddressSanitizer: .*buffer-overflow' "$out/report" || { cat "$out/report"; exit 1; }
+  grep -m 1 'in .*self_test_kernels.cu:[0-9]' "$out/report" || { cat "$out/report"; exit 1; }
+done
+echo "all reported"

@@ -1,0 +1,181 @@
+// Kernels of self_test.cpp: each shows one thing that the emulator must get right, or one mistake that it must show.
+#include "sizes.h"
+
+extern "C" __global__ void indices(unsigned* out) {
+  unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
+  unsigned block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
+  unsigned at = block * (blockDim.x * blockDim.y * blockDim.z) + thread;
+  out[at] = threadIdx.x | threadIdx.y << 8 | threadIdx.z << 16 | block << 24;
+}
+
+// A macro that writes kernels, and a template with shared memory that they share.
+template <class T> __device__ T block_sum(T value) {
+  __shared__ T partial[32];
+  for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
+  if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = value;
+  __syncthreads();
+  T sum = 0;
+  for (unsigned w = 0; w < (blockDim.x + 31) / 32; ++w) sum += partial[w];
+  __syncthreads();
+  return sum;
+}
+#define SUM_KERNEL(NAME, TYPE)                                                              \
+  extern "C" __global__ void __launch_bounds__(BLOCK * 2, 1)                                \
+      NAME(const TYPE* __restrict__ in, TYPE* __restrict__ out, int n) {                    \
+    TYPE value = 0;                                                                         \
+    for (int i = threadIdx.x; i < n; i += blockDim.x) value += in[i];                       \
+    TYPE sum = block_sum(value);                                                            \
+    if (threadIdx.x == 0) out[blockIdx.x] = sum;                                            \
+  }
+SUM_KERNEL(sum_float, float)
+SUM_KERNEL(sum_double, double)
+
+extern "C" {
+__global__ void __launch_bounds__(1024) transpose_static(const float* in, float* out, int n) {
+  __shared__ float tile[32][33];
+  int x = blockIdx.x * 32 + threadIdx.x, y = blockIdx.y * 32 + threadIdx.y;
+  tile[threadIdx.y][threadIdx.x] = in[y * n + x];
+  __syncthreads();
+  out[(blockIdx.x * 32 + threadIdx.y) * n + blockIdx.y * 32 + threadIdx.x] = tile[threadIdx.x][threadIdx.y];
+}
+__global__ void transpose_dynamic(const float* in, float* out, int n) {
+  float* tile = static_cast<float*>(emulator::dynamic_shared());
+  int x = blockIdx.x * 32 + threadIdx.x, y = blockIdx.y * 32 + threadIdx.y;
+  // By way of 32-bit addresses.
+  auto tile_address = static_cast<unsigned>(__cvta_generic_to_shared(tile));
+  unsigned address = tile_address + 4 * (threadIdx.y * 33 + threadIdx.x);
+  *static_cast<float*>(emulator::shared_pointer(address)) = in[y * n + x];
+  __syncthreads();
+  out[(blockIdx.x * 32 + threadIdx.y) * n + blockIdx.y * 32 + threadIdx.x] = tile[threadIdx.x * 33 + threadIdx.y];
+}
+}
+
+struct Bounds { int low, high; };
+extern "C" __global__ void atomics(int* out, float* sum, Bounds bounds) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < bounds.low || i >= bounds.high) return;
+  atomicAdd(&out[0], 1);
+  atomicMax(&out[1], i);
+  atomicMin(&out[2], i);
+  atomicAdd(sum, 0.5f);
+  int seen, expected = out[3];
+  do seen = expected, expected = atomicCAS(&out[3], seen, seen + 2);
+  while (expected != seen);
+}
+
+// Half of the threads return, some of them out of a warp that goes on.
+extern "C" __global__ void early_return(int* out, int limit) {
+  __shared__ int count;
+  if (threadIdx.x == 0) count = 0;
+  __syncthreads();
+  if (threadIdx.x >= static_cast<unsigned>(limit)) return;
+  atomicAdd(&count, 1);
+  __syncthreads();
+  int neighbour = __shfl_down_sync(0xffffffffu, static_cast<int>(threadIdx.x), 1);
+  int some = __syncthreads_or(threadIdx.x == 3), all = __syncthreads_and(threadIdx.x < 1000);
+  out[threadIdx.x] = count + 1000 * neighbour + (some && all ? 1000000 : 0);
+}
+
+// One warp makes, the other takes, twice over one slot: bar.sync and bar.arrive by number.
+extern "C" __global__ void named_barriers(int* out) {
+  __shared__ int slot[32];
+  unsigned lane = threadIdx.x % 32;
+  bool producer = threadIdx.x < 32;
+  for (int step = 0; step < 4; ++step) {
+    if (producer) {
+      if (step > 0) emulator::named_barrier(2, 64);
+      slot[lane] = step * 100 + lane;
+      emulator::named_barrier_arrive(1, 64);
+    } else {
+      emulator::named_barrier(1, 64);
+      out[step * 32 + lane] = slot[lane];
+      if (step < 3) emulator::named_barrier_arrive(2, 64);
+    }
+  }
+}
+
+struct Lane { int value, sum; };
+extern "C" __global__ void collectives(int* out) {
+  Lane mine{static_cast<int>(threadIdx.x), 0};
+  emulator::warp_collective(mine, [](Lane* const lanes[32]) {
+    int sum = 0;
+    for (int i = 0; i < 32; ++i) sum += lanes[i]->value;
+    for (int i = 0; i < 32; ++i) lanes[i]->sum = sum;
+  });
+  Lane group{mine.sum, 0};
+  emulator::warpgroup_collective(group, [](Lane* const lanes[128]) {
+    for (int i = 0; i < 128; ++i) lanes[i]->sum = lanes[(i + 32) % 128]->value;
+  });
+  // Both halves of a warp at once, each under its own mask.
+  unsigned half = threadIdx.x % 32 / 16, mask = half ? 0xffff0000u : 0x0000ffffu;
+  int odd = half ? __popc(__ballot_sync(mask, threadIdx.x & 1)) : static_cast<int>(__reduce_add_sync(mask, 1u));
+  out[threadIdx.x] = group.sum + 100000 * odd;
+}
+
+extern "C" __global__ void spin(int* out) {
+  __shared__ volatile int turn;
+  if (threadIdx.x == 0) turn = 0;
+  __syncthreads();
+  while (turn != static_cast<int>(threadIdx.x)) emulator::yield();
+  out[threadIdx.x] = turn;
+  turn = turn + 1;
+}
+
+extern "C" __global__ void many_blocks(float* out) {
+  float sum = block_sum(static_cast<float>(threadIdx.x));
+  if (threadIdx.x == 0) out[blockIdx.x] = sum + blockIdx.x;
+}
+extern "C" __global__ void elementwise(float* data, int n) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < n) data[i] = data[i] * 2.0f + 1.0f;
+}
+
+extern "C" __global__ void map_rank(const __grid_constant__ CUtensorMap map, unsigned* out) {
+  out[threadIdx.x] = map.mark == map.MARK && reinterpret_cast<size_t>(&map) % 64 == 0 ? map.rank : 0;
+}
+
+extern "C" __constant__ float factor = 3.0f;
+extern "C" __global__ void times_factor(float* data) { data[threadIdx.x] *= factor; }
+
+// Mistakes.
+
+extern "C" __global__ void missing_barrier(int* out) {
+  __shared__ int value[BLOCK];
+  value[threadIdx.x] = -1;
+  __syncthreads();
+  value[threadIdx.x] = threadIdx.x;
+  out[threadIdx.x] = value[(threadIdx.x + 1) % BLOCK];
+}
+extern "C" __global__ void deadlock(int) {
+  if (threadIdx.x < 16) __syncthreads();
+  else __syncwarp();
+}
+extern "C" __global__ void waits_in_vain() {
+  __shared__ volatile int never;
+  never = 0;
+  while (!never) emulator::yield();
+}
+extern "C" __global__ void traps() {
+  if (threadIdx.x == 5) __trap();
+  __syncthreads();
+}
+extern "C" __global__ void over_global(const float* in, float* out, int n) { out[threadIdx.x] = in[threadIdx.x + n]; }
+extern "C" __global__ void over_static(float* out, int n) {
+  __shared__ float a[BLOCK];
+  a[threadIdx.x] = 1;
+  __syncthreads();
+  out[threadIdx.x] = a[threadIdx.x + n];
+}
+template <int N> __device__ __forceinline__ float beyond(int n) {
+  __shared__ float a[N];
+  a[threadIdx.x] = 1;
+  __syncthreads();
+  return a[threadIdx.x + n];
+}
+extern "C" __global__ void over_template(float* out, int n) { out[threadIdx.x] = beyond<BLOCK>(n); }
+extern "C" __global__ void over_dynamic(float* out, int n) {
+  auto* a = static_cast<float*>(emulator::dynamic_shared());
+  a[threadIdx.x] = 1;
+  __syncthreads();
+  out[threadIdx.x] = a[threadIdx.x + n];
+}
