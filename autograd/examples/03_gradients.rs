@@ -55,7 +55,7 @@ fn main() -> Result<()> {
 /// y = ln(1 + e^x) with dx = `factor` sigmoid(x) dy, which is right for 1.
 fn softplus(x: &Var, factor: f64) -> Result<Var> {
     let value = x.value().to_f64_vec()?.iter().map(|x| x.exp().ln_1p()).collect();
-    let y = Tensor::from_vec(value, x.shape())?.to_dtype(x.value().dtype());
+    let y = Tensor::from_vec(value, x.shape())?.to_dtype(x.value().dtype())?;
     let saved = x.detach();
     record("softplus", [x], y, move |dy, _| {
         let sigmoid = saved.sigmoid()?;

@@ -30,6 +30,14 @@ impl Device {
         Ok(Device::Cuda(cuda::Device::open(ordinal)?))
     }
 
+    /// With the name of the card: `NVIDIA H200 (cuda:0)`.
+    pub fn label(&self) -> String {
+        match self {
+            Device::Cpu => self.to_string(),
+            Device::Cuda(card) => card.label(),
+        }
+    }
+
     /// Waits for everything that was asked of it; the CPU has always done it.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! Offsets of the sequences of a ragged batch.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kernels::cuda::{self, Array};
 
 use crate::{Error, Result};
 
@@ -15,8 +17,15 @@ use crate::{Error, Result};
 /// assert_eq!(batch.offsets(), [0, 3, 4, 6]);
 /// assert_eq!(batch.range(2), 4..6);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CuSeqLens(Arc<[u32]>);
+#[derive(Clone)]
+pub struct CuSeqLens(Arc<Shared>);
+
+/// What clones share.
+struct Shared {
+    offsets: Vec<u32>,
+    /// Copies of the offsets on cards, made when an op there first asks: every layer of a step reads them.
+    uploaded: Mutex<Vec<Arc<Array>>>,
+}
 
 impl CuSeqLens {
     /// From the lengths of the sequences.
@@ -47,22 +56,36 @@ impl CuSeqLens {
             let (a, b) = (offsets[i], offsets[i + 1]);
             return Err(Error::CuSeqLens(format!("sequence {i} is empty: from {a} to {b}")));
         }
-        Ok(Self(offsets.into()))
+        Ok(Self(Arc::new(Shared { offsets, uploaded: Mutex::default() })))
     }
 
     /// The B + 1 offsets.
     pub fn offsets(&self) -> &[u32] {
-        &self.0
+        &self.0.offsets
+    }
+
+    /// The B + 1 offsets on a card: uploaded when it first asks, the same copy after that and for all clones.
+    ///
+    /// # Errors
+    /// When the card is full.
+    pub(crate) fn on_card(&self, card: &cuda::Device) -> Result<Arc<Array>> {
+        let mut uploaded = self.0.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(array) = uploaded.iter().find(|array| array.device() == card) {
+            return Ok(array.clone());
+        }
+        let array = Arc::new(Array::from_host(card, self.offsets())?);
+        uploaded.push(array.clone());
+        Ok(array)
     }
 
     /// B, the number of sequences.
     pub fn batch(&self) -> usize {
-        self.0.len() - 1
+        self.offsets().len() - 1
     }
 
     /// T, the number of tokens of all sequences.
     pub fn total(&self) -> usize {
-        self.0[self.batch()] as usize
+        self.offsets()[self.batch()] as usize
     }
 
     /// The rows of sequence `i`.
@@ -70,12 +93,26 @@ impl CuSeqLens {
     /// # Panics
     /// When there is no such sequence.
     pub fn range(&self, i: usize) -> Range<usize> {
-        self.0[i] as usize..self.0[i + 1] as usize
+        self.offsets()[i] as usize..self.offsets()[i + 1] as usize
     }
 
     /// The length of each sequence.
     pub fn lens(&self) -> impl Iterator<Item = usize> + '_ {
-        self.0.windows(2).map(|w| (w[1] - w[0]) as usize)
+        self.offsets().windows(2).map(|w| (w[1] - w[0]) as usize)
+    }
+}
+
+impl PartialEq for CuSeqLens {
+    fn eq(&self, other: &Self) -> bool {
+        self.offsets() == other.offsets()
+    }
+}
+
+impl Eq for CuSeqLens {}
+
+impl std::fmt::Debug for CuSeqLens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("CuSeqLens").field(&self.offsets()).finish()
     }
 }
 

@@ -16,11 +16,11 @@ echo "address sanitizer"
 "$here/run.sh" "$out/address" "$out/self_test" "$here/self_test_kernels.cu"
 
 # Each must end with an error, and the report must name the line of the kernel.
-for mistake in over_global over_static over_template over_dynamic; do
+for mistake in over_global over_static over_template over_dynamic misaligned; do
   if "$here/run.sh" "$out/address" "$out/self_test" "$here/self_test_kernels.cu" $mistake >"$out/report" 2>&1; then
     echo "FAILED: $mistake ended well"; exit 1
   fi
-  grep -q 'AddressSanitizer: .*buffer-overflow' "$out/report" || { cat "$out/report"; exit 1; }
-  grep -m 1 'in .*self_test_kernels.cu:[0-9]' "$out/report" || { cat "$out/report"; exit 1; }
+  grep -Eq 'AddressSanitizer: .*buffer-overflow|misaligned address' "$out/report" || { cat "$out/report"; exit 1; }
+  grep -m 1 'self_test_kernels.cu:[0-9]' "$out/report" || { cat "$out/report"; exit 1; }
 done
 echo "all reported"

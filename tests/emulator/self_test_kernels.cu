@@ -126,6 +126,9 @@ extern "C" __global__ void many_blocks(float* out) {
   if (threadIdx.x == 0) out[blockIdx.x] = sum + blockIdx.x;
 }
 extern "C" __global__ void elementwise(float* data, int n) {
+  #pragma unroll
+  for (int k = 0; k < 1; ++k)
+    if (emulator::twin(expf(0.0f)) != 0x3f800000u) return;
   int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < n) data[i] = data[i] * 2.0f + 1.0f;
 }
@@ -178,4 +181,7 @@ extern "C" __global__ void over_dynamic(float* out, int n) {
   a[threadIdx.x] = 1;
   __syncthreads();
   out[threadIdx.x] = a[threadIdx.x + n];
+}
+extern "C" __global__ void misaligned(const float* in, float4* out, int n) {
+  out[threadIdx.x] = *reinterpret_cast<const float4*>(in + n);
 }

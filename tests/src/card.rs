@@ -1,5 +1,6 @@
 //! A card for the tests of CUDA: a real one, an emulated one, or none and the reason.
 
+use tensor::ops::concat;
 use tensor::{DType, Device, Tensor};
 
 /// The card of this process. Without one the reason is printed, and the caller has nothing to test.
@@ -60,6 +61,26 @@ fn worst(got: &[f64], want: &[f64]) -> String {
 pub fn normal(shape: &[usize], seed: u64, dtype: DType) -> Tensor {
     let x = Tensor::randn(shape, &mut tensor::philox::Rng::new(seed, 0));
     x.to_dtype(dtype).expect("on the host")
+}
+
+/// Numbers of elements: one, around warps and packs of 16 bytes, rows of models, and more than one block's.
+pub const SIZES: [usize; 9] = [1, 7, 15, 17, 33, 130, 384, 1000, 100_003];
+
+/// The same values on the card, where no access of more than one element is aligned: a view that begins behind the
+/// first element of its array.
+pub fn odd_view(x: &Tensor, card: &Device) -> Tensor {
+    let flat = x.reshape(&[x.len()]).expect("as many elements");
+    let flat = flat.to_dtype(DType::F32).expect("on the host");
+    let longer = concat::forward(&[&Tensor::zeros(&[1]), &flat], 0).expect("two vectors");
+    let there =
+        longer.to_dtype(x.dtype()).expect("on the host").to_device(card).expect("there is room");
+    let view = there.narrow(0, 1, x.len()).and_then(|view| view.reshape(x.shape()));
+    view.expect("one element shorter")
+}
+
+/// On the card aligned, and not.
+pub fn placements(x: &Tensor, card: &Device) -> [Tensor; 2] {
+    [x.to_device(card).expect("there is room"), odd_view(x, card)]
 }
 
 /// The same values in f64, which ops compute by their definitions.

@@ -9,7 +9,14 @@ pub mod card;
 pub mod golden;
 pub mod source;
 
-/// The folder of the workspace.
-pub fn root() -> &'static std::path::Path {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a package in a workspace")
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The folder of the workspace: `$FINETUNE_ROOT` where the tests were built elsewhere.
+pub fn root() -> &'static Path {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    let here = || Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a package in a workspace");
+    ROOT.get_or_init(|| {
+        std::env::var_os("FINETUNE_ROOT").map_or_else(|| here().into(), PathBuf::from)
+    })
 }

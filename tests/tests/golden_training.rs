@@ -97,7 +97,7 @@ fn train(recipe: &Recipe, run: &Run, model: &SequenceClassifier, [exact, after]:
         let loss = loss(&logits, &labels).unwrap();
         assert_relative_eq!(loss.value().item().unwrap(), *want, max_relative = exact);
         let grads = loss.backward().unwrap();
-        let norm = clip::global_norm(&params, &grads).unwrap();
+        let norm = clip::global_norm(&params, &grads).unwrap().item().unwrap();
         assert_relative_eq!(norm, run.gradient_norms[step], max_relative = 10.0 * exact);
         let lr = (recipe.rate)(step as u64);
         assert_relative_eq!(lr, run.learning_rates[step], max_relative = 1e-12);

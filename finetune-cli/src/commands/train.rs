@@ -8,6 +8,8 @@ use nn::{Module, count, freeze, to_device};
 
 use super::inputs::Inputs;
 use super::session::{Session, best_metric};
+use tensor::Device;
+
 use crate::args::{RecipeArgs, TrainArgs, wrong_flags};
 use crate::batches::Examples;
 use crate::bundled;
@@ -189,7 +191,11 @@ fn build_model(args: &TrainArgs, folder: &Folder, task: &Task) -> Result<Sequenc
     let params = count(&model.params());
     let fresh = if fresh.is_empty() { String::new() } else { format!("; start fresh: {fresh}") };
     let name = args.model.as_ref().map_or(bundled::MODEL.into(), |path| path.display().to_string());
-    let line = format!("model: {name}, {params} parameters{fresh}");
+    let place = match &folder.device {
+        Device::Cpu => String::new(),
+        card => format!(", on {}", card.label()),
+    };
+    let line = format!("model: {name}, {params} parameters{place}{fresh}");
     remark(args.machine.quiet, &line);
     Ok(model)
 }

@@ -19,6 +19,7 @@
 //! Above: `tensor/src/ops/activation.rs`.
 
 mod cpu;
+pub mod cuda;
 pub mod reference;
 
 pub use cpu::{backward, backward_and_value, forward};

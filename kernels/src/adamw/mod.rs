@@ -20,6 +20,7 @@
 //! decay regularization*, 2017, <https://arxiv.org/abs/1711.05101>. Above: `tensor/src/ops/adamw.rs`, `optim`.
 
 mod cpu;
+pub mod cuda;
 mod lazy;
 pub mod reference;
 mod replay;

@@ -18,6 +18,7 @@
 //! Above: `tensor/src/ops/add_norm.rs`.
 
 mod cpu;
+pub mod cuda;
 pub mod reference;
 
 pub use cpu::{Gradients, Input, Output, Saved, backward, forward};

@@ -21,6 +21,7 @@
 //! *FlashAttention*, 2022, <https://arxiv.org/abs/2205.14135>. Above: `tensor/src/ops/attention.rs`.
 
 mod cpu;
+pub mod cuda;
 pub mod reference;
 
 use crate::dropout::Dropout;
@@ -52,18 +53,23 @@ impl Attention<'_> {
 
     /// Panics unless offsets and lengths fit: of matrices with a row a query, of such with a row a key, of lse.
     fn check<E>(&self, queries: &[&[E]], keys: &[&[E]], lse: &[f32]) {
+        let lengths = |matrices: &[&[E]]| matrices.iter().map(|m| m.len()).collect::<Vec<_>>();
+        self.check_lengths(&lengths(queries), &lengths(keys), lse.len());
+    }
+
+    fn check_lengths(&self, queries: &[usize], keys: &[usize], lse: usize) {
         assert_eq!(self.queries.len(), self.keys.len(), "attention: sequences of queries and keys");
         assert!(self.heads > 0 && self.head_dim > 0, "attention: no heads");
-        for (offsets, matrices) in [(self.queries, queries), (self.keys, keys)] {
+        for (offsets, lengths) in [(self.queries, queries), (self.keys, keys)] {
             let starts_at_zero = offsets.first() == Some(&0);
             let ascending = offsets.windows(2).all(|pair| pair[0] < pair[1]);
             assert!(starts_at_zero && ascending, "attention: offsets must ascend from 0");
             let rows = total(offsets);
-            for m in matrices {
-                assert_eq!(m.len(), rows * self.hidden(), "attention: expected [{rows}, N*D]");
+            for &length in lengths {
+                assert_eq!(length, rows * self.hidden(), "attention: expected [{rows}, N*D]");
             }
         }
-        assert_eq!(lse.len(), total(self.queries) * self.heads, "attention: length of lse");
+        assert_eq!(lse, total(self.queries) * self.heads, "attention: length of lse");
     }
 }
 

@@ -15,6 +15,7 @@
 //! Above: `tensor/src/ops/bce_with_logits.rs`.
 
 mod cpu;
+pub mod cuda;
 pub mod reference;
 
 pub use cpu::{backward, forward};

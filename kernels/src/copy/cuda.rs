@@ -36,13 +36,53 @@ pub fn row_major(x: Slice, offset: usize, shape: &[usize], strides: &[usize]) ->
     }
     let last: usize = offset + shape.iter().zip(strides).map(|(n, s)| (n - 1) * s).sum::<usize>();
     assert!(last < x.len(), "copy: view to {last} of {x:?}");
-    let kernel = if x.dtype() == DType::BF16 { "copy_view_16" } else { "copy_view_32" };
+    let kernel = kernel(x.dtype(), ["copy_view_16", "copy_view_32"]);
     let launch = Launch::new(x.device(), &SOURCE, DType::F32, kernel)?;
     let (view, blocks) = (view(offset, shape, strides), blocks_for(x.device(), n));
     // SAFETY: the kernel's parameters; each of the n threads reads inside the view, which is inside x, and
     // writes its own element of y.
     unsafe { launch.grid(blocks).read(x).write(&mut y).arg(n).arg(view).start() }?;
     Ok(y)
+}
+
+/// Tensors side by side: `[rows, widths[i]]` each, to `[rows, sum of widths]`.
+///
+/// # Errors
+/// When the card refuses or is full.
+///
+/// # Panics
+/// When there are none, their types or devices differ, or a length is no multiple of `rows`.
+pub fn side_by_side(parts: &[Slice], rows: usize) -> Result<Array> {
+    let (device, dtype) = (parts[0].device(), parts[0].dtype());
+    assert!(parts.iter().all(|x| x.dtype() == dtype), "concat: dtypes");
+    assert!(parts.iter().all(|x| x.len().is_multiple_of(rows)), "concat: {rows} rows");
+    let n: usize = parts.iter().map(|x| x.len()).sum();
+    let (mut y, mut start) = (Array::stale(device, dtype, n)?, 0);
+    for &part in parts.iter().filter(|x| !x.is_empty()) {
+        let width = part.len() / rows;
+        match rows {
+            1 => y.copy_from(start, part)?,
+            _ => copy_rows(part, &mut y, width, start, n / rows)?,
+        }
+        start += width;
+    }
+    Ok(y)
+}
+
+/// Rows of x, `width` long, into rows of y, `pitch` long, from column `start` on.
+fn copy_rows(x: Slice, y: &mut Array, width: usize, start: usize, pitch: usize) -> Result<()> {
+    let (n, kernel) = (x.len(), kernel(x.dtype(), ["copy_rows_16", "copy_rows_32"]));
+    assert!(start + width <= pitch && n / width * pitch <= y.len(), "copy: {x:?} to {y:?}");
+    let launch = Launch::new(x.device(), &SOURCE, DType::F32, kernel)?;
+    let launch = launch.grid(blocks_for(x.device(), n)).read(x).write(y);
+    // SAFETY: the kernel's parameters; x has n elements, and y a row of `pitch` for each row of x, in which
+    // columns `start` to `start + width` exist.
+    unsafe { launch.arg(n).arg(width).arg(start).arg(pitch).start() }
+}
+
+/// The kernel for elements of two bytes, or of four.
+fn kernel(dtype: DType, [of_2, of_4]: [&'static str; 2]) -> &'static str {
+    if dtype.size() == 2 { of_2 } else { of_4 }
 }
 
 fn view(offset: usize, shape: &[usize], strides: &[usize]) -> View {

@@ -1,10 +1,13 @@
-//! A strided view copied to row-major order, on a card. (On the host `ndarray` does this.)
+//! Copies on a card: a strided view to row-major order, and tensors side by side. (On the host `ndarray` does
+//! this.)
 //!
 //! ```text
-//! y[i] = x[offset + sum over axes a of i_a strides_a]        i in row-major order of the shape
+//! row_major       y[i] = x[offset + sum over axes a of i_a strides_a]     i in row-major order of the shape
+//! side_by_side    y[r, widths of the parts before p + c] = x_p[r, c]
 //! ```
 //!
-//! Transposed, narrowed and broadcast tensors are such views. There is no backward: the gradient of a view is
-//! a view of the gradient, or a sum. Above: `tensor/src/convert.rs`.
+//! Transposed, narrowed and broadcast tensors are views. There is no backward: the gradient of a view is a view of
+//! the gradient, or a sum, and that of parts are parts. Above: `tensor/src/convert.rs`,
+//! `tensor/src/ops/concat.rs`.
 
 pub mod cuda;

@@ -16,6 +16,7 @@
 //! Above: `tensor/src/ops/cross_entropy.rs`.
 
 mod cpu;
+pub mod cuda;
 pub mod reference;
 
 pub use cpu::{backward, forward};

@@ -121,6 +121,45 @@ template <typename T> __device__ __forceinline__ T *dynamic_shared() {
 #endif
 }
 
+// ---- Maps ----
+
+// A number of elements that the compiler knows.
+template <int N> struct Width {
+    static constexpr int n = N;
+};
+
+// Calls body(i, width) for the elements i .. i + width.n of n, shared out to the threads of the grid: N at a time
+// for the first `packs` of them, then one by one.
+template <int N, typename Body> __device__ __forceinline__ void for_each_pack(size_t n, size_t packs, Body body) {
+    for (size_t i = grid_thread(); i < packs; i += grid_threads()) body(i * N, Width<N>());
+    for (size_t i = packs * N + grid_thread(); i < n; i += grid_threads()) body(i, Width<1>());
+}
+
+// y_i = f(x_i), 16 bytes at a time.
+template <typename T, typename F>
+__device__ __forceinline__ void map(const T *x, T *y, size_t n, size_t packs, F f) {
+    for_each_pack<Wide<T>::N>(n, packs, [=](size_t i, auto width) {
+        float v[width.n];
+        load_floats(x + i, v);
+#pragma unroll
+        for (int k = 0; k < width.n; k++) v[k] = f(v[k]);
+        store_floats(v, y + i);
+    });
+}
+
+// y_i = f(a_i, b_i), 16 bytes at a time; y may be a or b.
+template <typename T, typename F>
+__device__ __forceinline__ void map2(const T *a, const T *b, T *y, size_t n, size_t packs, F f) {
+    for_each_pack<Wide<T>::N>(n, packs, [=](size_t i, auto width) {
+        float v[width.n], w[width.n];
+        load_floats(a + i, v);
+        load_floats(b + i, w);
+#pragma unroll
+        for (int k = 0; k < width.n; k++) v[k] = f(v[k], w[k]);
+        store_floats(v, y + i);
+    });
+}
+
 // ---- Sums and maxima, the same in all threads, added in a fixed order ----
 
 template <typename T> __device__ __forceinline__ T warp_sum(T x) {

@@ -48,7 +48,8 @@ pub enum Error {
     },
     /// The card's memory is full.
     #[error(
-        "out of memory on {card}: {} asked for, {} of {} free{}",
+        "out of memory on {card}: {} asked for, {} of {} free{}; a smaller --batch-size or --max-length, \
+         --precision bf16 and --checkpoint-activations take less",
         mebibytes(*asked), mebibytes(*free), mebibytes(*total),
         if *used > 0 { format!(", {} in use here", mebibytes(*used)) } else { String::new() }
     )]

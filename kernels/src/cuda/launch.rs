@@ -88,7 +88,7 @@ impl<'a> Launch<'a> {
     /// When it is on another device.
     pub fn write(self, y: &mut Array) -> Self {
         assert_eq!(y.device(), self.device, "{}: operands on two devices", self.kernel);
-        self.arg(y.address())
+        self.arg(y.address_mut())
     }
 
     /// No elements: a null pointer.

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use cudarc::driver::{DriverError, result, sys};
 use half::bf16;
@@ -69,6 +69,8 @@ pub struct Array {
     block: Block,
     dtype: DType,
     len: usize,
+    /// The same values in bf16, if anyone asked and nothing was written since.
+    rounded: OnceLock<Box<Array>>,
 }
 
 /// Some elements of an [`Array`], one behind the other.
@@ -93,7 +95,7 @@ impl Array {
     /// When the card is full.
     pub fn stale(device: &Device, dtype: DType, len: usize) -> Result<Self> {
         let block = device.inner().pool.take(device, len * dtype.size())?;
-        Ok(Self { device: device.clone(), block, dtype, len })
+        Ok(Self { device: device.clone(), block, dtype, len, rounded: OnceLock::new() })
     }
 
     /// `len` zeros.
@@ -103,6 +105,7 @@ impl Array {
     pub fn zeros(device: &Device, dtype: DType, len: usize) -> Result<Self> {
         let array = Self::stale(device, dtype, len)?;
         if len > 0 {
+            device.bind()?;
             // SAFETY: the block is this array's alone and has that many bytes; zeros are values of every dtype.
             unsafe {
                 result::memset_d8_async(array.block.address, 0, len * dtype.size(), device.stream())
@@ -128,21 +131,39 @@ impl Array {
     /// When the card is full.
     pub fn duplicate(slice: Slice) -> Result<Self> {
         let device = slice.device();
-        let copy = Self::stale(device, slice.dtype(), slice.len())?;
-        if !slice.is_empty() {
-            let size = slice.len() * slice.dtype().size();
-            // SAFETY: both ranges are inside their arrays, which live on this device and stream.
-            unsafe {
-                result::memcpy_dtod_async(
-                    copy.block.address,
-                    slice.address(),
-                    size,
-                    device.stream(),
-                )
-            }
-            .map_err(failed("cuMemcpyDtoDAsync", device))?;
-        }
+        let mut copy = Self::stale(device, slice.dtype(), slice.len())?;
+        copy.copy_from(0, slice)?;
         Ok(copy)
+    }
+
+    /// Writes the elements of `slice` from element `start` on.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    ///
+    /// # Panics
+    /// When they do not fit, or are on another device or of another type.
+    pub(crate) fn copy_from(&mut self, start: usize, slice: Slice) -> Result<()> {
+        let device = slice.device();
+        assert!(
+            self.device == *device && self.dtype == slice.dtype(),
+            "copy: {slice:?} to {self:?}"
+        );
+        assert!(
+            start <= self.len && slice.len() <= self.len - start,
+            "copy: {slice:?} to {self:?}"
+        );
+        if slice.is_empty() {
+            return Ok(());
+        }
+        let (to, size) = (self.slice().narrow(start, slice.len()).address(), self.dtype.size());
+        device.bind()?;
+        // SAFETY: both ranges are inside their arrays, which live on this device and stream; they are two arrays,
+        // because one of them is borrowed to be written.
+        unsafe {
+            result::memcpy_dtod_async(to, slice.address(), slice.len() * size, device.stream())
+        }
+        .map_err(failed("cuMemcpyDtoDAsync", device))
     }
 
     /// All elements.
@@ -170,8 +191,22 @@ impl Array {
         self.len == 0
     }
 
-    /// Its address on the card.
-    pub(crate) fn address(&self) -> u64 {
+    /// The elements of an array of f32 in bf16. The copy is kept until the array is written: the weights of matrix
+    /// products in bf16 are rounded once per update, not once per use.
+    ///
+    /// # Errors
+    /// When the card refuses or is full.
+    pub fn rounded(&self) -> Result<Slice<'_>> {
+        if let Some(rounded) = self.rounded.get() {
+            return Ok(rounded.slice());
+        }
+        let rounded = crate::elementwise::cuda::convert(self.slice(), DType::BF16)?;
+        Ok(self.rounded.get_or_init(|| Box::new(rounded)).slice())
+    }
+
+    /// Its address on the card, for a kernel that writes there.
+    pub(crate) fn address_mut(&mut self) -> u64 {
+        self.rounded.take();
         self.block.address
     }
 }
@@ -199,6 +234,20 @@ impl<'a> Slice<'a> {
             "narrow: {start} + {len} in {self:?}"
         );
         Self { array: self.array, start: self.start + start, len }
+    }
+
+    /// The same elements in bf16: these themselves if they are, else a part of [`Array::rounded`].
+    ///
+    /// # Errors
+    /// When the card refuses or is full.
+    ///
+    /// # Panics
+    /// When they are u32.
+    pub fn in_bf16(self) -> Result<Slice<'a>> {
+        match self.dtype() {
+            DType::BF16 => Ok(self),
+            _ => Ok(self.array.rounded()?.narrow(self.start, self.len)),
+        }
     }
 
     /// A copy on the host, after everything that was asked before: this waits.

@@ -18,11 +18,14 @@ mod memory;
 mod module;
 mod staging;
 
+pub(crate) use args::DropoutParam;
 pub use args::Param;
 pub use device::Device;
 pub use error::{Error, Result};
 pub use launch::Launch;
 pub(crate) use launch::{BLOCK, blocks_for};
 pub use memory::{Array, DType, Element, Slice};
+#[doc(hidden)]
+pub use module::ptx;
 pub use module::{SOURCES, Source};
 pub use staging::Pending;

@@ -3,8 +3,8 @@
 //! The text of every kernel is in the program. When one is first asked for on a device, its file is compiled to
 //! that card's machine code, once for each type of hidden states, and stored as
 //! `NAME-TYPE-ARCHITECTURE-HASH.cubin` in `$KERNELS_CUDA_CACHE`, else `finetune/cuda` in the user's cache folder;
-//! later runs load it from there and need no compiler. The hash is over text, headers, options, driver version
-//! and version of this crate: no stale file is ever taken. A damaged one is noticed by a second hash, in front
+//! later runs load it from there and need no compiler. The hash is over text, headers, options, name of the card,
+//! driver version and version of this crate: no stale file is ever taken. A damaged one is noticed by a second hash, in front
 //! of its content, and compiled again. A cache that cannot be written costs time, nothing else.
 
 use std::collections::HashMap;
@@ -31,23 +31,40 @@ pub struct Source {
 }
 
 /// What kernels include.
-const HEADERS: [(&str, &str); 5] = [
+const HEADERS: [(&str, &str); 7] = [
     ("common.cuh", include_str!("common.cuh")),
     ("ptx.cuh", include_str!("ptx.cuh")),
     ("hopper.cuh", include_str!("hopper.cuh")),
+    ("attention.cuh", include_str!("../attention/cuda/attention.cuh")),
+    ("fragments.cuh", include_str!("../attention/cuda/fragments.cuh")),
     ("product.cuh", include_str!("../matmul/cuda/product.cuh")),
     ("strided.cuh", include_str!("../matmul/cuda/strided.cuh")),
 ];
 
 /// Every file of kernels, for the tests that compile them all.
 pub static SOURCES: &[&Source] = &[
+    &crate::activation::cuda::SOURCE,
+    &crate::adamw::cuda::SOURCE,
+    &crate::add_norm::cuda::SOURCE,
+    &crate::attention::cuda::DELTA,
+    &crate::attention::cuda::FLASH,
+    &crate::attention::cuda::FLASH_BACKWARD,
+    &crate::attention::cuda::PLAIN,
+    &crate::bce_with_logits::cuda::SOURCE,
     &crate::copy::cuda::SOURCE,
+    &crate::cross_entropy::cuda::SOURCE,
+    &crate::dropout::cuda::SOURCE,
     &crate::elementwise::cuda::SOURCE,
+    &crate::embedding::cuda::SOURCE,
+    &crate::layer_norm::cuda::SOURCE,
     &crate::matmul::cuda::NAIVE,
     &crate::matmul::cuda::TILED,
     &crate::matmul::cuda::MMA,
     &crate::matmul::cuda::WGMMA,
     &crate::matmul::cuda::SPLIT,
+    &crate::mse::cuda::SOURCE,
+    &crate::pooling::cuda::SOURCE,
+    &crate::reduce::cuda::SOURCE,
     &crate::softmax::cuda::SOURCE,
 ];
 
@@ -109,7 +126,7 @@ impl Modules {
 /// The machine code, from the cache or from the compiler.
 fn image(device: &Device, source: &'static Source, hidden: DType) -> Result<Vec<u8>> {
     let (options, target) = (options(device.capability(), hidden), target(device.capability()));
-    let file = cache_file(source, hidden, &target, &options);
+    let file = cache_file(source, hidden, &target, &format!("{options:?} {}", device.name()));
     if let Some(image) = file.as_ref().and_then(|file| stored(&std::fs::read(file).ok()?)) {
         return Ok(image);
     }
@@ -139,14 +156,14 @@ fn options(capability: (u32, u32), hidden: DType) -> Vec<String> {
 }
 
 /// `None` where there is no folder for it.
-fn cache_file(source: &Source, hidden: DType, target: &str, options: &[String]) -> Option<PathBuf> {
+fn cache_file(source: &Source, hidden: DType, target: &str, settings: &str) -> Option<PathBuf> {
     let mut driver_version = 0;
     // SAFETY: writes one int.
     unsafe { driver::cuDriverGetVersion(&mut driver_version) }.result().ok()?;
     let parts =
         HEADERS.iter().map(|(_, text)| *text).chain([source.text, env!("CARGO_PKG_VERSION")]);
     let mut content = parts.collect::<Vec<_>>().join("\0");
-    content += &format!("\0{options:?}\0{driver_version}");
+    content += &format!("\0{settings}\0{driver_version}");
     let hash = xxh3_128(content.as_bytes());
     let stem = source.name.trim_end_matches(".cu");
     let kind = if hidden == DType::BF16 { "bf16" } else { "f32" };
@@ -176,8 +193,33 @@ fn store(file: &std::path::Path, image: &[u8]) -> std::io::Result<()> {
     std::fs::rename(partial, file)
 }
 
+/// A file as PTX for a virtual architecture such as `compute_80`: for tests, which assemble it and need no card.
+///
+/// # Errors
+/// When NVRTC is missing or refuses.
+#[doc(hidden)]
+pub fn ptx(source: &Source, hidden: DType, architecture: &str) -> Result<Vec<u8>> {
+    let mut options = options((8, 0), hidden);
+    options[0] = format!("--gpu-architecture={architecture}");
+    with_compiled(source, &options, architecture, |program| {
+        // SAFETY: the program was compiled.
+        let ptx = unsafe { nvrtc::get_ptx(program.0) }?;
+        Ok(ptx.into_iter().map(|c| c as u8).take_while(|&c| c != 0).collect())
+    })
+}
+
 /// Compiles a file to machine code for `target`.
 fn compile(source: &Source, options: &[String], target: &str) -> Result<Vec<u8>> {
+    with_compiled(source, options, target, Program::cubin)
+}
+
+/// What `read` gets out of a compiled file.
+fn with_compiled(
+    source: &Source,
+    options: &[String],
+    target: &str,
+    read: impl FnOnce(&Program) -> std::result::Result<Vec<u8>, nvrtc::NvrtcError>,
+) -> Result<Vec<u8>> {
     // SAFETY: loads the library that the system has under that name, and asks nothing of it.
     if !unsafe { sys::is_culib_present() } {
         return Err(Error::NoCompiler);
@@ -187,7 +229,7 @@ fn compile(source: &Source, options: &[String], target: &str) -> Result<Vec<u8>>
     let program = Program::new(source).map_err(|e| log_of(format!("{e:?}")))?;
     // SAFETY: the program lives until the end of this function.
     match unsafe { nvrtc::compile_program(program.0, options) } {
-        Ok(()) => program.cubin().map_err(|e| log_of(format!("{e:?}"))),
+        Ok(()) => read(&program).map_err(|e| log_of(format!("{e:?}"))),
         Err(_) => Err(log_of(program.log())),
     }
 }

@@ -15,6 +15,7 @@
 //! <https://jmlr.org/papers/v15/srivastava14a.html>. Above: `tensor/src/ops/dropout.rs`.
 
 mod cpu;
+pub mod cuda;
 pub mod reference;
 
 pub(crate) use cpu::mask_group;

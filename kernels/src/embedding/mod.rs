@@ -14,6 +14,7 @@
 //! <https://www.jmlr.org/papers/v3/bengio03a.html>. Above: `tensor/src/ops/embedding.rs`.
 
 mod cpu;
+pub mod cuda;
 pub mod reference;
 
 pub use cpu::{backward, distinct, forward};

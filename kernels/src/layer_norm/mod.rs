@@ -16,6 +16,7 @@
 //! Above: `tensor/src/ops/layer_norm.rs`.
 
 mod cpu;
+pub mod cuda;
 pub mod reference;
 
 pub use cpu::{Saved, backward_input, backward_params, forward};

@@ -11,6 +11,7 @@
 //! Above: `tensor/src/ops/mse.rs`.
 
 mod cpu;
+pub mod cuda;
 pub mod reference;
 
 pub use cpu::{backward, forward};

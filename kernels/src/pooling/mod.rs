@@ -14,6 +14,7 @@
 //! Gurevych, *Sentence-BERT*, 2019, <https://arxiv.org/abs/1908.10084>. Above: `tensor/src/ops/pooling.rs`.
 
 mod cpu;
+pub mod cuda;
 pub mod reference;
 
 pub use cpu::{Pooling, backward, forward};

@@ -17,6 +17,7 @@
 //! <https://doi.org/10.1137/0914050>. Above: `tensor/src/ops/reduce.rs`.
 
 mod cpu;
+pub mod cuda;
 pub mod reference;
 
 pub use cpu::{column_sums, max, row_argmax, row_max, row_sums, sum, sum_squares};

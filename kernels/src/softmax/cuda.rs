@@ -1,6 +1,6 @@
-//! On a card: a block of threads a row; see `softmax.cu`.
+//! On a card: a block of threads a row, or a warp; see `softmax.cu`.
 
-use crate::cuda::{Array, DType, Launch, Result, Slice, Source};
+use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source};
 
 pub(crate) static SOURCE: Source =
     Source { name: "softmax.cu", text: include_str!("softmax.cu"), hopper: false };
@@ -17,10 +17,12 @@ pub fn forward(x: Slice, cols: usize) -> Result<Array> {
         x.dtype() == DType::F32 && x.len().is_multiple_of(cols),
         "softmax: {x:?}, {cols} columns"
     );
+    let rows = x.len() / cols;
     let mut y = Array::stale(x.device(), DType::F32, x.len())?;
-    let launch = Launch::new(x.device(), &SOURCE, DType::F32, "softmax_forward")?;
-    // SAFETY: the kernel's parameters; block i reads and writes the `cols` elements of row i, which exist.
-    unsafe { launch.grid(x.len() / cols).read(x).write(&mut y).arg(cols as i32).start() }?;
+    let kernels = ["softmax_forward_warp", "softmax_forward_block"];
+    let launch = teams(x.device(), kernels, [rows, cols])?.read(x).write(&mut y);
+    // SAFETY: the kernel's parameters; team i reads and writes the `cols` elements of row i where that exists.
+    unsafe { launch.arg(rows as i32).arg(cols as i32).start() }?;
     Ok(y)
 }
 
@@ -37,11 +39,25 @@ pub fn backward(y: Slice, dy: Slice, cols: usize) -> Result<Array> {
         y.len() == dy.len() && y.len().is_multiple_of(cols),
         "softmax: {y:?}, {dy:?}, {cols} columns"
     );
+    let rows = y.len() / cols;
     let mut dx = Array::stale(y.device(), DType::F32, y.len())?;
-    let launch = Launch::new(y.device(), &SOURCE, DType::F32, "softmax_backward")?;
-    // SAFETY: the kernel's parameters; block i reads and writes row i of each, which exists.
-    unsafe {
-        launch.grid(y.len() / cols).read(y).read(dy).write(&mut dx).arg(cols as i32).start()
-    }?;
+    let kernels = ["softmax_backward_warp", "softmax_backward_block"];
+    let launch = teams(y.device(), kernels, [rows, cols])?.read(y).read(dy).write(&mut dx);
+    // SAFETY: the kernel's parameters; team i reads and writes row i of each, where that exists.
+    unsafe { launch.arg(rows as i32).arg(cols as i32).start() }?;
     Ok(dx)
+}
+
+/// A warp for each row where a lane has at most eight of its elements, else a block.
+fn teams<'a>(
+    device: &'a Device,
+    [warp, block]: [&'static str; 2],
+    [rows, cols]: [usize; 2],
+) -> Result<Launch<'a>> {
+    const WARP: usize = 32;
+    Ok(match cols <= 8 * WARP {
+        true => Launch::new(device, &SOURCE, DType::F32, warp)?
+            .grid(rows.div_ceil(BLOCK as usize / WARP)),
+        false => Launch::new(device, &SOURCE, DType::F32, block)?.grid(rows),
+    })
 }

@@ -16,7 +16,7 @@ const OP: &str = "activation";
 pub fn forward(f: Activation, x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?;
     Ok(match hidden(OP, [&x])? {
-        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
+        Hidden::Cuda([v]) => Tensor::from_array(activation::cuda::forward(f, v)?, x.shape()),
         Hidden::F32([v]) => Tensor::build(x.shape(), |y| activation::forward(f, v, y)),
         Hidden::BF16([v]) => Tensor::build(x.shape(), |y| activation::forward(f, v, y)),
         Hidden::F64([v]) => wide(reference::forward(f, v), x.shape()),
@@ -31,7 +31,10 @@ pub fn backward_and_value(f: Activation, x: &Tensor, dy: &Tensor) -> Result<(Ten
     same_shape(OP, x, dy)?;
     let (x, dy) = (x.contiguous()?, dy.contiguous()?);
     Ok(match hidden(OP, [&x, &dy])? {
-        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
+        Hidden::Cuda([v, d]) => {
+            let (dx, y) = activation::cuda::backward_and_value(f, v, d)?;
+            (Tensor::from_array(dx, x.shape()), Tensor::from_array(y, x.shape()))
+        }
         Hidden::F32([v, d]) => both(f, v, d, x.shape()),
         Hidden::BF16([v, d]) => both(f, v, d, x.shape()),
         Hidden::F64([v, d]) => {
@@ -55,7 +58,7 @@ pub fn backward(f: Activation, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     same_shape(OP, x, dy)?;
     let (x, dy) = (x.contiguous()?, dy.contiguous()?);
     Ok(match hidden(OP, [&x, &dy])? {
-        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
+        Hidden::Cuda([v, d]) => Tensor::from_array(activation::cuda::backward(f, v, d)?, x.shape()),
         Hidden::F32([v, d]) => Tensor::build(x.shape(), |dx| activation::backward(f, v, d, dx)),
         Hidden::BF16([v, d]) => Tensor::build(x.shape(), |dx| activation::backward(f, v, d, dx)),
         Hidden::F64([v, d]) => wide(reference::backward(f, v, d), x.shape()),

@@ -3,7 +3,9 @@
 use kernels::add_norm::{self, Input, Output, Saved, reference};
 use kernels::dropout::Dropout;
 
-use super::{Floats, Hidden, dense, expect_shape, floats, hidden, last_axis, same_shape, wide};
+use super::{
+    Floats, Hidden, dense, expect_shape, floats, hidden, last_axis, on_card, same_shape, wide,
+};
 use crate::dtype::Activations;
 use crate::pool::Buffer;
 use crate::{Result, Tensor};
@@ -58,13 +60,20 @@ pub fn forward(a: AddNorm, [x, r]: [&Tensor; 2], [w, b]: [&Tensor; 2]) -> Result
     match (hidden(OP, [&x, &r])?, floats(OP, [&w, &b])?) {
         (Hidden::F32(xs), Floats::F32(affine)) => run(a, xs, affine, x.shape()),
         (Hidden::BF16(xs), Floats::F32(affine)) => run(a, xs, affine, x.shape()),
+        (Hidden::Cuda(xs), Floats::Cuda(affine)) => {
+            let out = add_norm::cuda::forward(xs, affine, a.eps as f32, a.dropout)?;
+            let [z, y] = [out.z, out.y].map(|s| Tensor::from_array(s, x.shape()));
+            let rows = &[x.len() / h];
+            let [mean, rstd] = [out.mean, out.rstd].map(|s| Tensor::from_array(s, rows));
+            Ok(Sum { y, z, mean, rstd })
+        }
         (Hidden::F64([xs, rs]), Floats::F64([w, b])) => {
             let z = reference::sum(xs, rs, a.dropout, h);
             let y = wide(reference::forward(&z, w, b, a.eps), x.shape());
             let empty = Tensor::zeros(&[0]);
             Ok(Sum { y, z: wide(z, x.shape()), mean: empty.clone(), rstd: empty })
         }
-        _ => Err(mixed(&x, &w)),
+        _ => Err(mixed(&x, &w)?),
     }
 }
 
@@ -107,13 +116,22 @@ pub fn backward(
             let saved = Saved { z: zs, mean: mean.as_slice()?, rstd: rstd.as_slice()? };
             run_backward(a, saved, ws, dys, z.shape())
         }
+        (Hidden::Cuda([zs, dys]), Floats::Cuda([ws])) => {
+            let (mean, rstd) = (mean.as_array(OP)?, rstd.as_array(OP)?);
+            let saved = add_norm::cuda::Saved { z: zs, mean, rstd };
+            let grads = add_norm::cuda::backward(saved, ws, a.dropout, dys)?;
+            let dr = Tensor::from_array(grads.dr, z.shape());
+            let dx = grads.dx.map_or_else(|| dr.clone(), |dx| Tensor::from_array(dx, z.shape()));
+            let [dw, db] = [grads.dw, grads.db].map(|d| Tensor::from_array(d, w.shape()));
+            Ok(Gradients { dx, dr, dw, db })
+        }
         (Hidden::F64([zs, dys]), Floats::F64([ws])) => {
             let [dx, dr, dw, db] = reference::backward(zs, ws, dys, a.eps, a.dropout);
             let [dx, dr] = [dx, dr].map(|d| wide(d, z.shape()));
             let [dw, db] = [dw, db].map(|d| wide(d, w.shape()));
             Ok(Gradients { dx, dr, dw, db })
         }
-        _ => Err(mixed(&z, &w)),
+        _ => Err(mixed(&z, &w)?),
     }
 }
 
@@ -139,8 +157,9 @@ fn run_backward<E: Activations>(
     Ok(Gradients { dx, dr, dw, db })
 }
 
-/// The error of hidden states and parameters that do not go together.
-fn mixed(x: &Tensor, w: &Tensor) -> crate::Error {
+/// The error of hidden states and parameters that do not go together: their devices differ, or their types.
+fn mixed(x: &Tensor, w: &Tensor) -> Result<crate::Error> {
+    on_card(OP, [x, w])?;
     let expected = if w.dtype() == crate::DType::F64 { "f64" } else { "f32 or bf16" };
-    crate::Error::DType { op: OP, expected, got: x.dtype() }
+    Ok(crate::Error::DType { op: OP, expected, got: x.dtype() })
 }

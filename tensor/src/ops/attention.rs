@@ -1,6 +1,9 @@
 //! Ragged multi-head attention; see [`kernels::attention`].
 
-use kernels::attention::{self, Qkv, reference};
+use std::sync::Arc;
+
+use kernels::attention::{self, Qkv, cuda, reference};
+use kernels::cuda::{Array, Slice};
 use kernels::dropout::Dropout;
 
 use super::{Hidden, dense, expect_shape, hidden, matrix, wide};
@@ -40,6 +43,15 @@ impl Attention {
         keys.iter().try_for_each(|x| expect_shape(OP, x, &[self.keys.total(), h]))
     }
 
+    /// The offsets of queries and keys on a card, which has kernels for heads of this size.
+    fn on_card(&self, head_dim: usize, card: &kernels::cuda::Device) -> Result<[Arc<Array>; 2]> {
+        if head_dim > cuda::MAX_HEAD_DIM {
+            let expected = format!("heads of at most {} on a card", cuda::MAX_HEAD_DIM);
+            return Err(Error::Shape { op: OP, expected, got: vec![self.heads, head_dim] });
+        }
+        Ok([self.queries.on_card(card)?, self.keys.on_card(card)?])
+    }
+
     /// What the kernel takes, for hidden size `h`; scores are scaled by 1 / sqrt(D).
     fn kernel(&self, h: usize) -> Result<attention::Attention<'_>> {
         if self.heads == 0 || !h.is_multiple_of(self.heads) {
@@ -69,7 +81,7 @@ pub fn forward(a: &Attention, [q, k, v]: [&Tensor; 3]) -> Result<(Tensor, Tensor
     a.check(h, [q], [k, v])?;
     let (settings, [q, k, v]) = (a.kernel(h)?, dense([q, k, v])?);
     match hidden(OP, [&q, &k, &v])? {
-        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
+        Hidden::Cuda(x) => run_on_card(a, settings, x, h),
         Hidden::F32([q, k, v]) => run(settings, Qkv { q, k, v }, h),
         Hidden::BF16([q, k, v]) => run(settings, Qkv { q, k, v }, h),
         Hidden::F64([q, k, v]) => {
@@ -91,6 +103,19 @@ fn run<E: Activations>(
     Ok((o, lse))
 }
 
+fn run_on_card(
+    a: &Attention,
+    settings: attention::Attention,
+    [q, k, v]: [Slice; 3],
+    h: usize,
+) -> Result<(Tensor, Tensor)> {
+    let [queries, keys] = a.on_card(settings.head_dim, q.device())?;
+    let at = cuda::Offsets { queries: queries.slice(), keys: keys.slice() };
+    let (o, lse) = cuda::forward(settings, at, cuda::Qkv { q, k, v })?;
+    let rows = a.queries.total();
+    Ok((Tensor::from_array(o, &[rows, h]), Tensor::from_array(lse, &[rows, a.heads])))
+}
+
 /// The gradients of q `[Tq, H]`, k and v `[T, H]`, from the output and its gradient.
 ///
 /// # Errors
@@ -105,14 +130,13 @@ pub fn backward(
     a.check(h, [q, o, d_o], [k, v])?;
     let settings = a.kernel(h)?;
     let operands = dense([q, k, v, o, d_o])?;
-    let lse = lse.as_slice()?;
     match hidden(OP, operands.each_ref())? {
-        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
+        Hidden::Cuda(x) => run_backward_on_card(a, settings, x, lse),
         Hidden::F32([q, k, v, o, d_o]) => {
-            Ok(run_backward(settings, Qkv { q, k, v }, (o, lse), d_o, h))
+            Ok(run_backward(settings, Qkv { q, k, v }, (o, lse.as_slice()?), d_o, h))
         }
         Hidden::BF16([q, k, v, o, d_o]) => {
-            Ok(run_backward(settings, Qkv { q, k, v }, (o, lse), d_o, h))
+            Ok(run_backward(settings, Qkv { q, k, v }, (o, lse.as_slice()?), d_o, h))
         }
         Hidden::F64([q, k, v, _, d_o]) => {
             let (dq, dk, dv) = reference::backward(settings, q, k, v, d_o);
@@ -138,4 +162,21 @@ fn run_backward<E: Activations>(
         let rows = buffer.len() / h;
         Tensor::from_buffer(buffer, &[rows, h])
     })
+}
+
+fn run_backward_on_card(
+    a: &Attention,
+    settings: attention::Attention,
+    [q, k, v, o, d_o]: [Slice; 5],
+    lse: &Tensor,
+) -> Result<[Tensor; 3]> {
+    let [queries, keys] = a.on_card(settings.head_dim, q.device())?;
+    let at = cuda::Offsets { queries: queries.slice(), keys: keys.slice() };
+    let saved = (o, lse.as_array(OP)?);
+    let grads = cuda::backward(settings, at, cuda::Qkv { q, k, v }, saved, d_o)?;
+    let h = settings.heads * settings.head_dim;
+    Ok(grads.map(|array| {
+        let rows = array.len() / h;
+        Tensor::from_array(array, &[rows, h])
+    }))
 }

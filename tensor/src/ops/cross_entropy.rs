@@ -19,7 +19,10 @@ pub fn forward(logits: &Tensor, labels: &Tensor) -> Result<(Tensor, Tensor)> {
     super::not_empty(OP, &x)?;
     let labels = indices(OP, &labels, c)?;
     Ok(match floats(OP, [&x])? {
-        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
+        Floats::Cuda([x]) => {
+            let [loss, rsum] = cross_entropy::cuda::forward(x, labels)?;
+            (Tensor::from_array(loss, &[]), Tensor::from_array(rsum, &[rows]))
+        }
         Floats::F32([x]) => {
             let mut rsum = Tensor::zeros(&[rows]);
             let loss = cross_entropy::forward(x, labels, rsum.make_mut()?);
@@ -38,7 +41,11 @@ pub fn backward(logits: &Tensor, labels: &Tensor, rsum: &Tensor, dloss: &Tensor)
     expect_shape(OP, &labels, &[rows])?;
     let labels = indices(OP, &labels, c)?;
     Ok(match floats(OP, [&x])? {
-        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
+        Floats::Cuda([v]) => {
+            let (rsum, dloss) = (rsum.as_array(OP)?, dloss.reshape(&[])?);
+            let dx = cross_entropy::cuda::backward(v, labels, rsum, dloss.as_array(OP)?)?;
+            Tensor::from_array(dx, x.shape())
+        }
         Floats::F32([v]) => {
             let rsum = rsum.as_slice()?;
             let dloss = dloss.item()? as f32;

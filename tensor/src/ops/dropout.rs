@@ -14,7 +14,7 @@ const OP: &str = "dropout";
 pub fn forward(d: Dropout, x: &Tensor) -> Result<Tensor> {
     let (x, cols) = (x.contiguous()?, last_axis(OP, x)?);
     Ok(match floats(OP, [&x])? {
-        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
+        Floats::Cuda([v]) => Tensor::from_array(dropout::cuda::forward(d, v, cols)?, x.shape()),
         Floats::F32([v]) => Tensor::build(x.shape(), |y| dropout::forward(d, v, cols, y)),
         Floats::F64([v]) => wide(reference::forward(d, v, cols), x.shape()),
     })

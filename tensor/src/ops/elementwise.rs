@@ -2,7 +2,7 @@
 
 use kernels::elementwise::{self, Binary, Unary, reference};
 
-use super::{Floats, Hidden, floats, hidden, same_shape, wide};
+use super::{Floats, Hidden, floats, hidden, on_card, same_shape, wide};
 use crate::shape::broadcast_shapes;
 use crate::{DType, Result, Tensor};
 
@@ -19,7 +19,7 @@ pub fn binary(op: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
     let (a, b) = (a.broadcast_to(&shape)?.contiguous()?, b.broadcast_to(&shape)?.contiguous()?);
     Ok(match floats(name(op), [&a, &b])? {
-        Floats::Cuda(_) => return Err(super::not_on_card(name(op))),
+        Floats::Cuda([a, b]) => Tensor::from_array(elementwise::cuda::binary(op, a, b)?, &shape),
         Floats::F32([a, b]) => Tensor::build(&shape, |y| elementwise::binary(op, a, b, y)),
         Floats::F64([a, b]) => wide(reference::binary(op, a, b), &shape),
     })
@@ -33,7 +33,9 @@ fn binary_row(op: Binary, a: &Tensor, b: &Tensor, shape: &[usize]) -> Result<Opt
     }
     let (a, b) = (a.contiguous()?, b.contiguous()?);
     Ok(match floats(name(op), [&a, &b])? {
-        Floats::Cuda(_) => return Err(super::not_on_card(name(op))),
+        Floats::Cuda([a, b]) => {
+            Some(Tensor::from_array(elementwise::cuda::binary_row(op, a, b)?, shape))
+        }
         Floats::F32([a, b]) => Some(Tensor::build(shape, |y| elementwise::binary_row(op, a, b, y))),
         Floats::F64(_) => None,
     })
@@ -46,7 +48,7 @@ fn binary_row(op: Binary, a: &Tensor, b: &Tensor, shape: &[usize]) -> Result<Opt
 pub fn unary(f: Unary, x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?;
     Ok(match floats(OP, [&x])? {
-        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
+        Floats::Cuda([v]) => Tensor::from_array(elementwise::cuda::unary(f, v)?, x.shape()),
         Floats::F32([v]) => Tensor::build(x.shape(), |y| elementwise::unary(f, v, y)),
         Floats::F64([v]) => wide(reference::unary(f, v), x.shape()),
     })
@@ -61,7 +63,9 @@ pub fn unary_backward(f: Unary, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<T
     same_shape(OP, x, y)?;
     let (x, y, dy) = (x.contiguous()?, y.contiguous()?, dy.contiguous()?);
     Ok(match floats(OP, [&x, &y, &dy])? {
-        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
+        Floats::Cuda([v, y, d]) => {
+            Tensor::from_array(elementwise::cuda::unary_backward(f, v, y, d)?, x.shape())
+        }
         Floats::F32([v, y, d]) => {
             Tensor::build(x.shape(), |dx| elementwise::unary_backward(f, v, y, d, dx))
         }
@@ -76,7 +80,9 @@ pub fn unary_backward(f: Unary, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<T
 pub fn scale(alpha: f64, x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?;
     Ok(match floats("scale", [&x])? {
-        Floats::Cuda(_) => return Err(super::not_on_card("scale")),
+        Floats::Cuda([v]) => {
+            Tensor::from_array(elementwise::cuda::scale(alpha as f32, v)?, x.shape())
+        }
         Floats::F32([v]) => Tensor::build(x.shape(), |y| elementwise::scale(alpha as f32, v, y)),
         Floats::F64([v]) => wide(v.iter().map(|v| alpha * v).collect(), x.shape()),
     })
@@ -89,9 +95,13 @@ pub fn scale(alpha: f64, x: &Tensor) -> Result<Tensor> {
 pub fn add_assign(y: &mut Tensor, x: &Tensor) -> Result<()> {
     same_shape("add", y, x)?;
     let x = x.contiguous()?;
+    on_card("add", [y, &x])?;
     match (y.dtype(), hidden("add", [&x])?) {
         (DType::F32, Hidden::F32([x])) => elementwise::add_assign(y.make_mut()?, x),
         (DType::BF16, Hidden::BF16([x])) => elementwise::add_assign(y.make_mut_of()?, x),
+        (dtype, Hidden::Cuda([v])) if dtype == x.dtype() => {
+            elementwise::cuda::add_assign(y.make_array_mut("add")?, v)?;
+        }
         _ => *y = binary(Binary::Add, y, &x)?,
     }
     Ok(())

@@ -16,7 +16,7 @@ pub fn forward(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
     let rows = indices(OP, &ids, v)?;
     let shape = [rows.len(), h];
     Ok(match floats(OP, [&table])? {
-        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
+        Floats::Cuda([w]) => Tensor::from_array(embedding::cuda::forward(w, rows, h)?, &shape),
         Floats::F32([w]) => Tensor::build(&shape, |y| embedding::forward(w, rows, h, y)),
         Floats::F64([w]) => wide(reference::forward(w, rows, h), &shape),
     })
@@ -39,7 +39,7 @@ pub fn backward(dy: &Tensor, ids: &Tensor, v: usize) -> Result<Rows> {
 pub(crate) fn scatter(dy: &Tensor, ids: &[u32], v: usize) -> Result<Tensor> {
     let ((_, h), dy) = (matrix(OP, dy)?, dy.contiguous()?);
     Ok(match floats(OP, [&dy])? {
-        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
+        Floats::Cuda([d]) => Tensor::from_array(embedding::cuda::scatter(d, ids, h, v)?, &[v, h]),
         Floats::F32([d]) => {
             let mut table = Tensor::zeros(&[v, h]);
             embedding::backward(d, ids, h, table.make_mut()?);

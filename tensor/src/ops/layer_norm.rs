@@ -1,5 +1,6 @@
 //! LayerNorm over the last axis; see [`kernels::layer_norm`].
 
+use kernels::cuda::Slice;
 use kernels::layer_norm::{self, Saved, reference};
 
 use super::{Floats, expect_shape, floats, last_axis, same_shape, wide};
@@ -37,7 +38,11 @@ pub fn forward(x: &Tensor, w: &Tensor, b: &Tensor, eps: f64) -> Result<Output> {
     expect_shape(OP, b, &[h])?;
     let (w, b, rows) = (w.contiguous()?, b.contiguous()?, x.len() / h);
     Ok(match floats(OP, [&x, &w, &b])? {
-        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
+        Floats::Cuda([xs, ws, bs]) => {
+            let out = layer_norm::cuda::forward(xs, [ws, bs], eps as f32)?;
+            let [mean, rstd] = [out.mean, out.rstd].map(|s| Tensor::from_array(s, &[rows]));
+            Output { y: Tensor::from_array(out.y, x.shape()), mean, rstd }
+        }
         Floats::F32([xs, ws, bs]) => {
             let (mut mean, mut rstd) = (Tensor::zeros(&[rows]), Tensor::zeros(&[rows]));
             let saved = (mean.make_mut()?, rstd.make_mut()?);
@@ -69,7 +74,10 @@ pub fn backward(
     expect_shape(OP, w, &[last_axis(OP, x)?])?;
     let (x, w, dy) = (x.contiguous()?, w.contiguous()?, dy.contiguous()?);
     match floats(OP, [&x, &w, &dy])? {
-        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
+        Floats::Cuda(operands) => {
+            let saved = [saved.0.as_array(OP)?, saved.1.as_array(OP)?];
+            backward_on_card(operands, saved, x.shape(), wanted)
+        }
         Floats::F32([xs, ws, dys]) => {
             let saved = Saved { mean: saved.0.as_slice()?, rstd: saved.1.as_slice()? };
             let dx = wanted.0.then(|| {
@@ -90,4 +98,23 @@ fn params(x: &[f32], saved: Saved, dy: &[f32], shape: &[usize]) -> Result<(Tenso
     let (mut dw, mut db) = (Tensor::zeros(shape), Tensor::zeros(shape));
     layer_norm::backward_params(x, saved, dy, dw.make_mut()?, db.make_mut()?);
     Ok((dw, db))
+}
+
+fn backward_on_card(
+    [x, w, dy]: [Slice; 3],
+    saved: [Slice; 2],
+    shape: &[usize],
+    wanted: (bool, bool),
+) -> Result<Gradients> {
+    let mut grads = Gradients { dx: None, dw_db: None };
+    if wanted.0 {
+        let dx = layer_norm::cuda::backward_input(x, w, saved, dy)?;
+        grads.dx = Some(Tensor::from_array(dx, shape));
+    }
+    if wanted.1 {
+        let params = layer_norm::cuda::backward_params(x, saved, dy, w.len())?;
+        let [dw, db] = params.map(|d| Tensor::from_array(d, &[w.len()]));
+        grads.dw_db = Some((dw, db));
+    }
+    Ok(grads)
 }

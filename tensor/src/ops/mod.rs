@@ -113,6 +113,23 @@ fn arrays<'a, const N: usize>(
     Ok(arrays)
 }
 
+/// One f32 on the card of `x`, such as the gradient of a loss: kernels read it there, no one waits for it.
+pub(crate) fn card_scalar<'a>(
+    op: &'static str,
+    x: &Tensor,
+    scalar: &'a Tensor,
+) -> Result<Slice<'a>> {
+    on_card(op, [x, scalar])?;
+    if scalar.len() != 1 {
+        let expected = "of one element".to_owned();
+        return Err(Error::Shape { op, expected, got: scalar.shape().to_vec() });
+    }
+    match scalar.dtype() {
+        DType::F32 => scalar.as_array(op),
+        got => Err(Error::DType { op, expected: "f32", got }),
+    }
+}
+
 /// Whether the operands are on a card; an error when they are on several devices.
 pub(crate) fn on_card<const N: usize>(op: &'static str, operands: [&Tensor; N]) -> Result<bool> {
     let device = operands[0].device();

@@ -2,7 +2,7 @@
 
 use kernels::mse::{self, reference};
 
-use super::{Floats, floats, not_empty, same_shape, wide, wide_scalar};
+use super::{Floats, card_scalar, floats, not_empty, same_shape, wide, wide_scalar};
 use crate::{Result, Tensor};
 
 const OP: &str = "mse";
@@ -16,7 +16,7 @@ pub fn forward(x: &Tensor, targets: &Tensor) -> Result<Tensor> {
     not_empty(OP, x)?;
     let (x, t) = (x.contiguous()?, targets.contiguous()?);
     Ok(match floats(OP, [&x, &t])? {
-        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
+        Floats::Cuda([x, t]) => Tensor::from_array(mse::cuda::forward(x, t)?, &[]),
         Floats::F32([x, t]) => Tensor::scalar(mse::forward(x, t)),
         Floats::F64([x, t]) => wide_scalar(reference::forward(x, t)),
     })
@@ -30,7 +30,11 @@ pub fn backward(x: &Tensor, targets: &Tensor, dloss: &Tensor) -> Result<Tensor> 
     same_shape(OP, x, targets)?;
     let (x, t) = (x.contiguous()?, targets.contiguous()?);
     Ok(match floats(OP, [&x, &t])? {
-        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
+        Floats::Cuda([v, t]) => {
+            let dloss = dloss.contiguous()?;
+            let dx = mse::cuda::backward(v, t, card_scalar(OP, &x, &dloss)?)?;
+            Tensor::from_array(dx, x.shape())
+        }
         Floats::F32([v, t]) => {
             let dloss = dloss.item()? as f32;
             Tensor::build(x.shape(), |dx| mse::backward(v, t, dloss, dx))

@@ -1,5 +1,7 @@
 //! One vector per sequence of a ragged batch; see [`kernels::pooling`].
 
+use kernels::cuda::Array;
+use kernels::pooling::cuda::Batch;
 use kernels::pooling::{self, Pooling, reference};
 
 use super::{Hidden, expect_shape, hidden, matrix, wide};
@@ -16,7 +18,11 @@ pub fn forward(how: Pooling, x: &Tensor, batch: &CuSeqLens) -> Result<Tensor> {
     expect_shape(OP, &x, &[batch.total(), h])?;
     let (shape, cu) = ([batch.batch(), h], batch.offsets());
     Ok(match hidden(OP, [&x])? {
-        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
+        Hidden::Cuda([v]) => {
+            let ends = batch.on_card(v.device())?;
+            let y = pooling::cuda::forward(how, v, on_card(&ends, batch), h)?;
+            Tensor::from_array(y, &shape)
+        }
         Hidden::F32([v]) => Tensor::build(&shape, |y| pooling::forward(how, v, cu, h, y)),
         Hidden::BF16([v]) => Tensor::build(&shape, |y| pooling::forward(how, v, cu, h, y)),
         Hidden::F64([v]) => wide(reference::forward(how, v, cu, h), &shape),
@@ -32,9 +38,18 @@ pub fn backward(how: Pooling, dy: &Tensor, batch: &CuSeqLens) -> Result<Tensor> 
     expect_shape(OP, &dy, &[batch.batch(), h])?;
     let (shape, cu) = ([batch.total(), h], batch.offsets());
     Ok(match hidden(OP, [&dy])? {
-        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
+        Hidden::Cuda([v]) => {
+            let ends = batch.on_card(v.device())?;
+            let dx = pooling::cuda::backward(how, v, on_card(&ends, batch), h)?;
+            Tensor::from_array(dx, &shape)
+        }
         Hidden::F32([v]) => Tensor::build(&shape, |dx| pooling::backward(how, v, cu, h, dx)),
         Hidden::BF16([v]) => Tensor::build(&shape, |dx| pooling::backward(how, v, cu, h, dx)),
         Hidden::F64([v]) => wide(reference::backward(how, v, cu, h), &shape),
     })
+}
+
+/// The batch as kernels of a card take it.
+fn on_card<'a>(ends: &'a Array, batch: &CuSeqLens) -> Batch<'a> {
+    Batch { cu_seqlens: ends.slice(), tokens: batch.total() }
 }

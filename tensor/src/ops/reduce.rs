@@ -5,7 +5,7 @@ use ndarray::Axis;
 
 use super::{Floats, floats, matrix, wide_scalar};
 use crate::shape::broadcast_shapes;
-use crate::{DType, Error, Result, Tensor};
+use crate::{DType, Device, Error, Result, Tensor};
 
 const OP: &str = "sum";
 
@@ -16,7 +16,7 @@ const OP: &str = "sum";
 pub fn sum(x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?;
     Ok(match floats(OP, [&x])? {
-        Floats::Cuda(_) => return Err(super::not_on_card(OP)),
+        Floats::Cuda([v]) => Tensor::from_array(reduce::cuda::sum(v)?, &[]),
         Floats::F32([x]) => Tensor::scalar(reduce::sum(x)),
         Floats::F64([x]) => wide_scalar(x.iter().sum()),
     })
@@ -38,6 +38,7 @@ pub fn mean(x: &Tensor) -> Result<Tensor> {
 pub fn sum_axis(x: &Tensor, axis: usize) -> Result<Tensor> {
     x.check_axis("sum_axis", axis)?;
     match (x.dtype(), x.rank()) {
+        (DType::F32, _) if x.device() != Device::Cpu => sum_axis_on_card(x, axis),
         (DType::F32, 2) if axis == 0 => column_sums(x),
         (DType::F32, _) => Ok(Tensor::from_ndarray(&x.view::<f32>()?.sum_axis(Axis(axis)))),
         (DType::F64, _) => Ok(Tensor::from_ndarray(&x.view::<f64>()?.sum_axis(Axis(axis)))),
@@ -92,9 +93,15 @@ pub fn sum_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
 /// When `x` is no f32 matrix or has no columns.
 pub fn row_argmax(x: &Tensor) -> Result<Tensor> {
     let ((rows, _), cols) = (matrix("row_argmax", x)?, super::last_axis("row_argmax", x)?);
-    let mut indices = vec![0u32; rows];
-    reduce::row_argmax(x.contiguous()?.as_slice()?, cols, &mut indices);
-    Tensor::from_vec(indices, &[rows])
+    let x = x.contiguous()?;
+    match floats("row_argmax", [&x])? {
+        Floats::Cuda([x]) => Ok(Tensor::from_array(reduce::cuda::row_argmax(x, cols)?, &[rows])),
+        _ => {
+            let mut indices = vec![0u32; rows];
+            reduce::row_argmax(x.as_slice()?, cols, &mut indices);
+            Tensor::from_vec(indices, &[rows])
+        }
+    }
 }
 
 /// The sum of the squares of all elements, in f64.
@@ -104,7 +111,7 @@ pub fn row_argmax(x: &Tensor) -> Result<Tensor> {
 pub fn sum_squares(x: &Tensor) -> Result<f64> {
     let x = x.contiguous()?;
     Ok(match floats("sum_squares", [&x])? {
-        Floats::Cuda(_) => return Err(super::not_on_card("sum_squares")),
+        Floats::Cuda([x]) => reduce::cuda::sum_squares(x)?,
         Floats::F32([x]) => reduce::sum_squares(x),
         Floats::F64([x]) => x.iter().map(|x| x * x).sum(),
     })
@@ -124,4 +131,13 @@ fn column_sums(x: &Tensor) -> Result<Tensor> {
         0 => {}
         _ => reduce::column_sums(x, cols, y),
     }))
+}
+
+/// The axes before and behind `axis` join to the columns of a matrix whose rows lie along it.
+fn sum_axis_on_card(x: &Tensor, axis: usize) -> Result<Tensor> {
+    let (before, behind) = (&x.shape()[..axis], &x.shape()[axis + 1..]);
+    let [outer, inner]: [usize; 2] = [before.iter().product(), behind.iter().product()];
+    let matrix = x.reshape(&[outer, x.shape()[axis], inner])?.transpose(0, 1)?.contiguous()?;
+    let sums = reduce::cuda::column_sums(matrix.as_array("sum_axis")?, outer * inner)?;
+    Ok(Tensor::from_array(sums, &[before, behind].concat()))
 }

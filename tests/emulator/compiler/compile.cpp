@@ -32,7 +32,7 @@ std::string environment(const char* name, const std::string& otherwise) {
 struct TemporaryFolder {
   fs::path path;
   TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "emulated-nvrtc-XXXXXX").string();
+    std::string pattern = environment("TMPDIR", "/tmp") + "/emulated-nvrtc-XXXXXX";
     if (mkdtemp(pattern.data())) path = pattern;
   }
   ~TemporaryFolder() {
@@ -104,20 +104,24 @@ bool is_without_effect(const std::string& option) {
   return false;
 }
 
-// -fno-weak: shared arrays in templates and inline functions become local symbols, which alone ASan surrounds
-// with red zones. The other options keep the symbols of each module to itself.
-std::vector<std::string> compiler_flags() {
-  std::vector<std::string> flags = {"-std=c++17",  "-O1",      "-g",          "-fPIC",
-                                    "-fno-weak",   "-fno-gnu-unique",         "-fno-semantic-interposition",
-                                    "-fno-strict-aliasing",   "-fno-math-errno", "-fno-exceptions",
-                                    "-ffp-contract=off",      "-Wno-attributes", "-fno-omit-frame-pointer"};
-  if (environment("EMULATOR_SANITIZE", "") == "address") flags.push_back("-fsanitize=address");
-  return flags;
-}
-
 std::vector<std::string> operator+(std::vector<std::string> left, const std::vector<std::string>& right) {
   left.insert(left.end(), right.begin(), right.end());
   return left;
+}
+
+// A vector that is not aligned is a fault on a card, too; a C++ compiler may let it pass.
+std::vector<std::string> sanitizer_flags() {
+  return {"-fsanitize=address", "-fsanitize=alignment", "-fno-sanitize-recover=alignment"};
+}
+
+// Symbols of one module must not meet those of another.
+std::vector<std::string> compiler_flags() {
+  std::vector<std::string> flags = {"-std=c++17",  "-O1",      "-g",          "-fPIC",
+                                    "-fno-gnu-unique",        "-fno-semantic-interposition",
+                                    "-fno-strict-aliasing",   "-fno-math-errno", "-fno-exceptions",
+                                    "-ffp-contract=off",      "-Wno-attributes", "-fno-omit-frame-pointer"};
+  if (environment("EMULATOR_SANITIZE", "") == "address") return flags + sanitizer_flags();
+  return flags;
 }
 
 std::string file_name(const std::string& name) {
@@ -162,18 +166,22 @@ std::string compile(const Source& source, const std::vector<Source>& headers, co
   for (const Source& header : headers) write(folder.path / header.name, header.text);
 
   std::string compiler = environment("CXX", "c++");
+  // Reports name the source as the program did.
   std::string map = "-ffile-prefix-map=" + folder.path.string() + "/=";
+  std::error_code ignored;
+  std::string here = "-fdebug-prefix-map=" + fs::current_path(ignored).string() + "=.";
   auto expand = std::vector<std::string>{compiler, "-E", "-x", "c++", "-DEMULATED_CARD", "-D__CUDACC_RTC__"} +
                 compiler_flags() + options.arguments +
                 std::vector<std::string>{"-I" + folder.path.string(), "-include",
                                          (include / "cuda_emulator.h").string(), input.string(), "-o",
                                          expanded.string()};
-  auto build = std::vector<std::string>{compiler, "-x", "c++-cpp-output", "-shared", "-Wl,-Bsymbolic", map} +
+  auto build = std::vector<std::string>{compiler, "-x", "c++-cpp-output", "-shared", "-Wl,-Bsymbolic", map,
+                                        here} +
                compiler_flags() + std::vector<std::string>{expanded.string(), "-o", output.string()};
   bool right = run(expand, messages);
   if (right) {
     std::string text = read(expanded);
-    write(expanded, text + registration(find_kernels(text)));
+    write(expanded, make_private(text) + registration(find_kernels(text)));
     right = run(build, messages);
   }
   log = read(messages);

@@ -103,6 +103,22 @@ std::vector<FoundKernel> find_kernels(const std::string& preprocessed) {
   return kernels;
 }
 
+std::string make_private(const std::string& preprocessed) {
+  std::string text;
+  bool inside = false;
+  for (size_t at = 0, end; at < preprocessed.size(); at = end) {
+    end = std::min(preprocessed.find('\n', at), preprocessed.size() - 1) + 1;
+    std::string line = preprocessed.substr(at, end - at);
+    if (line.compare(0, 2, "# ") == 0) {  // # LINE "FILE" FLAGS, where flag 3 means the system's
+      bool system = line.find(" 3", line.rfind('"')) != std::string::npos;
+      if (inside == system) text += system ? "}\n" : "namespace {\n";
+      inside = !system;
+    }
+    text += line;
+  }
+  return text + (inside ? "\n}\n" : "\n");
+}
+
 std::string registration(const std::vector<FoundKernel>& kernels) {
   std::string text = "\n# 1 \"registration of kernels\"\n";
   text += "extern \"C\" __attribute__((visibility(\"default\"))) const ::emulator::KernelEntry emulator_kernels[];\n";

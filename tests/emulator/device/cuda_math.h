@@ -28,6 +28,12 @@ inline float fma(float x, float y, float z) { return fmaf(x, y, z); }
 extern "C" double ldexp(double, int) noexcept;
 extern "C" float ldexpf(float, int) noexcept;
 inline float ldexp(float x, int e) { return ldexpf(x, e); }
+extern "C" float exp10f(float) noexcept;
+extern "C" float frexpf(float, int*) noexcept;
+extern "C" float scalbnf(float, int) noexcept;
+extern "C" int ilogbf(float) noexcept;
+extern "C" long lrintf(float) noexcept;
+extern "C" long lroundf(float) noexcept;
 extern "C" int abs(int) noexcept;
 inline float abs(float x) { return fabsf(x); }
 inline double abs(double x) { return fabs(x); }
@@ -43,8 +49,10 @@ inline void sincosf(float x, float* s, float* c) { *s = sinf(x), *c = cosf(x); }
 #undef isnan
 #undef isinf
 #undef isfinite
+#undef signbit
 template <class T> inline bool isnan(T x) { return __builtin_isnan(x); }
 template <class T> inline bool isinf(T x) { return __builtin_isinf(x) != 0; }
+template <class T> inline bool signbit(T x) { return __builtin_signbit(x) != 0; }
 template <class T> inline bool isfinite(T x) { return __builtin_isfinite(x); }
 
 inline float __expf(float x) { return expf(x); }

@@ -41,7 +41,7 @@ struct Block {
   Barrier barriers[BARRIERS];
   unsigned count = 0, living = 0;
   bool progress = false;  // something else than a yield happened since it was last cleared
-  std::string failure;
+  std::string failure, details;
 };
 
 extern Block block;

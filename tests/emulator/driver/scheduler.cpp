@@ -154,16 +154,17 @@ bool run_block() {
   reset_block();
   leave_to(main_fiber, next_ready());
   if (block.living == 0) return true;
-  if (block.failure.empty()) block.failure = "deadlock: " + describe_waiting();
+  if (block.failure.empty()) block.failure = "deadlock", block.details = describe_waiting();
   return false;
 }
 
-std::string place() {
-  Runtime& r = runtime();
-  auto text = [](uint3 v) {
-    return "(" + std::to_string(v.x) + ", " + std::to_string(v.y) + ", " + std::to_string(v.z) + ")";
-  };
-  return std::string(" in kernel ") + launch->kernel + ", block " + text(r.block_index);
+std::string text(uint3 v) {
+  return "(" + std::to_string(v.x) + "," + std::to_string(v.y) + "," + std::to_string(v.z) + ")";
+}
+
+std::string report() {
+  return block.failure + " in kernel " + launch->kernel + " block " + text(runtime().block_index) + ": " +
+         block.details;
 }
 
 bool run_blocks(uint3 grid) {
@@ -213,8 +214,8 @@ void yield() { park(); }
 
 void fail(const char* why) {
   const Thread& t = current_thread();
-  block.failure = std::string(why) + ", thread (" + std::to_string(t.index.x) + ", " + std::to_string(t.index.y) +
-                  ", " + std::to_string(t.index.z) + ")";
+  block.failure = why;
+  block.details = "thread " + text(t.index);
   Fiber abandoned;
   switch_fiber(abandoned, main_fiber);
 }
@@ -240,7 +241,7 @@ bool run_grid(const Launch& what, std::string& why) {
   r.grid_dim = what.grid, r.block_dim = what.block;
   bool right = run_blocks(what.grid);
   if (!right) {
-    why = block.failure + place();
+    why = report();
     reset_fibers();
   }
   launch = nullptr;

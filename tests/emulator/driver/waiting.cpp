@@ -1,4 +1,6 @@
 // Barriers and collectives: who waits for whom, and when all have come.
+#include <cstring>
+
 #include "block_state.h"
 
 namespace emulator {
@@ -56,7 +58,8 @@ bool collective_complete(const Thread& t) { return t.width == 32 ? warp_complete
 
 // Runs the body for the threads that wait together with `t`, and lets them go on.
 void run_collective(Thread& t) {
-  void* lanes[128] = {};
+  void* lanes[128];
+  std::memset(lanes, 0, t.width * sizeof(void*));
   unsigned first = t.linear / t.width * t.width;
   for (unsigned i = 0; i < t.width && first + i < block.count; ++i) {
     Thread& other = block.threads[first + i];
@@ -123,13 +126,15 @@ void release_after_exit(Thread& gone) {
 }
 
 std::string describe_waiting() {
-  unsigned at_barrier = 0, in_collective = 0;
+  unsigned at_barrier = 0, in_collective = 0, spinning = 0;
   for (unsigned i = 0; i < block.count; ++i) {
     at_barrier += block.threads[i].state == State::AtBarrier;
     in_collective += block.threads[i].state == State::InCollective;
+    spinning += block.threads[i].state == State::Ready;
   }
   return std::to_string(at_barrier) + " threads wait at barriers, " + std::to_string(in_collective) +
-         " in operations of a warp, " + std::to_string(block.count - block.living) + " have returned";
+         " in operations of a warp, " + std::to_string(spinning) + " yield in vain, " +
+         std::to_string(block.count - block.living) + " have returned";
 }
 
 }  // namespace emulator

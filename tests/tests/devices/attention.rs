@@ -1,1 +1,158 @@
 //! `attention` on a card.
+
+use kernels::dropout::Dropout;
+use kernels::philox::Key;
+use tensor::ops::attention::{self, Attention};
+use tensor::{CuSeqLens, DType, Device, Tensor};
+use tests::card::{assert_close, device, normal, wide};
+
+const DROPOUT: Dropout = Dropout { p: 0.25, key: Key { seed: 11 << 32 | 7, step: 3, site: 5 } };
+
+/// Lengths that end in every part of a tile of 64 tokens and of a warp's 16 rows.
+const LENS: [usize; 7] = [1, 7, 17, 33, 64, 65, 130];
+
+/// q, k, v and the gradient of o, on the host.
+type Inputs = [Tensor; 4];
+
+fn inputs(a: &Attention, head_dim: usize, dtype: DType) -> Inputs {
+    let h = a.heads * head_dim;
+    let part = |rows: usize, seed| normal(&[rows, h], seed, dtype);
+    let (queries, keys) = (a.queries.total(), a.keys.total());
+    [part(queries, 1), part(keys, 2), part(keys, 3), part(queries, 4)]
+}
+
+/// o, dq, dk, dv where the inputs are, and lse.
+fn run(a: &Attention, [q, k, v, d_o]: &Inputs) -> ([Tensor; 4], Tensor) {
+    let (o, lse) = attention::forward(a, [q, k, v]).unwrap();
+    let [dq, dk, dv] = attention::backward(a, [q, k, v], (&o, &lse), d_o).unwrap();
+    ([o, dq, dk, dv], lse)
+}
+
+fn run_on(card: &Device, a: &Attention, x: &Inputs) -> ([Tensor; 4], Tensor) {
+    run(a, &x.each_ref().map(|x| x.to_device(card).unwrap()))
+}
+
+fn values(x: &Tensor) -> Vec<f64> {
+    x.to_f64_vec().unwrap()
+}
+
+fn check(card: &Device, what: &str, a: &Attention, x: &Inputs) {
+    let (got, _) = run_on(card, a, x);
+    let (want, _) = run(a, &x.each_ref().map(wide));
+    for (name, (got, want)) in ["o", "dq", "dk", "dv"].iter().zip(got.iter().zip(&want)) {
+        assert_close(&format!("{name}, {what}"), got, &values(want));
+    }
+}
+
+/// All tokens of each sequence ask, or at most so many.
+fn ragged(most: usize, heads: usize, dropout: Option<Dropout>) -> Attention {
+    let keys = CuSeqLens::from_lens(&LENS).unwrap();
+    let queries = CuSeqLens::from_lens(&LENS.map(|len| len.min(most))).unwrap();
+    Attention { queries, keys, heads, dropout }
+}
+
+fn equals_the_definition(dtype: DType, head_dims: &[usize]) {
+    let Some(card) = device() else { return };
+    for (i, &head_dim) in head_dims.iter().enumerate() {
+        for dropout in [None, Some(DROPOUT)] {
+            for most in [usize::MAX, 20, 1] {
+                let a = ragged(most, 1 + i % 3, dropout);
+                let what = format!("{dtype:?}, N {}, D {head_dim}, {dropout:?}", a.heads);
+                check(&card, &what, &a, &inputs(&a, head_dim, dtype));
+            }
+        }
+    }
+}
+
+#[test]
+fn f32_equals_the_definition() {
+    equals_the_definition(DType::F32, &[7, 32, 64, 1, 96, 128, 256]);
+}
+
+#[test]
+fn bf16_equals_the_definition() {
+    equals_the_definition(DType::BF16, &[7, 16, 32, 64, 96, 128]);
+}
+
+/// The sums of the exponentials are f32 in both, but for bf16 the exponentials are approximate to 2^-22.
+#[test]
+fn lse_is_the_log_of_the_sum_of_exponentials() {
+    let Some(card) = device() else { return };
+    let a = ragged(usize::MAX, 2, Some(DROPOUT));
+    let x = inputs(&a, 32, DType::BF16);
+    let (_, want) = run(&a, &x.each_ref().map(|x| x.to_dtype(DType::F32).unwrap()));
+    let (_, lse) = run_on(&card, &a, &x);
+    assert_close("lse", &lse, &values(&want));
+}
+
+#[test]
+fn a_batch_equals_its_members_alone() {
+    let Some(card) = device() else { return };
+    for dtype in [DType::F32, DType::BF16] {
+        let a = ragged(usize::MAX, 2, None);
+        let x = inputs(&a, 64, dtype);
+        let (together, _) = run_on(&card, &a, &x);
+        for i in 0..LENS.len() {
+            let rows = a.keys.range(i);
+            let part = |x: &Tensor| x.narrow(0, rows.start, rows.len()).unwrap();
+            let alone = Attention::of_all(&CuSeqLens::from_lens(&[rows.len()]).unwrap(), 2, None);
+            let (alone, _) = run_on(&card, &alone, &x.each_ref().map(part));
+            for (alone, together) in alone.iter().zip(&together) {
+                assert_eq!(values(alone), values(&part(together)), "{dtype:?}, sequence {i}");
+            }
+        }
+    }
+}
+
+/// Scores up to some thousand are known to 1e-3, and so are the probabilities, in f32.
+#[test]
+fn huge_scores_stay_finite() {
+    let Some(card) = device() else { return };
+    for (dtype, tolerance) in [(DType::F32, 2e-3), (DType::BF16, 1e-2)] {
+        let a = ragged(usize::MAX, 2, None);
+        let [q, k, v, d_o] = inputs(&a, 32, DType::F32);
+        let huge =
+            |x: &Tensor| tensor::ops::elementwise::scale(32.0, x).unwrap().to_dtype(dtype).unwrap();
+        let x = [huge(&q), huge(&k), v.to_dtype(dtype).unwrap(), d_o.to_dtype(dtype).unwrap()];
+        let (got, lse) = run_on(&card, &a, &x);
+        assert!(values(&lse).iter().any(|&lse| lse > 3e3), "no huge score in this test");
+        assert!(got.iter().chain([&lse]).flat_map(values).all(f64::is_finite), "{dtype:?}");
+        let (want, _) = run(&a, &x.each_ref().map(wide));
+        let distance = tests::card::relative_distance(&values(&got[0]), &values(&want[0]));
+        assert!(distance < tolerance, "{dtype:?}: {distance:e}");
+    }
+}
+
+#[test]
+fn nan_stays_inside_its_sequence_and_head() {
+    let Some(card) = device() else { return };
+    let a = Attention::of_all(&CuSeqLens::from_lens(&[20, 20, 20]).unwrap(), 3, None);
+    for dtype in [DType::F32, DType::BF16] {
+        let clean = inputs(&a, 32, dtype);
+        let (want, _) = run_on(&card, &a, &clean);
+        for poisoned in 0..4 {
+            let mut x = clean.clone();
+            let mut poison = values(&x[poisoned]);
+            // Token 27 is in the second sequence, column 33 in the second head.
+            poison[27 * 96 + 33] = f64::NAN;
+            x[poisoned] = Tensor::from_vec(poison, &[60, 96]).unwrap().to_dtype(dtype).unwrap();
+            let (got, _) = run_on(&card, &a, &x);
+            for (got, want) in got.iter().zip(&want) {
+                for (i, (got, want)) in values(got).iter().zip(values(want)).enumerate() {
+                    let inside = (20..40).contains(&(i / 96)) && i % 96 / 32 == 1;
+                    assert!(inside || *got == want, "input {poisoned}: element {i} is {got}");
+                }
+            }
+            let vanished = !got[1..].iter().flat_map(values).any(f64::is_nan);
+            assert!(!vanished, "{dtype:?}: input {poisoned} vanished");
+        }
+    }
+}
+
+#[test]
+fn heads_wider_than_the_kernels_are_an_error() {
+    let Some(card) = device() else { return };
+    let a = ragged(1, 1, None);
+    let [q, k, v, _] = inputs(&a, 257, DType::F32).map(|x| x.to_device(&card).unwrap());
+    assert!(attention::forward(&a, [&q, &k, &v]).is_err());
+}

@@ -1,1 +1,110 @@
 //! `layer_norm` on a card.
+
+use tensor::ops::layer_norm;
+use tensor::{DType, Device, Tensor};
+use tests::card::{assert_close, device, normal, odd_view, wide};
+
+/// Rows and columns, both awkward.
+const SIZES: [[usize; 2]; 10] = [
+    [1, 1],
+    [3, 7],
+    [33, 33],
+    [130, 128],
+    [1000, 33],
+    [33, 384],
+    [3, 768],
+    [33, 1000],
+    [1, 4096],
+    [65, 4096],
+];
+
+const EPS: f64 = 1e-5;
+
+struct Case {
+    x: Tensor,
+    w: Tensor,
+    b: Tensor,
+    dy: Tensor,
+}
+
+impl Case {
+    fn new(shape: [usize; 2], seed: u64) -> Self {
+        let [x, dy] = [0, 1].map(|i| normal(&shape, 10 * seed + i, DType::F32));
+        let [w, b] = [2, 3].map(|i| normal(&shape[1..], 10 * seed + i, DType::F32));
+        Self { x, w, b, dy }
+    }
+
+    /// Forward and backward on the card, of operands as `upload` puts them there, against the definition.
+    fn check(&self, what: &str, upload: impl Fn(&Tensor) -> Tensor) {
+        let [x, w, b, dy] = [&self.x, &self.w, &self.b, &self.dy];
+        let want = layer_norm::forward(&wide(x), &wide(w), &wide(b), EPS).unwrap();
+        let out = layer_norm::forward(&upload(x), &upload(w), &upload(b), EPS).unwrap();
+        assert_close(&format!("{what}: y"), &out.y, &want.y.to_f64_vec().unwrap());
+
+        let saved = (&want.mean, &want.rstd);
+        let both = (true, true);
+        let want = layer_norm::backward(&wide(x), &wide(w), saved, &wide(dy), EPS, both).unwrap();
+        let saved = (&out.mean, &out.rstd);
+        let got = layer_norm::backward(&upload(x), &upload(w), saved, &upload(dy), EPS, both);
+        let (got, close) = (got.unwrap(), |name: &str, got: &Tensor, want: &Tensor| {
+            assert_close(&format!("{what}: {name}"), got, &want.to_f64_vec().unwrap());
+        });
+        close("dx", &got.dx.unwrap(), &want.dx.unwrap());
+        let ((dw, db), (want_dw, want_db)) = (got.dw_db.unwrap(), want.dw_db.unwrap());
+        close("dw", &dw, &want_dw);
+        close("db", &db, &want_db);
+    }
+}
+
+#[test]
+fn equals_the_definition() {
+    let Some(card) = device() else { return };
+    for (seed, shape) in (0..).zip(SIZES) {
+        let case = Case::new(shape, seed);
+        case.check(&format!("layer_norm {shape:?}"), |t| t.to_device(&card).unwrap());
+    }
+}
+
+#[test]
+fn views_may_begin_anywhere() {
+    let Some(card) = device() else { return };
+    for shape in [[3, 8], [33, 384]] {
+        Case::new(shape, 50)
+            .check(&format!("layer_norm of views {shape:?}"), |t| odd_view(t, &card));
+    }
+}
+
+/// The mean is a thousand times the deviation: E[x^2] - E[x]^2 would have lost it.
+#[test]
+fn rows_far_from_zero_keep_their_digits() {
+    let Some(card) = device() else { return };
+    let mut case = Case::new([5, 384], 60);
+    let far = case.x.to_vec::<f32>().unwrap().into_iter().map(|x| (x + 1000.0).round());
+    case.x = Tensor::from_vec(far.collect::<Vec<f32>>(), &[5, 384]).unwrap();
+    case.check("layer_norm far from zero", |t| t.to_device(&card).unwrap());
+}
+
+#[test]
+fn nan_and_infinity_stay_in_their_row() {
+    let Some(card) = device() else { return };
+    let case = Case::new([4, 33], 70);
+    let mut x = case.x.to_vec::<f32>().unwrap();
+    (x[33 + 5], x[2 * 33 + 32]) = (f32::NAN, f32::INFINITY);
+    let x = Tensor::from_vec(x, &[4, 33]).unwrap();
+    let [x, w, b] = [&x, &case.w, &case.b].map(|t| t.to_device(&card).unwrap());
+    let y = layer_norm::forward(&x, &w, &b, EPS).unwrap().y.to_device(&Device::Cpu).unwrap();
+    let is_nan = |row: &[f32]| row.iter().filter(|y| y.is_nan()).count();
+    let rows: Vec<usize> = y.as_slice::<f32>().unwrap().chunks(33).map(is_nan).collect();
+    assert_eq!(rows, [0, 33, 33, 0]);
+}
+
+#[test]
+fn no_rows_give_zeros() {
+    let Some(card) = device() else { return };
+    let x = Tensor::zeros_on(&[0, 5], &card).unwrap();
+    let w = Tensor::zeros_on(&[5], &card).unwrap();
+    let out = layer_norm::forward(&x, &w, &w, EPS).unwrap();
+    let saved = (&out.mean, &out.rstd);
+    let grads = layer_norm::backward(&x, &w, saved, &x, EPS, (true, true)).unwrap();
+    assert_eq!(grads.dw_db.unwrap().0.to_vec::<f32>().unwrap(), [0.0; 5]);
+}

@@ -1,7 +1,7 @@
 //! Every op on a CUDA card against its definition in f64, whole models on the card against the CPU.
 //!
-//! Where there is no card, `emulated.rs` runs these same tests in a process of its own, in which an emulated one
-//! stands in for driver and compiler.
+//! Where there is no card they are skipped, and `emulated.rs` runs them in processes of their own, in which an
+//! emulated one stands in for driver and compiler.
 
 mod activation;
 mod adamw;
@@ -13,10 +13,12 @@ mod cross_entropy;
 mod dropout;
 mod elementwise;
 mod embedding;
+mod emulated;
 mod layer_norm;
 mod linear;
 mod matmul;
 mod memory;
+mod model;
 mod mse;
 mod pooling;
 mod reduce;

@@ -1,1 +1,128 @@
 //! `memory` on a card.
+
+use std::sync::{Mutex, PoisonError};
+
+use kernels::cuda::{self, Array};
+use tensor::{DType, Device, Error, Tensor};
+use tests::card::{device, normal};
+
+/// Held by tests that look at the pool, which a full card empties.
+static POOL: Mutex<()> = Mutex::new(());
+
+fn open(card: &Device) -> &cuda::Device {
+    match card {
+        Device::Cuda(card) => card,
+        Device::Cpu => unreachable!("the tests' device is a card"),
+    }
+}
+
+#[test]
+fn values_come_back_as_they_went() {
+    let Some(card) = device() else { return };
+    // The last is sent in several pieces, none of them full but the first ones.
+    for n in [0, 1, 7, 1000, (9 << 20) / 4 + 3] {
+        for dtype in [DType::F32, DType::BF16, DType::U32] {
+            let values = (0..n).map(|i| (i % 251) as f32 + (i % 13) as f32 / 16.0).collect();
+            let x = Tensor::from_vec(values, &[n]).unwrap().to_dtype(dtype).unwrap();
+            let there = x.to_device(&card).unwrap();
+            assert_eq!((there.device(), there.dtype()), (card.clone(), dtype));
+            let back = there.to_device(&Device::Cpu).unwrap();
+            assert_eq!((back.device(), back.dtype()), (Device::Cpu, dtype));
+            // A message with millions of values would help no one.
+            assert!(back.to_f64_vec().unwrap() == x.to_f64_vec().unwrap(), "{dtype} [{n}]");
+        }
+    }
+}
+
+#[test]
+fn views_come_back_in_row_major_order() {
+    let Some(card) = device() else { return };
+    let x = normal(&[5, 7], 1, DType::F32);
+    let want = x.t().unwrap().to_vec::<f32>().unwrap();
+    assert_eq!(x.t().unwrap().to_device(&card).unwrap().to_vec::<f32>().unwrap(), want);
+    assert_eq!(x.to_device(&card).unwrap().t().unwrap().to_vec::<f32>().unwrap(), want);
+}
+
+#[test]
+fn zeros_are_zeros_also_in_used_memory() {
+    let Some(card) = device() else { return };
+    drop(Tensor::full(1.0, &[5000]).to_device(&card).unwrap());
+    assert_eq!(Tensor::zeros_on(&[5000], &card).unwrap().to_vec::<f32>().unwrap(), [0.0; 5000]);
+}
+
+#[test]
+fn f64_stays_on_the_host() {
+    let Some(card) = device() else { return };
+    let wide = normal(&[3], 1, DType::F64);
+    let message = wide.to_device(&card).unwrap_err().to_string();
+    assert_eq!(message, "to_device: expected f32, bf16 or u32 for a card, got f64");
+}
+
+#[test]
+fn operands_on_two_devices_are_refused() {
+    let Some(card) = device() else { return };
+    let (here, there) = (Tensor::zeros(&[3]), Tensor::zeros(&[3]).to_device(&card).unwrap());
+    for (a, b) in [(&here, &there), (&there, &here)] {
+        let refused = a.add(b);
+        assert!(matches!(refused, Err(Error::Device { op: "add", .. })), "{refused:?}");
+    }
+    let message = there.add(&here).unwrap_err().to_string();
+    assert!(message.contains("on cuda:0, got one on cpu: `to_device` copies"), "{message}");
+}
+
+#[test]
+fn a_full_card_says_how_full() {
+    let Some(card) = device() else { return };
+    let _alone = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_, total) = open(&card).memory().unwrap();
+    let n = total / 4 + (1 << 28);
+    let error = Tensor::zeros_on(&[n], &card).unwrap_err();
+    let message = error.to_string();
+    let Error::Cuda(cuda::Error::OutOfMemory { asked, free, total: said, .. }) = error else {
+        panic!("{error:?}")
+    };
+    assert!(asked >= 4 * n && free <= said && said == total, "{asked} {free} {said}");
+    assert!(message.starts_with("out of memory on "), "{message}");
+    // The card goes on.
+    let x = normal(&[100], 1, DType::F32);
+    assert_eq!(x.to_device(&card).unwrap().to_f64_vec().unwrap(), x.to_f64_vec().unwrap());
+}
+
+#[test]
+fn a_card_that_does_not_exist_is_named() {
+    let Some(_) = device() else { return };
+    match Device::cuda(99) {
+        Err(Error::Cuda(cuda::Error::NoDevice { ordinal: 99, count })) => assert!(count > 0),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A block handed out again shows the values of the array that had it.
+#[test]
+fn a_freed_block_is_used_again() {
+    let Some(card) = device() else { return };
+    if std::env::var("KERNELS_CUDA_POOL").is_ok_and(|value| value == "off") {
+        return;
+    }
+    let _alone = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    // No other test asks for this much.
+    let values: Vec<u32> = (0..13 << 20).map(|i| i ^ 0x5bd1_e995).collect();
+    drop(Array::from_host(open(&card), &values).unwrap());
+    let again = Array::stale(open(&card), cuda::DType::U32, values.len()).unwrap();
+    assert!(again.slice().to_host::<u32>().unwrap() == values);
+}
+
+/// The memory of a card belongs to no thread, and a new thread may ask for what another has freed.
+#[test]
+fn threads_share_the_card() {
+    let Some(card) = device() else { return };
+    let x = normal(&[3000], 1, DType::F32).to_device(&card).unwrap();
+    drop(Tensor::zeros_on(&[3000], &card).unwrap());
+    let sum = std::thread::scope(|scope| {
+        let work = || Tensor::zeros_on(&[3000], &card)?.add(&x)?.add(&x);
+        let workers = [(); 4].map(|()| scope.spawn(work));
+        workers.map(|worker| worker.join().expect("no panic").unwrap())
+    });
+    let want = x.add(&x).unwrap().to_f64_vec().unwrap();
+    assert!(sum.iter().all(|sum| sum.to_f64_vec().unwrap() == want));
+}

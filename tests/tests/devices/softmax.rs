@@ -4,8 +4,9 @@ use tensor::DType;
 use tensor::ops::softmax;
 use tests::card::{assert_close, device, normal, wide};
 
-/// Rows of awkward lengths, alone and many.
-const SIZES: [[usize; 2]; 6] = [[1, 1], [3, 7], [5, 33], [2, 255], [130, 384], [1, 1000]];
+/// Rows of awkward lengths, alone and many: to 256 columns a warp takes one, beyond a block.
+const SIZES: [[usize; 2]; 9] =
+    [[1, 1], [3, 7], [5, 33], [2, 256], [9, 257], [130, 384], [1, 1000], [3001, 2], [100, 1001]];
 
 #[test]
 fn equals_the_definition() {

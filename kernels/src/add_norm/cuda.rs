@@ -1,0 +1,175 @@
+//! On a card: a warp a row, which stays in registers, or for long rows a block; see `add_norm.cu`.
+
+use crate::cuda::{Array, BLOCK, DType, DropoutParam, Launch, Result, Slice, Source};
+use crate::dropout::Dropout;
+use crate::layer_norm;
+
+pub(crate) static SOURCE: Source =
+    Source { name: "add_norm.cu", text: include_str!("add_norm.cu"), hopper: false };
+
+/// Columns of a row in the registers of a warp, and the kernels for them. In each of 32 lanes that is 8 elements,
+/// 16, and so on: not more registers than the row needs.
+const IN_REGISTERS: [(usize, &str, &str); 4] = [
+    (256, "add_norm_forward_8", "add_norm_backward_8"),
+    (512, "add_norm_forward_16", "add_norm_backward_16"),
+    (768, "add_norm_forward_24", "add_norm_backward_24"),
+    (1024, "add_norm_forward_32", "add_norm_backward_32"),
+];
+
+const WARP: u32 = 32;
+
+/// Threads of a block of the backward in registers, and the blocks that fit a multiprocessor, as in `add_norm.cu`.
+const BACKWARD_BLOCK: u32 = 128;
+const BACKWARD_BLOCKS: usize = 3;
+
+/// What the forward returns.
+#[derive(Debug)]
+pub struct Output {
+    /// r + m x, `[rows, H]`.
+    pub z: Array,
+    /// z, normalized, `[rows, H]`.
+    pub y: Array,
+    /// The mean of each row of z, `[rows]`.
+    pub mean: Array,
+    /// One over the standard deviation of each row of z, `[rows]`.
+    pub rstd: Array,
+}
+
+/// What the backward needs of the forward.
+#[derive(Clone, Copy, Debug)]
+pub struct Saved<'a> {
+    /// `[rows, H]`
+    pub z: Slice<'a>,
+    /// `[rows]`
+    pub mean: Slice<'a>,
+    /// `[rows]`
+    pub rstd: Slice<'a>,
+}
+
+/// What the backward returns.
+#[derive(Debug)]
+pub struct Gradients {
+    /// The gradient of r, `[rows, H]`.
+    pub dr: Array,
+    /// The gradient of x, `[rows, H]`; where nothing is dropped it is that of r.
+    pub dx: Option<Array>,
+    /// The gradient of w, `[H]`.
+    pub dw: Array,
+    /// The gradient of b, `[H]`.
+    pub db: Array,
+}
+
+/// z and y of x and r, `[rows, H]` in f32 or bf16, with w and b, `[H]` in f32.
+///
+/// # Errors
+/// When the card refuses or is full.
+///
+/// # Panics
+/// When the lengths or types do not fit.
+pub fn forward(
+    [x, r]: [Slice; 2],
+    [w, b]: [Slice; 2],
+    eps: f32,
+    dropout: Option<Dropout>,
+) -> Result<Output> {
+    check([x, r], [w, b]);
+    assert!(b.len() == w.len(), "add_norm: {w:?}, {b:?}");
+    let (device, cols) = (x.device(), w.len());
+    let rows = x.len() / cols;
+    let [mut z, mut y] = pair(x)?;
+    let mut mean = Array::stale(device, DType::F32, rows)?;
+    let mut rstd = Array::stale(device, DType::F32, rows)?;
+    let (kernel, blocks) = match in_registers(cols) {
+        Some((kernel, _)) => (kernel, rows.div_ceil((BLOCK / WARP) as usize)),
+        None => ("add_norm_forward_wide", rows),
+    };
+    let launch = Launch::new(device, &SOURCE, x.dtype(), kernel)?.grid(blocks);
+    let launch = launch.read(x).read(r).read(w).read(b).write(&mut z).write(&mut y);
+    let launch = launch.write(&mut mean).write(&mut rstd).arg(rows as i32).arg(cols as i32);
+    let launch = launch.arg(packed([x, r], [w, b])).arg(eps).arg(DropoutParam::from(dropout));
+    // SAFETY: the kernel's parameters; each warp, or block, reads and writes a row below `rows`, and its mean and
+    // rstd; `packed` is true only where all rows may be moved by 16 bytes.
+    unsafe { launch.start() }?;
+    Ok(Output { z, y, mean, rstd })
+}
+
+/// All gradients, from dy `[rows, H]`.
+///
+/// # Errors
+/// As [`forward`].
+///
+/// # Panics
+/// As [`forward`].
+pub fn backward(saved: Saved, w: Slice, dropout: Option<Dropout>, dy: Slice) -> Result<Gradients> {
+    check([saved.z, dy], [w, w]);
+    let Saved { z, mean, rstd } = saved;
+    assert!(mean.dtype() == DType::F32 && rstd.dtype() == DType::F32, "{mean:?}, {rstd:?}");
+    assert!(mean.len() * w.len() == z.len() && rstd.len() == mean.len(), "add_norm: {mean:?}");
+    let dropout = dropout.filter(|d| d.p > 0.0);
+    let mut dr = Array::stale(z.device(), z.dtype(), z.len())?;
+    let mut dx = match dropout {
+        Some(_) => Some(Array::stale(z.device(), z.dtype(), z.len())?),
+        None => None,
+    };
+    let kernel = in_registers(w.len());
+    let name = kernel.map_or("add_norm_backward_wide", |(_, backward)| backward);
+    let launch = Launch::new(z.device(), &SOURCE, z.dtype(), name)?;
+    let launch = launch.read(z).read(mean).read(rstd).read(w).read(dy).write(&mut dr);
+    let launch = match &mut dx {
+        Some(dx) => launch.write(dx),
+        None => launch.none(),
+    };
+    let launch = launch.arg(mean.len() as i32).arg(w.len() as i32);
+    let launch = launch.arg(packed([z, dy], [w, w])).arg(DropoutParam::from(dropout));
+    let [dw, db] = match kernel {
+        Some(_) => in_one(launch, mean, w.len())?,
+        None => {
+            // SAFETY: the kernel's parameters; block i reads and writes row i, which exists; dx is null only
+            // without dropout.
+            unsafe { launch.grid(mean.len()).start() }?;
+            layer_norm::cuda::backward_params(z, [mean, rstd], dy, w.len())?
+        }
+    };
+    Ok(Gradients { dr, dx, dw, db })
+}
+
+/// Starts a kernel that writes dr, dx and partial sums of dw and db, and adds these up.
+fn in_one(launch: Launch, mean: Slice, cols: usize) -> Result<[Array; 2]> {
+    let (device, rows) = (mean.device(), mean.len());
+    let at_once = device.multiprocessors() as usize * BACKWARD_BLOCKS;
+    let blocks = rows.div_ceil((BACKWARD_BLOCK / WARP) as usize).min(at_once);
+    let mut partial = Array::stale(device, DType::F32, blocks * 2 * cols)?;
+    let launch = launch.grid(blocks).block(BACKWARD_BLOCK).write(&mut partial);
+    // SAFETY: the kernel's parameters; each warp reads and writes rows below `rows`, each block its own row of
+    // `partial`; dx is null only without dropout.
+    unsafe { launch.start() }?;
+    layer_norm::cuda::add_partials(&partial, cols)
+}
+
+/// The names of the kernels that hold rows of `cols` columns in registers.
+fn in_registers(cols: usize) -> Option<(&'static str, &'static str)> {
+    let fits = IN_REGISTERS.iter().find(|(most, ..)| cols <= *most)?;
+    Some((fits.1, fits.2))
+}
+
+/// Two arrays as long as `x`.
+fn pair(x: Slice) -> Result<[Array; 2]> {
+    let array = || Array::stale(x.device(), x.dtype(), x.len());
+    Ok([array()?, array()?])
+}
+
+/// Whether rows of hidden states and of parameters can be moved by 16 bytes of hidden states.
+fn packed(hidden: [Slice; 2], params: [Slice; 2]) -> i32 {
+    let chunk = 16 / hidden[0].dtype().size();
+    let whole = |s: Slice, n: usize| s.packs(n) * n == s.len();
+    let fits = params[0].len().is_multiple_of(chunk)
+        && hidden.into_iter().all(|s| whole(s, chunk))
+        && params.into_iter().all(|s| whole(s, 4));
+    i32::from(fits)
+}
+
+fn check([x, r]: [Slice; 2], [w, b]: [Slice; 2]) {
+    assert!(x.dtype() == r.dtype() && x.dtype() != DType::U32, "add_norm: {x:?}, {r:?}");
+    assert!(w.dtype() == DType::F32 && b.dtype() == DType::F32, "add_norm: {w:?}, {b:?}");
+    assert!(x.len() == r.len() && x.len().is_multiple_of(w.len()), "add_norm: {x:?}, {w:?}");
+}

@@ -1,0 +1,45 @@
+// What all attention kernels share: the settings, and which part of the batch a block has.
+#pragma once
+#include "common.cuh"
+
+// `Settings` in mod.rs has the same fields.
+struct Attention {
+    int heads, head_dim;
+    int tiles; // of the longest sequence: blocks of one sequence and head
+    float scale;
+    Dropout dropout;
+};
+
+// One head of one sequence. A matrix [T, N*D] is seen as [T*N, D], where the tokens of a head are N rows apart:
+// the row of a query is then also its place in lse and its row of the dropout mask.
+struct Part {
+    int heads, head;
+    int first_query, queries;
+    int first_key, keys;
+
+    __device__ __forceinline__ u32 query_row(int i) const { return u32(first_query + i) * heads + head; }
+    __device__ __forceinline__ u32 key_row(int j) const { return u32(first_key + j) * heads + head; }
+};
+
+// The grid is [sequences * tiles, heads].
+__device__ __forceinline__ Part part_of_block(const Attention &a, const u32 *queries, const u32 *keys) {
+    int sequence = blockIdx.x / a.tiles;
+    Part part;
+    part.heads = a.heads;
+    part.head = blockIdx.y;
+    part.first_query = queries[sequence];
+    part.queries = queries[sequence + 1] - queries[sequence];
+    part.first_key = keys[sequence];
+    part.keys = keys[sequence + 1] - keys[sequence];
+    return part;
+}
+
+__device__ __forceinline__ int tile_of_block(const Attention &a) { return blockIdx.x % a.tiles; }
+
+// The running softmax of one row: the maximum so far, and the sum of exponentials less that maximum.
+struct RowSoftmax {
+    float max = NEGATIVE_INFINITY, sum = 0.0f;
+
+    // What to subtract. A row of nothing but -inf so far must not subtract that from itself.
+    __device__ __forceinline__ float base() const { return max == NEGATIVE_INFINITY ? 0.0f : max; }
+};

@@ -1,0 +1,123 @@
+// Attention forward on tensor cores, bf16. kernels/src/attention/mod.rs has the equations, fragments.cuh the
+// layout.
+//
+// The queries of a warp, its scores against a tile of keys, and its part of o stay in registers; keys and values
+// pass through shared memory in two stages, one filled by cp.async while the other is read. Scores are kept as
+// they are; scale log2(e) is folded into the one multiply-add before 2^x. The scale must be positive.
+#include "fragments.cuh"
+
+// From scores to 2^(score scale - maximum scale); o shrinks by what the maximum grew. `scale` has the log2(e).
+// The sums of a row stay apart in its four lanes to the end. fmaxf passes NaN by, but the sum does not.
+template <int D, int N>
+__device__ __forceinline__ void softmax_step(float (&s)[N][4], RowSoftmax (&softmax)[2], float (&o)[D / 8][4],
+                                             float scale) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        RowSoftmax &row = softmax[half];
+        float before = row.max;
+#pragma unroll
+        for (int n = 0; n < N; n++) row.max = fmaxf(row.max, fmaxf(s[n][2 * half], s[n][2 * half + 1]));
+        row.max = fmaxf(row.max, __shfl_xor_sync(FULL_WARP, row.max, 1));
+        row.max = fmaxf(row.max, __shfl_xor_sync(FULL_WARP, row.max, 2));
+        float base = row.base() * scale, shrink = fast_exp2(before * scale - base);
+        row.sum *= shrink;
+#pragma unroll
+        for (int i = 0; i < 2 * N; i++) {
+            float &x = s[i / 2][2 * half + i % 2];
+            x = fast_exp2(x * scale - base);
+            row.sum += x;
+        }
+#pragma unroll
+        for (int i = 0; i < D / 4; i++) o[i / 2][2 * half + i % 2] *= shrink;
+    }
+}
+
+// Scores beyond the last key count for nothing.
+template <int N> __device__ __forceinline__ void hide_absent(float (&s)[N][4], int present) {
+#pragma unroll
+    for (int i = 0; i < 4 * N; i++) {
+        if (i / 4 * 8 + 2 * lane_t() + i % 2 >= present) s[i / 4][i % 4] = NEGATIVE_INFINITY;
+    }
+}
+
+template <int N>
+__device__ __forceinline__ void drop(float (&s)[N][4], const Dropout &d, const u32 (&rows)[2], int first_key) {
+    u32 dropped = dropped_keys_in_columns<N>(d, rows, first_key);
+#pragma unroll
+    for (int i = 0; i < 4 * N; i++) s[i / 4][i % 4] *= factor_of(d, dropped, i / 4, i % 4);
+}
+
+// Divides by the sums, and writes.
+template <int D>
+__device__ __forceinline__ void finish(const float (&result)[D / 8][4], const RowSoftmax (&softmax)[2],
+                                       const Part &part, int first_query, float scale, bf16 *o, float *lse) {
+    float inverse[2];
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        float sum = softmax[half].sum;
+        sum += __shfl_xor_sync(FULL_WARP, sum, 1);
+        sum += __shfl_xor_sync(FULL_WARP, sum, 2);
+        inverse[half] = 1.0f / sum;
+        int query = first_query + warp_row() + lane_g() + 8 * half;
+        if (query < part.queries && lane_t() == 0) {
+            lse[part.query_row(query)] = softmax[half].base() * scale + LN_2 * log2f(sum);
+        }
+    }
+    u32 first_row = part.query_row(first_query);
+    store_rows<D>(result, inverse, o, first_row, part.heads, part.queries - first_query);
+}
+
+template <int D>
+__device__ __forceinline__ void forward(const bf16 *q, const bf16 *k, const bf16 *v, const u32 *queries,
+                                        const u32 *keys, bf16 *o, float *lse, const Attention &a) {
+    const int ELEMENTS = TILE * D, N = TILE / 8;
+    Part part = part_of_block(a, queries, keys);
+    int first_query = tile_of_block(a) * TILE, present = part.queries - first_query;
+    if (present <= 0) return;
+    bf16 *query_tile = dynamic_shared<bf16>(), *stages = query_tile + ELEMENTS;
+    auto fetch = [&](int first_key) {
+        bf16 *stage = stages + first_key / TILE % 2 * 2 * ELEMENTS;
+        copy_tile<D>(stage, k, part.key_row(first_key), a.heads, part.keys - first_key);
+        copy_tile<D>(stage + ELEMENTS, v, part.key_row(first_key), a.heads, part.keys - first_key);
+        commit_copies();
+    };
+    copy_tile<D>(query_tile, q, part.query_row(first_query), a.heads, present);
+    commit_copies();
+    fetch(0);
+    wait_for_copies<1>();
+    __syncthreads();
+    HeldRows<D> rows(query_tile);
+
+    int query = first_query + warp_row() + lane_g();
+    const u32 mask_rows[2] = {part.query_row(query), part.query_row(query + 8)};
+    bool busy = warp_row() < present; // short sequences leave most of a tile empty
+    RowSoftmax softmax[2];
+    float result[D / 8][4] = {};
+    for (int first_key = 0; first_key < part.keys; first_key += TILE) {
+        wait_for_copies<0>();
+        __syncthreads(); // all copies are there, and the other stage has been read
+        if (first_key + TILE < part.keys) fetch(first_key + TILE);
+        if (!busy) continue;
+        bf16 *key_tile = stages + first_key / TILE % 2 * 2 * ELEMENTS;
+        float s[N][4];
+        product<D, N>(rows, key_tile, 0, s);
+        if (first_key + TILE > part.keys) hide_absent(s, part.keys - first_key);
+        softmax_step<D, N>(s, softmax, result, a.scale * LOG2_E);
+        if (drops(a.dropout)) drop(s, a.dropout, mask_rows, first_key);
+        accumulate<D, N>(s, key_tile + ELEMENTS, 0, result);
+    }
+    finish<D>(result, softmax, part, first_query, a.scale, o, lse);
+}
+
+// BLOCKS fit a multiprocessor at once: what registers are to be found for.
+#define KERNEL(D, BLOCKS)                                                                                        \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
+        attention_flash_forward_##D(const bf16 *q, const bf16 *k, const bf16 *v, const u32 *queries,             \
+                                    const u32 *keys, bf16 *o, float *lse, Attention a) {                         \
+        forward<D>(q, k, v, queries, keys, o, lse, a);                                                           \
+    }
+
+KERNEL(32, 5)
+KERNEL(64, 3)
+KERNEL(96, 3)
+KERNEL(128, 2)

@@ -1,0 +1,214 @@
+// Attention on tensor cores: tiles in shared memory, products of fragments, dropout of fragments.
+//
+// A block of four warps has a tile of 64 rows, 16 a warp, and walks over tiles of 64 columns (keys where rows are
+// queries, queries where rows are keys). Tiles are bf16 [64, D]. Products take them as they lie or transposed:
+//
+//     product       c [16, 8 N]  = rows tile^T      both read along D
+//     accumulate    c [16, D]   += p tile           p comes from registers: the fragment of C that the first
+//                                                   product left is, packed to bf16, the fragment of A
+//
+// Lane l of a warp holds elements (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1) of each [16, 8] of C, where
+// g = l / 4 and t = l % 4: so all N elements that it holds of a row have neighbours in only four lanes.
+#pragma once
+#include "ptx.cuh"
+#include "attention.cuh"
+
+#define WARPS 4
+#define THREADS (WARPS * WARP)
+#define WARP_ROWS 16
+#define TILE (WARPS * WARP_ROWS)
+
+#define LOG2_E 1.44269504f
+#define LN_2 0.693147181f
+
+// The first of the rows of this warp, counted from the first of the tile.
+__device__ __forceinline__ int warp_row() { return warp_of_block() * WARP_ROWS; }
+__device__ __forceinline__ int lane_g() { return lane_of_warp() / 4; }
+__device__ __forceinline__ int lane_t() { return lane_of_warp() % 4; }
+
+// 2^x, 0 where that is denormal.
+__device__ __forceinline__ float fast_exp2(float x) {
+#ifdef EMULATED_CARD
+    return exp2f(x);
+#else
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+#endif
+}
+
+// ---- Tiles ----
+
+// Rows are chunks of 8 elements, 16 bytes, and groups of 8 (or 4) chunks.
+template <int D> struct Chunks {
+    static_assert(D % 32 == 0, "rows of whole groups");
+    static const int PER_ROW = D / 8, GROUP = PER_ROW % 8 == 0 ? 8 : 4;
+};
+
+// Where a chunk of a tile is. ldmatrix reads one chunk of 8 rows at a time, which should be in different banks: 8
+// different chunks modulo 8. Rows that are a multiple of 8 chunks apart all begin in the same bank, so the
+// chunk's number in its group is XORed with the row's; where they are an odd multiple of 4 apart, half of that is
+// done by the rows themselves.
+template <int D> __device__ __forceinline__ bf16 *chunk_of(bf16 *tile, int row, int chunk) {
+    const int GROUP = Chunks<D>::GROUP;
+    return tile + (row * Chunks<D>::PER_ROW + (chunk ^ row / (8 / GROUP) % GROUP)) * 8;
+}
+
+// Begins to copy rows `first_row`, `first_row + apart` and so on of [rows, D]; absent ones become zeros, so that
+// whatever lies there, NaN too, stays out. Neighbouring threads copy a group.
+template <int D>
+__device__ __forceinline__ void copy_tile(bf16 *to, const bf16 *from, u32 first_row, int apart, int present) {
+    const int GROUP = Chunks<D>::GROUP, ROWS = THREADS / GROUP;
+    from += size_t(first_row) * D;
+#pragma unroll
+    for (int first = 0; first < TILE; first += ROWS) {
+        int row = first + threadIdx.x / GROUP, chunk = threadIdx.x % GROUP;
+        bool inside = row < present;
+        const bf16 *start = from + (inside ? row * apart * D : 0) + chunk * 8;
+#pragma unroll
+        for (int group = 0; group < Chunks<D>::PER_ROW; group += GROUP) {
+            copy_async_16(chunk_of<D>(to, row, chunk + group), start + group * 8, inside);
+        }
+    }
+}
+
+// ---- Products ----
+
+// The A fragment of this warp's rows of a tile, columns 16 k .. 16 k + 15. This pattern of addresses, transposed,
+// also gives the B fragments of two neighbouring [16, 8].
+template <int D> __device__ __forceinline__ bf16 *corner(bf16 *tile, int first_row, int k) {
+    return chunk_of<D>(tile, first_row + lane_of_warp() % 16, 2 * k ^ lane_of_warp() / 16);
+}
+
+// The rows of this warp, held in registers.
+template <int D> struct HeldRows {
+    u32 fragments[D / 16][4];
+
+    __device__ __forceinline__ explicit HeldRows(bf16 *tile) {
+#pragma unroll
+        for (int k = 0; k < D / 16; k++) ldmatrix_x4(fragments[k], corner<D>(tile, warp_row(), k));
+    }
+    __device__ __forceinline__ void fragment(int k, u32 (&a)[4]) const {
+#pragma unroll
+        for (int i = 0; i < 4; i++) a[i] = fragments[k][i];
+    }
+};
+
+// The same, read anew each time, where registers are short.
+template <int D> struct SharedRows {
+    bf16 *tile;
+
+    __device__ __forceinline__ explicit SharedRows(bf16 *tile) : tile(tile) {}
+    __device__ __forceinline__ void fragment(int k, u32 (&a)[4]) const {
+        ldmatrix_x4(a, corner<D>(tile, warp_row(), k));
+    }
+};
+
+// Two neighbouring [16, 8] of C.
+__device__ __forceinline__ void mma_pair(float (&left)[4], float (&right)[4], const u32 (&a)[4],
+                                         const u32 (&b)[4]) {
+    const u32 b_left[2] = {b[0], b[1]}, b_right[2] = {b[2], b[3]};
+    mma_bf16(left, a, b_left);
+    mma_bf16(right, a, b_right);
+}
+
+// c = rows tile^T, over the 8 N rows of the tile from `first` on.
+template <int D, int N, typename Rows>
+__device__ __forceinline__ void product(const Rows &rows, bf16 *tile, int first, float (&c)[N][4]) {
+    int lane = lane_of_warp();
+#pragma unroll
+    for (int i = 0; i < N * 4; i++) c[i / 4][i % 4] = 0.0f;
+#pragma unroll
+    for (int k = 0; k < D / 16; k++) {
+        u32 a[4], b[4];
+        rows.fragment(k, a);
+#pragma unroll
+        for (int n = 0; n < N; n += 2) {
+            int row = first + 8 * n + lane % 8 + lane / 16 * 8;
+            ldmatrix_x4(b, chunk_of<D>(tile, row, 2 * k ^ lane / 8 % 2));
+            mma_pair(c[n], c[n + 1], a, b);
+        }
+    }
+}
+
+// c += p tile, over the 8 N rows of the tile from `first` on.
+template <int D, int N>
+__device__ __forceinline__ void accumulate(const float (&p)[N][4], bf16 *tile, int first, float (&c)[D / 8][4]) {
+#pragma unroll
+    for (int n = 0; n < N; n += 2) {
+        const u32 a[4] = {pack_bf16(p[n][0], p[n][1]), pack_bf16(p[n][2], p[n][3]),
+                          pack_bf16(p[n + 1][0], p[n + 1][1]), pack_bf16(p[n + 1][2], p[n + 1][3])};
+#pragma unroll
+        for (int k = 0; k < D / 16; k++) {
+            u32 b[4];
+            ldmatrix_x4_transposed(b, corner<D>(tile, first + 8 * n, k));
+            mma_pair(c[2 * k], c[2 * k + 1], a, b);
+        }
+    }
+}
+
+// Writes the rows of this warp that exist, row g times factor[0], row g + 8 times factor[1]. Four lanes write 16
+// bytes in a row; a block does this once.
+template <int D>
+__device__ __forceinline__ void store_rows(const float (&c)[D / 8][4], float (&factor)[2], bf16 *to,
+                                           u32 first_row, int apart, int present) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        int row = warp_row() + lane_g() + 8 * half;
+        if (row >= present) return;
+        bf16 *out = to + size_t(first_row + u32(row) * apart) * D + 2 * lane_t();
+#pragma unroll
+        for (int n = 0; n < D / 8; n++) {
+            float pair[2] = {factor[half] * c[n][2 * half], factor[half] * c[n][2 * half + 1]};
+            store_floats(pair, out + 8 * n);
+        }
+    }
+}
+
+// ---- Dropout ----
+
+// Which of the four columns of a call of Philox are dropped, a bit each.
+__device__ __forceinline__ u32 dropped_of_four(const Dropout &d, u32 block, u32 row) {
+    uint4 bits = philox(d, block, row);
+    return u32(bits.x < d.threshold) | u32(bits.y < d.threshold) << 1 | u32(bits.z < d.threshold) << 2 |
+           u32(bits.w < d.threshold) << 3;
+}
+
+// Which elements of c [16, 8 N] are dropped: bit 4 n + e is that of c[n][e]. Rows are queries and columns keys
+// from `first_key` on, a multiple of 8; rows g and g + 8 of this lane have mask rows rows[0] and rows[1].
+//
+// Four keys of a row are two lanes' business, and these two lanes have two rows: each does one row for both.
+template <int N>
+__device__ __forceinline__ u32 dropped_keys_in_columns(const Dropout &d, const u32 (&rows)[2], int first_key) {
+    int lane = lane_of_warp(), t = lane_t();
+    u32 mine = 0, row = t & 1 ? rows[1] : rows[0];
+#pragma unroll 2
+    for (int n = 0; n < N; n++) mine |= dropped_of_four(d, first_key / 4 + 2 * n + t / 2, row) << 4 * n;
+    u32 top = __shfl_sync(FULL_WARP, mine, lane & ~1), bottom = __shfl_sync(FULL_WARP, mine, lane | 1);
+    int pair = 2 * (t & 1);
+    return (top >> pair & 0x33333333u) | (bottom >> pair & 0x33333333u) << 2;
+}
+
+// The same where rows are keys, the first of this warp `first_key`, and columns are queries, whose mask rows
+// are `apart` apart.
+//
+// Four keys of a query are four lanes' business (g % 4), and these four lanes have two queries and two fours of
+// keys: each does one of the four calls, the one of its own c[n][g % 4], and takes its own key's bit of all.
+template <int N>
+__device__ __forceinline__ u32 dropped_keys_in_rows(const Dropout &d, u32 first_row, int apart, int first_key) {
+    int lane = lane_of_warp(), g = lane_g(), call = g % 4;
+    u32 mine = 0, dropped = 0, block = first_key / 4 + g / 4 + call / 2 * 2;
+    u32 row = first_row + u32(2 * lane_t() + call % 2) * apart;
+#pragma unroll 2
+    for (int n = 0; n < N; n++) mine |= dropped_of_four(d, block, row + u32(8 * n) * apart) << 4 * n;
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+        u32 theirs = __shfl_sync(FULL_WARP, mine, (lane & ~0xc) | e << 2);
+        dropped |= (theirs >> g % 4 & 0x11111111u) << e;
+    }
+    return dropped;
+}
+
+__device__ __forceinline__ float factor_of(const Dropout &d, u32 dropped, int n, int e) {
+    return dropped >> (4 * n + e) & 1 ? 0.0f : d.scale;
+}

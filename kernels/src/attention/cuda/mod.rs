@@ -1,0 +1,195 @@
+//! On a card: FlashAttention, by tensor cores in bf16, by multiply-adds of f32 otherwise.
+//!
+//! A block has a tile of rows of one head of one sequence (its queries; its keys for dk and dv) and walks over
+//! tiles of columns, the other ones; blocks beyond the end of their sequence return at once. Scores are never in
+//! device memory:
+//!
+//! | | `plain.cu` | `flash.cu`, `flash_backward.cu` |
+//! |---|---|---|
+//! | for | f32; bf16 where D, the scale or an address is unusual | bf16 with D = 32, 64, 96 or 128 |
+//! | tiles | 64 x 64, less where D is large | 64 x 64, 16 rows a warp |
+//! | shared memory | tiles in f32, rows padded against bank conflicts; p | tiles in bf16, XOR swizzle; two stages |
+//! | registers | scores and results | scores, results and the fragments of the rows |
+//!
+//! The softmax is online: where a tile raises the maximum of a row, what was accumulated is scaled down. The
+//! backward makes the scores again in each of two kernels, one for dk and dv, one for dq, which costs two
+//! products of seven, and needs no atomics: the same bits in every run. Dropout takes one call of Philox for
+//! four scores everywhere (lanes exchange the bits that are their neighbours'), except in tiles below 64.
+//!
+//! What bounds the forward, for a sequence of S tokens and one head, in bf16:
+//!
+//! ```text
+//! operations      4 S^2 D       two products; an H100 does 4096 in a clock on each multiprocessor
+//! exponentials    S^2           16 in a clock: as long as the products at D = 64, longer below
+//! device memory   8 S D bytes   q, k, v read and o written once: S / 2 operations a byte, 300 keep an H100 busy
+//! L2 cache        4 S D bytes   for k and v again for each tile of queries: 64 operations a byte
+//! ```
+//!
+//! So memory bounds sequences below some 600 tokens, exponentials those of small heads above. The
+//! backward does 14 S^2 D operations for 2 S^2 exponentials. Dropout costs about 20 integer operations for each
+//! score, in each of the three kernels.
+
+mod plan;
+
+use super::Attention;
+use crate::cuda::{
+    Array, DType, Device, DropoutParam, Launch, Param, Result, Slice, Source, blocks_for,
+};
+use plan::{Kernel, Path};
+
+pub(crate) static PLAIN: Source =
+    Source { name: "attention_plain.cu", text: include_str!("plain.cu"), hopper: false };
+pub(crate) static FLASH: Source =
+    Source { name: "attention_flash.cu", text: include_str!("flash.cu"), hopper: false };
+pub(crate) static FLASH_BACKWARD: Source = Source {
+    name: "attention_flash_backward.cu",
+    text: include_str!("flash_backward.cu"),
+    hopper: false,
+};
+pub(crate) static DELTA: Source =
+    Source { name: "attention_delta.cu", text: include_str!("delta.cu"), hopper: false };
+
+/// Threads of a warp, which computes a row of delta.
+const WARP: usize = 32;
+
+/// The widest head that there are kernels for.
+pub const MAX_HEAD_DIM: usize = 256;
+
+/// The offsets of an [`Attention`] on the card, u32.
+#[derive(Clone, Copy, Debug)]
+pub struct Offsets<'a> {
+    /// Of queries, `[B + 1]`.
+    pub queries: Slice<'a>,
+    /// Of keys and values, `[B + 1]`.
+    pub keys: Slice<'a>,
+}
+
+/// Queries, keys and values on the card, all f32 or all bf16.
+#[derive(Clone, Copy, Debug)]
+pub struct Qkv<'a> {
+    /// Queries, `[Tq, N*D]`.
+    pub q: Slice<'a>,
+    /// Keys, `[T, N*D]`.
+    pub k: Slice<'a>,
+    /// Values, `[T, N*D]`.
+    pub v: Slice<'a>,
+}
+
+/// `struct Attention` of `attention.cuh`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct Settings {
+    heads: i32,
+    head_dim: i32,
+    tiles: i32,
+    scale: f32,
+    dropout: DropoutParam,
+}
+
+// SAFETY: fields of four bytes, in the same order.
+unsafe impl Param for Settings {}
+
+/// o `[Tq, N*D]`, of the dtype of q, and lse `[Tq, N]`, f32.
+///
+/// # Errors
+/// When the card refuses or is full.
+///
+/// # Panics
+/// When lengths or dtypes do not fit, or D is above [`MAX_HEAD_DIM`].
+pub fn forward(a: Attention, at: Offsets, x: Qkv) -> Result<(Array, Array)> {
+    let device = x.q.device();
+    let mut o = Array::stale(device, x.q.dtype(), x.q.len())?;
+    let mut lse = Array::stale(device, DType::F32, super::total(a.queries) * a.heads)?;
+    check(a, at, &[x.q], &[x.k, x.v], lse.slice());
+    let kernel = Path::choose(a, &[x.q, x.k, x.v]).forward;
+    let (launch, settings) = tiles(device, x.q.dtype(), kernel, a, a.queries)?;
+    let launch = launch.read(x.q).read(x.k).read(x.v).read(at.queries).read(at.keys);
+    // SAFETY: the kernel's parameters. Its blocks read the rows between offsets, which are those of the host and
+    // end where the matrices do, and write those of o and lse.
+    unsafe { launch.write(&mut o).write(&mut lse).arg(settings).start() }?;
+    Ok((o, lse))
+}
+
+/// dq `[Tq, N*D]`, dk and dv `[T, N*D]`, from what the forward read and wrote, and the gradient of its output.
+///
+/// # Errors
+/// As [`forward`].
+///
+/// # Panics
+/// As [`forward`].
+pub fn backward<'a>(
+    a: Attention,
+    at: Offsets,
+    x: Qkv<'a>,
+    (o, lse): (Slice, Slice),
+    d_o: Slice,
+) -> Result<[Array; 3]> {
+    check(a, at, &[x.q, o, d_o], &[x.k, x.v], lse);
+    let (device, dtype) = (x.q.device(), x.q.dtype());
+    let delta = delta(a, o, d_o)?;
+    let path = Path::choose(a, &[x.q, x.k, x.v, d_o]);
+    let read = |launch: Launch<'a>| {
+        let launch = launch.read(x.q).read(x.k).read(x.v).read(d_o);
+        launch.read(at.queries).read(at.keys).read(lse).read(delta.slice())
+    };
+    let [mut dq, mut dk, mut dv] = stale_like([x.q, x.k, x.v])?;
+    let (launch, settings) = tiles(device, dtype, path.keys, a, a.keys)?;
+    // SAFETY: as in the forward; a row of dk and dv for each of k and v.
+    unsafe { read(launch).write(&mut dk).write(&mut dv).arg(settings).start() }?;
+    let (launch, settings) = tiles(device, dtype, path.queries, a, a.queries)?;
+    // SAFETY: as in the forward; a row of dq for each of q.
+    unsafe { read(launch).write(&mut dq).arg(settings).start() }?;
+    Ok([dq, dk, dv])
+}
+
+/// do . o of each query and head, `[Tq, N]`.
+fn delta(a: Attention, o: Slice, d_o: Slice) -> Result<Array> {
+    let (device, rows) = (o.device(), o.len() / a.head_dim);
+    let mut delta = Array::stale(device, DType::F32, rows)?;
+    let launch = Launch::new(device, &DELTA, o.dtype(), "attention_delta")?;
+    let launch = launch.grid(blocks_for(device, rows * WARP)).read(d_o).read(o);
+    // SAFETY: the kernel's parameters; it walks over the rows of all three.
+    unsafe { launch.write(&mut delta).arg(rows as i32).arg(a.head_dim as i32).start() }?;
+    Ok(delta)
+}
+
+/// Arrays of the same lengths and dtypes.
+fn stale_like<const N: usize>(slices: [Slice; N]) -> Result<[Array; N]> {
+    let arrays = slices.iter().map(|x| Array::stale(x.device(), x.dtype(), x.len()));
+    let arrays: Vec<Array> = arrays.collect::<Result<_>>()?;
+    Ok(arrays.try_into().expect("as many as slices"))
+}
+
+/// A launch with a block for each tile of the longest sequence, of every sequence and head.
+fn tiles<'a>(
+    device: &'a Device,
+    dtype: DType,
+    kernel: Kernel,
+    a: Attention,
+    offsets: &[u32],
+) -> Result<(Launch<'a>, Settings)> {
+    let longest = offsets.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+    let tiles = (longest as usize).div_ceil(kernel.tile);
+    let settings = Settings {
+        heads: a.heads as i32,
+        head_dim: a.head_dim as i32,
+        tiles: tiles as i32,
+        scale: a.scale,
+        dropout: a.dropout.into(),
+    };
+    let launch = Launch::new(device, kernel.source, dtype, kernel.name)?;
+    let grid = [(offsets.len() - 1) * tiles, a.heads, 1];
+    Ok((launch.grid_3(grid).block(kernel.threads).shared(kernel.shared), settings))
+}
+
+fn check(a: Attention, at: Offsets, queries: &[Slice], keys: &[Slice], lse: Slice) {
+    let lengths = |slices: &[Slice]| slices.iter().map(|x| x.len()).collect::<Vec<_>>();
+    a.check_lengths(&lengths(queries), &lengths(keys), lse.len());
+    let dtype = queries[0].dtype();
+    let same = queries.iter().chain(keys).all(|x| x.dtype() == dtype);
+    assert!(same && dtype != DType::U32 && lse.dtype() == DType::F32, "attention: dtypes");
+    for (on_card, on_host) in [(at.queries, a.queries), (at.keys, a.keys)] {
+        let fits = on_card.dtype() == DType::U32 && on_card.len() == on_host.len();
+        assert!(fits, "attention: offsets on the card: {on_card:?}");
+    }
+}

@@ -1,0 +1,349 @@
+// Attention in f32 arithmetic, any head up to 256 wide: the path of f32, and of bf16 with unusual heads.
+//
+// A block has a tile of TILE rows (queries; keys for dk and dv) and walks over tiles of as many columns (the
+// other ones). Its 256 threads form a square of 16 x 16; thread (y, x) has R = TILE / 16 consecutive rows and as
+// many columns, R^2 scores in registers, and D / 16 elements of each of its rows of the result. Two operations:
+//
+//     dot          s = rows cols^T      R + R vectors of 4 read from shared memory for 4 R^2 multiply-adds
+//     accumulate   result += p cols     with p passed through shared memory, for the 16 threads of a row
+//
+// Element 16 i + x of a tile in shared memory holds row x R + i ("slot"): the threads of a warp then read rows
+// that are neighbours, free of bank conflicts, though each owns consecutive keys, which share words of Philox.
+#include "attention.cuh"
+
+#define SIDE 16
+#define THREADS (SIDE * SIDE)
+
+// Rows in shared memory are padded by one vector, to begin in other banks.
+#define STRIDE(D) (D + 4)
+
+// Rows of p are read by 16 threads each, two rows a warp: half of the banks apart.
+#define P_STRIDE(TILE) (TILE + SIDE)
+
+__device__ __forceinline__ int thread_x() { return threadIdx.x % SIDE; }
+__device__ __forceinline__ int thread_y() { return threadIdx.x / SIDE; }
+
+// Takes rows `first_row`, `first_row + apart` and so on of [rows, head_dim]; the rest of the tile is zeros.
+template <int TILE, int D>
+__device__ __forceinline__ void load_tile(float *to, const hidden *from, u32 first_row, int apart, int present,
+                                          int head_dim) {
+    for (int i = threadIdx.x; i < TILE * D; i += THREADS) {
+        int slot = i / D, col = i % D;
+        int row = slot % SIDE * (TILE / SIDE) + slot / SIDE;
+        bool inside = row < present && col < head_dim;
+        size_t at = size_t(first_row + u32(row) * apart) * head_dim + col;
+        to[slot * STRIDE(D) + col] = inside ? to_float(from[at]) : 0.0f;
+    }
+}
+
+// The scores of this thread's rows and columns.
+template <int R, int D>
+__device__ __forceinline__ void dot(const float *rows, const float *cols, float (&s)[R][R]) {
+    const float *row = rows + thread_y() * STRIDE(D), *col = cols + thread_x() * STRIDE(D);
+#pragma unroll
+    for (int i = 0; i < R * R; i++) s[i / R][i % R] = 0.0f;
+#pragma unroll 4
+    for (int k = 0; k < D; k += 4) {
+        float a[R][4], b[R][4];
+#pragma unroll
+        for (int i = 0; i < R; i++) {
+            load_floats(row + i * SIDE * STRIDE(D) + k, a[i]);
+            load_floats(col + i * SIDE * STRIDE(D) + k, b[i]);
+        }
+#pragma unroll
+        for (int i = 0; i < R * R * 4; i++) s[i / 4 / R][i / 4 % R] += a[i / 4 / R][i % 4] * b[i / 4 % R][i % 4];
+    }
+}
+
+// The elements of a row of the result that a thread has: vectors of this many, 16 threads side by side.
+template <int D> struct Columns {
+    static const int VECTOR = D / SIDE < 4 ? D / SIDE : 4;
+
+    static __device__ __forceinline__ int of(int vector) { return (vector * SIDE + thread_x()) * VECTOR; }
+};
+
+// Adds p cols. Rows of p are private to half a warp, so no barrier of the block is needed around this.
+template <int R, int D>
+__device__ __forceinline__ void accumulate(const float (&weights)[R][R], float *p, const float *cols,
+                                           float (&result)[R][D / SIDE]) {
+    const int TILE = R * SIDE, VECTOR = Columns<D>::VECTOR;
+    float *mine = p + thread_y() * P_STRIDE(TILE);
+    __syncwarp(); // an earlier p may still be read
+#pragma unroll
+    for (int i = 0; i < R * R; i++) {
+        mine[i / R * SIDE * P_STRIDE(TILE) + i % R * SIDE + thread_x()] = weights[i / R][i % R];
+    }
+    __syncwarp();
+#pragma unroll 2
+    for (int j = 0; j < TILE; j += 4) {
+        float w[R][4];
+#pragma unroll
+        for (int i = 0; i < R; i++) load_floats(mine + i * SIDE * P_STRIDE(TILE) + j, w[i]);
+#pragma unroll
+        for (int step = 0; step < 4 * (D / SIDE / VECTOR); step++) {
+            int slot = step % 4, vector = step / 4;
+            float x[VECTOR];
+            load_floats(cols + (j + slot) * STRIDE(D) + Columns<D>::of(vector), x);
+#pragma unroll
+            for (int i = 0; i < R * VECTOR; i++) {
+                result[i / VECTOR][vector * VECTOR + i % VECTOR] += w[i / VECTOR][slot] * x[i % VECTOR];
+            }
+        }
+    }
+}
+
+// Writes factor * result to those of this thread's rows that exist.
+template <int R, int D>
+__device__ __forceinline__ void store_tile(const float (&result)[R][D / SIDE], const float (&factor)[R],
+                                           hidden *to, u32 first_row, int apart, int present, int head_dim) {
+#pragma unroll
+    for (int i = 0; i < R; i++) {
+        int row = thread_y() * R + i;
+        if (row >= present) return;
+        hidden *out = to + size_t(first_row + u32(row) * apart) * head_dim;
+#pragma unroll
+        for (int c = 0; c < D / SIDE; c++) {
+            int col = Columns<D>::of(c / Columns<D>::VECTOR) + c % Columns<D>::VECTOR;
+            if (col < head_dim) out[col] = from_float<hidden>(factor[i] * result[i][c]);
+        }
+    }
+}
+
+// The dropout factors of R consecutive keys, of which the first is a multiple of R.
+template <int R>
+__device__ __forceinline__ void factors(const Dropout &d, u32 row, u32 key, float (&to)[R]) {
+    if (R == 4) {
+        float4 four = dropout_mask(d, key / 4, row);
+        float all[4] = {four.x, four.y, four.z, four.w};
+#pragma unroll
+        for (int i = 0; i < R; i++) to[i] = all[i];
+    } else {
+#pragma unroll
+        for (int i = 0; i < R; i++) to[i] = dropout_factor(d, row, key + i);
+    }
+}
+
+// The sixteen threads of a row are half a warp.
+__device__ __forceinline__ float row_max(float x) {
+#pragma unroll
+    for (int step = SIDE / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(FULL_WARP, x, step));
+    return x;
+}
+
+__device__ __forceinline__ float row_sum(float x) {
+#pragma unroll
+    for (int step = SIDE / 2; step > 0; step /= 2) x += __shfl_xor_sync(FULL_WARP, x, step);
+    return x;
+}
+
+// Whether any row of this warp exists: short sequences leave most of a tile empty.
+template <int R> __device__ __forceinline__ bool warp_is_busy(int present) {
+    return warp_of_block() * (WARP / SIDE) * R < present;
+}
+
+// From scores to exp(score - maximum), adding them to the sum of this thread alone. What was accumulated under
+// the earlier maximum shrinks. fmaxf passes NaN by, but the sum does not.
+template <int R, int D>
+__device__ __forceinline__ void softmax_step(float (&s)[R], RowSoftmax &softmax, float (&result)[D / SIDE]) {
+    float before = softmax.max;
+#pragma unroll
+    for (int j = 0; j < R; j++) softmax.max = fmaxf(softmax.max, s[j]);
+    softmax.max = row_max(softmax.max);
+    float base = softmax.base(), shrink = expf(before - base);
+    softmax.sum *= shrink;
+#pragma unroll
+    for (int j = 0; j < R; j++) {
+        s[j] = expf(s[j] - base);
+        softmax.sum += s[j];
+    }
+#pragma unroll
+    for (int c = 0; c < D / SIDE; c++) result[c] *= shrink;
+}
+
+template <int D, int TILE>
+__device__ __forceinline__ void forward(const hidden *q, const hidden *k, const hidden *v, const u32 *queries,
+                                        const u32 *keys, hidden *o, float *lse, const Attention &a) {
+    const int R = TILE / SIDE;
+    Part part = part_of_block(a, queries, keys);
+    int first_query = tile_of_block(a) * TILE, present = part.queries - first_query;
+    if (present <= 0) return;
+    float *rows = dynamic_shared<float>(), *cols = rows + TILE * STRIDE(D), *p = cols + TILE * STRIDE(D);
+    bool busy = warp_is_busy<R>(present);
+    RowSoftmax softmax[R];
+    float result[R][D / SIDE] = {}, s[R][R];
+    load_tile<TILE, D>(rows, q, part.query_row(first_query), a.heads, present, a.head_dim);
+    for (int first_key = 0; first_key < part.keys; first_key += TILE) {
+        u32 key_row = part.key_row(first_key);
+        int key = first_key + thread_x() * R;
+        __syncthreads(); // the values before have been read
+        load_tile<TILE, D>(cols, k, key_row, a.heads, part.keys - first_key, a.head_dim);
+        __syncthreads();
+        if (busy) {
+            dot<R, D>(rows, cols, s);
+#pragma unroll
+            for (int i = 0; i < R; i++) {
+#pragma unroll
+                for (int j = 0; j < R; j++) s[i][j] = key + j < part.keys ? a.scale * s[i][j] : NEGATIVE_INFINITY;
+                softmax_step<R, D>(s[i], softmax[i], result[i]);
+                if (!drops(a.dropout)) continue;
+                float factor[R];
+                factors<R>(a.dropout, part.query_row(first_query + thread_y() * R + i), key, factor);
+#pragma unroll
+                for (int j = 0; j < R; j++) s[i][j] *= factor[j];
+            }
+        }
+        __syncthreads(); // the keys have been read
+        load_tile<TILE, D>(cols, v, key_row, a.heads, part.keys - first_key, a.head_dim);
+        __syncthreads();
+        if (busy) accumulate<R, D>(s, p, cols, result);
+    }
+    float inverse[R];
+#pragma unroll
+    for (int i = 0; i < R; i++) {
+        float sum = row_sum(softmax[i].sum);
+        int row = thread_y() * R + i;
+        inverse[i] = 1.0f / sum;
+        if (row < present && thread_x() == 0) {
+            lse[part.query_row(first_query + row)] = softmax[i].base() + logf(sum);
+        }
+    }
+    store_tile<R, D>(result, inverse, o, part.query_row(first_query), a.heads, present, a.head_dim);
+}
+
+// From scores and the products do v^T to the probabilities after dropout and the gradients of the scores.
+__device__ __forceinline__ void score_gradient(float &s, float &dp, float scale, float factor, float lse,
+                                               float delta) {
+    float p = expf(scale * s - lse);
+    s = p * factor;
+    dp = p * (factor * dp - delta);
+}
+
+// dk and dv. Rows are keys, columns queries: the transpose of the forward, so that both results are p cols.
+template <int D, int TILE>
+__device__ __forceinline__ void backward_keys(const hidden *q, const hidden *k, const hidden *v,
+                                              const hidden *d_o, const u32 *queries, const u32 *keys,
+                                              const float *lse, const float *delta, hidden *dk, hidden *dv,
+                                              const Attention &a) {
+    const int R = TILE / SIDE, ELEMENTS = TILE * STRIDE(D);
+    Part part = part_of_block(a, queries, keys);
+    int first_key = tile_of_block(a) * TILE, present = part.keys - first_key;
+    if (present <= 0) return;
+    float *key_tile = dynamic_shared<float>(), *value_tile = key_tile + ELEMENTS;
+    float *query_tile = value_tile + ELEMENTS, *grad_tile = query_tile + ELEMENTS, *p = grad_tile + ELEMENTS;
+    bool busy = warp_is_busy<R>(present);
+    u32 key_row = part.key_row(first_key);
+    float key_grad[R][D / SIDE] = {}, value_grad[R][D / SIDE] = {};
+    load_tile<TILE, D>(key_tile, k, key_row, a.heads, present, a.head_dim);
+    load_tile<TILE, D>(value_tile, v, key_row, a.heads, present, a.head_dim);
+    for (int first_query = 0; first_query < part.queries; first_query += TILE) {
+        u32 query_row = part.query_row(first_query);
+        __syncthreads(); // the queries before have been read
+        load_tile<TILE, D>(query_tile, q, query_row, a.heads, part.queries - first_query, a.head_dim);
+        load_tile<TILE, D>(grad_tile, d_o, query_row, a.heads, part.queries - first_query, a.head_dim);
+        __syncthreads();
+        if (!busy) continue;
+        float s[R][R], ds[R][R];
+        dot<R, D>(key_tile, query_tile, s);
+        dot<R, D>(value_tile, grad_tile, ds);
+#pragma unroll
+        for (int j = 0; j < R; j++) {
+            int query = first_query + thread_x() * R + j;
+            bool inside = query < part.queries;
+            u32 row = part.query_row(inside ? query : 0);
+            // An infinite lse makes the probabilities of absent queries 0.
+            float row_lse = inside ? lse[row] : -NEGATIVE_INFINITY, row_delta = inside ? delta[row] : 0.0f;
+            float factor[R];
+#pragma unroll
+            for (int i = 0; i < R; i++) factor[i] = 1.0f;
+            if (drops(a.dropout)) factors<R>(a.dropout, row, first_key + thread_y() * R, factor);
+#pragma unroll
+            for (int i = 0; i < R; i++) {
+                score_gradient(s[i][j], ds[i][j], a.scale, factor[i], row_lse, row_delta);
+            }
+        }
+        accumulate<R, D>(s, p, grad_tile, value_grad);
+        accumulate<R, D>(ds, p, query_tile, key_grad);
+    }
+    float scale[R], one[R];
+#pragma unroll
+    for (int i = 0; i < R; i++) scale[i] = a.scale, one[i] = 1.0f;
+    store_tile<R, D>(key_grad, scale, dk, key_row, a.heads, present, a.head_dim);
+    store_tile<R, D>(value_grad, one, dv, key_row, a.heads, present, a.head_dim);
+}
+
+// dq. Rows are queries, columns keys, as in the forward.
+template <int D, int TILE>
+__device__ __forceinline__ void backward_queries(const hidden *q, const hidden *k, const hidden *v,
+                                                 const hidden *d_o, const u32 *queries, const u32 *keys,
+                                                 const float *lse, const float *delta, hidden *dq,
+                                                 const Attention &a) {
+    const int R = TILE / SIDE, ELEMENTS = TILE * STRIDE(D);
+    Part part = part_of_block(a, queries, keys);
+    int first_query = tile_of_block(a) * TILE, present = part.queries - first_query;
+    if (present <= 0) return;
+    float *query_tile = dynamic_shared<float>(), *grad_tile = query_tile + ELEMENTS;
+    float *key_tile = grad_tile + ELEMENTS, *value_tile = key_tile + ELEMENTS, *p = value_tile + ELEMENTS;
+    bool busy = warp_is_busy<R>(present);
+    u32 query_row = part.query_row(first_query);
+    float query_grad[R][D / SIDE] = {};
+    load_tile<TILE, D>(query_tile, q, query_row, a.heads, present, a.head_dim);
+    load_tile<TILE, D>(grad_tile, d_o, query_row, a.heads, present, a.head_dim);
+    for (int first_key = 0; first_key < part.keys; first_key += TILE) {
+        u32 key_row = part.key_row(first_key);
+        __syncthreads(); // the keys before have been read
+        load_tile<TILE, D>(key_tile, k, key_row, a.heads, part.keys - first_key, a.head_dim);
+        load_tile<TILE, D>(value_tile, v, key_row, a.heads, part.keys - first_key, a.head_dim);
+        __syncthreads();
+        if (!busy) continue;
+        float s[R][R], ds[R][R];
+        dot<R, D>(query_tile, key_tile, s);
+        dot<R, D>(grad_tile, value_tile, ds);
+        int key = first_key + thread_x() * R;
+#pragma unroll
+        for (int i = 0; i < R; i++) {
+            int query = min(first_query + thread_y() * R + i, part.queries - 1);
+            u32 row = part.query_row(query);
+            float row_lse = lse[row], row_delta = delta[row];
+            float factor[R];
+#pragma unroll
+            for (int j = 0; j < R; j++) factor[j] = 1.0f;
+            if (drops(a.dropout)) factors<R>(a.dropout, row, key, factor);
+#pragma unroll
+            for (int j = 0; j < R; j++) {
+                score_gradient(s[i][j], ds[i][j], a.scale, factor[j], row_lse, row_delta);
+                if (key + j >= part.keys) ds[i][j] = 0.0f;
+            }
+        }
+        accumulate<R, D>(ds, p, key_tile, query_grad);
+    }
+    float scale[R];
+#pragma unroll
+    for (int i = 0; i < R; i++) scale[i] = a.scale;
+    store_tile<R, D>(query_grad, scale, dq, query_row, a.heads, present, a.head_dim);
+}
+
+// Kernels for heads up to D wide, with tiles that fit 99 KiB of shared memory, what every card since Ampere has;
+// plan.rs knows the same sizes.
+#define KERNELS(D, FORWARD_TILE, BACKWARD_TILE)                                                                  \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                                        \
+        attention_plain_forward_##D(const hidden *q, const hidden *k, const hidden *v, const u32 *queries,       \
+                                    const u32 *keys, hidden *o, float *lse, Attention a) {                       \
+        forward<D, FORWARD_TILE>(q, k, v, queries, keys, o, lse, a);                                             \
+    }                                                                                                            \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                                        \
+        attention_plain_keys_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,           \
+                                 const u32 *queries, const u32 *keys, const float *lse, const float *delta,      \
+                                 hidden *dk, hidden *dv, Attention a) {                                          \
+        backward_keys<D, BACKWARD_TILE>(q, k, v, d_o, queries, keys, lse, delta, dk, dv, a);                     \
+    }                                                                                                            \
+    extern "C" __global__ void __launch_bounds__(THREADS)                                                        \
+        attention_plain_queries_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,        \
+                                    const u32 *queries, const u32 *keys, const float *lse, const float *delta,   \
+                                    hidden *dq, Attention a) {                                                   \
+        backward_queries<D, BACKWARD_TILE>(q, k, v, d_o, queries, keys, lse, delta, dq, a);                      \
+    }
+
+KERNELS(32, 64, 64)
+KERNELS(64, 64, 64)
+KERNELS(128, 64, 32)
+KERNELS(256, 32, 16)

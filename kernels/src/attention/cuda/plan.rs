@@ -1,0 +1,118 @@
+//! Which kernel computes an attention, and what it needs.
+
+use super::{Attention, FLASH, FLASH_BACKWARD, MAX_HEAD_DIM, PLAIN};
+use crate::cuda::{DType, Slice, Source};
+
+/// A kernel and the shape of its blocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kernel {
+    pub(super) source: &'static Source,
+    pub(super) name: &'static str,
+    /// Rows of a block: queries, or keys for dk and dv.
+    pub(super) tile: usize,
+    pub(super) threads: u32,
+    /// Bytes of shared memory.
+    pub(super) shared: usize,
+}
+
+/// The kernels of both directions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Path {
+    pub(super) forward: Kernel,
+    /// dk and dv.
+    pub(super) keys: Kernel,
+    /// dq.
+    pub(super) queries: Kernel,
+}
+
+/// The alignment of what `cp.async` reads.
+const COPY: u64 = 16;
+
+impl Path {
+    /// Tensor cores where the operands allow it. Folding the scale into the exponent takes a positive one.
+    pub(super) fn choose(a: Attention, operands: &[Slice]) -> Self {
+        assert!(a.head_dim <= MAX_HEAD_DIM, "attention: heads of {} on a card", a.head_dim);
+        let bf16 = operands.iter().all(|x| x.dtype() == DType::BF16);
+        let aligned = operands.iter().all(|x| x.address().is_multiple_of(COPY));
+        let flash = if bf16 && aligned && a.scale > 0.0 { flash(a.head_dim) } else { None };
+        flash.unwrap_or_else(|| plain(a.head_dim))
+    }
+}
+
+/// The names of the kernels for heads up to `$width` wide: forward, dk and dv, dq.
+macro_rules! names {
+    ($kind:literal, $width:literal) => {
+        [
+            concat!("attention_", $kind, "_forward_", $width),
+            concat!("attention_", $kind, "_keys_", $width),
+            concat!("attention_", $kind, "_queries_", $width),
+        ]
+    };
+}
+
+/// `flash.cu` and `flash_backward.cu`, which have heads of these sizes.
+fn flash(head_dim: usize) -> Option<Path> {
+    let [forward, keys, queries] = match head_dim {
+        32 => names!("flash", "32"),
+        64 => names!("flash", "64"),
+        96 => names!("flash", "96"),
+        128 => names!("flash", "128"),
+        _ => return None,
+    };
+    const TILE: usize = 64;
+    let kernel = |source, name, tiles: usize, more: usize| {
+        let shared = tiles * TILE * head_dim * DType::BF16.size() + more;
+        Kernel { source, name, tile: TILE, threads: 128, shared }
+    };
+    // lse and delta of the queries of two stages.
+    let statistics = 2 * 2 * TILE * DType::F32.size();
+    Some(Path {
+        // q, two stages of k and v.
+        forward: kernel(&FLASH, forward, 5, 0),
+        // k and v, two stages of q and do.
+        keys: kernel(&FLASH_BACKWARD, keys, 6, statistics),
+        // q and do, two stages of k and v.
+        queries: kernel(&FLASH_BACKWARD, queries, 6, 0),
+    })
+}
+
+/// `plain.cu`.
+fn plain(head_dim: usize) -> Path {
+    let (width, forward_tile, backward_tile, [forward, keys, queries]) = match head_dim {
+        0..=32 => (32, 64, 64, names!("plain", "32")),
+        33..=64 => (64, 64, 64, names!("plain", "64")),
+        65..=128 => (128, 64, 32, names!("plain", "128")),
+        _ => (256, 32, 16, names!("plain", "256")),
+    };
+    let kernel = |name, tile: usize, tiles: usize| {
+        // `STRIDE` and `P_STRIDE` of the kernels.
+        let elements = tiles * tile * (width + 4) + tile * (tile + 16);
+        let shared = elements * DType::F32.size();
+        Kernel { source: &PLAIN, name, tile, threads: 256, shared }
+    };
+    Path {
+        // q, then k and v in turn.
+        forward: kernel(forward, forward_tile, 2),
+        keys: kernel(keys, backward_tile, 4),
+        queries: kernel(queries, backward_tile, 4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a block may have on every card since Ampere.
+    const LIMIT: usize = 99 << 10;
+
+    #[test]
+    fn shared_memory_fits_every_card() {
+        for head_dim in 1..=MAX_HEAD_DIM {
+            for path in [Some(plain(head_dim)), flash(head_dim)].into_iter().flatten() {
+                for kernel in [path.forward, path.keys, path.queries] {
+                    assert!(kernel.shared <= LIMIT, "{}: {} bytes", kernel.name, kernel.shared);
+                }
+            }
+        }
+    }
+}

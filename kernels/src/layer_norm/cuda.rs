@@ -1,0 +1,119 @@
+//! On a card: a block a row, and for dw and db a thread a column; see `layer_norm.cu`.
+
+use crate::cuda::{Array, BLOCK, DType, Launch, Result, Slice, Source};
+
+pub(crate) static SOURCE: Source =
+    Source { name: "layer_norm.cu", text: include_str!("layer_norm.cu"), hopper: false };
+
+/// Rows of one partial sum of dw and db, as in `layer_norm.cu`.
+const ROW_BLOCK: usize = 64;
+
+/// Threads of a block that takes columns: few, so that narrow matrices make enough blocks.
+const COLUMN_BLOCK: u32 = 128;
+
+/// What the forward returns.
+#[derive(Debug)]
+pub struct Output {
+    /// The normalized rows, `[rows, H]`.
+    pub y: Array,
+    /// The mean of each row, `[rows]`.
+    pub mean: Array,
+    /// One over the standard deviation of each row, `[rows]`.
+    pub rstd: Array,
+}
+
+/// y = layer_norm(x) w + b: x `[rows, H]`, w and b `[H]`, all f32.
+///
+/// # Errors
+/// When the card refuses or is full.
+///
+/// # Panics
+/// When the lengths do not fit or an operand is not f32.
+pub fn forward(x: Slice, [w, b]: [Slice; 2], eps: f32) -> Result<Output> {
+    let (device, cols) = (x.device(), w.len());
+    assert!([x, w, b].iter().all(|s| s.dtype() == DType::F32), "layer_norm: {x:?}, {w:?}, {b:?}");
+    assert!(b.len() == cols && x.len().is_multiple_of(cols), "layer_norm: {x:?}, {w:?}, {b:?}");
+    let rows = x.len() / cols;
+    let mut y = Array::stale(device, DType::F32, x.len())?;
+    let mut mean = Array::stale(device, DType::F32, rows)?;
+    let mut rstd = Array::stale(device, DType::F32, rows)?;
+    let launch = Launch::new(device, &SOURCE, DType::F32, "layer_norm_forward")?;
+    let launch = launch.grid(rows).block(threads_of_row(cols)).read(x).read(w).read(b);
+    let launch = launch.write(&mut y).write(&mut mean).write(&mut rstd).arg(cols as i32).arg(eps);
+    // SAFETY: the kernel's parameters; block i reads and writes the `cols` elements of row i, which exist, and
+    // number i of mean and rstd.
+    unsafe { launch.start() }?;
+    Ok(Output { y, mean, rstd })
+}
+
+/// dx `[rows, H]`, from what the forward saved (mean and rstd, `[rows]`) and dy `[rows, H]`, all f32.
+///
+/// # Errors
+/// As [`forward`].
+///
+/// # Panics
+/// As [`forward`].
+pub fn backward_input(x: Slice, w: Slice, [mean, rstd]: [Slice; 2], dy: Slice) -> Result<Array> {
+    let cols = w.len();
+    assert!([x, w, dy].iter().all(|s| s.dtype() == DType::F32), "layer_norm: {x:?}, {w:?}, {dy:?}");
+    check_saved(x, [mean, rstd], dy, cols);
+    let mut dx = Array::stale(x.device(), DType::F32, x.len())?;
+    let launch = Launch::new(x.device(), &SOURCE, DType::F32, "layer_norm_backward_input")?;
+    let launch = launch.grid(mean.len()).block(threads_of_row(cols));
+    let launch = launch.read(x).read(w).read(mean).read(rstd).read(dy);
+    // SAFETY: the kernel's parameters; block i reads and writes the `cols` elements of row i, which exist.
+    unsafe { launch.write(&mut dx).arg(cols as i32).start() }?;
+    Ok(dx)
+}
+
+/// dw and db, `[H]` in f32, of x and dy `[rows, H]`, which are both f32 or both bf16.
+///
+/// # Errors
+/// As [`forward`].
+///
+/// # Panics
+/// As [`forward`].
+pub fn backward_params(
+    x: Slice,
+    [mean, rstd]: [Slice; 2],
+    dy: Slice,
+    cols: usize,
+) -> Result<[Array; 2]> {
+    assert!(x.dtype() == dy.dtype() && x.dtype() != DType::U32, "layer_norm: {x:?}, {dy:?}");
+    check_saved(x, [mean, rstd], dy, cols);
+    let blocks = mean.len().div_ceil(ROW_BLOCK);
+    let mut partial = Array::stale(x.device(), DType::F32, blocks * 2 * cols)?;
+    let launch = Launch::new(x.device(), &SOURCE, x.dtype(), "layer_norm_backward_params")?;
+    let launch = launch.grid_3([blocks, cols.div_ceil(COLUMN_BLOCK as usize), 1]);
+    let launch = launch.block(COLUMN_BLOCK).read(x).read(mean).read(rstd).read(dy);
+    let launch = launch.write(&mut partial).arg(mean.len() as i32).arg(cols as i32);
+    // SAFETY: the kernel's parameters; each thread reads one column of at most ROW_BLOCK rows and writes it to its
+    // own row of `partial`, which has `blocks` of them.
+    unsafe { launch.start() }?;
+    add_partials(&partial, cols)
+}
+
+/// dw and db, `[H]`, from rows of `[2 H]`: their columns added up in a fixed order.
+pub(crate) fn add_partials(partial: &Array, cols: usize) -> Result<[Array; 2]> {
+    let (device, blocks) = (partial.device(), partial.len() / (2 * cols));
+    let mut dw = Array::stale(device, DType::F32, cols)?;
+    let mut db = Array::stale(device, DType::F32, cols)?;
+    let launch = Launch::new(device, &SOURCE, DType::F32, "layer_norm_add_partials")?;
+    let launch = launch.grid((2 * cols).div_ceil(32)).block(BLOCK).read(partial.slice());
+    let launch = launch.write(&mut dw).write(&mut db).arg(blocks as i32).arg(cols as i32);
+    // SAFETY: the kernel's parameters; a lane reads one of the 2 H columns of each row and writes one element of dw
+    // or db.
+    unsafe { launch.start() }?;
+    Ok([dw, db])
+}
+
+/// A thread for about four columns: short rows make small blocks, of which many fit a multiprocessor.
+fn threads_of_row(cols: usize) -> u32 {
+    (cols.div_ceil(4).next_multiple_of(32)).min(BLOCK as usize) as u32
+}
+
+fn check_saved(x: Slice, [mean, rstd]: [Slice; 2], dy: Slice, cols: usize) {
+    assert!(mean.dtype() == DType::F32 && rstd.dtype() == DType::F32, "{mean:?}, {rstd:?}");
+    assert!(x.len() == dy.len() && mean.len() * cols == x.len(), "layer_norm: {x:?}, {mean:?}");
+    assert!(mean.len() == rstd.len(), "layer_norm: {mean:?}, {rstd:?}");
+}

@@ -1,0 +1,88 @@
+// LayerNorm of the rows of a matrix.
+//
+//     y_j  = w_j xhat_j + b_j                   xhat = (x - mean) rstd
+//     dx_j = rstd (g_j - mean(g) - xhat_j mean(g xhat))        g = w dy
+//     dw_j = sum over rows of dy_j xhat_j       db_j = sum over rows of dy_j
+//
+// In y and dx a block takes a row, each thread every blockDim.x-th column. The variance is a second walk over the
+// centred row, never E[x^2] - E[x]^2; that walk and the third find the row in the L1 cache. dw and db run along
+// columns: a thread takes a column of ROW_BLOCK rows, so that neighbouring threads read neighbouring addresses, and
+// a second kernel adds up the blocks of rows in a fixed order.
+#include "common.cuh"
+
+extern "C" __global__ void layer_norm_forward(const float *x, const float *w, const float *b, float *y, float *means,
+                                              float *rstds, int cols, float eps) {
+    x += size_t(blockIdx.x) * cols;
+    y += size_t(blockIdx.x) * cols;
+    float sum = 0.0f;
+    for (int j = threadIdx.x; j < cols; j += blockDim.x) sum += x[j];
+    float mean = block_sum(sum) / cols;
+    float squares = 0.0f;
+    for (int j = threadIdx.x; j < cols; j += blockDim.x) squares += (x[j] - mean) * (x[j] - mean);
+    float rstd = 1.0f / sqrtf(block_sum(squares) / cols + eps);
+    for (int j = threadIdx.x; j < cols; j += blockDim.x) y[j] = (x[j] - mean) * rstd * w[j] + b[j];
+    if (threadIdx.x == 0) {
+        means[blockIdx.x] = mean;
+        rstds[blockIdx.x] = rstd;
+    }
+}
+
+extern "C" __global__ void layer_norm_backward_input(const float *x, const float *w, const float *means,
+                                                     const float *rstds, const float *dy, float *dx, int cols) {
+    x += size_t(blockIdx.x) * cols;
+    dy += size_t(blockIdx.x) * cols;
+    dx += size_t(blockIdx.x) * cols;
+    float mean = means[blockIdx.x], rstd = rstds[blockIdx.x];
+    float g_sum = 0.0f, gx_sum = 0.0f;
+    for (int j = threadIdx.x; j < cols; j += blockDim.x) {
+        float g = w[j] * dy[j];
+        g_sum += g;
+        gx_sum += g * ((x[j] - mean) * rstd);
+    }
+    float g_mean = block_sum(g_sum) / cols, gx_mean = block_sum(gx_sum) / cols;
+    for (int j = threadIdx.x; j < cols; j += blockDim.x) {
+        dx[j] = rstd * (w[j] * dy[j] - g_mean - (x[j] - mean) * rstd * gx_mean);
+    }
+}
+
+// ---- dw and db, for add_norm too, whose rows may be bf16 ----
+
+// Rows of one partial sum; kernels/src/layer_norm/cuda.rs has the same number.
+#define ROW_BLOCK 64
+
+// Row blockIdx.x of `partial`, [blocks, 2 cols]: dw, then db, of a block of rows.
+extern "C" __global__ void layer_norm_backward_params(const hidden *x, const float *means, const float *rstds,
+                                                      const hidden *dy, float *partial, int rows, int cols) {
+    int col = blockIdx.y * blockDim.x + threadIdx.x;
+    if (col >= cols) return;
+    int first = blockIdx.x * ROW_BLOCK, end = rows - first < ROW_BLOCK ? rows : first + ROW_BLOCK;
+    float dw = 0.0f, db = 0.0f;
+#pragma unroll 4
+    for (int row = first; row < end; row++) {
+        size_t i = size_t(row) * cols + col;
+        float d = to_float(dy[i]);
+        dw += d * ((to_float(x[i]) - means[row]) * rstds[row]);
+        db += d;
+    }
+    partial += size_t(blockIdx.x) * 2 * cols;
+    partial[col] = dw;
+    partial[cols + col] = db;
+}
+
+// The columns of `partial`, [blocks, 2 cols], added up. A block takes 32 of them, a lane each; its warps share out
+// the rows, and then every lane adds the sums of the warps in their order.
+extern "C" __global__ void layer_norm_add_partials(const float *partial, float *dw, float *db, int blocks, int cols) {
+    __shared__ float sums[WARP][WARP];
+    int lane = lane_of_warp(), warps = blockDim.x / WARP, col = blockIdx.x * WARP + lane;
+    float sum = 0.0f;
+    if (col < 2 * cols) {
+#pragma unroll 4
+        for (int i = warp_of_block(); i < blocks; i += warps) sum += partial[size_t(i) * 2 * cols + col];
+    }
+    sums[warp_of_block()][lane] = sum;
+    __syncthreads();
+    if (warp_of_block() != 0 || col >= 2 * cols) return;
+    sum = 0.0f;
+    for (int i = 0; i < warps; i++) sum += sums[i][lane];
+    *(col < cols ? dw + col : db + col - cols) = sum;
+}

@@ -1,0 +1,156 @@
+//! On a card; see `reduce.cu`. How a sum is shared out depends on the shape alone: the same bits on every run.
+
+use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source};
+
+pub(crate) static SOURCE: Source =
+    Source { name: "reduce.cu", text: include_str!("reduce.cu"), hopper: false };
+
+/// The sum of x, one f32.
+///
+/// # Errors
+/// When the card refuses or is full.
+///
+/// # Panics
+/// When x is not f32.
+pub fn sum(x: Slice) -> Result<Array> {
+    partials(x, "sum_partials")?.total(1.0)
+}
+
+/// The sum of the squares of x, on the host: this waits.
+///
+/// # Errors
+/// When the card refuses or is full.
+///
+/// # Panics
+/// When x is not f32.
+pub fn sum_squares(x: Slice) -> Result<f64> {
+    partials(x, "sum_squares_partials")?.to_host()
+}
+
+fn partials(x: Slice, kernel: &'static str) -> Result<Partials> {
+    assert_eq!(x.dtype(), DType::F32, "{kernel}: dtype");
+    let (n, mut sums) = (x.len(), Partials::stale(x.device(), x.len())?);
+    let launch = Launch::new(x.device(), &SOURCE, DType::F32, kernel)?.grid(sums.blocks());
+    // SAFETY: the kernel's parameters; x has n elements, packs are aligned, and each block writes its sum.
+    unsafe { launch.read(x).write(sums.array()).arg(n).arg(x.packs(4)).start() }?;
+    Ok(sums)
+}
+
+/// The sums of the blocks of a kernel, in f64.
+pub(crate) struct Partials {
+    /// Two u32 each: an array of f64 is needed nowhere else.
+    halves: Array,
+}
+
+impl Partials {
+    /// Of unspecified value, for the blocks that share n elements.
+    pub(crate) fn stale(device: &Device, n: usize) -> Result<Self> {
+        /// Elements that are worth a block.
+        const SHARE: usize = 4096;
+        /// Blocks that keep every card busy.
+        const MOST: usize = 1024;
+        let blocks = n.div_ceil(SHARE).clamp(1, MOST);
+        Ok(Self { halves: Array::stale(device, DType::U32, 2 * blocks)? })
+    }
+
+    /// How many there are.
+    pub(crate) fn blocks(&self) -> usize {
+        self.halves.len() / 2
+    }
+
+    /// `double *` of a kernel.
+    pub(crate) fn array(&mut self) -> &mut Array {
+        &mut self.halves
+    }
+
+    /// `factor` times their sum, one f32.
+    pub(crate) fn total(self, factor: f64) -> Result<Array> {
+        let device = self.halves.device();
+        let mut y = Array::stale(device, DType::F32, 1)?;
+        let launch = Launch::new(device, &SOURCE, DType::F32, "total")?.read(self.halves.slice());
+        // SAFETY: the kernel's parameters; there are that many f64, at an address for them.
+        unsafe { launch.write(&mut y).arg(self.blocks() as i32).arg(factor).start() }?;
+        Ok(y)
+    }
+
+    /// Their sum.
+    fn to_host(&self) -> Result<f64> {
+        let halves = self.halves.slice().to_host::<u32>()?;
+        let (pairs, _) = halves.as_chunks::<2>();
+        Ok(pairs
+            .iter()
+            .map(|&[low, high]| f64::from_bits(u64::from(high) << 32 | u64::from(low)))
+            .sum())
+    }
+}
+
+/// The sum of each column in f32; x is `[rows, cols]`, f32 or bf16.
+///
+/// Where there are many rows, chunks of them are summed side by side, and then the chunks.
+///
+/// # Errors
+/// When the card refuses or is full.
+///
+/// # Panics
+/// When the length is no multiple of `cols`, or x is u32.
+pub fn column_sums(x: Slice, cols: usize) -> Result<Array> {
+    assert!(x.dtype() != DType::U32 && x.len().is_multiple_of(cols), "column_sums: {x:?}, {cols}");
+    if x.is_empty() {
+        return Array::zeros(x.device(), DType::F32, cols);
+    }
+    let rows = x.len() / cols;
+    let chunks = row_chunks(rows, cols);
+    let sums = chunk_sums(x, [rows, cols], chunks)?;
+    if chunks == 1 {
+        return Ok(sums);
+    }
+    chunk_sums(sums.slice(), [chunks, cols], 1)
+}
+
+/// Chunks of rows: enough that all columns together keep a card busy, no more than have some rows each.
+fn row_chunks(rows: usize, cols: usize) -> usize {
+    /// Warps of columns times chunks.
+    const BUSY: usize = 2048;
+    /// The second stage adds these one by one.
+    const MOST: usize = 256;
+    /// Rows that are worth a chunk.
+    const SHARE: usize = 64;
+    let wanted = (BUSY / cols.div_ceil(32)).clamp(1, MOST).min(rows.div_ceil(SHARE));
+    // No chunk begins behind the last row.
+    rows.div_ceil(rows.div_ceil(wanted))
+}
+
+fn chunk_sums(x: Slice, [rows, cols]: [usize; 2], chunks: usize) -> Result<Array> {
+    const PACK: usize = 4;
+    let packed = cols.is_multiple_of(PACK) && x.packs(PACK) > 0;
+    let width = 32 * if packed { PACK } else { 1 };
+    let mut y = Array::stale(x.device(), DType::F32, chunks * cols)?;
+    let launch = Launch::new(x.device(), &SOURCE, x.dtype(), "column_sums")?;
+    let launch = launch.grid_3([cols.div_ceil(width), chunks, 1]).read(x).write(&mut y);
+    let launch = launch.arg(rows as i32).arg(cols as i32).arg(rows.div_ceil(chunks) as i32);
+    // SAFETY: the kernel's parameters; x is [rows, cols] and y [chunks, cols]; with `packed` x is aligned to packs
+    // and rows are whole packs.
+    unsafe { launch.arg(i32::from(packed)).start() }?;
+    Ok(y)
+}
+
+/// Where each row has its greatest element first, u32; a NaN counts as the greatest. x is `[rows, cols]`, f32.
+///
+/// # Errors
+/// When the card refuses or is full.
+///
+/// # Panics
+/// When the length is no multiple of `cols`, `cols` is 0, or x is not f32.
+pub fn row_argmax(x: Slice, cols: usize) -> Result<Array> {
+    /// A warp takes a row.
+    const ROWS: usize = BLOCK as usize / 32;
+    assert!(x.dtype() == DType::F32 && cols > 0, "row_argmax: {x:?}, {cols} columns");
+    assert!(x.len().is_multiple_of(cols), "row_argmax: {x:?}, {cols} columns");
+    let rows = x.len() / cols;
+    let mut y = Array::stale(x.device(), DType::U32, rows)?;
+    let launch = Launch::new(x.device(), &SOURCE, DType::F32, "row_argmax")?;
+    let launch = launch.grid(rows.div_ceil(ROWS)).read(x).write(&mut y);
+    // SAFETY: the kernel's parameters; x is [rows, cols] and y has an element for each row.
+    unsafe { launch.arg(rows as i32).arg(cols as i32).start() }?;
+    Ok(y)
+}

@@ -1,0 +1,34 @@
+#!/bin/sh
+# prepare.sh [MODEL DATA]: builds what run.sh and bench.sh need on a machine with a card and without Rust, into
+# target/gpu: the tests of the card, the benchmark of the kernels, the program. With a model folder and a folder of
+# train.csv, validation.csv and test.csv (sst2, say), it takes these along for the main job; the weights are rounded
+# to bf16 to halve the way.
+set -e
+root=$(cd "$(dirname "$0")/../.." && pwd)
+out=$root/target/gpu
+cd "$root"
+mkdir -p "$out"
+
+# The newest executable that cargo reports for a target of that kind.
+built() { cargo "$@" --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1; }
+
+strip_to() { strip -o "$out/$2" "$1"; }
+
+strip_to "$(built test --release -p tests --test devices --no-run)" devices
+strip_to "$(built bench -p kernels --bench cuda --no-run)" kernels
+strip_to "$(built build --release -p finetune-cli)" finetune
+if [ -n "$1" ]; then
+  rm -rf "$out/model" "$out/data"
+  cp -r "$1" "$out/model"
+  cp -r "${2:?usage: prepare.sh [MODEL DATA]}" "$out/data"
+  python3 - "$out/model/model.safetensors" <<'PYTHON'
+import sys
+import torch
+from safetensors.torch import load_file, save_file
+
+weights = load_file(sys.argv[1])
+rounded = {k: v.bfloat16() if v.is_floating_point() else v for k, v in weights.items()}
+save_file(rounded, sys.argv[1], metadata={"format": "pt"})
+PYTHON
+fi
+du -sh "$out"

@@ -1,0 +1,73 @@
+//! The other tests of this program once more, on an emulated card.
+//!
+//! `tests/emulator` holds a driver and a compiler with the interfaces of NVIDIA's, which run the same kernels on the
+//! CPU: see its README. A process finds them by `LD_LIBRARY_PATH`, which is read when it starts; so each test here
+//! builds them and runs this program again. Threads of a block run in a random order, so that a missing barrier shows,
+//! and once under the address sanitizer, with each array in a memory block of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tests::root;
+
+/// Set in the processes that are started here.
+const INSIDE: &str = "DEVICES_ON_EMULATED_CARD";
+
+#[test]
+fn emulated_card() {
+    run("plain", &[("EMULATOR_ORDER", "forward")]);
+}
+
+#[test]
+fn emulated_card_under_the_address_sanitizer() {
+    run("address", &[("EMULATOR_ORDER", "random"), ("KERNELS_CUDA_POOL", "off")]);
+}
+
+/// All tests but these, in a process of its own.
+fn run(build: &str, environment: &[(&str, &str)]) {
+    if std::env::var_os(INSIDE).is_some() {
+        return;
+    }
+    let libraries = match libraries(build) {
+        Ok(libraries) => libraries,
+        Err(reason) => return eprintln!("skipped: {reason}"),
+    };
+    let this = std::env::current_exe().expect("the program has a path");
+    let output = Command::new("sh")
+        .arg(root().join("tests/emulator/run.sh"))
+        .args([&libraries, &this])
+        .args(["--skip", "emulated"])
+        .env(INSIDE, "1")
+        .env("KERNELS_CUDA_CACHE", libraries.join("kernels"))
+        .envs(environment.iter().copied())
+        .output()
+        .expect("sh runs");
+    assert!(output.status.success(), "on the emulated card ({build}):\n{}", text(&output));
+    println!("{}", text(&output));
+}
+
+/// Builds the libraries, or says why that cannot be.
+fn libraries(build: &str) -> Result<PathBuf, String> {
+    if !cfg!(all(target_os = "linux", target_pointer_width = "64")) {
+        return Err("the emulated card needs 64-bit Linux".to_owned());
+    }
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+    if Command::new(&compiler).arg("--version").output().is_err() {
+        return Err(format!("the emulated card needs a C++ compiler, and {compiler} does not run"));
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("emulated-card-{build}"));
+    let output = Command::new("sh")
+        .arg(root().join("tests/emulator/build.sh"))
+        .arg(&folder)
+        .args((build != "plain").then_some(build))
+        .output()
+        .expect("sh runs");
+    match output.status.success() {
+        true => Ok(folder),
+        false => panic!("the emulated card does not build:\n{}", text(&output)),
+    }
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).join("\n")
+}

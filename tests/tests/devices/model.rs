@@ -1,0 +1,174 @@
+//! Whole models on a card: values and gradients of transformers, a training step against the CPU's with the same
+//! dropout masks, several steps of training.
+
+use autograd::{Param, Tape};
+use bert::{Batch, Config, MaskedLm, SequenceClassifier, Targets};
+use nn::{Module, Pass, Precision, to_device};
+use optim::{Adam, GradScale, Optimizer, StepSize, clip, weight_decay_groups};
+use tensor::philox::Rng;
+use tensor::{Device, Tensor};
+use tests::card::{device, relative_distance};
+use tests::golden::{Golden, assert_near, tiny_bert, tiny_masked_lm};
+
+/// Relative distance from the CPU in f32 and in bf16: the bars for a card.
+const F32: f64 = 1e-5;
+const BF16: f64 = 1e-2;
+const VOCAB: u64 = 50;
+const LENS: [usize; 5] = [5, 1, 17, 40, 12];
+
+/// Heads of 32, which tensor cores take; three layers.
+fn model() -> SequenceClassifier {
+    let json = format!(
+        r#"{{"model_type": "bert", "vocab_size": {VOCAB}, "hidden_size": 96, "num_hidden_layers": 3,
+            "num_attention_heads": 3, "intermediate_size": 200, "max_position_embeddings": 64,
+            "hidden_act": "gelu", "initializer_range": 0.1}}"#
+    );
+    let config = Config::parse(&json, std::path::Path::new("config.json")).unwrap();
+    SequenceClassifier::new(&config, 3, 5)
+}
+
+fn batch() -> Batch {
+    let mut rng = Rng::new(3, 1);
+    let mut draw =
+        |n: u64| LENS.map(|len| (0..len).map(|_| rng.below(n) as u32).collect::<Vec<_>>());
+    let (ids, types) = (draw(VOCAB), draw(2));
+    Batch::new(ids.iter().zip(&types).map(|(i, t)| (&i[..], &t[..]))).unwrap()
+}
+
+fn targets() -> Targets {
+    Targets::Classes(Tensor::from_vec::<u32>(vec![0, 1, 2, 0, 1], &[LENS.len()]).unwrap())
+}
+
+/// Logits, loss and every gradient of a step with dropout, one list each, with their names.
+fn step(pass: &Pass, model: &SequenceClassifier) -> Vec<(String, Vec<f64>)> {
+    let logits = model.forward(pass, &batch()).unwrap();
+    let loss = bert::loss(&logits, &targets()).unwrap();
+    let grads = loss.backward().unwrap();
+    let values = |name: &str, x: &Tensor| (name.to_owned(), x.to_f64_vec().unwrap());
+    let mut all = vec![values("logits", logits.value()), values("loss", loss.value())];
+    all.extend(model.params().iter().map(|p| values(p.name(), &grads.param(p).unwrap())));
+    all
+}
+
+/// A key's bias moves all scores of a row alike: only rounding is left of its gradient.
+fn vanishes(name: &str) -> bool {
+    name.ends_with("key.bias")
+}
+
+/// The same step on the CPU and on the card.
+fn compare(what: &str, card: &Device, limit: f64, pass: impl Fn() -> Pass) {
+    let model = model();
+    let host = step(&pass(), &model);
+    to_device(&model.params(), card).unwrap();
+    for ((name, want), (_, got)) in host.iter().zip(step(&pass(), &model)) {
+        let distance = relative_distance(&got, want);
+        println!("{what}: {name}: {distance:.1e}");
+        let small = vanishes(name) && got.iter().all(|x| x.abs() < 1e-4);
+        assert!(small || distance <= limit, "{what}: {name} is {distance:e} from the CPU's");
+    }
+}
+
+#[test]
+fn a_step_with_dropout_is_the_step_of_the_cpu() {
+    let Some(card) = device() else { return };
+    let pass = || Pass::on(&Tape::new()).with_dropout(7, 3);
+    compare("f32", &card, F32, pass);
+    compare("f32, recomputed", &card, F32, || pass().with_recomputation(true));
+}
+
+#[test]
+fn a_step_in_bf16_is_near_that_of_the_cpu() {
+    let Some(card) = device() else { return };
+    // The same masks: a wrong one would move gradients by a tenth, not by a hundredth.
+    compare("bf16", &card, BF16, || {
+        Pass::on(&Tape::new()).with_dropout(7, 3).with_precision(Precision::Bf16)
+    });
+}
+
+#[test]
+fn values_and_gradients_are_transformers() {
+    let Some(card) = device() else { return };
+    let (golden, model) = (Golden::read("bert_tiny.safetensors"), tiny_bert());
+    to_device(&model.params(), &card).unwrap();
+    let pass = Pass::on(&Tape::new());
+    let logits = model.forward(&pass, &golden.bert_batch("")).unwrap();
+    assert_near("logits", logits.value(), golden.tensor("logits"), F32);
+    let loss = bert::loss(&logits, &Targets::Classes(golden.tensor("labels").clone())).unwrap();
+    assert_near("loss", loss.value(), golden.tensor("loss"), F32);
+    let grads = loss.backward().unwrap();
+    for param in model.params().iter().filter(|p| !vanishes(p.name())) {
+        let want = golden.tensor(&format!("grad.{}", param.name()));
+        assert_near(param.name(), &grads.param(param).unwrap(), want, F32);
+    }
+}
+
+#[test]
+fn the_masked_language_model_is_transformers() {
+    let Some(card) = device() else { return };
+    let golden = Golden::read("masked_lm.safetensors");
+    let model = tiny_masked_lm(&golden);
+    to_device(&model.params(), &card).unwrap();
+    let pass = Pass::on(&Tape::new());
+    let (batch, positions) = (golden.bert_batch("0."), golden.ids("0.positions"));
+    let logits = model.forward(&pass, &batch, &positions).unwrap();
+    let loss = MaskedLm::loss(&logits, &golden.ids("0.targets")).unwrap();
+    let host = tiny_masked_lm(&golden);
+    let pass = Pass::on(&Tape::new());
+    let on_host = host.forward(&pass, &batch, &positions).unwrap();
+    assert_near("logits", logits.value(), on_host.value(), F32);
+    let on_host = MaskedLm::loss(&on_host, &golden.ids("0.targets")).unwrap();
+    let (grads, want) = (loss.backward().unwrap(), on_host.backward().unwrap());
+    for (param, twin) in
+        model.params().iter().zip(host.params()).filter(|(p, _)| !vanishes(p.name()))
+    {
+        assert_near(param.name(), &grads.param(param).unwrap(), &want.param(&twin).unwrap(), F32);
+    }
+}
+
+/// Losses of a few steps of AdamW with clipping, and the weights behind them.
+fn train(params: &[Param], mut loss: impl FnMut(u32) -> autograd::Var) -> (Vec<f64>, Vec<Tensor>) {
+    let mut optimizer = Adam::adamw(weight_decay_groups(params, 0.01));
+    let losses = (0..5).map(|step| {
+        let loss = loss(step);
+        let grads = loss.backward().unwrap();
+        let norm = clip::global_norm(params, &grads).unwrap();
+        assert_eq!(norm.device(), params[0].device(), "the norm stays where the gradients are");
+        let grad_scale = GradScale::Clip { norm, max_norm: 0.5 };
+        optimizer.step(&grads, StepSize { lr: 1e-3, grad_scale }).unwrap();
+        loss.value().item().unwrap()
+    });
+    (losses.collect(), params.iter().map(Param::value).collect())
+}
+
+#[test]
+fn training_goes_as_on_the_cpu() {
+    let Some(card) = device() else { return };
+    let run = |device: &Device| {
+        let model = model();
+        to_device(&model.params(), device).unwrap();
+        train(&model.params(), |step| {
+            let pass = Pass::training(1, step);
+            bert::loss(&model.forward(&pass, &batch()).unwrap(), &targets()).unwrap()
+        })
+    };
+    let ((losses, weights), (want_losses, want)) = (run(&card), run(&Device::Cpu));
+    let distance = relative_distance(&losses, &want_losses);
+    println!("losses {losses:?}, {distance:.1e} from the CPU's");
+    assert!(distance <= F32, "losses {losses:?}, on the CPU {want_losses:?}");
+    for (got, want) in weights.iter().zip(&want) {
+        assert_eq!(got.device(), card, "weights stay on the card");
+        // Adam divides by the size of gradients: those that are nothing but rounding move weights, too.
+        assert_near("weights", got, want, 1e-3);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits() {
+    let Some(card) = device() else { return };
+    let model = model();
+    to_device(&model.params(), &card).unwrap();
+    for precision in [Precision::F32, Precision::Bf16] {
+        let pass = || Pass::on(&Tape::new()).with_dropout(7, 3).with_precision(precision);
+        assert_eq!(step(&pass(), &model), step(&pass(), &model), "{precision:?}");
+    }
+}
