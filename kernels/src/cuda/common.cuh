@@ -86,6 +86,10 @@ __device__ __forceinline__ void store_floats(const float (&from)[N], T *to) {
     *reinterpret_cast<Pack<T, N> *>(to) = pack;
 }
 
+// Which elements of a matrix operand are neighbours in memory: those along K, the axis that a product sums over, or
+// those along the other one. The numbers are the transpose bits of wgmma.
+enum Major { K_MAJOR = 0, MN_MAJOR = 1 };
+
 // ---- Threads ----
 
 // The number of this thread in a grid of one dimension, and of all its threads.
@@ -96,6 +100,16 @@ __device__ __forceinline__ size_t grid_threads() { return size_t(gridDim.x) * bl
 
 __device__ __forceinline__ int lane_of_warp() { return threadIdx.x % WARP; }
 __device__ __forceinline__ int warp_of_block() { return threadIdx.x / WARP; }
+
+#ifdef EMULATED_CARD
+// Whether an asynchronous copy happens at once and not when it is waited for: both are allowed, and a kernel that
+// forgets to wait shows in one case, one that overwrites what is still read in the other.
+inline bool emulated_copy_at_once() {
+    static u32 state = 1;
+    state = state * 1664525 + 1013904223;
+    return state >> 31;
+}
+#endif
 
 // Shared memory whose size the launch says, aligned to 1024 bytes as the tensor copies of Hopper want it.
 template <typename T> __device__ __forceinline__ T *dynamic_shared() {

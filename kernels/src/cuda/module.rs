@@ -31,11 +31,14 @@ pub struct Source {
 }
 
 /// What kernels include.
-const HEADERS: [(&str, &str); 4] = [
+const HEADERS: [(&str, &str); 7] = [
     ("common.cuh", include_str!("common.cuh")),
     ("ptx.cuh", include_str!("ptx.cuh")),
+    ("hopper.cuh", include_str!("hopper.cuh")),
     ("attention.cuh", include_str!("../attention/cuda/attention.cuh")),
     ("fragments.cuh", include_str!("../attention/cuda/fragments.cuh")),
+    ("product.cuh", include_str!("../matmul/cuda/product.cuh")),
+    ("strided.cuh", include_str!("../matmul/cuda/strided.cuh")),
 ];
 
 /// Every file of kernels, for the tests that compile them all.
@@ -54,6 +57,11 @@ pub static SOURCES: &[&Source] = &[
     &crate::elementwise::cuda::SOURCE,
     &crate::embedding::cuda::SOURCE,
     &crate::layer_norm::cuda::SOURCE,
+    &crate::matmul::cuda::NAIVE,
+    &crate::matmul::cuda::TILED,
+    &crate::matmul::cuda::MMA,
+    &crate::matmul::cuda::WGMMA,
+    &crate::matmul::cuda::SPLIT,
     &crate::mse::cuda::SOURCE,
     &crate::pooling::cuda::SOURCE,
     &crate::reduce::cuda::SOURCE,

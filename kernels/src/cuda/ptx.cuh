@@ -124,11 +124,15 @@ inline void mma_bf16(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
     });
 }
 
-// Copies happen when they are waited for and not before, so that a kernel that does not wait reads old values.
+// Copies happen at once or when they are waited for, as a coin says.
 struct PendingCopy {
     void *to;
     const void *from;
 };
+inline void complete(const PendingCopy &copy) {
+    if (copy.from) std::memcpy(copy.to, copy.from, 16);
+    else std::memset(copy.to, 0, 16);
+}
 static std::deque<std::vector<PendingCopy>> copy_groups[1024];
 static std::vector<PendingCopy> open_copies[1024];
 
@@ -137,7 +141,9 @@ inline int emulated_thread() {
 }
 
 inline void copy_async_16(void *to, const void *from, bool present) {
-    open_copies[emulated_thread()].push_back({to, present ? from : nullptr});
+    PendingCopy copy = {to, present ? from : nullptr};
+    if (emulated_copy_at_once()) complete(copy);
+    else open_copies[emulated_thread()].push_back(copy);
 }
 
 inline void commit_copies() {
@@ -149,10 +155,7 @@ inline void commit_copies() {
 template <int N> inline void wait_for_copies() {
     auto &groups = copy_groups[emulated_thread()];
     while (groups.size() > N) {
-        for (PendingCopy copy : groups.front()) {
-            if (copy.from) std::memcpy(copy.to, copy.from, 16);
-            else std::memset(copy.to, 0, 16);
-        }
+        for (const PendingCopy &copy : groups.front()) complete(copy);
         groups.pop_front();
     }
 }

@@ -28,6 +28,7 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bf16;
 mod blocked;
+pub mod cuda;
 mod kernel;
 pub mod ladder;
 mod narrow;

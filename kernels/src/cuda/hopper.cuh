@@ -1,0 +1,381 @@
+// Instructions of Hopper (sm_90a) that CUDA C has no words for, one function each, with a twin that does the same
+// on the emulated card: tensor copies (TMA), the barriers in shared memory that they complete on, and wgmma, the
+// matrix product of a warpgroup, four warps, with operands in shared memory.
+//
+// Sources: PTX ISA 9.1, "Asynchronous Warpgroup Level Matrix Shared Memory Layout" (9.7.15.5.1.2) with its strides,
+// canonical layouts and matrix descriptor; "wgmma.mma_async", "wgmma.fence", "mbarrier", "cp.async.bulk.tensor",
+// "setmaxnreg". No card has run this file yet: it compiles and assembles for sm_90a, and the twins follow the
+// documentation.
+//
+// Matrices in shared memory, as a tensor copy with 128-byte swizzle writes a box of 64 x R elements of bf16: R rows
+// of 128 bytes, the 16-byte chunks of a row permuted by its number, that is, bits 4-6 of an address xor bits 7-9. Eight
+// rows, 1024 bytes and aligned to that, are the unit that repeats.
+//
+//     K-major   a box is [rows of M or N][64 of K]. The stride offset leads from 8 rows to the next 8: 1024 bytes.
+//               The leading offset is not used. 16 of K further are 32 bytes.
+//     MN-major  a box is [rows of K][64 of M or N]. The stride offset leads from 8 of K to the next 8: 1024 bytes;
+//               the leading offset from 64 of M or N to the next 64, the next box. 16 of K further are 2048 bytes.
+#pragma once
+#include "common.cuh"
+
+// What the driver encodes (CUtensorMap); opaque. A kernel takes it as `const __grid_constant__ TensorMap`.
+struct alignas(128) TensorMap {
+    u64 opaque[16];
+};
+
+// A barrier in shared memory: a phase ends when all arrivals and all announced bytes have come.
+typedef u64 Barrier;
+
+// The number of bytes between boxes of MN-major operands, and the rest of a descriptor but for the address.
+__device__ __forceinline__ u64 descriptor_of_boxes(u32 leading_offset) {
+    const u64 swizzle_128 = 1, stride_offset = 1024;
+    return swizzle_128 << 62 | (stride_offset >> 4) << 32 | u64(leading_offset >> 4) << 16;
+}
+
+// The matrix that starts at an address of shared memory, in 18 bits without the last four.
+__device__ __forceinline__ u64 with_address(u64 descriptor, u32 address) {
+    return descriptor | (address & 0x3ffff) >> 4;
+}
+
+#ifndef EMULATED_CARD
+#if __CUDA_ARCH__ >= 900
+
+__device__ __forceinline__ u32 shared_handle(const void *p) {
+    return static_cast<u32>(__cvta_generic_to_shared(p));
+}
+
+// ---- Barriers ----
+
+__device__ __forceinline__ void barrier_init(Barrier *barrier, int arrivals) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(shared_handle(barrier)), "r"(arrivals) : "memory");
+}
+
+// Shows this thread's new barriers to the copy engine; a barrier of the block shows them to its threads.
+__device__ __forceinline__ void barriers_ready() {
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+__device__ __forceinline__ void barrier_arrive(Barrier *barrier) {
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" :: "r"(shared_handle(barrier)) : "memory");
+}
+
+// Arrives, and announces bytes that copies will bring in this phase.
+__device__ __forceinline__ void barrier_arrive_expect(Barrier *barrier, int bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;"
+                 :: "r"(shared_handle(barrier)), "r"(bytes)
+                 : "memory");
+}
+
+// Waits until the phase of that parity, 0 for the first, has ended.
+__device__ __forceinline__ void barrier_wait(Barrier *barrier, int parity) {
+    u32 done = 0;
+    while (!done) {
+        asm volatile("{ .reg .pred done; "
+                     "mbarrier.try_wait.parity.shared::cta.b64 done, [%1], %2; "
+                     "selp.u32 %0, 1, 0, done; }"
+                     : "=r"(done)
+                     : "r"(shared_handle(barrier)), "r"(parity)
+                     : "memory");
+    }
+}
+
+// ---- Tensor copies ----
+
+// Starts the copy of the box at (x, y), x along rows, to shared memory aligned to 1024 bytes. What lies outside of
+// the matrix arrives as zeros, and counts as bytes. One thread calls it.
+__device__ __forceinline__ void copy_box(void *to, const TensorMap &map, int x, int y, Barrier *barrier) {
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+                 "[%0], [%1, {%3, %4}], [%2];"
+                 :: "r"(shared_handle(to)), "l"(&map), "r"(shared_handle(barrier)), "r"(x), "r"(y)
+                 : "memory");
+}
+
+// Fetches the description of a matrix, which the first copy would wait for.
+__device__ __forceinline__ void prefetch_map(const TensorMap &map) {
+    asm volatile("prefetch.tensormap [%0];" :: "l"(&map) : "memory");
+}
+
+// ---- Products of a warpgroup ----
+
+// Orders earlier accesses to the registers of sums before the next products.
+__device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+
+// Closes a group of products.
+__device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+
+// Waits until at most GROUPS groups are under way.
+template <int GROUPS> __device__ __forceinline__ void wgmma_wait() {
+    asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(GROUPS) : "memory");
+}
+
+// Waits for all, and keeps the compiler from reading `sums` before that.
+template <int N> __device__ __forceinline__ void wgmma_wait_all(float (&sums)[N]) {
+    wgmma_wait<0>();
+#pragma unroll
+    for (int i = 0; i < N; i++) asm volatile("" : "+f"(sums[i])::"memory");
+}
+
+#define SUMS_4(i) "+f"(sums[i]), "+f"(sums[i + 1]), "+f"(sums[i + 2]), "+f"(sums[i + 3])
+#define SUMS_16(i) SUMS_4(i), SUMS_4(i + 4), SUMS_4(i + 8), SUMS_4(i + 12)
+
+// sums = A B, or sums += A B, in the background: A is [64, 16], B [16, COLS = 2 N], both bf16 by descriptor. Warp w
+// has rows 16 w to 16 w + 15; for lane l with g = l / 4 and t = l % 4 sums[4 i + 2 h + j] is row 16 w + g + 8 h,
+// column 8 i + 2 t + j.
+template <Major MAJOR_A, Major MAJOR_B>
+__device__ __forceinline__ void wgmma(float (&sums)[64], u64 a, u64 b, int accumulate) {
+    asm volatile(
+        "{ .reg .pred accumulate; setp.ne.b32 accumulate, %66, 0; "
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
+        "%64, %65, accumulate, 1, 1, %67, %68; }"
+        : SUMS_16(0), SUMS_16(16), SUMS_16(32), SUMS_16(48)
+        : "l"(a), "l"(b), "r"(accumulate), "n"(int(MAJOR_A)), "n"(int(MAJOR_B)));
+}
+
+template <Major MAJOR_A, Major MAJOR_B>
+__device__ __forceinline__ void wgmma(float (&sums)[128], u64 a, u64 b, int accumulate) {
+    asm volatile(
+        "{ .reg .pred accumulate; setp.ne.b32 accumulate, %130, 0; "
+        "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "
+        "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "
+        "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127}, "
+        "%128, %129, accumulate, 1, 1, %131, %132; }"
+        : SUMS_16(0), SUMS_16(16), SUMS_16(32), SUMS_16(48),
+          SUMS_16(64), SUMS_16(80), SUMS_16(96), SUMS_16(112)
+        : "l"(a), "l"(b), "r"(accumulate), "n"(int(MAJOR_A)), "n"(int(MAJOR_B)));
+}
+
+// ---- Registers ----
+
+// The warpgroup gives registers back, or takes more. `launch_bounds(threads, 1)` says how many it begins with.
+template <int N> __device__ __forceinline__ void fewer_registers() {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" :: "n"(N));
+}
+template <int N> __device__ __forceinline__ void more_registers() {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" :: "n"(N));
+}
+
+#endif
+#else
+
+#include <cstring>
+#include <deque>
+#include <map>
+#include <vector>
+
+using emulator::shared_handle;
+
+// ---- Barriers ----
+//
+// In the 64 bits: whether it was made, the phase, arrivals of a phase, arrivals and bytes that this one still waits
+// for.
+struct EmulatedBarrier {
+    u8 made, phase;
+    u16 arrivals, missing;
+    short unused;
+    static EmulatedBarrier &of(Barrier *barrier) {
+        auto &it = *reinterpret_cast<EmulatedBarrier *>(barrier);
+        if (it.made != 0xb5) emulator::fail("a barrier that was not initialized");
+        return it;
+    }
+};
+// Bytes still to come, by the address of the barrier. Copies may come before their announcement.
+static std::map<Barrier *, long long> missing_bytes;
+
+inline void barrier_init(Barrier *barrier, int arrivals) {
+    EmulatedBarrier fresh = {0xb5, 0, u16(arrivals), u16(arrivals), 0};
+    std::memcpy(barrier, &fresh, sizeof fresh);
+    missing_bytes[barrier] = 0;
+}
+
+inline void barriers_ready() {}
+
+inline void end_phase_if_complete(Barrier *barrier) {
+    auto &it = EmulatedBarrier::of(barrier);
+    if (it.missing == 0 && missing_bytes[barrier] == 0) {
+        it.phase ^= 1;
+        it.missing = it.arrivals;
+    }
+}
+
+inline void barrier_arrive_expect(Barrier *barrier, int bytes) {
+    auto &it = EmulatedBarrier::of(barrier);
+    if (it.missing == 0) emulator::fail("more arrivals at a barrier than it was initialized for");
+    missing_bytes[barrier] += bytes;
+    it.missing--;
+    end_phase_if_complete(barrier);
+}
+
+inline void barrier_arrive(Barrier *barrier) { barrier_arrive_expect(barrier, 0); }
+
+// ---- Tensor copies ----
+//
+// They land at once or when their barrier is waited for, as a coin says.
+struct PendingBox {
+    u8 *to;
+    TensorMap map;
+    int x, y;
+};
+static std::map<Barrier *, std::vector<PendingBox>> pending_boxes;
+
+// Whether `pattern` of the swizzle: an address in shared memory with bits 4-6 xor bits 7-9.
+inline u32 swizzled_128(u32 address) { return address ^ (address >> 3 & 0x70); }
+
+// Copies a box; the number of its bytes.
+inline int land(const PendingBox &box) {
+    emulator::TensorMap map;
+    std::memcpy(&map, &box.map, sizeof map);
+    if (map.mark != emulator::TensorMap::MARK || map.rank != 2) emulator::fail("not a map of a matrix");
+    if (map.swizzle != emulator::Swizzle::B128) emulator::fail("a tensor map without 128-byte swizzle");
+    int width = map.box[0] * map.element_bytes;
+    u32 start = shared_handle(box.to);
+    if (width != 128 || start % 1024) emulator::fail("a box that is not 128 bytes wide and aligned to 1024");
+    for (int row = 0; row < map.box[1]; row++) {
+        for (int col = 0; col < map.box[0]; col++) {
+            long long x = box.x + col, y = box.y + row;
+            bool inside = x >= 0 && y >= 0 && x < (long long)map.dims[0] && y < (long long)map.dims[1];
+            void *to = emulator::shared_pointer(swizzled_128(start + row * width + col * map.element_bytes));
+            const u8 *from = reinterpret_cast<const u8 *>(map.address) + y * (long long)map.strides[0];
+            if (inside) std::memcpy(to, from + x * map.element_bytes, map.element_bytes);
+            else std::memset(to, 0, map.element_bytes);
+        }
+    }
+    return width * map.box[1];
+}
+
+inline void copy_box(void *to, const TensorMap &map, int x, int y, Barrier *barrier) {
+    PendingBox box = {static_cast<u8 *>(to), map, x, y};
+    if (emulated_copy_at_once()) {
+        missing_bytes[barrier] -= land(box);
+        end_phase_if_complete(barrier);
+    } else {
+        pending_boxes[barrier].push_back(box);
+    }
+}
+
+inline void prefetch_map(const TensorMap &) {}
+
+inline void barrier_wait(Barrier *barrier, int parity) {
+    while (EmulatedBarrier::of(barrier).phase == (parity & 1)) {
+        auto boxes = std::move(pending_boxes[barrier]);
+        pending_boxes[barrier].clear();
+        for (auto &box : boxes) missing_bytes[barrier] -= land(box);
+        if (!boxes.empty()) end_phase_if_complete(barrier);
+        else emulator::yield();
+    }
+}
+
+// ---- Products of a warpgroup ----
+//
+// A product reads its operands and writes its sums when its group is waited for, not when it is issued.
+struct PendingProduct {
+    std::vector<float *> sums; // of each of the 128 lanes
+    int cols;
+    u64 a, b;
+    Major major_a, major_b;
+    bool accumulate;
+};
+struct EmulatedWarpgroup {
+    std::deque<std::vector<PendingProduct>> groups;
+    std::vector<PendingProduct> open;
+    bool fenced = false;
+};
+static EmulatedWarpgroup emulated_warpgroups[8];
+
+inline EmulatedWarpgroup &emulated_warpgroup() { return emulated_warpgroups[emulator::linear_thread() / 128]; }
+
+// Element (mn, k) of a matrix, by the canonical layouts of 128-byte swizzle in units of elements of bf16:
+// K-major ((8, m), (8, 2 k)) : ((64, SBO), (1, 8)) and MN-major ((8, 8, m), (8, k)) : ((1, 8, LBO), (64, SBO)).
+inline float matrix_element(u64 descriptor, Major major, int mn, int k) {
+    if (descriptor >> 62 != 1) emulator::fail("a descriptor without 128-byte swizzle");
+    if (descriptor >> 49 & 7) emulator::fail("a base offset, for a pattern that starts at a multiple of 1024");
+    u32 address = (descriptor & 0x3fff) << 4;
+    u32 leading = (descriptor >> 16 & 0x3fff) << 4, stride = (descriptor >> 32 & 0x3fff) << 4;
+    if (major == K_MAJOR) address += mn / 8 * stride + mn % 8 * 128 + k * 2;
+    else address += mn / 64 * leading + mn % 64 * 2 + k / 8 * stride + k % 8 * 128;
+    bf16 element;
+    std::memcpy(&element, emulator::shared_pointer(swizzled_128(address)), 2);
+    return to_float(element);
+}
+
+inline void compute(const PendingProduct &p) {
+    std::vector<float> a(64 * 16), b(16 * p.cols);
+    for (int k = 0; k < 16; k++) {
+        for (int row = 0; row < 64; row++) a[row * 16 + k] = matrix_element(p.a, p.major_a, row, k);
+        for (int col = 0; col < p.cols; col++) b[col * 16 + k] = matrix_element(p.b, p.major_b, col, k);
+    }
+    for (int lane = 0; lane < 128; lane++) {
+        for (int i = 0; i < p.cols / 2; i++) {
+            int row = lane / 32 * 16 + lane % 32 / 4 + i / 2 % 2 * 8, col = i / 4 * 8 + lane % 4 * 2 + i % 2;
+            float sum = 0.0f;
+            for (int k = 0; k < 16; k++) sum += a[row * 16 + k] * b[col * 16 + k];
+            float *to = &p.sums[lane][i];
+            *to = p.accumulate ? *to + sum : sum;
+        }
+    }
+}
+
+inline void wgmma_fence() {
+    char nothing = 0;
+    emulator::warpgroup_collective(nothing, [](char *const *) { emulated_warpgroup().fenced = true; });
+}
+
+inline void wgmma_commit() {
+    char nothing = 0;
+    emulator::warpgroup_collective(nothing, [](char *const *) {
+        auto &mine = emulated_warpgroup();
+        mine.groups.push_back(std::move(mine.open));
+        mine.open.clear();
+        mine.fenced = false;
+    });
+}
+
+template <int GROUPS> inline void wgmma_wait() {
+    char nothing = 0;
+    emulator::warpgroup_collective(nothing, [](char *const *) {
+        auto &groups = emulated_warpgroup().groups;
+        while (groups.size() > GROUPS) {
+            for (auto &product : groups.front()) compute(product);
+            groups.pop_front();
+        }
+    });
+}
+
+template <int N> inline void wgmma_wait_all(float (&)[N]) { wgmma_wait<0>(); }
+
+struct WgmmaArgs {
+    float *sums;
+    u64 a, b;
+    int accumulate;
+};
+
+template <Major MAJOR_A, Major MAJOR_B, int N>
+inline void wgmma(float (&sums)[N], u64 a, u64 b, int accumulate) {
+    WgmmaArgs mine = {sums, a, b, accumulate};
+    emulator::warpgroup_collective(mine, [](WgmmaArgs *const *lanes) {
+        auto &warpgroup = emulated_warpgroup();
+        if (!warpgroup.fenced) emulator::fail("the first wgmma of a group without wgmma.fence");
+        PendingProduct product = {{}, 2 * N, lanes[0]->a, lanes[0]->b, MAJOR_A, MAJOR_B, lanes[0]->accumulate != 0};
+        for (int lane = 0; lane < 128; lane++) {
+            bool same = lanes[lane]->a == product.a && lanes[lane]->b == product.b;
+            if (!same) emulator::fail("wgmma: lanes with different operands");
+            product.sums.push_back(lanes[lane]->sums);
+        }
+        warpgroup.open.push_back(product);
+    });
+}
+
+template <int N> inline void fewer_registers() {}
+template <int N> inline void more_registers() {}
+
+#endif

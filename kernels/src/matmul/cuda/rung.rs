@@ -1,0 +1,145 @@
+//! Which kernel a product takes, and into how many parts its K is cut.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::run::Job;
+use crate::cuda::{DType, Device};
+
+/// The kernels, each faster than the ones before where it can be used.
+///
+/// The rule: f32 takes `Tiled`. bf16 takes the tensor cores, `Wgmma` on compute capability 9.0 and `Mma` on all
+/// others, if the product is one of the three of a linear layer in its usual output dtype and the copies of 16
+/// bytes fit: rows start at multiples of 16 bytes and hold a multiple of 8 elements. Else it takes `Tiled`. `Naive`
+/// is there to be read and to be compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Rung {
+    /// The definition.
+    Naive = 1,
+    /// Tiles in shared memory, sums in registers.
+    Tiled = 2,
+    /// Tensor cores by the warp, from Ampere on.
+    Mma = 3,
+    /// Tensor cores by four warps, on Hopper.
+    Wgmma = 4,
+}
+
+impl Rung {
+    /// All, from the bottom.
+    pub const ALL: [Self; 4] = [Self::Naive, Self::Tiled, Self::Mma, Self::Wgmma];
+}
+
+/// 0 until it is first asked for.
+static CAP: AtomicU8 = AtomicU8::new(0);
+
+/// Goes no higher than `rung` from now on, in the whole process; meant for tests and benches that walk over all.
+pub fn set_cap(rung: Rung) {
+    CAP.store(rung as u8, Ordering::Relaxed);
+}
+
+/// # Panics
+/// On the first call, when `KERNELS_CUDA` is set to an unknown name.
+fn cap() -> Rung {
+    if CAP.load(Ordering::Relaxed) == 0 {
+        set_cap(match std::env::var("KERNELS_CUDA").as_deref() {
+            Err(_) | Ok("" | "wgmma") => Rung::Wgmma,
+            Ok("mma") => Rung::Mma,
+            Ok("tiled") => Rung::Tiled,
+            Ok("naive") => Rung::Naive,
+            Ok(other) => panic!("KERNELS_CUDA is {other:?}: naive, tiled, mma or wgmma"),
+        });
+    }
+    Rung::ALL[usize::from(CAP.load(Ordering::Relaxed)) - 1]
+}
+
+/// The rung of a product, by the rule that [`Rung`] states.
+pub(super) fn choose(job: &Job) -> Rung {
+    let tensor_cores = job.a.values.dtype() == DType::BF16
+        && job.k > 0 // there is no tensor map of nothing
+        && job.linear_layout().is_some()
+        && job.moves_by(Job::CHUNK);
+    let best = match (tensor_cores, job.device().capability()) {
+        (true, (9, 0)) => Rung::Wgmma,
+        (true, _) => Rung::Mma,
+        (false, _) => Rung::Tiled,
+    };
+    best.min(cap())
+}
+
+/// The tile of C that a block computes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tile {
+    pub rows: usize,
+    pub cols: usize,
+    /// How many such blocks a multiprocessor runs at once.
+    resident: usize,
+}
+
+impl Tile {
+    /// `Wgmma` has two: the wider one moves less for each product, if N fills it and enough of them are there.
+    pub fn of(rung: Rung, job: &Job) -> Self {
+        let wide = Self { rows: 128, cols: 256, resident: 1 };
+        let fills = job.n.div_ceil(128).is_multiple_of(2);
+        match rung {
+            Rung::Naive => Self { rows: 8, cols: 32, resident: 8 },
+            Rung::Tiled | Rung::Mma => Self { rows: 128, cols: 128, resident: 2 },
+            Rung::Wgmma if fills && wide.count(job) >= multiprocessors(job.device()) => wide,
+            Rung::Wgmma => Self { rows: 128, cols: 128, resident: 1 },
+        }
+    }
+
+    /// How many make C, in all products of a batch.
+    pub fn count(self, job: &Job) -> usize {
+        job.m.div_ceil(self.rows) * job.n.div_ceil(self.cols) * job.batch()
+    }
+}
+
+pub(super) fn multiprocessors(device: &Device) -> usize {
+    device.multiprocessors() as usize
+}
+
+/// How K is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Split {
+    /// Parts, at least 1.
+    pub parts: usize,
+    /// K of all but the last.
+    pub depth: usize,
+}
+
+/// Less than this of K in a part does not pay for writing its sums and reading them again.
+const LEAST_DEPTH: usize = 512;
+
+/// Parts are a multiple of the steps of all kernels.
+const STEP: usize = 64;
+
+impl Split {
+    /// As many parts as fill the card once. A batch has tiles enough and is never cut.
+    pub fn of(job: &Job, tile: Tile) -> Self {
+        let slots = multiprocessors(job.device()) * tile.resident;
+        let parts = (slots / tile.count(job)).min(job.k / LEAST_DEPTH).max(1);
+        Self::into(job.k, if job.batch() == 1 { parts } else { 1 })
+    }
+
+    fn into(k: usize, parts: usize) -> Self {
+        let depth = k.div_ceil(parts).next_multiple_of(STEP).max(STEP);
+        Self { parts: k.div_ceil(depth).max(1), depth }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_k_and_none_is_empty() {
+        for k in [0, 1, 63, 64, 65, 1000, 16384] {
+            for parts in [1, 2, 3, 7, 14] {
+                let split = Split::into(k, parts);
+                assert!(split.parts * split.depth >= k, "{k} in {parts}: {split:?}");
+                assert!(k == 0 || (split.parts - 1) * split.depth < k, "{k} in {parts}: {split:?}");
+                assert!(split.parts <= parts && split.depth.is_multiple_of(STEP));
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+// Rung 4: bf16 on the tensor cores of Hopper, by wgmma, fed by its copy engine. sm_90a only.
+//
+// What it lifts: the instructions around the arithmetic. On rung 3 every operand passes through registers, by a
+// ldmatrix of its own warp, and every thread computes addresses and starts copies. Here
+//
+// * wgmma reads both operands from shared memory by itself: 64 x 256 x 16 products for one instruction of four
+//   warps, in the background;
+// * one thread starts a copy of a whole box (TMA), which the engine also clips at the edges and permutes for the
+//   banks; barriers in shared memory count its bytes;
+// * warps have roles. A producer runs ahead and fills a ring of stages; two warpgroups of consumers, with 64 rows
+//   of C each, do nothing but multiply. The producer's registers go to them: each thread keeps 128 sums.
+// * blocks stay: one a multiprocessor, which walks over tiles, so that the producer fills stages for the next tile
+//   while the consumers still write the last one.
+//
+// A tile of 128 x 256 moves 48 KiB for 4.2 million operations, 85 a byte; a multiprocessor does 4096 a cycle and so
+// asks the L2 cache for 48 bytes a cycle, which is more than its share if all ask at once. Ceiling, an estimate: 60
+// to 70 % of the peak. What is left is sharing: two blocks of a cluster can receive one copy of a box (multicast).
+//
+// No card has run this yet; see hopper.cuh for what it relies on. Rows start at multiples of 16 bytes.
+#include "product.cuh"
+
+#ifdef HIDDEN_BF16
+#if __CUDA_ARCH__ >= 900 || defined(EMULATED_CARD)
+#include "hopper.cuh"
+
+#define ROWS 128
+#define DEPTH 64 // a row of 128 bytes, as wide as the swizzle
+#define GROUP_ROWS 64
+#define WARPGROUP 128
+#define CONSUMERS 2
+#define THREADS (WARPGROUP * (1 + CONSUMERS))
+#define RING (192 * 1024) // bytes of all stages; the launch asks for 1 KiB more, for the barriers
+#define BOX (64 * DEPTH)  // elements of a box of an MN-major operand
+
+// The ring: where stages are, and which parity a wait at this one has. Producer and consumers count alike.
+template <int COLS> struct Ring {
+    static constexpr int STAGE = (ROWS + COLS) * DEPTH; // elements: A, then B
+    static constexpr int BYTES = STAGE * sizeof(bf16);
+    static constexpr int STAGES = RING / BYTES;
+
+    bf16 *stages;
+    Barrier *full, *empty;
+    int at = 0, parity = 0;
+
+    __device__ __forceinline__ Ring(u8 *shared)
+        : stages(reinterpret_cast<bf16 *>(shared)), full(reinterpret_cast<Barrier *>(shared + RING)),
+          empty(full + STAGES) {}
+
+    __device__ __forceinline__ bf16 *stage() const { return stages + at * STAGE; }
+    __device__ __forceinline__ void advance() {
+        if (++at == STAGES) at = 0, parity ^= 1;
+    }
+};
+
+// The tiles of all parts of K, in the order in which blocks take them.
+template <int COLS, typename Out> struct Work {
+    int row, col, split, begin, steps;
+
+    static __device__ __forceinline__ int count(const Product<bf16, Out> &p) {
+        return divide_up(p.m, ROWS) * divide_up(p.n, COLS) * divide_up(max(p.k, 1), p.k_split);
+    }
+
+    __device__ __forceinline__ Work(const Product<bf16, Out> &p, int number) {
+        int rows = divide_up(p.m, ROWS), cols = divide_up(p.n, COLS);
+        Tile tile = tile_at(number % (rows * cols), rows, cols);
+        row = tile.row * ROWS;
+        col = tile.col * COLS;
+        split = number / (rows * cols);
+        begin = split_begin(p, split);
+        steps = divide_up(split_end(p, split) - begin, DEPTH);
+    }
+};
+
+// The COUNT rows or columns from `mn` on, and DEPTH of K from `k` on.
+template <Major MAJOR, int COUNT>
+__device__ __forceinline__ void copy_operand(bf16 *to, const TensorMap &map, int mn, int k, Barrier *full) {
+    if (MAJOR == K_MAJOR) {
+        copy_box(to, map, k, mn, full);
+    } else {
+#pragma unroll
+        for (int i = 0; i < COUNT / 64; i++) copy_box(to + i * BOX, map, mn + i * 64, k, full);
+    }
+}
+
+template <Major MAJOR_A, Major MAJOR_B, int COLS, typename Out>
+__device__ __forceinline__ void
+produce(const TensorMap &map_a, const TensorMap &map_b, const Product<bf16, Out> &p, Ring<COLS> ring) {
+    prefetch_map(map_a);
+    prefetch_map(map_b);
+    for (int number = blockIdx.x; number < Work<COLS, Out>::count(p); number += gridDim.x) {
+        Work<COLS, Out> work(p, number);
+        for (int step = 0; step < work.steps; step++, ring.advance()) {
+            // The phase before the first counts as ended: nobody has to empty a new stage.
+            barrier_wait(&ring.empty[ring.at], ring.parity ^ 1);
+            barrier_arrive_expect(&ring.full[ring.at], Ring<COLS>::BYTES);
+            int k = work.begin + step * DEPTH;
+            copy_operand<MAJOR_A, ROWS>(ring.stage(), map_a, work.row, k, &ring.full[ring.at]);
+            copy_operand<MAJOR_B, COLS>(ring.stage() + ROWS * DEPTH, map_b, work.col, k, &ring.full[ring.at]);
+        }
+    }
+}
+
+// Starts the products of a stage. `group` says which 64 rows of A are this warpgroup's: in either layout they begin
+// a box later.
+template <Major MAJOR_A, Major MAJOR_B, int COLS>
+__device__ __forceinline__ void multiply(float (&sums)[COLS / 2], const bf16 *stage, int group, bool first) {
+    u64 boxes = descriptor_of_boxes(BOX * sizeof(bf16));
+    u32 a = shared_handle(stage + group * BOX), b = shared_handle(stage + ROWS * DEPTH);
+#pragma unroll
+    for (int k = 0; k < DEPTH; k += 16) {
+        u32 a_at = a + (MAJOR_A == K_MAJOR ? k * 2 : k * 128), b_at = b + (MAJOR_B == K_MAJOR ? k * 2 : k * 128);
+        wgmma<MAJOR_A, MAJOR_B>(sums, with_address(boxes, a_at), with_address(boxes, b_at), !first || k > 0);
+    }
+}
+
+// One arrival a warp: its own wait has shown that its part of the products is done with the stage.
+__device__ __forceinline__ void release(Barrier *empty) {
+    if (lane_of_warp() == 0) barrier_arrive(empty);
+}
+
+// The sums of a warpgroup, from (row, col) on. The layout of wgmma is that of 16 x 8 blocks of mma.sync.
+template <int N, typename Out>
+__device__ __forceinline__ void
+finish(const Product<bf16, Out> &p, int split, int row, int col, const float (&sums)[N]) {
+    int group = lane_of_warp() / 4, t = lane_of_warp() % 4;
+    row += warp_of_block() % 4 * 16 + group;
+#pragma unroll
+    for (int block = 0; block < N / 4; block += 4) {
+#pragma unroll
+        for (int lower = 0; lower < 2; lower++) {
+            float run[8];
+#pragma unroll
+            for (int j = 0; j < 8; j++) run[j] = sums[4 * (block + j / 2) + 2 * lower + j % 2];
+            gather_columns(run);
+            put_run(p, split, 0, row + 8 * lower, col + block * 8 + t * 8, run);
+        }
+    }
+}
+
+template <Major MAJOR_A, Major MAJOR_B, int COLS, typename Out>
+__device__ __forceinline__ void consume(const Product<bf16, Out> &p, Ring<COLS> ring, int group) {
+    for (int number = blockIdx.x; number < Work<COLS, Out>::count(p); number += gridDim.x) {
+        Work<COLS, Out> work(p, number);
+        float sums[COLS / 2];
+#pragma unroll
+        for (int i = 0; i < COLS / 2; i++) sums[i] = 0.0f; // what is left where K is 0
+        Barrier *before = nullptr;
+        for (int step = 0; step < work.steps; step++, ring.advance()) {
+            barrier_wait(&ring.full[ring.at], ring.parity);
+            wgmma_fence();
+            multiply<MAJOR_A, MAJOR_B, COLS>(sums, ring.stage(), group, step == 0);
+            wgmma_commit();
+            wgmma_wait<1>(); // all but this step's
+            if (before) release(before);
+            before = &ring.empty[ring.at];
+        }
+        wgmma_wait_all(sums);
+        if (before) release(before);
+        finish(p, work.split, work.row + group * GROUP_ROWS, work.col, sums);
+    }
+}
+
+template <Major MAJOR_A, Major MAJOR_B, int COLS, typename Out>
+__device__ __forceinline__ void
+product(const TensorMap &map_a, const TensorMap &map_b, const Product<bf16, Out> &p) {
+    Ring<COLS> ring(dynamic_shared<u8>());
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < Ring<COLS>::STAGES; i++) {
+            barrier_init(&ring.full[i], 1);
+            barrier_init(&ring.empty[i], CONSUMERS * WARPGROUP / WARP);
+        }
+        barriers_ready();
+    }
+    __syncthreads();
+    // 168 registers a thread to begin with, 65536 in all: 128 x 40 + 256 x 232 are 64512.
+    if (threadIdx.x < WARPGROUP) {
+        fewer_registers<40>();
+        if (threadIdx.x == 0) produce<MAJOR_A, MAJOR_B>(map_a, map_b, p, ring);
+    } else {
+        more_registers<232>();
+        consume<MAJOR_A, MAJOR_B>(p, ring, threadIdx.x / WARPGROUP - 1);
+    }
+}
+
+#define WGMMA(NAME, MAJOR_A, MAJOR_B, COLS, OUT) \
+    extern "C" __global__ void __launch_bounds__(THREADS, 1) \
+    NAME(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, \
+         const __grid_constant__ Product<bf16, OUT> p) { \
+        product<MAJOR_A, MAJOR_B, COLS>(a, b, p); \
+    }
+
+WGMMA(matmul_wgmma_nt_128, K_MAJOR, K_MAJOR, 128, bf16)
+WGMMA(matmul_wgmma_nt_256, K_MAJOR, K_MAJOR, 256, bf16)
+WGMMA(matmul_wgmma_nn_128, K_MAJOR, MN_MAJOR, 128, bf16)
+WGMMA(matmul_wgmma_nn_256, K_MAJOR, MN_MAJOR, 256, bf16)
+WGMMA(matmul_wgmma_tn_128, MN_MAJOR, MN_MAJOR, 128, float)
+WGMMA(matmul_wgmma_tn_256, MN_MAJOR, MN_MAJOR, 256, float)
+
+#endif
+#endif
