@@ -43,7 +43,7 @@ pub enum Binary {
 pub enum Unary {
     /// -x
     Neg,
-    /// e^x; results below 1.7e-38 are 0.
+    /// e^x; on the host results below 1.7e-38 are 0.
     Exp,
     /// The natural logarithm.
     Ln,
