@@ -25,9 +25,9 @@
 //! L2 cache        4 S D bytes   for k and v again for each tile of queries: 64 operations a byte
 //! ```
 //!
-//! So memory bounds sequences below some 600 tokens, exponentials those of small heads above. The
-//! backward does 14 S^2 D operations for 2 S^2 exponentials. Dropout costs about 20 integer operations for each
-//! score, in each of the three kernels.
+//! So memory bounds sequences below some 600 tokens, exponentials those of small heads above. The backward does
+//! 14 S^2 D operations for 2 S^2 exponentials. Dropout costs about 20 integer operations for each score, in each
+//! of the three kernels.
 
 mod plan;
 

@@ -42,7 +42,8 @@ __device__ __forceinline__ void dot(const float *rows, const float *cols, float 
     const float *row = rows + thread_y() * STRIDE(D), *col = cols + thread_x() * STRIDE(D);
 #pragma unroll
     for (int i = 0; i < R * R; i++) s[i / R][i % R] = 0.0f;
-#pragma unroll 4
+    // Unrolled further, its loads fill the 128 registers that let two blocks share a multiprocessor.
+#pragma unroll 1
     for (int k = 0; k < D; k += 4) {
         float a[R][4], b[R][4];
 #pragma unroll
@@ -325,18 +326,18 @@ __device__ __forceinline__ void backward_queries(const hidden *q, const hidden *
 // Kernels for heads up to D wide, with tiles that fit 99 KiB of shared memory, what every card since Ampere has;
 // plan.rs knows the same sizes.
 #define KERNELS(D, FORWARD_TILE, BACKWARD_TILE)                                                                  \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                        \
+    extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \
         attention_plain_forward_##D(const hidden *q, const hidden *k, const hidden *v, const u32 *queries,       \
                                     const u32 *keys, hidden *o, float *lse, Attention a) {                       \
         forward<D, FORWARD_TILE>(q, k, v, queries, keys, o, lse, a);                                             \
     }                                                                                                            \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                        \
+    extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \
         attention_plain_keys_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,           \
                                  const u32 *queries, const u32 *keys, const float *lse, const float *delta,      \
                                  hidden *dk, hidden *dv, Attention a) {                                          \
         backward_keys<D, BACKWARD_TILE>(q, k, v, d_o, queries, keys, lse, delta, dk, dv, a);                     \
     }                                                                                                            \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                        \
+    extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \
         attention_plain_queries_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,        \
                                     const u32 *queries, const u32 *keys, const float *lse, const float *delta,   \
                                     hidden *dq, Attention a) {                                                   \
