@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use cudarc::driver::{DriverError, result, sys};
 
 use super::error::{failed, reason};
-use super::memory::Pool;
 use super::module::Modules;
+use super::pool::Pool;
 use super::staging::Staging;
 use super::{Error, Result};
 

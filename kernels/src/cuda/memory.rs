@@ -1,23 +1,13 @@
-//! Arrays on the card, from a pool in the order of the stream.
-//!
-//! Asking the driver for memory costs more than most kernels, and the arrays of one training step are those of
-//! the next: a dropped array's block stays in the [`Pool`] and serves the next one of about its size. Nothing
-//! waits: a block is handed out while a kernel still reads its old contents, because the kernel that writes the
-//! new ones stands behind that one in the only stream. Only when the card is full are blocks at rest given back
-//! to the driver, and the request made again.
-//!
-//! `KERNELS_CUDA_POOL=off` takes every array from the driver and returns it there, so that `compute-sanitizer`
-//! sees where each one ends.
+//! Arrays on the card: typed pieces of memory, which come from a [`Pool`](super::pool::Pool) and go back to it.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
-use cudarc::driver::{DriverError, result, sys};
+use cudarc::driver::result;
 use half::bf16;
 
 use super::error::failed;
-use super::{Device, Error, Result};
+use super::pool::Block;
+use super::{Device, Result};
 
 /// The type of an array's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,13 +69,6 @@ pub struct Slice<'a> {
     array: &'a Array,
     start: usize,
     len: usize,
-}
-
-/// A piece of the card's memory.
-#[derive(Clone, Copy, Debug)]
-struct Block {
-    address: sys::CUdeviceptr,
-    bytes: usize,
 }
 
 impl Array {
@@ -156,7 +139,8 @@ impl Array {
         if slice.is_empty() {
             return Ok(());
         }
-        let (to, size) = (self.slice().narrow(start, slice.len()).address(), self.dtype.size());
+        let size = self.dtype.size();
+        let to = self.address_mut() + (start * size) as u64;
         device.bind()?;
         // SAFETY: both ranges are inside their arrays, which live on this device and stream; they are two arrays,
         // because one of them is borrowed to be written.
@@ -303,109 +287,6 @@ impl<'a> Slice<'a> {
     pub(crate) fn address(self) -> u64 {
         self.array.block.address + (self.start * self.dtype().size()) as u64
     }
-}
-
-/// Whether arrays go back to the driver at once.
-static UNPOOLED: LazyLock<bool> =
-    LazyLock::new(|| std::env::var("KERNELS_CUDA_POOL").is_ok_and(|value| value == "off"));
-
-/// Blocks of one device.
-#[derive(Debug, Default)]
-pub(super) struct Pool {
-    /// At rest, by size.
-    rest: Mutex<BTreeMap<usize, Vec<sys::CUdeviceptr>>>,
-    /// Bytes of arrays that live.
-    used: AtomicUsize,
-}
-
-impl Pool {
-    fn take(&self, device: &Device, bytes: usize) -> Result<Block> {
-        let block = self.find(device, size_class(bytes))?;
-        self.used.fetch_add(block.bytes, Ordering::Relaxed);
-        Ok(block)
-    }
-
-    fn find(&self, device: &Device, bytes: usize) -> Result<Block> {
-        if bytes == 0 {
-            return Ok(Block { address: 0, bytes });
-        }
-        if let Some(block) = self.reuse(bytes) {
-            return Ok(block);
-        }
-        device.bind()?;
-        // SAFETY: the stream lives as long as the device; the memory is written before it is read.
-        let ask = || unsafe { result::malloc_async(device.stream(), bytes) };
-        let retry = |error| match is_out_of_memory(error) {
-            true => {
-                self.clear(device);
-                device.synchronize().map_err(|_| error)?;
-                ask()
-            }
-            false => Err(error),
-        };
-        let address = ask().or_else(retry).map_err(|error| self.error(device, bytes, error))?;
-        Ok(Block { address, bytes })
-    }
-
-    /// The smallest block at rest of at least that size and at most a quarter more.
-    fn reuse(&self, bytes: usize) -> Option<Block> {
-        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
-        let (&size, blocks) = rest.range_mut(bytes..=bytes + bytes / 4).next()?;
-        let address = blocks.pop()?;
-        if blocks.is_empty() {
-            rest.remove(&size);
-        }
-        Some(Block { address, bytes: size })
-    }
-
-    fn give(&self, device: &Device, block: Block) {
-        self.used.fetch_sub(block.bytes, Ordering::Relaxed);
-        if block.bytes == 0 {
-            return;
-        }
-        if *UNPOOLED {
-            return free(device, block.address);
-        }
-        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
-        rest.entry(block.bytes).or_default().push(block.address);
-    }
-
-    /// Gives all blocks at rest back to the driver.
-    fn clear(&self, device: &Device) {
-        let rest = std::mem::take(&mut *self.rest.lock().unwrap_or_else(PoisonError::into_inner));
-        rest.into_values().flatten().for_each(|address| free(device, address));
-    }
-
-    fn error(&self, device: &Device, asked: usize, error: DriverError) -> Error {
-        if !is_out_of_memory(error) {
-            return failed("cuMemAllocAsync", device)(error);
-        }
-        let (free, total) = device.memory().unwrap_or_default();
-        let used = self.used.load(Ordering::Relaxed);
-        Error::OutOfMemory { card: device.label(), asked, free, total, used }
-    }
-}
-
-fn is_out_of_memory(error: DriverError) -> bool {
-    error.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY
-}
-
-/// Nothing can be done about a failure here; the next call of the driver reports it.
-fn free(device: &Device, address: sys::CUdeviceptr) {
-    if device.bind().is_ok() {
-        // SAFETY: the block came from the same stream and no array holds it any more.
-        let _ = unsafe { result::free_async(address, device.stream()) };
-    }
-}
-
-/// Sizes grow in steps of an eighth of a power of two, 512 bytes at least, so that batches of almost the same
-/// number of tokens share blocks.
-fn size_class(bytes: usize) -> usize {
-    if *UNPOOLED {
-        return bytes;
-    }
-    let step = (bytes.next_power_of_two() / 16).max(512);
-    bytes.div_ceil(step) * step
 }
 
 /// The bytes of elements.

@@ -4,7 +4,7 @@
 //! lengths and launches it. The same binary starts where there is no card: the driver is loaded when the first
 //! [`Device`] is opened, and the text of the kernels, which is part of the program, is compiled for that card by
 //! NVRTC when it is first used (`module.rs`). Everything happens on one stream per device, in the order of the
-//! calls and in the background: launches, copies and the memory [pool](Array) need no locks and no waiting. The
+//! calls and in the background: launches, copies and the memory pool (`pool.rs`) need no locks and no waiting. The
 //! host waits where it reads: [`Slice::to_host`], [`Pending::wait`], [`Device::synchronize`].
 //!
 //! Errors come back as [`Error`], with the kernel and the card in the message. A kernel's own fault (an address out
@@ -16,6 +16,7 @@ mod error;
 mod launch;
 mod memory;
 mod module;
+mod pool;
 mod staging;
 
 pub(crate) use args::DropoutParam;

@@ -58,11 +58,11 @@ pub static SOURCES: &[&Source] = &[
     &crate::elementwise::cuda::SOURCE,
     &crate::embedding::cuda::SOURCE,
     &crate::layer_norm::cuda::SOURCE,
-    &crate::matmul::cuda::NAIVE,
-    &crate::matmul::cuda::TILED,
     &crate::matmul::cuda::MMA,
-    &crate::matmul::cuda::WGMMA,
+    &crate::matmul::cuda::NAIVE,
     &crate::matmul::cuda::SPLIT,
+    &crate::matmul::cuda::TILED,
+    &crate::matmul::cuda::WGMMA,
     &crate::mse::cuda::SOURCE,
     &crate::pooling::cuda::SOURCE,
     &crate::reduce::cuda::SOURCE,
@@ -148,8 +148,12 @@ fn target((major, minor): (u32, u32)) -> String {
 }
 
 fn options(capability: (u32, u32), hidden: DType) -> Vec<String> {
-    let mut options =
-        vec![format!("--gpu-architecture={}", target(capability)), "--std=c++17".to_owned()];
+    let mut options = vec![
+        format!("--gpu-architecture={}", target(capability)),
+        "--std=c++17".to_owned(),
+        // A generic lambda cannot say `__device__`.
+        "--device-as-default-execution-space".to_owned(),
+    ];
     if hidden == DType::BF16 {
         options.push("--define-macro=HIDDEN_BF16".to_owned());
     }

@@ -30,8 +30,10 @@ __device__ __forceinline__ void with_row_packs(const float *a, const float *b, f
     }
 }
 
+// `packed`: four columns may move at once.
 template <typename F>
-__device__ __forceinline__ void with_row(const float *a, const float *b, float *y, size_t n, int cols, int packed, F f) {
+__device__ __forceinline__ void with_row(const float *a, const float *b, float *y, size_t n, int cols, int packed,
+                                         F f) {
     if (packed) {
         with_row_packs<4>(a, b, y, n, cols, f);
     } else {

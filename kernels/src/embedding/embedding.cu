@@ -38,7 +38,7 @@ extern "C" __global__ void embedding_forward(const float *table, const u32 *ids,
 // adds the sums of the warps in theirs: no atomics, the same bits every time.
 extern "C" __global__ void embedding_scatter(const float *dy, const u32 *ids, const u32 *starts, const u32 *order,
                                              float *table, int cols, int packed) {
-    __shared__ alignas(16) float sums[WARP][WARP][PACK];
+    __shared__ Pack<float, PACK> sums[WARP][WARP];
     int lane = lane_of_warp(), warp = warp_of_block(), warps = blockDim.x / WARP;
     int col = (blockIdx.y * WARP + lane) * PACK;
     int start = starts[blockIdx.x], count = starts[blockIdx.x + 1] - start, share = (count + warps - 1) / warps;
@@ -49,11 +49,11 @@ extern "C" __global__ void embedding_scatter(const float *dy, const u32 *ids, co
 #pragma unroll
         for (int k = 0; k < PACK; k++) sum[k] += v[k];
     }
-    store_floats(sum, sums[warp][lane]);
+    store_floats(sum, sums[warp][lane].at);
     __syncthreads();
     if (warp != 0) return;
     for (int other = 1; other < warps; other++) {
-        load_floats(sums[other][lane], v);
+        load_floats(sums[other][lane].at, v);
 #pragma unroll
         for (int k = 0; k < PACK; k++) sum[k] += v[k];
     }

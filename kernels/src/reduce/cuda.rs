@@ -1,4 +1,5 @@
-//! On a card; see `reduce.cu`. How a sum is shared out depends on the shape alone: the same bits on every run.
+//! On a card; see `reduce.cu`. How a sum is shared out depends on the number of elements and their alignment, not
+//! on the card or on chance: the same bits on every run.
 
 use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source};
 

@@ -26,8 +26,8 @@ fn equals_the_definition() {
 #[test]
 fn logits_far_from_zero_do_not_overflow() {
     let Some(card) = device() else { return };
-    let x = vec![1e4, -1e4, 1e4, -1e4, 90.0, -90.0, f32::NAN];
-    let t = vec![1.0, 0.0, 0.0, 1.0, 0.25, 0.75, 0.0];
+    let x = [1e4f32, -1e4, 1e4, -1e4, 90.0, -90.0, f32::NAN];
+    let t = [1.0f32, 0.0, 0.0, 1.0, 0.25, 0.75, 0.0];
     for n in [2, 6, 7] {
         let x = Tensor::from_vec(x[..n].to_vec(), &[n]).unwrap();
         let t = Tensor::from_vec(t[..n].to_vec(), &[n]).unwrap();

@@ -70,6 +70,19 @@ fn operands_on_two_devices_are_refused() {
     assert!(message.contains("on cuda:0, got one on cpu: `to_device` copies"), "{message}");
 }
 
+/// Where there are two cards, such as with EMULATED_CARDS=2.
+#[test]
+fn two_cards_are_two_devices() {
+    let (Some(first), Ok(second)) = (device(), Device::cuda(1)) else { return };
+    let x = normal(&[1000], 1, DType::F32).to_device(&first).unwrap();
+    let y = x.to_device(&second).unwrap();
+    assert_eq!(y.device(), second);
+    assert_eq!(y.to_f64_vec().unwrap(), x.to_f64_vec().unwrap());
+    let message = x.add(&y).unwrap_err().to_string();
+    assert!(message.contains("on cuda:0, got one on cuda:1"), "{message}");
+    assert_eq!(y.add(&y).unwrap().device(), second);
+}
+
 #[test]
 fn a_full_card_says_how_full() {
     let Some(card) = device() else { return };

@@ -142,8 +142,7 @@ pub(super) fn run(job: Job) -> Result<(Array, Option<Array>)> {
     let split = Split::of(&job, tile);
     let workspace = if split.parts > 1 { split.parts * len } else { 0 };
     let mut partial = Array::stale(device, DType::F32, workspace)?;
-    let outputs =
-        [c.address_mut(), gelu.as_mut().map_or(0, Array::address_mut), partial.address_mut()];
+    let outputs = [Some(&mut c), gelu.as_mut(), Some(&mut partial)];
     let product = parameters(&job, outputs, split);
     let start = Start { job: &job, tile, split, product };
     match rung {
@@ -158,8 +157,9 @@ pub(super) fn run(job: Job) -> Result<(Array, Option<Array>)> {
     Ok((c, gelu))
 }
 
-/// The addresses are those of C, of GELU of C, and of the sums of parts.
-fn parameters(job: &Job, [c, gelu, partial]: [u64; 3], split: Split) -> ProductParam {
+/// `outputs` are C, GELU of C, and the sums of parts.
+fn parameters(job: &Job, outputs: [Option<&mut Array>; 3], split: Split) -> ProductParam {
+    let [c, gelu, partial] = outputs.map(|x| x.map_or(0, Array::address_mut));
     let [bias, residual] =
         [job.after.bias, job.after.residual].map(|x| x.map_or(0, |x| x.address()));
     let wide = job.n.is_multiple_of(Job::CHUNK)

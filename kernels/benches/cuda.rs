@@ -1,0 +1,162 @@
+//! The kernels of a card against what it can do: copies, elementwise ops, normalization, attention and matrix products,
+//! as JSON lines. `tests/gpu/torch_kernels.py` prints the same of PyTorch.
+//!
+//! Each figure is the median of 20 timings of 20 launches in a row, in f32 or bf16 as the size of hidden states asks;
+//! rates count operations, or bytes read and written once. Without a card it says so and ends.
+
+use std::time::Instant;
+
+use kernels::activation::{self, Activation};
+use kernels::attention::{self, Attention};
+use kernels::cuda::{Array, DType, Device, Result};
+use kernels::matmul::cuda::{self as matmul, After, Linear};
+use kernels::{add_norm, elementwise};
+
+const TIMINGS: usize = 20;
+const IN_A_ROW: usize = 20;
+
+/// Rows, inputs and outputs of linear layers: BERT-base and MiniLM, and one that is all arithmetic.
+const PRODUCTS: [[usize; 3]; 7] = [
+    [16384, 768, 768],
+    [16384, 768, 3072],
+    [16384, 3072, 768],
+    [32768, 384, 384],
+    [32768, 384, 1536],
+    [32768, 1536, 384],
+    [8192, 8192, 8192],
+];
+
+/// Sequences, tokens of each, heads, size of a head.
+const ATTENTION: [[usize; 4]; 3] = [[32, 512, 12, 64], [256, 128, 12, 64], [256, 128, 12, 32]];
+
+fn main() {
+    let device = match Device::open(0) {
+        Ok(device) => device,
+        Err(error) => return println!("skipped: {error}"),
+    };
+    println!("{{\"card\": \"{}\"}}", device.label());
+    if let Err(error) = run(&device) {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn run(device: &Device) -> Result<()> {
+    copies(device)?;
+    rows(device)?;
+    PRODUCTS.iter().try_for_each(|&size| products(device, size))?;
+    ATTENTION.iter().try_for_each(|&size| attend(device, size))
+}
+
+/// The median of the seconds that one call takes.
+fn seconds<T>(device: &Device, mut once: impl FnMut() -> Result<T>) -> Result<f64> {
+    for _ in 0..3 {
+        once()?;
+    }
+    device.synchronize()?;
+    let mut times = Vec::with_capacity(TIMINGS);
+    for _ in 0..TIMINGS {
+        let start = Instant::now();
+        for _ in 0..IN_A_ROW {
+            once()?;
+        }
+        device.synchronize()?;
+        times.push(start.elapsed().as_secs_f64() / IN_A_ROW as f64);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[TIMINGS / 2])
+}
+
+/// `amount` operations or bytes took so long.
+fn say(op: &str, size: &[usize], seconds: f64, amount: f64, unit: &str) {
+    let (us, rate) = (seconds * 1e6, amount / seconds / 1e9);
+    println!(
+        "{{\"side\": \"finetune\", \"op\": \"{op}\", \"size\": {size:?}, \"us\": {us:.2}, \"{unit}\": {rate:.1}}}"
+    );
+}
+
+/// Random values: zeros would be multiplied faster than any model's.
+fn random(device: &Device, dtype: DType, len: usize) -> Result<Array> {
+    let values: Vec<f32> = kernels::testing::random(len.min(1 << 20), 1.0, 7);
+    let values: Vec<f32> = values.iter().copied().cycle().take(len).collect();
+    let there = Array::from_host(device, &values)?;
+    match dtype {
+        DType::BF16 => elementwise::cuda::convert(there.slice(), DType::BF16),
+        _ => Ok(there),
+    }
+}
+
+fn copies(device: &Device) -> Result<()> {
+    let n = 1 << 28;
+    let x = random(device, DType::F32, n)?;
+    let time = seconds(device, || Array::duplicate(x.slice()))?;
+    say("copy", &[n], time, 8.0 * n as f64, "gb_per_s");
+    let time = seconds(device, || elementwise::cuda::convert(x.slice(), DType::BF16))?;
+    say("convert", &[n], time, 6.0 * n as f64, "gb_per_s");
+    let half = random(device, DType::BF16, n)?;
+    let gelu = || activation::cuda::forward(Activation::Gelu, half.slice());
+    say("gelu", &[n], seconds(device, gelu)?, 4.0 * n as f64, "gb_per_s");
+    let backward =
+        || activation::cuda::backward_and_value(Activation::Gelu, half.slice(), half.slice());
+    say("gelu_backward", &[n], seconds(device, backward)?, 8.0 * n as f64, "gb_per_s");
+    Ok(())
+}
+
+fn rows(device: &Device) -> Result<()> {
+    for [rows, h] in [[65536, 768], [131_072, 384]] {
+        let n = rows * h;
+        let (x, r) = (random(device, DType::BF16, n)?, random(device, DType::BF16, n)?);
+        let [w, b] = [random(device, DType::F32, h)?, random(device, DType::F32, h)?];
+        let forward =
+            || add_norm::cuda::forward([x.slice(), r.slice()], [w.slice(), b.slice()], 1e-12, None);
+        let time = seconds(device, forward)?;
+        say("add_norm", &[rows, h], time, 8.0 * n as f64, "gb_per_s");
+    }
+    Ok(())
+}
+
+fn products(device: &Device, [rows, inputs, outputs]: [usize; 3]) -> Result<()> {
+    let layer = Linear { rows, inputs, outputs };
+    let [x, w, dy] = [[rows, inputs], [outputs, inputs], [rows, outputs]]
+        .map(|[m, n]| random(device, DType::BF16, m * n));
+    let (x, w, dy) = (x?, w?, dy?);
+    let bias = random(device, DType::F32, outputs)?;
+    let after = || After { bias: Some(bias.slice()), ..After::default() };
+    let size = [rows, inputs, outputs];
+    let flops = 2.0 * (rows * inputs * outputs) as f64;
+    let time = seconds(device, || matmul::forward(x.slice(), w.slice(), layer, after()))?;
+    say("linear", &size, time, flops, "gflops");
+    let plain = After::default;
+    let time = seconds(device, || matmul::backward_input(dy.slice(), w.slice(), layer, plain()))?;
+    say("linear_input", &size, time, flops, "gflops");
+    let time = seconds(device, || matmul::backward_weight(x.slice(), dy.slice(), layer, plain()))?;
+    say("linear_weight", &size, time, flops, "gflops");
+    Ok(())
+}
+
+fn attend(device: &Device, [batch, length, heads, head_dim]: [usize; 4]) -> Result<()> {
+    let n = batch * length * heads * head_dim;
+    let offsets: Vec<u32> = (0..=batch).map(|i| (i * length) as u32).collect();
+    let there = Array::from_host(device, &offsets)?;
+    let at = attention::cuda::Offsets { queries: there.slice(), keys: there.slice() };
+    let a = Attention {
+        queries: &offsets,
+        keys: &offsets,
+        heads,
+        head_dim,
+        scale: 1.0 / (head_dim as f32).sqrt(),
+        dropout: None,
+    };
+    let [q, k, v, d_o] = [(); 4].map(|()| random(device, DType::BF16, n));
+    let (q, k, v, d_o) = (q?, k?, v?, d_o?);
+    let x = attention::cuda::Qkv { q: q.slice(), k: k.slice(), v: v.slice() };
+    let flops = (4 * batch * heads * length * length * head_dim) as f64;
+    let size = [batch, length, heads, head_dim];
+    let time = seconds(device, || attention::cuda::forward(a, at, x))?;
+    say("attention", &size, time, flops, "gflops");
+    let (o, lse) = attention::cuda::forward(a, at, x)?;
+    let saved = || (o.slice(), lse.slice());
+    let time = seconds(device, || attention::cuda::backward(a, at, x, saved(), d_o.slice()))?;
+    say("attention_backward", &size, time, 2.5 * flops, "gflops");
+    Ok(())
+}
