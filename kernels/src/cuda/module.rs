@@ -31,8 +31,9 @@ pub struct Source {
 }
 
 /// What kernels include.
-const HEADERS: [(&str, &str); 7] = [
+const HEADERS: [(&str, &str); 8] = [
     ("common.cuh", include_str!("common.cuh")),
+    ("normal.cuh", include_str!("normal.cuh")),
     ("ptx.cuh", include_str!("ptx.cuh")),
     ("hopper.cuh", include_str!("hopper.cuh")),
     ("attention.cuh", include_str!("../attention/cuda/attention.cuh")),

@@ -13,7 +13,7 @@
 //! that shapes and card decide alone: the same bits in every run. Unlike on the CPU, they are not the same for a
 //! row alone and among others, as the parts of K depend on the number of rows.
 //!
-//! A product of bf16 has both operands in bf16; where weights are kept in f32, the caller rounds them before.
+//! A product of bf16 has both operands in bf16; weights that are kept in f32 are rounded before, [`Array::rounded`].
 
 mod map;
 mod param;

@@ -11,7 +11,7 @@
 //     nn    dx = dy w      A K-major, B N-major        T x I, K = O
 //     tn    dw = dy^T x    A M-major, B N-major        O x I, K = T: few tiles and a long K, see split.cu
 #pragma once
-#include "common.cuh"
+#include "normal.cuh"
 
 // kernels/src/matmul/cuda/product.rs has the same fields.
 template <typename In, typename Out> struct Product {
@@ -56,11 +56,6 @@ __device__ __forceinline__ Tile tile_at(int number, int rows, int cols) {
 
 // ---- After the sum ----
 
-// x P(x). The complement of erf keeps its digits where 1 + erf has none left; far below it is 0 times infinity.
-__device__ __forceinline__ float gelu(float x) {
-    return x < -15.0f ? 0.0f : 0.5f * x * erfcf(x * -0.70710678118654752f);
-}
-
 // N neighbours of a row, in accesses of up to 16 bytes.
 template <int N, typename T> __device__ __forceinline__ void load_run(const T *from, float (&to)[N]) {
     constexpr int STEP = N < Wide<T>::N ? N : Wide<T>::N;
@@ -103,7 +98,7 @@ __device__ __forceinline__ void finish_run(const Product<In, Out> &p, size_t at,
     store_run(sum, p.c + at);
     if (p.gelu) {
 #pragma unroll
-        for (int i = 0; i < N; i++) sum[i] = gelu(to_float(from_float<Out>(sum[i])));
+        for (int i = 0; i < N; i++) sum[i] = gelu_value(to_float(from_float<Out>(sum[i])));
         store_run(sum, p.gelu + at);
     }
 }
