@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use kernels::activation::{self, Activation};
-use kernels::attention::{self, Attention, Qkv};
+use kernels::attention::{self, Attention};
 use kernels::cuda::{Array, DType, Device, Result};
 use kernels::matmul::cuda::{self as matmul, After, Linear};
 use kernels::{add_norm, elementwise};
@@ -107,7 +107,8 @@ fn rows(device: &Device) -> Result<()> {
         let n = rows * h;
         let (x, r) = (random(device, DType::BF16, n)?, random(device, DType::BF16, n)?);
         let [w, b] = [random(device, DType::F32, h)?, random(device, DType::F32, h)?];
-        let forward = || add_norm::cuda::forward([x.slice(), r.slice()], [w.slice(), b.slice()], 1e-12, None);
+        let forward =
+            || add_norm::cuda::forward([x.slice(), r.slice()], [w.slice(), b.slice()], 1e-12, None);
         let time = seconds(device, forward)?;
         say("add_norm", &[rows, h], time, 8.0 * n as f64, "gb_per_s");
     }

@@ -1,7 +1,6 @@
 //! The affine layer.
 
 use autograd::{Param, Result, Var, ops};
-use tensor::Activation;
 
 use crate::{Initializer, Module, Pass};
 
@@ -31,14 +30,6 @@ impl Linear {
     /// When the last axis of `x` is not I.
     pub fn forward(&self, pass: &Pass, x: &Var) -> Result<Var> {
         ops::linear(x, &pass.param(&self.weight), &pass.param(&self.bias))
-    }
-
-    /// Applies the layer to f(x), which is not kept for the backward.
-    ///
-    /// # Errors
-    /// As [`forward`](Self::forward).
-    pub fn forward_activated(&self, pass: &Pass, f: Activation, x: &Var) -> Result<Var> {
-        ops::activated_linear(f, x, &pass.param(&self.weight), &pass.param(&self.bias))
     }
 }
 

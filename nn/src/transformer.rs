@@ -1,6 +1,6 @@
 //! The encoder layer.
 
-use autograd::{Param, Result, Var};
+use autograd::{Param, Result, Var, ops};
 use tensor::{Activation, CuSeqLens, Pooling, Tensor};
 
 use crate::{Dropout, Initializer, LayerNorm, Linear, Module, Pass, SelfAttention};
@@ -113,8 +113,9 @@ impl TransformerLayer {
     fn after_attention(&self, pass: &Pass, attended: &Var, x: &Var) -> Result<Var> {
         let update = self.attention_output.dense.forward(pass, attended)?;
         let a = self.attention_output.add_norm(pass, &update, x)?;
-        let inner = self.intermediate.forward(pass, &a)?;
-        let update = self.output.dense.forward_activated(pass, self.activation, &inner)?;
+        let [first, second] = [&self.intermediate, &self.output.dense]
+            .map(|layer| [pass.param(&layer.weight), pass.param(&layer.bias)]);
+        let update = ops::feed_forward(self.activation, &a, first.each_ref(), second.each_ref())?;
         self.output.add_norm(pass, &update, &a)
     }
 }

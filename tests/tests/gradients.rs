@@ -150,11 +150,11 @@ const CASES: &[Case] = &[
     Case("layer_norm", "matrix", normed, |_, v| ops::layer_norm(&v[0], &v[1], &v[2], 1e-5)),
     Case("layer_norm", "3 axes", normed_cube, |_, v| ops::layer_norm(&v[0], &v[1], &v[2], 1e-2)),
     Case("linear", "matrix", affine, |_, v| ops::linear(&v[0], &v[1], &v[2])),
-    Case("linear", "of an activation", affine, |_, v| {
-        ops::activated_linear(Activation::Gelu, &v[0], &v[1], &v[2])
+    Case("linear", "feed forward", two_affine, |_, v| {
+        ops::feed_forward(Activation::Gelu, &v[0], [&v[1], &v[2]], [&v[3], &v[4]])
     }),
-    Case("linear", "of tanh", affine, |_, v| {
-        ops::activated_linear(Activation::Tanh, &v[0], &v[1], &v[2])
+    Case("linear", "feed forward, tanh", two_affine, |_, v| {
+        ops::feed_forward(Activation::Tanh, &v[0], [&v[1], &v[2]], [&v[3], &v[4]])
     }),
     Case("linear", "3 axes", affine_cube, |_, v| ops::linear(&v[0], &v[1], &v[2])),
     Case("matmul", "matrices", factors, |_, v| v[0].matmul(&v[1])),
@@ -242,6 +242,9 @@ fn normed_cube(d: &Draw) -> Vec<Tensor> {
 }
 fn affine(d: &Draw) -> Vec<Tensor> {
     d.normal([&[d.m, d.n], &[d.k, d.n], &[d.k]])
+}
+fn two_affine(d: &Draw) -> Vec<Tensor> {
+    d.normal([&[d.m, d.k], &[d.n, d.k], &[d.n], &[d.k, d.n], &[d.k]])
 }
 fn affine_cube(d: &Draw) -> Vec<Tensor> {
     d.normal([&[2, d.m, d.n], &[d.k, d.n], &[d.k]])

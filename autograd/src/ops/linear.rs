@@ -1,8 +1,8 @@
-//! The affine map of a layer; saves its input and weight. Behind an activation it saves what goes into that: the
-//! backward of the activation has the output at hand as well, nearly for nothing.
+//! The affine map of a layer, which saves its input and weight; and two of them around an activation, which save what
+//! goes into that: the backward of the activation has its output at hand as well, nearly for nothing.
 
-use tensor::Activation;
 use tensor::ops::{activation, linear as op};
+use tensor::{Activation, Tensor};
 
 use crate::{Result, Var, record};
 
@@ -21,23 +21,32 @@ pub fn linear(x: &Var, w: &Var, b: &Var) -> Result<Var> {
     })
 }
 
-/// y = f(x) w^T + b: x `[.., I]`, w `[O, I]`, b `[O]` `-> [.., O]`; f(x) is not kept.
+/// y = f(z) v^T + c with z = x w^T + b: x `[.., I]`, w `[F, I]`, b `[F]`, v `[O, F]`, c `[O]` `-> [.., O]`. z is
+/// kept and f(z) is not.
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn activated_linear(f: Activation, x: &Var, w: &Var, b: &Var) -> Result<Var> {
-    let y = op::forward(&activation::forward(f, &x.value)?, &w.value, Some(&b.value))?;
-    let (x_value, w_value) = (x.value.clone(), w.value.clone());
-    record("activated_linear", [x, w, b], y, move |dy, [wants_dx, wants_dw, wants_db]| {
-        let db = wants_db.then(|| op::backward_bias(dy)).transpose()?;
-        if !wants_dx {
-            let a = wants_dw.then(|| activation::forward(f, &x_value)).transpose()?;
-            return Ok([None, a.map(|a| op::backward_weight(&a, dy)).transpose()?, db]);
+pub fn feed_forward(f: Activation, x: &Var, [w, b]: [&Var; 2], [v, c]: [&Var; 2]) -> Result<Var> {
+    let [z, a] = op::forward_activated(f, &x.value, &w.value, &b.value)?;
+    let y = op::forward(&a, &v.value, Some(&c.value))?;
+    drop(a);
+    let [x_value, w_value, v_value] = [x, w, v].map(|var| var.value.clone());
+    record("feed_forward", [x, w, b, v, c], y, move |dy, [dx, dw, db, dv, dc]| {
+        let dc = dc.then(|| op::backward_bias(dy)).transpose()?;
+        let second = |a: &Tensor| dv.then(|| op::backward_weight(a, dy)).transpose();
+        if !(dx || dw || db) {
+            let a = dv.then(|| activation::forward(f, &z)).transpose()?;
+            let dv = a.map(|a| op::backward_weight(&a, dy)).transpose()?;
+            return Ok([None, None, None, dv, dc]);
         }
-        let da = op::backward_input(dy, &w_value)?;
-        let (dx, a) = activation::backward_and_value(f, &x_value, &da)?;
-        drop(da);
-        let dw = wants_dw.then(|| op::backward_weight(&a, dy)).transpose()?;
-        Ok([Some(dx), dw, db])
+        let da = op::backward_input(dy, &v_value)?;
+        let (dz, a) = activation::backward_and_value(f, &z, &da)?;
+        drop((da, z));
+        let dv = second(&a)?;
+        drop(a);
+        let dx = dx.then(|| op::backward_input(&dz, &w_value)).transpose()?;
+        let dw = dw.then(|| op::backward_weight(&x_value, &dz)).transpose()?;
+        let db = db.then(|| op::backward_bias(&dz)).transpose()?;
+        Ok([dx, dw, db, dv, dc])
     })
 }

@@ -8,12 +8,17 @@
 //! The bias is added while the product is written: one pass over y. Weights are stored `[O, I]`, as in
 //! PyTorch checkpoints.
 
+use kernels::cuda::{self, Slice};
+use kernels::matmul::cuda::{self as matmul, After, Linear};
 use kernels::matmul::{Store, gemm, reference};
 use kernels::reduce;
 
-use super::{Floats, Hidden, expect_shape, floats, hidden, last_axis, matrix, wide};
+use super::{
+    Floats, Hidden, activation, dense, expect_shape, floats, hidden, last_axis, matrix, on_card,
+    wide,
+};
 use crate::dtype::Activations;
-use crate::{DType, Error, Result, Tensor};
+use crate::{Activation, DType, Device, Error, Result, Tensor};
 
 const OP: &str = "linear";
 
@@ -30,11 +35,17 @@ pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
         None => Tensor::zeros_on(&[o], &w.device())?.to_dtype(w.dtype())?,
     };
     expect_shape(OP, &b, &[o])?;
+    on_card(OP, [&x, &w, &b])?;
     let mut shape = x.shape().to_vec();
     *shape.last_mut().expect("checked by rows_of") = o;
     Ok(match (hidden(OP, [&x])?, floats(OP, [&w, &b])?) {
         (Hidden::F32([x]), Floats::F32(weights)) => run(x, weights, &shape),
         (Hidden::BF16([x]), Floats::F32(weights)) => run(x, weights, &shape),
+        (Hidden::Cuda([x]), Floats::Cuda([w, b])) => {
+            let after = After { bias: Some(b), ..After::default() };
+            let layer = Linear { rows, inputs: i, outputs: o };
+            Tensor::from_array(matmul::forward(x, like(w, x)?, layer, after)?, &shape)
+        }
         (Hidden::F64([x]), Floats::F64([w, b])) => {
             let mut y = reference::product(x, &reference::transpose(w, o, i), rows, o);
             y.chunks_mut(o.max(1)).for_each(|row| row.iter_mut().zip(b).for_each(|(y, b)| *y += b));
@@ -42,6 +53,33 @@ pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
         }
         _ => return Err(mixed(&x, &w)),
     })
+}
+
+/// z = x w^T + b and f(z). On a card GELU is made while the product is written.
+///
+/// # Errors
+/// When the shapes do not fit or the dtypes differ.
+pub fn forward_activated(f: Activation, x: &Tensor, w: &Tensor, b: &Tensor) -> Result<[Tensor; 2]> {
+    if x.device() == Device::Cpu || f != Activation::Gelu {
+        let z = forward(x, w, Some(b))?;
+        let y = activation::forward(f, &z)?;
+        return Ok([z, y]);
+    }
+    let (outputs, inputs) = matrix(OP, w)?;
+    let rows = rows_of(x, inputs)?;
+    expect_shape(OP, b, &[outputs])?;
+    on_card(OP, [x, w, b])?;
+    let [x, w, b] = dense([x, w, b])?;
+    let mut shape = x.shape().to_vec();
+    *shape.last_mut().expect("checked by rows_of") = outputs;
+    let (Hidden::Cuda([v]), Floats::Cuda([w, b])) = (hidden(OP, [&x])?, floats(OP, [&w, &b])?)
+    else {
+        return Err(mixed(&x, &w));
+    };
+    let (layer, after) =
+        (Linear { rows, inputs, outputs }, After { bias: Some(b), ..After::default() });
+    let both = matmul::forward_gelu(v, like(w, v)?, layer, after)?;
+    Ok(both.map(|array| Tensor::from_array(array, &shape)))
 }
 
 fn run<E: Activations>(x: &[E], [w, b]: [&[f32]; 2], shape: &[usize]) -> Tensor {
@@ -62,11 +100,17 @@ pub fn backward_input(dy: &Tensor, w: &Tensor) -> Result<Tensor> {
     let (o, i) = matrix(OP, w)?;
     let rows = rows_of(dy, o)?;
     let (dy, w) = (dy.contiguous()?, w.contiguous()?);
+    on_card(OP, [&dy, &w])?;
     let mut shape = dy.shape().to_vec();
     *shape.last_mut().expect("checked by rows_of") = i;
     Ok(match (hidden(OP, [&dy])?, floats(OP, [&w])?) {
         (Hidden::F32([dy]), Floats::F32([w])) => run_input(dy, w, [rows, o, i], &shape),
         (Hidden::BF16([dy]), Floats::F32([w])) => run_input(dy, w, [rows, o, i], &shape),
+        (Hidden::Cuda([dy]), Floats::Cuda([w])) => {
+            let layer = Linear { rows, inputs: i, outputs: o };
+            let dx = matmul::backward_input(dy, like(w, dy)?, layer, After::default())?;
+            Tensor::from_array(dx, &shape)
+        }
         (Hidden::F64([dy]), Floats::F64([w])) => wide(reference::product(dy, w, rows, i), &shape),
         _ => return Err(mixed(&dy, &w)),
     })
@@ -94,9 +138,13 @@ pub fn backward_weight(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     expect_shape(OP, &dy.reshape(&[dy.len() / o, o])?, &[rows, o])?;
     let (x, dy) = (x.contiguous()?, dy.contiguous()?);
     Ok(match hidden(OP, [&x, &dy])? {
-        Hidden::Cuda(_) => return Err(super::not_on_card(OP)),
         Hidden::F32([x, dy]) => run_weight(x, dy, [rows, o, i]),
         Hidden::BF16([x, dy]) => run_weight(x, dy, [rows, o, i]),
+        Hidden::Cuda([x, dy]) => {
+            let layer = Linear { rows, inputs: i, outputs: o };
+            let dw = matmul::backward_weight(x, dy, layer, After::default())?;
+            Tensor::from_array(dw, &[o, i])
+        }
         Hidden::F64([x, dy]) => {
             wide(reference::product(&reference::transpose(dy, rows, o), x, o, i), &[o, i])
         }
@@ -121,6 +169,11 @@ pub fn backward_bias(dy: &Tensor) -> Result<Tensor> {
         Hidden::Cuda([v]) => Tensor::from_array(reduce::cuda::column_sums(v, o)?, &[o]),
         Hidden::F32(_) | Hidden::F64(_) => super::reduce::sum_to(&dy, &[o])?,
     })
+}
+
+/// A weight in the dtype of the hidden states that it meets.
+fn like<'a>(w: Slice<'a>, x: Slice) -> Result<Slice<'a>> {
+    Ok(if x.dtype() == cuda::DType::BF16 { w.in_bf16()? } else { w })
 }
 
 /// The error of hidden states and parameters that do not go together.

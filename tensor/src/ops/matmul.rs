@@ -7,10 +7,11 @@
 //!
 //! The leading axes are broadcast. Transposed views are multiplied where they lie, without a copy.
 
-use kernels::matmul::{MatRef, Store, gemm_batched, reference};
+use kernels::matmul::{MatRef, Store, cuda, gemm_batched, reference};
 
-use super::{Floats, floats};
-use crate::shape::{broadcast_shapes, count};
+use super::{Floats, floats, on_card};
+use crate::shape::{Layout, broadcast_shapes, count};
+use crate::storage::Storage;
 use crate::{DType, Element, Error, Result, Tensor};
 
 const OP: &str = "matmul";
@@ -26,6 +27,9 @@ pub fn forward(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         return forward_wide(&a, &b, &shape);
     }
     let lead = &shape[..shape.len() - 2];
+    if on_card(OP, [&a, &b])? {
+        return forward_on_card(&a, &b, &shape);
+    }
     let (a, b) = (Batches::new(&a, lead)?, Batches::new(&b, lead)?);
     Ok(Tensor::build(&shape, |y| {
         gemm_batched(count(lead), |i| (a.matrix(i), b.matrix(i)), y, Store::default());
@@ -66,6 +70,30 @@ fn output_shape(a: &Tensor, b: &Tensor) -> Result<Vec<usize>> {
     let mut shape = broadcast_shapes(OP, lead_a, lead_b).map_err(|_| misfit())?;
     shape.extend([m, n]);
     Ok(shape)
+}
+
+/// Where the operands lie, which may be anywhere in their arrays.
+fn forward_on_card(a: &Tensor, b: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    let (lead, &[m, n]) = shape.split_last_chunk::<2>().expect("made by output_shape");
+    let sizes = [m, n, a.shape()[a.rank() - 1]];
+    let layouts = [(a, [m, sizes[2]]), (b, [sizes[2], n])]
+        .map(|(t, matrix)| t.layout.broadcast_to(&[lead, &matrix].concat()));
+    let [a_layout, b_layout] = layouts;
+    let (a_layout, b_layout) = (a_layout?, b_layout?);
+    let (a, b) = (operand(a, &a_layout)?, operand(b, &b_layout)?);
+    Ok(Tensor::from_array(cuda::batched(a, b, lead, sizes)?, shape))
+}
+
+/// A tensor under a layout of its storage, the last two axes a matrix.
+fn operand<'a>(t: &'a Tensor, layout: &'a Layout) -> Result<cuda::Operand<'a>> {
+    let Storage::Cuda(array) = &t.storage else { unreachable!("the caller checked the device") };
+    if t.dtype() != DType::F32 {
+        return Err(Error::DType { op: OP, expected: "f32", got: t.dtype() });
+    }
+    let (lead, &strides) = layout.strides.split_last_chunk::<2>().expect("two axes at least");
+    let start = layout.offset.min(array.len());
+    let values = array.slice().narrow(start, array.len() - start);
+    Ok(cuda::Operand { values, strides, lead })
 }
 
 /// The matrices of a batched operand, repeated along broadcast leading axes.

@@ -139,11 +139,6 @@ pub(crate) fn on_card<const N: usize>(op: &'static str, operands: [&Tensor; N]) 
     }
 }
 
-/// The error of an op that no card runs.
-pub(crate) fn not_on_card(op: &'static str) -> Error {
-    Error::Device { op, expected: "the host".into(), got: Device::Cpu }
-}
-
 /// Each operand in row-major order; see [`Tensor::contiguous`].
 pub(crate) fn dense<const N: usize>(operands: [&Tensor; N]) -> Result<[Tensor; N]> {
     let mut dense = operands.map(Tensor::clone);

@@ -132,8 +132,8 @@ fn inside(x: &Operand, sizes: [usize; 2], lead: &[usize]) {
 pub(super) fn run(job: Job) -> Result<(Array, Option<Array>)> {
     job.check();
     let (device, len) = (job.device(), job.batch() * job.m * job.n);
-    let c = Array::stale(device, job.out, len)?;
-    let gelu = job.gelu.then(|| Array::stale(device, job.out, len)).transpose()?;
+    let mut c = Array::stale(device, job.out, len)?;
+    let mut gelu = job.gelu.then(|| Array::stale(device, job.out, len)).transpose()?;
     if len == 0 {
         return Ok((c, gelu));
     }
@@ -141,8 +141,9 @@ pub(super) fn run(job: Job) -> Result<(Array, Option<Array>)> {
     let tile = Tile::of(rung, &job);
     let split = Split::of(&job, tile);
     let workspace = if split.parts > 1 { split.parts * len } else { 0 };
-    let partial = Array::stale(device, DType::F32, workspace)?;
-    let product = parameters(&job, [Some(&c), gelu.as_ref(), Some(&partial)], split);
+    let mut partial = Array::stale(device, DType::F32, workspace)?;
+    let outputs = [Some(&mut c), gelu.as_mut(), Some(&mut partial)];
+    let product = parameters(&job, outputs, split);
     let start = Start { job: &job, tile, split, product };
     match rung {
         Rung::Naive => start.naive(),
@@ -157,8 +158,8 @@ pub(super) fn run(job: Job) -> Result<(Array, Option<Array>)> {
 }
 
 /// `outputs` are C, GELU of C, and the sums of parts.
-fn parameters(job: &Job, outputs: [Option<&Array>; 3], split: Split) -> ProductParam {
-    let [c, gelu, partial] = outputs.map(|x| x.map_or(0, Array::address));
+fn parameters(job: &Job, outputs: [Option<&mut Array>; 3], split: Split) -> ProductParam {
+    let [c, gelu, partial] = outputs.map(|x| x.map_or(0, Array::address_mut));
     let [bias, residual] =
         [job.after.bias, job.after.residual].map(|x| x.map_or(0, |x| x.address()));
     let wide = job.n.is_multiple_of(Job::CHUNK)
