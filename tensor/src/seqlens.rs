@@ -121,6 +121,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn equality_and_messages_are_those_of_the_offsets() {
+        let batch = CuSeqLens::from_lens(&[3, 1]).expect("two sequences");
+        assert_eq!(format!("{batch:?}"), "CuSeqLens([0, 3, 4])");
+        assert_eq!(batch, CuSeqLens::from_offsets(vec![0, 3, 4]).expect("two sequences"));
+    }
+
+    #[test]
     fn refuses_what_is_no_division() {
         for offsets in [vec![], vec![0], vec![1, 2], vec![0, 2, 2], vec![0, 3, 1]] {
             assert!(CuSeqLens::from_offsets(offsets.clone()).is_err(), "{offsets:?}");

@@ -76,7 +76,8 @@ __device__ __forceinline__ float clip_factor(const float *norm, double max_norm)
     return factor >= 1.0 ? 1.0f : float(factor);
 }
 
-// One element, with the multiplications and fused additions of the CPU: the same bits there and here.
+// One element, with the multiplications and fused additions of the CPU: with AVX2 or AVX-512 the same bits there and
+// here.
 __device__ __forceinline__ void update_element(const Parameter &p, float scale, float g, float &w, float &m, float &v) {
     g *= scale;
     m = fmaf(p.first[0], m, p.first[1] * g);

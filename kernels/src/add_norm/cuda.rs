@@ -133,7 +133,8 @@ pub fn backward(saved: Saved, w: Slice, dropout: Option<Dropout>, dy: Slice) -> 
     Ok(Gradients { dr, dx, dw, db })
 }
 
-/// Starts a kernel that writes dr, dx and partial sums of dw and db, and adds these up.
+/// Starts a kernel that writes dr, dx and partial sums of dw and db, and adds these up: as many as blocks fit the card
+/// at once, so that their order, and with it the last bit of dw and db, is that of the card.
 fn in_one(launch: Launch, mean: Slice, cols: usize) -> Result<[Array; 2]> {
     let (device, rows) = (mean.device(), mean.len());
     let at_once = device.multiprocessors() as usize * BACKWARD_BLOCKS;

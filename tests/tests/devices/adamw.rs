@@ -81,7 +81,7 @@ fn equals_the_definition() {
     check(&card, Some(1.0), |g| odd_view(g, &card));
 }
 
-/// One launch for all, or one each: the same arithmetic, and on hosts with fused additions the same bits as there.
+/// One launch for all, or one each: the same bits.
 #[test]
 fn alone_and_together_agree() {
     let Some(card) = device() else { return };
