@@ -10,9 +10,13 @@ use tensor::{Device, Tensor};
 use tests::card::{device, relative_distance};
 use tests::golden::{Golden, assert_near, tiny_bert, tiny_masked_lm};
 
-/// Relative distance from the CPU in f32 and in bf16: the bars for a card.
+/// Greatest relative distance from the CPU in f32.
 const F32: f64 = 1e-5;
+/// The same of logits and loss in bf16.
 const BF16: f64 = 1e-2;
+/// Gradients in bf16 have gone through three layers of rounding, on the card and on the CPU, each in its own way: by so
+/// much the card's may be farther from those in f32 than the CPU's.
+const AS_FAR: f64 = 1.3;
 const VOCAB: u64 = 50;
 const LENS: [usize; 5] = [5, 1, 17, 40, 12];
 
@@ -56,7 +60,7 @@ fn vanishes(name: &str) -> bool {
 }
 
 /// The same step on the CPU and on the card.
-fn compare(what: &str, card: &Device, limit: f64, pass: impl Fn() -> Pass) {
+fn compare(what: &str, card: &Device, pass: impl Fn() -> Pass) {
     let model = model();
     let host = step(&pass(), &model);
     to_device(&model.params(), card).unwrap();
@@ -64,7 +68,7 @@ fn compare(what: &str, card: &Device, limit: f64, pass: impl Fn() -> Pass) {
         let distance = relative_distance(&got, want);
         println!("{what}: {name}: {distance:.1e}");
         let small = vanishes(name) && got.iter().all(|x| x.abs() < 1e-4);
-        assert!(small || distance <= limit, "{what}: {name} is {distance:e} from the CPU's");
+        assert!(small || distance <= F32, "{what}: {name} is {distance:e} from the CPU's");
     }
 }
 
@@ -72,17 +76,30 @@ fn compare(what: &str, card: &Device, limit: f64, pass: impl Fn() -> Pass) {
 fn a_step_with_dropout_is_the_step_of_the_cpu() {
     let Some(card) = device() else { return };
     let pass = || Pass::on(&Tape::new()).with_dropout(7, 3);
-    compare("f32", &card, F32, pass);
-    compare("f32, recomputed", &card, F32, || pass().with_recomputation(true));
+    compare("f32", &card, pass);
+    compare("f32, recomputed", &card, || pass().with_recomputation(true));
 }
 
 #[test]
 fn a_step_in_bf16_is_near_that_of_the_cpu() {
     let Some(card) = device() else { return };
     // The same masks: a wrong one would move gradients by a tenth, not by a hundredth.
-    compare("bf16", &card, BF16, || {
-        Pass::on(&Tape::new()).with_dropout(7, 3).with_precision(Precision::Bf16)
-    });
+    let pass =
+        |precision| Pass::on(&Tape::new()).with_dropout(7, 3).with_precision(precision);
+    let model = model();
+    let exact = step(&pass(Precision::F32), &model);
+    let host = step(&pass(Precision::Bf16), &model);
+    to_device(&model.params(), &card).unwrap();
+    let there = step(&pass(Precision::Bf16), &model);
+    for (((name, exact), (_, host)), (_, got)) in exact.iter().zip(&host).zip(&there) {
+        let [ours, usual] = [got, host].map(|x| relative_distance(x, exact));
+        let distance = relative_distance(got, host);
+        println!("bf16: {name}: {distance:.1e} from the CPU's, {ours:.1e} and {usual:.1e} from f32");
+        let near = distance <= BF16 || ours <= AS_FAR * usual;
+        let value = ["logits", "loss"].contains(&name.as_str());
+        let right = if value { distance <= BF16 } else { near || vanishes(name) };
+        assert!(right, "{name} is {distance:e} from the CPU's, {ours:e} from f32");
+    }
 }
 
 #[test]
@@ -155,10 +172,12 @@ fn training_goes_as_on_the_cpu() {
     let distance = relative_distance(&losses, &want_losses);
     println!("losses {losses:?}, {distance:.1e} from the CPU's");
     assert!(distance <= F32, "losses {losses:?}, on the CPU {want_losses:?}");
-    for (got, want) in weights.iter().zip(&want) {
+    for ((got, want), param) in weights.iter().zip(&want).zip(model().params()) {
         assert_eq!(got.device(), card, "weights stay on the card");
         // Adam divides by the size of gradients: those that are nothing but rounding move weights, too.
-        assert_near("weights", got, want, 1e-3);
+        if !vanishes(param.name()) {
+            assert_near(param.name(), got, want, 1e-4);
+        }
     }
 }
 
