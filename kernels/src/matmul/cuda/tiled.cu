@@ -1,11 +1,11 @@
 // Rung 2: a block computes a tile of 128 x 128, a thread 8 x 8 of it, from operands in shared memory.
 //
 // What it lifts: the loads. A step of K moves 128 + 128 elements from global to shared memory for 128 x 128
-// multiplications, 64 operations for each f32 loaded, and there a thread reads 8 + 8 elements for 64
-// multiplications, 4 operations for each. An SM does 256 operations a cycle and reads 128 bytes of shared memory:
-// 2 operations a byte are needed and 1 is there at worst, but half of the reads are the same for half a warp and
-// broadcast. Ceiling, an estimate: 80 to 90 % of the f32 peak where there are tiles enough; below, at one tile a
-// multiprocessor, split.cu helps.
+// multiplications, 128 operations for each f32 loaded. From there a thread reads 8 + 8 elements for 64
+// multiplications, 2 operations a byte: just what a multiprocessor needs that does 256 operations a cycle and reads
+// 128 bytes of shared memory, and most of these reads are the same for several threads of a warp and made once.
+// Ceiling, an estimate: 80 to 90 % of the f32 peak where there are tiles enough; below one tile a multiprocessor,
+// split.cu helps.
 //
 // Two tiles of each operand are in shared memory: one is computed with, the other is filled meanwhile from
 // registers, whose loads were issued before the computing. One barrier a step.
