@@ -90,14 +90,16 @@ fn unsafe_lives_in_kernels_alone() {
     }
 }
 
-/// Folders of `kernels/src` that are no ops.
-const NO_OPS: [&str; 1] = ["simd"];
+/// Folders of `kernels/src` that are no ops: what ops share on the CPU and on a card, and a copy that the host leaves
+/// to `ndarray`.
+const NO_OPS: [&str; 3] = ["copy", "cuda", "simd"];
 
 /// What an op lacks, and why.
-const EXCEPTIONS: [(&str, &str); 4] = [
+const EXCEPTIONS: [(&str, &str); 5] = [
     // The kernel is a ladder of files (views, packing, blocking, one micro-kernel an instruction set).
     ("matmul", "kernels/src/matmul/cpu.rs"),
-    // A generator, used through dropout; `tensor` passes it on as it is.
+    // A generator, used through dropout; `tensor` passes it on as it is. On a card it is part of `common.cuh`.
+    ("philox", "kernels/src/philox/cuda.rs"),
     ("philox", "tensor/src/ops/philox.rs"),
     ("philox", "autograd/src/ops/philox.rs"),
     // An update is not differentiated.
@@ -112,7 +114,7 @@ fn exists(path: &str) -> bool {
 fn every_op_has_its_file_in_every_layer() {
     let mut lacking = BTreeSet::new();
     for op in ops() {
-        for file in ["mod", "reference", "cpu"] {
+        for file in ["mod", "reference", "cpu", "cuda"] {
             let path = format!("kernels/src/{op}/{file}.rs");
             if !exists(&path) && !exists(&format!("kernels/src/{op}/{file}/mod.rs")) {
                 lacking.insert((op.clone(), path));

@@ -33,7 +33,7 @@ pub struct Launch<'a> {
 }
 
 impl<'a> Launch<'a> {
-    /// The kernel of that name in `source`, compiled for hidden states of type `hidden`. One block of [`BLOCK`]
+    /// The kernel of that name in `source`, compiled for hidden states of type `hidden`. One block of 256
     /// threads until more is said.
     ///
     /// # Errors
@@ -157,7 +157,7 @@ impl<'a> Launch<'a> {
 /// Blocks for `n` threads' worth of work in loops over the grid: no more than keep every multiprocessor full, so
 /// that each thread has several elements to itself when there are many.
 pub(crate) fn blocks_for(device: &Device, n: usize) -> usize {
-    /// Blocks of [`BLOCK`] threads that fit a multiprocessor at once.
+    /// Blocks of 256 threads that fit a multiprocessor at once.
     const RESIDENT: usize = 8;
     n.div_ceil(BLOCK as usize).min(device.multiprocessors() as usize * RESIDENT)
 }

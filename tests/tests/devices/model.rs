@@ -84,8 +84,7 @@ fn a_step_with_dropout_is_the_step_of_the_cpu() {
 fn a_step_in_bf16_is_near_that_of_the_cpu() {
     let Some(card) = device() else { return };
     // The same masks: a wrong one would move gradients by a tenth, not by a hundredth.
-    let pass =
-        |precision| Pass::on(&Tape::new()).with_dropout(7, 3).with_precision(precision);
+    let pass = |precision| Pass::on(&Tape::new()).with_dropout(7, 3).with_precision(precision);
     let model = model();
     let exact = step(&pass(Precision::F32), &model);
     let host = step(&pass(Precision::Bf16), &model);
@@ -94,7 +93,9 @@ fn a_step_in_bf16_is_near_that_of_the_cpu() {
     for (((name, exact), (_, host)), (_, got)) in exact.iter().zip(&host).zip(&there) {
         let [ours, usual] = [got, host].map(|x| relative_distance(x, exact));
         let distance = relative_distance(got, host);
-        println!("bf16: {name}: {distance:.1e} from the CPU's, {ours:.1e} and {usual:.1e} from f32");
+        println!(
+            "bf16: {name}: {distance:.1e} from the CPU's, {ours:.1e} and {usual:.1e} from f32"
+        );
         let near = distance <= BF16 || ours <= AS_FAR * usual;
         let value = ["logits", "loss"].contains(&name.as_str());
         let right = if value { distance <= BF16 } else { near || vanishes(name) };
