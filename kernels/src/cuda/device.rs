@@ -55,9 +55,11 @@ impl Device {
     /// How many devices there are.
     ///
     /// # Errors
-    /// When there is no driver.
+    /// When there is no driver, or none that can be used.
     pub fn count() -> Result<usize> {
-        start_driver()?;
+        if !start_driver()? {
+            return Ok(0);
+        }
         let count = result::device::get_count().map_err(|e| Error::NoDriver(reason(e)))?;
         Ok(count.max(0) as usize)
     }
@@ -181,15 +183,41 @@ impl Inner {
     }
 }
 
-/// Loads and starts the driver, once.
-fn start_driver() -> Result<()> {
-    static STARTED: OnceLock<Result<()>> = OnceLock::new();
+/// CUDA 12.0, the first whose driver has all that is called here.
+const OLDEST_DRIVER: i32 = 12_000;
+
+/// Loads and starts the driver, once; whether it sees a device.
+fn start_driver() -> Result<bool> {
+    static STARTED: OnceLock<Result<bool>> = OnceLock::new();
     let start = || {
         // SAFETY: loads the library that the system has under that name, and asks nothing of it.
         if !unsafe { sys::is_culib_present() } {
             return Err(Error::NoDriver("libcuda.so was not found".to_owned()));
         }
-        result::init().map_err(|e| Error::NoDriver(reason(e)))
+        match result::init() {
+            Ok(()) => check_version().map(|()| true),
+            Err(DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE)) => Ok(false),
+            Err(error) => Err(Error::NoDriver(reason(error))),
+        }
     };
     STARTED.get_or_init(start).clone()
+}
+
+fn check_version() -> Result<()> {
+    let version = driver_version().map_err(|e| Error::NoDriver(reason(e)))?;
+    match version < OLDEST_DRIVER {
+        false => Ok(()),
+        true => Err(Error::NoDriver(format!(
+            "it is for CUDA {}, 12.0 or later is needed",
+            super::error::version(version)
+        ))),
+    }
+}
+
+/// The newest CUDA that the driver knows: 13020 for 13.2.
+pub(super) fn driver_version() -> std::result::Result<i32, DriverError> {
+    let mut version = 0;
+    // SAFETY: writes one int.
+    unsafe { sys::cuDriverGetVersion(&mut version) }.result()?;
+    Ok(version)
 }

@@ -7,12 +7,12 @@ use super::Device;
 /// Why something did not happen on a card.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// There is no driver, or it does not start.
-    #[error("no CUDA driver ({0}): install NVIDIA's driver or use --device cpu")]
+    /// There is no driver, or none that can be used.
+    #[error("no CUDA driver that can be used ({0}): install NVIDIA's newest or use --device cpu")]
     NoDriver(String),
     /// The driver sees fewer cards.
     #[error("no CUDA device {ordinal}: {}", match count {
-        0 => "the driver sees none".to_owned(),
+        0 => "the driver sees none; if there is one, look at CUDA_VISIBLE_DEVICES".to_owned(),
         1 => "there is one, cuda:0".to_owned(),
         n => format!("there are {n}, cuda:0 to cuda:{}", n - 1),
     })]
@@ -36,15 +36,33 @@ pub enum Error {
          Python package nvidia-cuda-nvrtc and put its lib folder into LD_LIBRARY_PATH"
     )]
     NoCompiler,
-    /// A kernel does not compile, which is a bug here.
-    #[error("{source_file} does not compile for {target}:\n{log}")]
+    /// A kernel does not compile: the compiler is older than the card, or it is a bug here.
+    #[error("{source_file} does not compile for {target} with NVRTC {}:\n{log}", version(*compiler))]
     Compile {
         /// The file.
         source_file: &'static str,
         /// The architecture.
         target: String,
+        /// The version of NVRTC, 13020 for 13.2.
+        compiler: i32,
         /// What the compiler says.
         log: String,
+    },
+    /// The driver does not load what a newer compiler made.
+    #[error(
+        "{source_file} on {card}: {reason}; NVRTC is of CUDA {}, the driver of {}: install a newer driver, or NVRTC \
+         of that version",
+        version(versions[0]), version(versions[1])
+    )]
+    OldDriver {
+        /// The file.
+        source_file: &'static str,
+        /// Name and number of the card.
+        card: String,
+        /// The versions of NVRTC and of the driver, 13020 for 13.2.
+        versions: [i32; 2],
+        /// The driver's words.
+        reason: String,
     },
     /// The card's memory is full.
     #[error(
@@ -65,9 +83,10 @@ pub enum Error {
         /// Bytes of living arrays of this process.
         used: usize,
     },
-    /// A kernel was not started.
+    /// A kernel was not started. The driver refuses all launches after the fault of an earlier one.
     #[error(
-        "{kernel} on {card}, grid {grid:?}, block {block}, {shared} bytes of shared memory: {reason}"
+        "{kernel} on {card}, grid {grid:?}, block {block}, {shared} bytes of shared memory: {reason} \
+         {EARLIER}"
     )]
     Launch {
         /// The kernel.
@@ -84,10 +103,7 @@ pub enum Error {
         reason: String,
     },
     /// Any other call of the driver. Kernels run in the background, so it may report an earlier one's fault.
-    #[error(
-        "{call} on {card}: {reason} (kernels run in the background: the fault may be an earlier one's, \
-         CUDA_LAUNCH_BLOCKING=1 finds it)"
-    )]
+    #[error("{call} on {card}: {reason} {EARLIER}")]
     Driver {
         /// What was asked.
         call: &'static str,
@@ -98,8 +114,17 @@ pub enum Error {
     },
 }
 
+/// After a fault of a kernel every call fails, with the words that the fault has.
+const EARLIER: &str = "(kernels run in the background: the fault may be an earlier one's, \
+                       CUDA_LAUNCH_BLOCKING=1 finds it)";
+
 /// What this module returns.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// 13.2 from 13020.
+pub(super) fn version(number: i32) -> String {
+    format!("{}.{}", number / 1000, number % 1000 / 10)
+}
 
 fn mebibytes(bytes: usize) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
@@ -107,14 +132,38 @@ fn mebibytes(bytes: usize) -> String {
 
 /// The driver's name and words for an error.
 pub(super) fn reason(error: DriverError) -> String {
-    let text = |c: std::result::Result<&std::ffi::CStr, _>| {
-        c.map_or_else(|_: DriverError| String::new(), |c| c.to_string_lossy().into_owned())
-    };
-    format!("{} ({})", text(error.error_string()), text(error.error_name()))
+    match (error.error_string(), error.error_name()) {
+        (Ok(words), Ok(name)) => {
+            format!("{} ({})", words.to_string_lossy(), name.to_string_lossy())
+        }
+        // An older driver, or the toolkit's stub in the place of one, does not know all errors.
+        _ => format!("CUDA error {}", error.0 as u32),
+    }
 }
 
 /// The error of a call other than a launch or an allocation.
 pub(super) fn failed(call: &'static str, device: &Device) -> impl FnOnce(DriverError) -> Error {
     let card = device.label();
     move |error| Error::Driver { call, card, reason: reason(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_written_as_usual() {
+        assert_eq!([12_000, 12_080, 13_020].map(version), ["12.0", "12.8", "13.2"]);
+    }
+
+    #[test]
+    fn what_is_there_is_said() {
+        let said = |count| Error::NoDevice { ordinal: 7, count }.to_string();
+        assert!(
+            said(0)
+                .ends_with("the driver sees none; if there is one, look at CUDA_VISIBLE_DEVICES")
+        );
+        assert_eq!(said(1), "no CUDA device 7: there is one, cuda:0");
+        assert_eq!(said(4), "no CUDA device 7: there are 4, cuda:0 to cuda:3");
+    }
 }

@@ -5,18 +5,20 @@
 //! `NAME-TYPE-ARCHITECTURE-HASH.cubin` in `$KERNELS_CUDA_CACHE`, else `finetune/cuda` in the user's cache folder;
 //! later runs load it from there and need no compiler. The hash is over text, headers, options, name of the card,
 //! driver version and version of this crate: no stale file is ever taken. A damaged one is noticed by a second hash, in front
-//! of its content, and compiled again. A cache that cannot be written costs time, nothing else.
+//! of its content, and compiled again, as is one that the driver does not load. A cache that cannot be written costs
+//! time, nothing else.
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_char};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use cudarc::driver::{result, sys as driver};
+use cudarc::driver::{DriverError, result, sys as driver};
 use cudarc::nvrtc::{result as nvrtc, sys};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::error::failed;
+use super::device::driver_version;
+use super::error::{failed, reason};
 use super::{DType, Device, Error, Result};
 
 /// A file of kernels.
@@ -114,29 +116,45 @@ impl Modules {
         if let Some(module) = modules.get(&(source.name, hidden)) {
             return Ok(*module);
         }
-        let image = image(device, source, hidden)?;
         device.bind()?;
-        // SAFETY: `image` is a whole cubin: the compiler made it, or its hash was right.
-        let module = unsafe { result::module::load_data(image.as_ptr().cast()) }
-            .map_err(failed("cuModuleLoadData", device))?;
-        modules.insert((source.name, hidden), Module(module));
-        Ok(Module(module))
+        let module = module(device, source, hidden)?;
+        modules.insert((source.name, hidden), module);
+        Ok(module)
     }
 }
 
-/// The machine code, from the cache or from the compiler.
-fn image(device: &Device, source: &'static Source, hidden: DType) -> Result<Vec<u8>> {
+/// From the cache or from the compiler. What the driver does not take is not kept: another compiler may do better.
+fn module(device: &Device, source: &'static Source, hidden: DType) -> Result<Module> {
     let (options, target) = (options(device.capability(), hidden), target(device.capability()));
     let file = cache_file(source, hidden, &target, &format!("{options:?} {}", device.name()));
-    if let Some(image) = file.as_ref().and_then(|file| stored(&std::fs::read(file).ok()?)) {
-        return Ok(image);
+    let cached = file.as_ref().and_then(|file| stored(&std::fs::read(file).ok()?));
+    if let Some(module) = cached.and_then(|image| load(&image).ok()) {
+        return Ok(module);
     }
     let image = compile(source, &options, &target)?;
+    let module = load(&image).map_err(|error| refused(device, source, error))?;
     if let Some(file) = file {
         // Without a cache the next run compiles again.
         let _ = store(&file, &image);
     }
-    Ok(image)
+    Ok(module)
+}
+
+fn load(image: &[u8]) -> std::result::Result<Module, DriverError> {
+    // SAFETY: `image` is a whole cubin: the compiler made it, or its hash was right.
+    unsafe { result::module::load_data(image.as_ptr().cast()) }.map(Module)
+}
+
+fn refused(device: &Device, source: &Source, error: DriverError) -> Error {
+    match (compiler_version(), driver_version()) {
+        (compiler, Ok(driver)) if driver < compiler => Error::OldDriver {
+            source_file: source.name,
+            card: device.label(),
+            versions: [compiler, driver],
+            reason: reason(error),
+        },
+        _ => failed("cuModuleLoadData", device)(error),
+    }
 }
 
 /// The architecture by name: the instructions of Hopper that later cards do not have need the `a`.
@@ -162,9 +180,7 @@ fn options(capability: (u32, u32), hidden: DType) -> Vec<String> {
 
 /// `None` where there is no folder for it.
 fn cache_file(source: &Source, hidden: DType, target: &str, settings: &str) -> Option<PathBuf> {
-    let mut driver_version = 0;
-    // SAFETY: writes one int.
-    unsafe { driver::cuDriverGetVersion(&mut driver_version) }.result().ok()?;
+    let driver_version = driver_version().ok()?;
     let parts =
         HEADERS.iter().map(|(_, text)| *text).chain([source.text, env!("CARGO_PKG_VERSION")]);
     let mut content = parts.collect::<Vec<_>>().join("\0");
@@ -229,14 +245,26 @@ fn with_compiled(
     if !unsafe { sys::is_culib_present() } {
         return Err(Error::NoCompiler);
     }
-    let log_of =
-        |log: String| Error::Compile { source_file: source.name, target: target.to_owned(), log };
+    let log_of = |log: String| Error::Compile {
+        source_file: source.name,
+        target: target.to_owned(),
+        compiler: compiler_version(),
+        log,
+    };
     let program = Program::new(source).map_err(|e| log_of(format!("{e:?}")))?;
     // SAFETY: the program lives until the end of this function.
     match unsafe { nvrtc::compile_program(program.0, options) } {
         Ok(()) => read(&program).map_err(|e| log_of(format!("{e:?}"))),
-        Err(_) => Err(log_of(program.log())),
+        Err(error) => Err(log_of(format!("{error:?}\n{}", program.log()))),
     }
+}
+
+/// NVRTC's, as the driver writes its own: 13020 for 13.2.
+fn compiler_version() -> i32 {
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: writes two ints; called where the library is there.
+    let _ = unsafe { sys::nvrtcVersion(&mut major, &mut minor) };
+    1000 * major + 10 * minor
 }
 
 /// Destroyed when dropped.
