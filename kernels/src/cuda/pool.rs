@@ -56,15 +56,14 @@ impl Pool {
         device.bind()?;
         // SAFETY: the stream lives as long as the device; the memory is written before it is read.
         let ask = || unsafe { result::malloc_async(device.stream(), bytes) };
-        let retry = |error| match is_out_of_memory(error) {
-            true => {
-                self.clear(device);
-                device.synchronize().map_err(|_| error)?;
-                ask()
-            }
-            false => Err(error),
-        };
-        let address = ask().or_else(retry).map_err(|error| self.error(device, bytes, error))?;
+        let mut answer = ask();
+        if answer.is_err_and(is_out_of_memory) {
+            self.clear(device);
+            // The driver keeps what it was given until someone waits.
+            device.synchronize()?;
+            answer = ask();
+        }
+        let address = answer.map_err(|error| self.error(device, bytes, error))?;
         Ok(Block { address, bytes })
     }
 

@@ -171,6 +171,7 @@ impl Pending {
     /// # Errors
     /// When something asked before has failed.
     pub fn wait(mut self) -> Result<f32> {
+        self.device.bind()?;
         let buffer = self.buffer.take().expect("only this and drop take it");
         buffer.wait().map_err(failed("cuEventSynchronize", &self.device))?;
         // SAFETY: the copy of four bytes is done; the buffer is aligned to pages.
