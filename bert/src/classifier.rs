@@ -118,14 +118,15 @@ impl Module for SequenceClassifier {
     }
 }
 
-/// The mean loss of a batch, by the kind of targets.
+/// The mean loss of a batch, by the kind of targets, which are on the host, wherever the logits are.
 ///
 /// # Errors
-/// When the targets do not fit the logits.
+/// When the targets do not fit the logits, or a card is full.
 pub fn loss(logits: &Var, targets: &Targets) -> Result<Var> {
+    let beside = |values: &Tensor| values.to_device(&logits.value().device());
     Ok(match targets {
         Targets::Classes(classes) => loss::cross_entropy(logits, classes)?,
-        Targets::Labels(labels) => loss::bce_with_logits(logits, labels)?,
-        Targets::Scores(scores) => loss::mse(logits, scores)?,
+        Targets::Labels(labels) => loss::bce_with_logits(logits, &beside(labels)?)?,
+        Targets::Scores(scores) => loss::mse(logits, &beside(scores)?)?,
     })
 }

@@ -120,6 +120,24 @@ fn values_and_gradients_are_transformers() {
     }
 }
 
+/// Targets are on the host, whatever the task.
+#[test]
+fn every_task_has_its_loss() {
+    let Some(card) = device() else { return };
+    let model = model();
+    let numbers = || Tensor::randn(&[LENS.len(), 3], &mut Rng::new(9, 0));
+    let tasks = [targets(), Targets::Labels(numbers()), Targets::Scores(numbers())];
+    let losses = |model: &SequenceClassifier| {
+        let logits = model.forward(&Pass::inference(), &batch()).unwrap();
+        let loss = |targets| bert::loss(&logits, targets).unwrap().value().item().unwrap();
+        tasks.iter().map(loss).collect::<Vec<_>>()
+    };
+    let want = losses(&model);
+    to_device(&model.params(), &card).unwrap();
+    let distance = relative_distance(&losses(&model), &want);
+    assert!(distance <= F32, "{distance:e} from {want:?}");
+}
+
 #[test]
 fn the_masked_language_model_is_transformers() {
     let Some(card) = device() else { return };
