@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bert::{Checkpoint, Config, MaskedLm, Tokenizer};
+use nn::{Module, to_device};
 
-use crate::args::hardware::HardwareArgs;
 use crate::args::masked_lm::LearningArgs;
 use crate::folder::{DEFAULT_LENGTH, Folder};
 use crate::masked_lm::corpus::Layout;
@@ -18,7 +18,6 @@ use crate::masked_lm::masking::Masking;
 use crate::optimization::check_schedule;
 use crate::progress::remark;
 use crate::run::{Earlier, Run, Settings, checkpoint, damaged};
-use nn::{Module, to_device};
 use prepare::{Corpora, Texts};
 use session::Session;
 
@@ -57,9 +56,10 @@ impl Job<'_> {
     }
 
     fn begin(&self, settings: Settings, start: impl FnOnce(&Texts) -> Result<Start>) -> Result<()> {
+        let device = self.args.machine.hardware.device.open()?;
         let texts = Texts::open(self)?;
         let start = start(&texts)?;
-        start.to_device(&self.args.machine.hardware)?;
+        to_device(&start.model.params(), &device)?;
         let (length, masking) = (self.length(&start.config)?, self.masking(&start)?);
         let layout = Layout { length, line_by_line: self.args.text.line_by_line };
         let run =
@@ -70,13 +70,15 @@ impl Job<'_> {
     }
 
     fn go_on(&self, run: Run, folder: &Path) -> Result<()> {
+        let device = self.args.machine.hardware.device.open()?;
         let read = || {
             let start = Start::from_checkpoint(folder)?;
-            start.to_device(&self.args.machine.hardware)?;
             let (optimizer, state) = (checkpoint::optimizer(folder)?, checkpoint::state(folder)?);
             anyhow::Ok((start, optimizer, state, Corpora::open(run.folder())?))
         };
         let (start, optimizer, state, corpora) = read().with_context(|| damaged(folder))?;
+        // A full card is no fault of the checkpoint.
+        to_device(&start.model.params(), &device)?;
         let line = format!("going on from step {}, where the run was broken off", optimizer.step);
         remark(self.args.machine.quiet, &line);
         let masking = self.masking(&start)?;
@@ -103,11 +105,6 @@ impl Job<'_> {
 }
 
 impl Start {
-    /// Moves the model to the device that was asked for.
-    fn to_device(&self, hardware: &HardwareArgs) -> Result<()> {
-        Ok(to_device(&self.model.params(), &hardware.device.open()?)?)
-    }
-
     /// The state of a run that was broken off.
     fn from_checkpoint(path: &Path) -> Result<Self> {
         let Folder { config, tokenizer, .. } = Folder::open(path)?;
