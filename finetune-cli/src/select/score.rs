@@ -243,7 +243,7 @@ impl Question<'_> {
         let task = format!("{} {names:?}", self.task.problem_type());
         let labels = format!("{task} {:?} {:?} {:?}", self.labels, self.folds, self.rows);
         // Device and threads, because seconds are part of the evidence.
-        let (device, threads) = (self.device, rayon::current_num_threads());
+        let (device, threads) = (self.device.label(), rayon::current_num_threads());
         let recipe = format!("{:?} {} {device} {threads}", self.recipe, self.metric);
         states.with(labels.as_bytes()).with(recipe.as_bytes())
     }

@@ -41,10 +41,10 @@ const VERSION: u32 = 1;
 pub(super) fn run(args: &SelectArgs) -> Result<()> {
     check(args)?;
     let requests = requests(&args.models, args.models_file.as_deref())?;
+    let device = args.machine.hardware.device.open()?;
     let data = Data::read(args)?;
     let output = Output::open(&args.output)?;
     let (start, typed) = (Instant::now(), requests.clone());
-    let device = args.machine.hardware.device.open()?;
     let selection = Selection { args, data: &data, cache: &output.cache, typed, start, device };
     let mut candidates = selection.score_all(requests);
     selection.fuse(&mut candidates);
@@ -182,6 +182,14 @@ struct Selection<'a> {
 }
 
 impl Selection<'_> {
+    /// Bytes that are free where models run.
+    fn available_memory(&self) -> Option<u64> {
+        match &self.device {
+            Device::Cpu => memory::available(),
+            Device::Cuda(card) => card.memory().ok().map(|(free, _)| free as u64),
+        }
+    }
+
     fn question(&self) -> Question<'_> {
         let (args, data) = (self.args, self.data);
         Question {
@@ -195,7 +203,7 @@ impl Selection<'_> {
             device: &self.device,
             max_length: args.data.max_length,
             rows: [data.train.len(), data.validation_rows()],
-            max_memory: args.max_memory.or_else(memory::available).unwrap_or(u64::MAX),
+            max_memory: args.max_memory.or_else(|| self.available_memory()).unwrap_or(u64::MAX),
             cache: self.cache,
         }
     }
