@@ -18,6 +18,7 @@ use optim::{
     Warmup, clip, weight_decay_groups,
 };
 use tensor::Later;
+use tensor::ops::adamw;
 
 use crate::args::{OptimizationArgs, OptimizerName, ScheduleName, wrong_flags};
 
@@ -259,8 +260,13 @@ impl<'a> Optimization<'a> {
     /// # Errors
     /// When one is not; the message says at which step.
     pub fn check_weights(&self) -> Result<()> {
-        for param in &self.params {
-            if !clip::norm(&[&param.value()])?.item()?.is_finite() {
+        let values: Vec<Tensor> = self.params.iter().map(Param::value).collect();
+        // One number to wait for; which one it is matters only if one is not finite.
+        if adamw::norm(&values.iter().collect::<Vec<_>>())?.item()?.is_finite() {
+            return Ok(());
+        }
+        for (param, value) in self.params.iter().zip(&values) {
+            if !adamw::norm(&[value])?.item()?.is_finite() {
                 return Err(self.diverged(self.step, format!("{} is not finite", param.name())));
             }
         }

@@ -10,8 +10,8 @@
 //! division by zero. Source: Pascanu, Mikolov, Bengio, 2013, <https://arxiv.org/abs/1211.5063>.
 
 use autograd::{Gradients, Param};
-use tensor::ops::{adamw, reduce};
-use tensor::{Device, Tensor};
+use tensor::Tensor;
+use tensor::ops::adamw;
 
 use crate::Result;
 
@@ -22,22 +22,7 @@ use crate::Result;
 pub fn global_norm(params: &[Param], grads: &Gradients) -> Result<Tensor> {
     let values: Vec<&Tensor> =
         params.iter().filter_map(|p| grads.of(p)).map(|grad| grad.values()).collect();
-    norm(&values)
-}
-
-/// The Euclidean norm of all elements of these tensors, `[]`, where they are.
-///
-/// # Errors
-/// When one is not f32 or f64, or they are on several devices.
-pub fn norm(tensors: &[&Tensor]) -> Result<Tensor> {
-    if tensors.first().is_some_and(|tensor| tensor.device() != Device::Cpu) {
-        return Ok(adamw::norm(tensors)?);
-    }
-    let mut squares = 0.0;
-    for tensor in tensors {
-        squares += reduce::sum_squares(tensor)?;
-    }
-    Ok(Tensor::from_vec(vec![squares.sqrt()], &[])?)
+    Ok(adamw::norm(&values)?)
 }
 
 /// What multiplies every gradient before the update.
