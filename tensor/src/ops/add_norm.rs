@@ -56,6 +56,7 @@ pub fn forward(a: AddNorm, [x, r]: [&Tensor; 2], [w, b]: [&Tensor; 2]) -> Result
     same_shape(OP, x, r)?;
     expect_shape(OP, w, &[h])?;
     expect_shape(OP, b, &[h])?;
+    on_card(OP, [x, r, w, b])?;
     let [x, r, w, b] = dense([x, r, w, b])?;
     match (hidden(OP, [&x, &r])?, floats(OP, [&w, &b])?) {
         (Hidden::F32(xs), Floats::F32(affine)) => run(a, xs, affine, x.shape()),
@@ -73,7 +74,7 @@ pub fn forward(a: AddNorm, [x, r]: [&Tensor; 2], [w, b]: [&Tensor; 2]) -> Result
             let empty = Tensor::zeros(&[0]);
             Ok(Sum { y, z: wide(z, x.shape()), mean: empty.clone(), rstd: empty })
         }
-        _ => Err(mixed(&x, &w)?),
+        _ => Err(mixed(&x, &w)),
     }
 }
 
@@ -106,6 +107,7 @@ pub fn backward(
 ) -> Result<Gradients> {
     same_shape(OP, z, dy)?;
     expect_shape(OP, w, &[last_axis(OP, z)?])?;
+    on_card(OP, [z, w, dy])?;
     let [z, w, dy] = dense([z, w, dy])?;
     match (hidden(OP, [&z, &dy])?, floats(OP, [&w])?) {
         (Hidden::F32([zs, dys]), Floats::F32([ws])) => {
@@ -131,7 +133,7 @@ pub fn backward(
             let [dw, db] = [dw, db].map(|d| wide(d, w.shape()));
             Ok(Gradients { dx, dr, dw, db })
         }
-        _ => Err(mixed(&z, &w)?),
+        _ => Err(mixed(&z, &w)),
     }
 }
 
@@ -157,9 +159,8 @@ fn run_backward<E: Activations>(
     Ok(Gradients { dx, dr, dw, db })
 }
 
-/// The error of hidden states and parameters that do not go together: their devices differ, or their types.
-fn mixed(x: &Tensor, w: &Tensor) -> Result<crate::Error> {
-    on_card(OP, [x, w])?;
+/// The error of hidden states and parameters that do not go together.
+fn mixed(x: &Tensor, w: &Tensor) -> crate::Error {
     let expected = if w.dtype() == crate::DType::F64 { "f64" } else { "f32 or bf16" };
-    Ok(crate::Error::DType { op: OP, expected, got: x.dtype() })
+    crate::Error::DType { op: OP, expected, got: x.dtype() }
 }
