@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use tensor::{Device, philox::Rng};
 
 use super::{WARM_UP, check_memory, least, median, peak_mib, rounded, rounds, timed};
-
 use crate::args::bench::{BenchStepArgs, ShapeName};
 use crate::args::{OptimizationArgs, RecipeArgs, ScheduleName};
 use crate::batches::Examples;
