@@ -16,7 +16,7 @@ const F32: f64 = 1e-5;
 const BF16: f64 = 1e-2;
 /// Gradients in bf16 have gone through three layers of rounding, on the card and on the CPU, each in its own way: by so
 /// much the card's may be farther from those in f32 than the CPU's.
-const AS_FAR: f64 = 1.3;
+const AS_FAR: f64 = 1.5;
 const VOCAB: u64 = 50;
 const LENS: [usize; 5] = [5, 1, 17, 40, 12];
 
