@@ -3,6 +3,7 @@
 
 use autograd::{Param, Tape};
 use bert::{Batch, Config, MaskedLm, SequenceClassifier, Targets};
+use kernels::cuda::counts;
 use nn::{Module, Pass, Precision, to_device};
 use optim::{Adam, GradScale, Optimizer, StepSize, clip, weight_decay_groups};
 use tensor::philox::Rng;
@@ -179,6 +180,36 @@ fn training_goes_as_on_the_cpu() {
         if !vanishes(param.name()) {
             assert_near(param.name(), got, want, 1e-4);
         }
+    }
+}
+
+#[test]
+fn a_step_takes_few_launches_and_no_waiting() {
+    let Some(card) = device() else { return };
+    let model = model();
+    to_device(&model.params(), &card).unwrap();
+    let mut optimizer = Adam::adamw(weight_decay_groups(&model.params(), 0.01));
+    let mut step = |precision| {
+        let pass = Pass::training(1, 0).with_precision(precision);
+        let logits = model.forward(&pass, &batch()).unwrap();
+        let loss = bert::loss(&logits, &targets()).unwrap();
+        let grads = loss.backward().unwrap();
+        let norm = clip::global_norm(&model.params(), &grads).unwrap();
+        let later = loss.value().item_later().unwrap();
+        let grad_scale = GradScale::Clip { norm, max_norm: 1.0 };
+        optimizer.step(&grads, StepSize { lr: 1e-3, grad_scale }).unwrap();
+        later
+    };
+    for precision in [Precision::F32, Precision::Bf16] {
+        step(precision).wait().unwrap();
+        let before = counts();
+        let later = step(precision);
+        let after = counts();
+        later.wait().unwrap();
+        let launches = after.launches - before.launches;
+        println!("{precision:?}: {launches} launches in a step of three layers");
+        assert_eq!(after.waits, before.waits, "{precision:?}: the host waits within a step");
+        assert!(launches < 60 * 3, "{precision:?}: {launches} launches for three layers");
     }
 }
 
