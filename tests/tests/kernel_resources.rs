@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kernels::cuda::{DType, SOURCES, Source, ptx};
+use rayon::prelude::*;
 use tests::root;
 
 /// Virtual architectures, each with the real one that it is assembled for: the generic path and Hopper's.
@@ -44,33 +45,61 @@ fn tools() -> Option<PathBuf> {
 }
 
 fn compile_all(tools: &Path) {
-    let mut lines = vec![Resources::HEAD.to_owned()];
-    let mut spilling = Vec::new();
-    for source in SOURCES {
-        for (virtual_name, real) in TARGETS {
-            if source.hopper && real != "sm_90a" {
-                continue;
-            }
-            for hidden in [DType::F32, DType::BF16] {
-                let text = ptx(source, hidden, virtual_name).unwrap_or_else(|e| panic!("{e}"));
-                for kernel in assemble(tools, source, hidden, real, &text) {
-                    lines.push(kernel.line(source, hidden, real));
-                    if kernel.spills > 0 {
-                        spilling.push(kernel.name);
-                    }
-                }
-            }
-        }
-    }
+    let mut kernels: Vec<Kernel> = jobs().into_par_iter().flat_map(|job| job.run(tools)).collect();
+    kernels.sort_by_key(Kernel::line);
+    let lines: Vec<String> = kernels.iter().map(Kernel::line).collect();
     let report = root().join("target/kernel-resources.txt");
-    std::fs::write(&report, lines.join("\n") + "\n").expect("the target folder can be written");
-    println!("{} kernels: {}", lines.len() - 1, report.display());
-    assert!(spilling.is_empty(), "registers spill to memory in {spilling:?}");
+    std::fs::write(&report, [HEAD, &lines.join("\n"), ""].join("\n"))
+        .expect("target can be written");
+    println!("{} kernels: {}", kernels.len(), report.display());
+    let spilling: Vec<&str> = kernels.iter().filter(|k| k.spills > 0).map(|k| &*k.name).collect();
+    assert_eq!(spilling, [""; 0], "registers spill to memory");
+}
+
+/// Every file for every target and type of hidden states.
+fn jobs() -> Vec<Job> {
+    let files = SOURCES.iter().flat_map(|source| TARGETS.map(|target| (*source, target)));
+    let files = files.filter(|(source, target)| !source.hopper || target.1 == "sm_90a");
+    files
+        .flat_map(|(source, target)| {
+            [DType::F32, DType::BF16].map(|hidden| Job { source, target, hidden })
+        })
+        .collect()
+}
+
+/// One compilation.
+struct Job {
+    source: &'static Source,
+    target: (&'static str, &'static str),
+    hidden: DType,
+}
+
+impl Job {
+    /// Machine code, and what `ptxas -v` says of it.
+    fn run(&self, tools: &Path) -> Vec<Kernel> {
+        let (name, (architecture, target)) = (self.source.name, self.target);
+        let text = ptx(self.source, self.hidden, architecture).unwrap_or_else(|e| panic!("{e}"));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let file = folder.join(format!("{name}-{:?}-{target}.ptx", self.hidden));
+        std::fs::write(&file, text).expect("target can be written");
+        let output = Command::new(tools.join("bin/ptxas"))
+            .args(["-v", "-arch", target, "-o"])
+            .args([file.with_extension("cubin"), file])
+            .output()
+            .expect("ptxas runs");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{name} for {target}: {text}");
+        let place =
+            format!("{name:24} {:5} {target:7}", format!("{:?}", self.hidden).to_lowercase());
+        parse(&text, &place)
+    }
 }
 
 /// What a kernel takes.
 #[derive(Default)]
-struct Resources {
+struct Kernel {
+    /// File, type of hidden states and target.
+    place: String,
     name: String,
     registers: u32,
     spills: u32,
@@ -78,37 +107,13 @@ struct Resources {
     shared: u32,
 }
 
-impl Resources {
-    const HEAD: &str = "file                 kernel                              hidden target   registers  spills   stack  static shared";
+const HEAD: &str = "file                     type  target  kernel                           registers  spills  stack  static shared";
 
-    fn line(&self, source: &Source, hidden: DType, target: &str) -> String {
-        let Self { name, registers, spills, stack, shared } = self;
-        let (file, hidden) = (source.name, format!("{hidden:?}").to_lowercase());
-        format!(
-            "{file:20} {name:35} {hidden:6} {target:8} {registers:9} {spills:7} {stack:7} {shared:14}"
-        )
+impl Kernel {
+    fn line(&self) -> String {
+        let Self { place, name, registers, spills, stack, shared } = self;
+        format!("{place} {name:32} {registers:9} {spills:7} {stack:6} {shared:14}")
     }
-}
-
-/// Machine code from PTX, and what `ptxas -v` says of it.
-fn assemble(
-    tools: &Path,
-    source: &Source,
-    hidden: DType,
-    target: &str,
-    ptx: &[u8],
-) -> Vec<Resources> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let file = folder.join(format!("{}-{hidden:?}-{target}.ptx", source.name));
-    std::fs::write(&file, ptx).expect("the target folder can be written");
-    let output = Command::new(tools.join("bin/ptxas"))
-        .args(["-v", "-arch", target, "-o"])
-        .args([file.with_extension("cubin"), file])
-        .output()
-        .expect("ptxas runs");
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{} for {target}: {text}", source.name);
-    parse(&text)
 }
 
 /// ```text
@@ -117,12 +122,12 @@ fn assemble(
 ///     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
 /// ptxas info    : Used 18 registers, used 1 barriers, 256 bytes smem, 372 bytes cmem[0]
 /// ```
-fn parse(text: &str) -> Vec<Resources> {
-    let mut kernels: Vec<Resources> = Vec::new();
+fn parse(text: &str, place: &str) -> Vec<Kernel> {
+    let mut kernels: Vec<Kernel> = Vec::new();
     for line in text.lines() {
         if let Some((_, rest)) = line.split_once("Compiling entry function '") {
             let name = rest.split('\'').next().unwrap_or_default().to_owned();
-            kernels.push(Resources { name, ..Resources::default() });
+            kernels.push(Kernel { place: place.to_owned(), name, ..Kernel::default() });
         }
         let Some(kernel) = kernels.last_mut() else { continue };
         if line.contains("bytes stack frame") {

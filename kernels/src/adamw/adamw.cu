@@ -65,6 +65,7 @@ struct Parameter {
     float *w;
     const float *g;
     float *m, *v;
+    bf16 *rounded; // where the same weights are kept in bf16, or null
     size_t length;
     // kernels/src/adamw/cpu.rs says what they are.
     float grad_scale, keep, first[2], second[2], rate, correction, eps, unused;
@@ -95,6 +96,7 @@ extern "C" __global__ void adamw_update(const Parameter *parameters, const Piece
     float scale = norm ? clip_factor(norm, max_norm) : p.grad_scale;
     const float *g = p.g + range.start;
     float *w = p.w + range.start, *m = p.m + range.start, *v = p.v + range.start;
+    bf16 *rounded = p.rounded ? p.rounded + range.start : nullptr;
     for (int i = threadIdx.x; i < range.packs; i += blockDim.x) {
         float gs[PACK], ws[PACK], ms[PACK], vs[PACK];
         load_floats(g + i * PACK, gs);
@@ -106,8 +108,10 @@ extern "C" __global__ void adamw_update(const Parameter *parameters, const Piece
         store_floats(ws, w + i * PACK);
         store_floats(ms, m + i * PACK);
         store_floats(vs, v + i * PACK);
+        if (rounded) store_floats(ws, rounded + i * PACK);
     }
     for (int i = range.packs * PACK + threadIdx.x; i < range.count; i += blockDim.x) {
         update_element(p, scale, g[i], w[i], m[i], v[i]);
+        if (rounded) rounded[i] = to_bf16(w[i]);
     }
 }

@@ -115,7 +115,9 @@ impl Words {
     /// `struct Parameter`.
     fn parameter(&mut self, Update { step, w, g, m, v }: &mut Update) {
         let f = Factors::new(*step);
-        for x in [w.address_mut(), g.address(), m.address_mut(), v.address_mut(), w.len() as u64] {
+        let [weights, rounded] = w.addresses_mut();
+        let moments = [m.address_mut(), v.address_mut()];
+        for x in [weights, g.address(), moments[0], moments[1], rounded, w.len() as u64] {
             self.u64(x);
         }
         let ([a, b], [c, d], unused) = (f.first, f.second, 0.0);

@@ -9,7 +9,7 @@ use super::error::{failed, reason};
 use super::module::Modules;
 use super::pool::Pool;
 use super::staging::Staging;
-use super::{Error, Result};
+use super::{Error, Result, counts};
 
 /// A CUDA device with one stream, on which everything happens in the order of the calls.
 ///
@@ -99,6 +99,7 @@ impl Device {
     /// When something asked before has failed.
     pub fn synchronize(&self) -> Result<()> {
         self.bind()?;
+        counts::waited();
         // SAFETY: the stream lives as long as the device.
         unsafe { result::stream::synchronize(self.stream()) }
             .map_err(failed("cuStreamSynchronize", self))

@@ -12,7 +12,8 @@
 // rows, 1024 bytes and aligned to that, are the unit that repeats.
 //
 //     K-major   a box is [rows of M or N][64 of K]. The stride offset leads from 8 rows to the next 8: 1024 bytes.
-//               The leading offset is not used. 16 of K further are 32 bytes.
+//               The leading offset is not used; it is 16 bytes, as CUTLASS (make_gmma_desc) has it. 16 of K further
+//               are 32 bytes.
 //     MN-major  a box is [rows of K][64 of M or N]. The stride offset leads from 8 of K to the next 8: 1024 bytes;
 //               the leading offset from 64 of M or N to the next 64, the next box. 16 of K further are 2048 bytes.
 #pragma once
@@ -26,10 +27,10 @@ struct alignas(128) TensorMap {
 // A barrier in shared memory: a phase ends when all arrivals and all announced bytes have come.
 typedef u64 Barrier;
 
-// The number of bytes between boxes of MN-major operands, and the rest of a descriptor but for the address.
-__device__ __forceinline__ u64 descriptor_of_boxes(u32 leading_offset) {
-    const u64 swizzle_128 = 1, stride_offset = 1024;
-    return swizzle_128 << 62 | (stride_offset >> 4) << 32 | u64(leading_offset >> 4) << 16;
+// A descriptor but for the address. `apart` is the number of bytes between the boxes of an MN-major operand.
+template <Major MAJOR> __device__ __forceinline__ u64 descriptor_of_boxes(u32 apart) {
+    const u64 swizzle_128 = 1, stride_offset = 1024, leading_offset = MAJOR == K_MAJOR ? 16 : apart;
+    return swizzle_128 << 62 | (stride_offset >> 4) << 32 | (leading_offset >> 4) << 16;
 }
 
 // The matrix that starts at an address of shared memory, in 18 bits without the last four.

@@ -4,7 +4,7 @@ use cudarc::driver::{result, sys};
 
 use super::args::Arguments;
 use super::error::{failed, reason};
-use super::{Array, DType, Device, Error, Param, Result, Slice, Source};
+use super::{Array, DType, Device, Error, Param, Result, Slice, Source, counts};
 
 /// Threads of a block where nothing speaks for another number: enough warps to hide the memory's latency, few
 /// enough registers each that several blocks fit a multiprocessor.
@@ -133,6 +133,7 @@ impl<'a> Launch<'a> {
                 &mut addresses,
             )
         };
+        counts::launched();
         started.map_err(|error| Error::Launch {
             kernel: self.kernel.to_owned(),
             card: self.device.label(),

@@ -176,7 +176,7 @@ impl Array {
     }
 
     /// The elements of an array of f32 in bf16. The copy is kept until the array is written: the weights of matrix
-    /// products in bf16 are rounded once per update, not once per use.
+    /// products in bf16 are rounded once, not once per use, and an update rewrites the copy with the weights.
     ///
     /// # Errors
     /// When the card refuses or is full.
@@ -186,6 +186,12 @@ impl Array {
         }
         let rounded = crate::elementwise::cuda::convert(self.slice(), DType::BF16)?;
         Ok(self.rounded.get_or_init(|| Box::new(rounded)).slice())
+    }
+
+    /// Its address and that of its copy in bf16, 0 if there is none, for a kernel that writes the same values to both.
+    pub(crate) fn addresses_mut(&mut self) -> [u64; 2] {
+        let rounded = self.rounded.get().map_or(0, |rounded| rounded.block.address);
+        [self.block.address, rounded]
     }
 
     /// Its address on the card, for a kernel that writes there.

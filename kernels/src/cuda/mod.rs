@@ -11,6 +11,7 @@
 //! of range) shows at a later call, as everywhere in CUDA.
 
 mod args;
+mod counts;
 mod device;
 mod error;
 mod launch;
@@ -21,6 +22,7 @@ mod staging;
 
 pub(crate) use args::DropoutParam;
 pub use args::Param;
+pub use counts::{Counts, counts};
 pub use device::Device;
 pub use error::{Error, Result};
 pub use launch::Launch;

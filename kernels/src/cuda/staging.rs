@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use cudarc::driver::{DriverError, result, sys};
 
 use super::error::failed;
-use super::{DType, Device, Result, Slice};
+use super::{DType, Device, Result, Slice, counts};
 
 /// Copies go in pieces of at most this size, so that page-locked memory, which the system cannot page out, stays
 /// small while weights of gigabytes go up.
@@ -126,6 +126,7 @@ impl Pinned {
     }
 
     fn wait(&self) -> std::result::Result<(), DriverError> {
+        counts::waited();
         // SAFETY: as above.
         unsafe { result::event::synchronize(self.event) }
     }
@@ -134,9 +135,9 @@ impl Pinned {
 impl Drop for Pinned {
     /// Only buffers whose device is gone come here, or after an error; the driver reports later failures.
     fn drop(&mut self) {
-        let _ = self.wait();
         // SAFETY: no copy uses the memory after the event, and nothing else holds either.
         unsafe {
+            let _ = result::event::synchronize(self.event);
             let _ = result::free_host(self.address.cast());
             let _ = result::event::destroy(self.event);
         }

@@ -1,6 +1,7 @@
 //! `adamw` on a card.
 
 use tensor::ops::adamw::{self, Clip, Step, Update};
+use tensor::ops::{elementwise, linear};
 use tensor::{DType, Device, Tensor};
 use tests::card::{assert_close, device, normal, odd_view, wide};
 
@@ -127,4 +128,24 @@ fn tables_are_updated_whole() {
     let table = Tensor::zeros_on(&[5, 3], &card).unwrap();
     assert!(adamw::lazy(&table, None).unwrap().is_none());
     assert!(adamw::lazy(&Tensor::zeros(&[5, 3]), None).unwrap().is_some());
+}
+
+#[test]
+fn weights_that_were_rounded_are_rounded_again() {
+    let Some(card) = device() else { return };
+    // A product in bf16 leaves a copy of the weights in bf16 beside them. 33 columns: no pack of four fits at the end.
+    let x = normal(&[5, 33], 1, DType::BF16).to_device(&card).unwrap();
+    let [mut w, g, mut m] =
+        [2, 3, 4].map(|i| normal(&[7, 33], i, DType::F32).to_device(&card).unwrap());
+    let mut v = w.zeros_like().unwrap();
+    let product = |w: &Tensor| linear::forward(&x, w, None).unwrap().to_f64_vec().unwrap();
+    let before = product(&w);
+    adamw::update(settings(1, 1), &mut w, &g, (&mut m, &mut v)).unwrap();
+    let fresh = w.to_device(&Device::Cpu).unwrap().to_device(&card).unwrap();
+    assert_eq!(product(&w), product(&fresh));
+    assert_ne!(product(&w), before);
+    // Written by anything else, the copy is gone.
+    elementwise::add_assign(&mut w, &g).unwrap();
+    let fresh = w.to_device(&Device::Cpu).unwrap().to_device(&card).unwrap();
+    assert_eq!(product(&w), product(&fresh));
 }

@@ -21,5 +21,6 @@ mod memory;
 mod model;
 mod mse;
 mod pooling;
+mod program;
 mod reduce;
 mod softmax;

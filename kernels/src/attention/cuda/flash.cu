@@ -19,7 +19,9 @@ __device__ __forceinline__ void softmax_step(float (&s)[N][4], RowSoftmax (&soft
         for (int n = 0; n < N; n++) row.max = fmaxf(row.max, fmaxf(s[n][2 * half], s[n][2 * half + 1]));
         row.max = fmaxf(row.max, __shfl_xor_sync(FULL_WARP, row.max, 1));
         row.max = fmaxf(row.max, __shfl_xor_sync(FULL_WARP, row.max, 2));
-        float base = row.base() * scale, shrink = fast_exp2(before * scale - base);
+        // The difference first: the compiler makes one multiply-add of `before * scale - base`, which is not 0, nor
+        // shrink 1, where the maximum stays (FlashAttention-2, softmax.h, does the same).
+        float base = row.base() * scale, shrink = fast_exp2((before - row.base()) * scale);
         row.sum *= shrink;
 #pragma unroll
         for (int i = 0; i < 2 * N; i++) {

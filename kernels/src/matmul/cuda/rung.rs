@@ -1,6 +1,7 @@
 //! Which kernel a product takes, and into how many parts its K is cut.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::cell::Cell;
+use std::sync::OnceLock;
 
 use super::run::Job;
 use crate::cuda::{DType, Device};
@@ -12,16 +13,15 @@ use crate::cuda::{DType, Device};
 /// bytes fit: rows start at multiples of 16 bytes and hold a multiple of 8 elements. Else it takes `Tiled`. `Naive`
 /// is there to be read and to be compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
 pub enum Rung {
     /// The definition.
-    Naive = 1,
+    Naive,
     /// Tiles in shared memory, sums in registers.
-    Tiled = 2,
+    Tiled,
     /// Tensor cores by the warp, from Ampere on.
-    Mma = 3,
+    Mma,
     /// Tensor cores by four warps, on Hopper.
-    Wgmma = 4,
+    Wgmma,
 }
 
 impl Rung {
@@ -29,27 +29,32 @@ impl Rung {
     pub const ALL: [Self; 4] = [Self::Naive, Self::Tiled, Self::Mma, Self::Wgmma];
 }
 
-/// 0 until it is first asked for.
-static CAP: AtomicU8 = AtomicU8::new(0);
+thread_local! {
+    /// Of the products that this thread asks for; `None` leaves it to the environment.
+    static CAP: Cell<Option<Rung>> = const { Cell::new(None) };
+}
 
-/// Goes no higher than `rung` from now on, in the whole process; meant for tests and benches that walk over all.
+/// Goes no higher than `rung` from now on, in products that this thread asks for; meant for tests and benches that
+/// walk over all.
 pub fn set_cap(rung: Rung) {
-    CAP.store(rung as u8, Ordering::Relaxed);
+    CAP.set(Some(rung));
 }
 
 /// # Panics
-/// On the first call, when `KERNELS_CUDA` is set to an unknown name.
+/// When `KERNELS_CUDA` is set to an unknown name.
 fn cap() -> Rung {
-    if CAP.load(Ordering::Relaxed) == 0 {
-        set_cap(match std::env::var("KERNELS_CUDA").as_deref() {
-            Err(_) | Ok("" | "wgmma") => Rung::Wgmma,
-            Ok("mma") => Rung::Mma,
-            Ok("tiled") => Rung::Tiled,
-            Ok("naive") => Rung::Naive,
-            Ok(other) => panic!("KERNELS_CUDA is {other:?}: naive, tiled, mma or wgmma"),
-        });
+    static USUAL: OnceLock<Rung> = OnceLock::new();
+    CAP.get().unwrap_or_else(|| *USUAL.get_or_init(from_environment))
+}
+
+fn from_environment() -> Rung {
+    match std::env::var("KERNELS_CUDA").as_deref() {
+        Err(_) | Ok("" | "wgmma") => Rung::Wgmma,
+        Ok("mma") => Rung::Mma,
+        Ok("tiled") => Rung::Tiled,
+        Ok("naive") => Rung::Naive,
+        Ok(other) => panic!("KERNELS_CUDA is {other:?}: naive, tiled, mma or wgmma"),
     }
-    Rung::ALL[usize::from(CAP.load(Ordering::Relaxed)) - 1]
 }
 
 /// The rung of a product, by the rule that [`Rung`] states.

@@ -104,12 +104,13 @@ produce(const TensorMap &map_a, const TensorMap &map_b, const Product<bf16, Out>
 // a box later.
 template <Major MAJOR_A, Major MAJOR_B, int COLS>
 __device__ __forceinline__ void multiply(float (&sums)[COLS / 2], const bf16 *stage, int group, bool first) {
-    u64 boxes = descriptor_of_boxes(BOX * sizeof(bf16));
+    u64 a_boxes = descriptor_of_boxes<MAJOR_A>(BOX * sizeof(bf16));
+    u64 b_boxes = descriptor_of_boxes<MAJOR_B>(BOX * sizeof(bf16));
     u32 a = shared_handle(stage + group * BOX), b = shared_handle(stage + ROWS * DEPTH);
 #pragma unroll
     for (int k = 0; k < DEPTH; k += 16) {
         u32 a_at = a + (MAJOR_A == K_MAJOR ? k * 2 : k * 128), b_at = b + (MAJOR_B == K_MAJOR ? k * 2 : k * 128);
-        wgmma<MAJOR_A, MAJOR_B>(sums, with_address(boxes, a_at), with_address(boxes, b_at), !first || k > 0);
+        wgmma<MAJOR_A, MAJOR_B>(sums, with_address(a_boxes, a_at), with_address(b_boxes, b_at), !first || k > 0);
     }
 }
 
@@ -157,6 +158,7 @@ __device__ __forceinline__ void consume(const Product<bf16, Out> &p, Ring<COLS> 
         wgmma_wait_all(sums);
         if (before) release(before);
         finish(p, work.split, work.row + group * GROUP_ROWS, work.col, sums);
+        __syncwarp(); // lanes beyond the edge were done earlier, and wgmma wants whole warps (.sync.aligned)
     }
 }
 
