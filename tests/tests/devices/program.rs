@@ -50,6 +50,21 @@ fn training_ends_in_the_weights_of_the_cpu() {
     on_both("train", &[&["train", "--output", "{}"], &SMALL[..]].concat(), 1e-4);
 }
 
+/// Labels and scores go up with each batch; classes are checked on the host.
+#[test]
+fn every_task_trains_to_the_weights_of_the_cpu() {
+    let folder = tempfile::tempdir().unwrap();
+    for (task, cells) in [("regression", ["0.5", "-1.25"]), ("multi-label", ["a|b", "b"])] {
+        let file = folder.path().join(format!("{task}.csv"));
+        let rows = (0..16).map(|i| format!("sentence number {i},{}\n", cells[i % 2]));
+        std::fs::write(&file, format!("text,label\n{}", rows.collect::<String>())).unwrap();
+        let train = ["train", "--train", file.to_str().unwrap(), "--output", "{}"];
+        let delimiter = ["--label-delimiter", "|"];
+        let flags = if task == "regression" { &[][..] } else { &delimiter[..] };
+        on_both(task, &[&train, flags, &SMALL[..]].concat(), 1e-4);
+    }
+}
+
 #[test]
 fn adapting_ends_in_the_weights_of_the_cpu() {
     let folder = tempfile::tempdir().unwrap();
