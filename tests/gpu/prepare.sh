@@ -1,8 +1,8 @@
 #!/bin/sh
 # prepare.sh [MODEL DATA]: builds what run.sh and bench.sh need on a machine with a card and without Rust, into
 # target/gpu: the tests of the card, the benchmark of the kernels, the program. With a model folder and a folder of
-# train.csv, validation.csv and test.csv (sst2, say), it takes these along for the main job; the weights are rounded
-# to bf16 to halve the way.
+# train.csv, validation.csv and test.csv (sst2, say), it takes these along for the main job; where python3 has PyTorch and
+# safetensors, the weights are rounded to bf16, which halves the way.
 set -e
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=$root/target/gpu
@@ -19,9 +19,13 @@ strip_to "$(built bench -p kernels --bench cuda --no-run)" kernels
 strip_to "$(built build --release -p finetune-cli)" finetune
 if [ -n "$1" ]; then
   rm -rf "$out/model" "$out/data"
-  cp -r "$1" "$out/model"
-  cp -r "${2:?usage: prepare.sh [MODEL DATA]}" "$out/data"
-  python3 - "$out/model/model.safetensors" <<'PYTHON'
+  mkdir "$out/model" "$out/data"
+  cp "$1"/*.json "$1"/*.safetensors "$out/model/"
+  for file in "$1"/vocab.txt; do if [ -e "$file" ]; then cp "$file" "$out/model/"; fi; done
+  cp "${2:?usage: prepare.sh [MODEL DATA]}"/*.csv "$out/data/"
+  chmod u+w "$out"/model/* "$out"/data/*
+  if python3 -c 'import safetensors.torch' 2>/dev/null; then
+    python3 - "$out/model/model.safetensors" <<'PYTHON'
 import sys
 import torch
 from safetensors.torch import load_file, save_file
@@ -30,5 +34,8 @@ weights = load_file(sys.argv[1])
 rounded = {k: v.bfloat16() if v.is_floating_point() else v for k, v in weights.items()}
 save_file(rounded, sys.argv[1], metadata={"format": "pt"})
 PYTHON
+  else
+    echo "python3 has no safetensors with PyTorch: the weights stay as they are"
+  fi
 fi
 du -sh "$out"

@@ -1,5 +1,6 @@
 //! Which processor computes.
 
+use std::fmt;
 use std::str::FromStr;
 
 use anyhow::Result;
@@ -46,6 +47,17 @@ impl FromStr for DeviceName {
     }
 }
 
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(0) => f.write_str("cuda"),
+            Self::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+        }
+    }
+}
+
 impl DeviceName {
     /// Opens the device.
     ///
@@ -70,6 +82,7 @@ mod tests {
             [("auto", DeviceName::Auto), ("cpu", DeviceName::Cpu), ("cuda", DeviceName::Cuda(0))];
         for (text, name) in names {
             assert_eq!(text.parse(), Ok(name));
+            assert_eq!(name.to_string(), text);
         }
         assert_eq!("cuda:3".parse(), Ok(DeviceName::Cuda(3)));
         for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "CUDA", "cuda:99999999999999999999"] {

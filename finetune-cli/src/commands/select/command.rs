@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use toml::Value;
 
+use crate::args::hardware::DeviceName;
 use crate::args::select::SelectArgs;
 use crate::args::{Cli, Command, TrainArgs};
 use crate::select::candidates::Request;
@@ -68,6 +69,10 @@ pub(super) fn line(args: &TrainArgs) -> Result<String> {
             other => words.push(quoted(&other.to_string())),
         }
     }
+    // Where it runs is no setting of a training, but who types the line wants it to run there again.
+    if args.machine.hardware.device != DeviceName::Cpu {
+        words.extend(["--device".to_owned(), args.machine.hardware.device.to_string()]);
+    }
     Ok(words.join(" "))
 }
 
@@ -101,12 +106,13 @@ mod tests {
     fn the_line_says_what_differs_from_the_defaults() {
         let words = ["finetune", "train", "--model", "a b", "--train", "x.csv", "--output", "out"];
         let more = ["--epochs", "5", "--truncate", "3", "--text-column", "s1,s2", "--seed", "7"];
-        let args = parsed(&[&words[..], &more[..]].concat());
+        let machine = ["--device", "cuda:1", "--threads", "2"];
+        let args = parsed(&[&words[..], &more[..], &machine[..]].concat());
         let line = line(&args).expect("a line");
         assert_eq!(
             line,
             "finetune train --model 'a b' --truncate 3 --train x.csv --output out --epochs 5 \
-             --seed 7 --text-column s1,s2"
+             --seed 7 --text-column s1,s2 --device cuda:1"
         );
     }
 
