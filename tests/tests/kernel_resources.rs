@@ -90,7 +90,7 @@ impl Job {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{name} for {target}: {text}");
         let place =
-            format!("{name:24} {:5} {target:7}", format!("{:?}", self.hidden).to_lowercase());
+            format!("{name:28} {:5} {target:7}", format!("{:?}", self.hidden).to_lowercase());
         parse(&text, &place)
     }
 }
@@ -107,7 +107,7 @@ struct Kernel {
     shared: u32,
 }
 
-const HEAD: &str = "file                     type  target  kernel                           registers  spills  stack  static shared";
+const HEAD: &str = "file                         type  target  kernel                           registers  spills  stack  static shared";
 
 impl Kernel {
     fn line(&self) -> String {
