@@ -6,7 +6,8 @@
 #      FlashAttention), as JSON lines
 #   2. training steps without padding: ours and STEP.PY (a program with the flags of `finetune bench step` and
 #      --compile) in turn, ROUNDS times (5)
-#   3. one epoch of the data that prepare.sh was given, at batch 32 and 256
+#   3. epochs of the data that prepare.sh was given, at batch 32 and 256, ours and torch_epoch.py's in turn; the second of
+#      each run is the one to compare
 root=$(cd "$(dirname "$0")/../.." && pwd)
 gpu=$root/target/gpu
 rounds=${1:-5}
@@ -28,7 +29,9 @@ if [ -d "$gpu/model" ]; then
   for batch in 32 256; do
     for _ in $(seq "$rounds"); do
       "$gpu/finetune" bench train --model "$gpu/model" --train "$gpu/data/train.csv" --eval "$gpu/data/test.csv" \
-        --device cuda --precision bf16 --epochs 1 --batch-size "$batch"
+        --device cuda --precision bf16 --epochs 2 --batch-size "$batch"
+      python3 "$root/tests/gpu/torch_epoch.py" --model "$gpu/model" --train "$gpu/data/train.csv" \
+        --eval "$gpu/data/test.csv" --batch-size "$batch"
     done
   done
 fi

@@ -1,8 +1,8 @@
 //! The affine map of a layer, which saves its input and weight; and two of them around an activation, which save what
 //! goes into that: the backward of the activation has its output at hand as well, nearly for nothing.
 
+use tensor::Activation;
 use tensor::ops::{activation, linear as op};
-use tensor::{Activation, Tensor};
 
 use crate::{Result, Var, record};
 
@@ -33,7 +33,6 @@ pub fn feed_forward(f: Activation, x: &Var, [w, b]: [&Var; 2], [v, c]: [&Var; 2]
     let [x_value, w_value, v_value] = [x, w, v].map(|var| var.value.clone());
     record("feed_forward", [x, w, b, v, c], y, move |dy, [dx, dw, db, dv, dc]| {
         let dc = dc.then(|| op::backward_bias(dy)).transpose()?;
-        let second = |a: &Tensor| dv.then(|| op::backward_weight(a, dy)).transpose();
         if !(dx || dw || db) {
             let a = dv.then(|| activation::forward(f, &z)).transpose()?;
             let dv = a.map(|a| op::backward_weight(&a, dy)).transpose()?;
@@ -42,7 +41,7 @@ pub fn feed_forward(f: Activation, x: &Var, [w, b]: [&Var; 2], [v, c]: [&Var; 2]
         let da = op::backward_input(dy, &v_value)?;
         let (dz, a) = activation::backward_and_value(f, &z, &da)?;
         drop((da, z));
-        let dv = second(&a)?;
+        let dv = dv.then(|| op::backward_weight(&a, dy)).transpose()?;
         drop(a);
         let dx = dx.then(|| op::backward_input(&dz, &w_value)).transpose()?;
         let dw = dw.then(|| op::backward_weight(&x_value, &dz)).transpose()?;

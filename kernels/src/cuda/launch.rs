@@ -3,7 +3,7 @@
 use cudarc::driver::{result, sys};
 
 use super::args::Arguments;
-use super::error::{failed, reason};
+use super::error::reason;
 use super::{Array, DType, Device, Error, Param, Result, Slice, Source, counts};
 
 /// Threads of a block where nothing speaks for another number: enough warps to hide the memory's latency, few
@@ -116,7 +116,7 @@ impl<'a> Launch<'a> {
         }
         self.device.bind()?;
         if self.shared > UNASKED_SHARED {
-            self.allow_shared()?;
+            self.device.inner().modules.allow_shared(self.device, self.function, self.shared)?;
         }
         let mut addresses = self.arguments.addresses();
         let ([x, y, z], shared) = (self.grid, self.shared as u32);
@@ -142,16 +142,6 @@ impl<'a> Launch<'a> {
             shared,
             reason: reason(error),
         })
-    }
-
-    fn allow_shared(&self) -> Result<()> {
-        let attribute =
-            sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-        // SAFETY: the function belongs to a loaded module.
-        unsafe {
-            result::function::set_function_attribute(self.function, attribute, self.shared as i32)
-        }
-        .map_err(failed("cuFuncSetAttribute", self.device))
     }
 }
 

@@ -76,6 +76,8 @@ pub static SOURCES: &[&Source] = &[
 pub(super) struct Modules {
     functions: Mutex<HashMap<(&'static str, &'static str, DType), Function>>,
     modules: Mutex<HashMap<(&'static str, DType), Module>>,
+    /// Bytes of dynamic shared memory that functions were allowed, by their address.
+    shared: Mutex<HashMap<usize, usize>>,
 }
 
 /// Modules are never unloaded: both handles stay valid.
@@ -120,6 +122,27 @@ impl Modules {
         let module = module(device, source, hidden)?;
         modules.insert((source.name, hidden), module);
         Ok(module)
+    }
+
+    /// Lets a function have more dynamic shared memory than the 48 KiB that need no permission; asks once.
+    pub(super) fn allow_shared(
+        &self,
+        device: &Device,
+        function: driver::CUfunction,
+        bytes: usize,
+    ) -> Result<()> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let allowed = shared.entry(function as usize).or_default();
+        if *allowed >= bytes {
+            return Ok(());
+        }
+        let attribute =
+            driver::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        // SAFETY: the function belongs to a loaded module.
+        unsafe { result::function::set_function_attribute(function, attribute, bytes as i32) }
+            .map_err(failed("cuFuncSetAttribute", device))?;
+        *allowed = bytes;
+        Ok(())
     }
 }
 
