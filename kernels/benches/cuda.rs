@@ -9,7 +9,7 @@ use std::time::Instant;
 use kernels::activation::{self, Activation};
 use kernels::attention::{self, Attention};
 use kernels::cuda::{Array, DType, Device, Result};
-use kernels::matmul::cuda::{self as matmul, After, Linear};
+use kernels::matmul::cuda::{self as matmul, After, Linear, Rung};
 use kernels::{add_norm, elementwise};
 
 const TIMINGS: usize = 20;
@@ -115,23 +115,42 @@ fn rows(device: &Device) -> Result<()> {
     Ok(())
 }
 
+/// The products of a layer, forward, input gradient and weight gradient, on the rungs with tensor cores; and whether
+/// GELU is cheaper while y is written or behind it.
 fn products(device: &Device, [rows, inputs, outputs]: [usize; 3]) -> Result<()> {
     let layer = Linear { rows, inputs, outputs };
     let [x, w, dy] = [[rows, inputs], [outputs, inputs], [rows, outputs]]
         .map(|[m, n]| random(device, DType::BF16, m * n));
     let (x, w, dy) = (x?, w?, dy?);
     let bias = random(device, DType::F32, outputs)?;
-    let after = || After { bias: Some(bias.slice()), ..After::default() };
+    let (biased, plain) =
+        (|| After { bias: Some(bias.slice()), ..After::default() }, After::default);
     let size = [rows, inputs, outputs];
     let flops = 2.0 * (rows * inputs * outputs) as f64;
-    let time = seconds(device, || matmul::forward(x.slice(), w.slice(), layer, after()))?;
-    say("linear", &size, time, flops, "gflops");
-    let plain = After::default;
-    let time = seconds(device, || matmul::backward_input(dy.slice(), w.slice(), layer, plain()))?;
-    say("linear_input", &size, time, flops, "gflops");
-    let time = seconds(device, || matmul::backward_weight(x.slice(), dy.slice(), layer, plain()))?;
-    say("linear_weight", &size, time, flops, "gflops");
-    Ok(())
+    let timed = |op: &str, once: &dyn Fn() -> Result<()>| {
+        say(op, &size, seconds(device, once)?, flops, "gflops");
+        Ok(())
+    };
+    for (rung, suffix) in [(Rung::Mma, "_mma"), (Rung::Wgmma, "")] {
+        matmul::set_cap(rung);
+        let named = |op: &str| format!("{op}{suffix}");
+        timed(&named("linear"), &|| {
+            matmul::forward(x.slice(), w.slice(), layer, biased()).map(drop)
+        })?;
+        timed(&named("linear_input"), &|| {
+            matmul::backward_input(dy.slice(), w.slice(), layer, plain()).map(drop)
+        })?;
+        timed(&named("linear_weight"), &|| {
+            matmul::backward_weight(x.slice(), dy.slice(), layer, plain()).map(drop)
+        })?;
+    }
+    timed("linear_gelu_fused", &|| {
+        matmul::forward_gelu(x.slice(), w.slice(), layer, biased()).map(drop)
+    })?;
+    timed("linear_gelu_behind", &|| {
+        let y = matmul::forward(x.slice(), w.slice(), layer, biased())?;
+        activation::cuda::forward(Activation::Gelu, y.slice()).map(drop)
+    })
 }
 
 fn attend(device: &Device, [batch, length, heads, head_dim]: [usize; 4]) -> Result<()> {

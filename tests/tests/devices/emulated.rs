@@ -2,8 +2,9 @@
 //!
 //! `tests/emulator` holds a driver and a compiler with the interfaces of NVIDIA's, which run the same kernels on the
 //! CPU: see its README. A process finds them by `LD_LIBRARY_PATH`, which is read when it starts; so each test here
-//! builds them and runs this program again. Threads of a block run in a random order, so that a missing barrier shows,
-//! and once under the address sanitizer, with each array in a memory block of its own.
+//! builds them and runs this program again: on two cards like those of Ampere, and on one like those of Hopper, whose
+//! blocks run their threads in a random order, so that a missing barrier shows, under the address sanitizer, with each
+//! array in a memory block of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -14,13 +15,14 @@ use tests::root;
 const INSIDE: &str = "DEVICES_ON_EMULATED_CARD";
 
 #[test]
-fn emulated_card() {
-    run("plain", &[("EMULATOR_ORDER", "forward")]);
+fn emulated_ampere() {
+    run("plain", &[("EMULATED_CAPABILITY", "8.0"), ("EMULATED_CARDS", "2")]);
 }
 
 #[test]
-fn emulated_card_under_the_address_sanitizer() {
-    run("address", &[("EMULATOR_ORDER", "random"), ("KERNELS_CUDA_POOL", "off")]);
+fn emulated_hopper_under_the_address_sanitizer() {
+    let order = ("EMULATOR_ORDER", "random");
+    run("address", &[("EMULATED_CAPABILITY", "9.0"), order, ("KERNELS_CUDA_POOL", "off")]);
 }
 
 /// All tests but these, in a process of its own.
