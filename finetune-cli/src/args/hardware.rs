@@ -7,6 +7,8 @@ use anyhow::Result;
 use clap::Args;
 use tensor::Device;
 
+use crate::progress::remark;
+
 /// Which processor computes, and how much of it.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Machine")]
@@ -59,14 +61,17 @@ impl fmt::Display for DeviceName {
 }
 
 impl DeviceName {
-    /// Opens the device.
+    /// Opens the device; unless `quiet`, a remark says why `auto` left the card alone.
     ///
     /// # Errors
     /// When a card was asked for and there is no driver, no such card, or it is too old.
-    pub fn open(self) -> Result<Device> {
+    pub fn open(self, quiet: bool) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Auto => Ok(Device::cuda(0).unwrap_or_default()),
+            Self::Auto => Ok(Device::cuda(0).unwrap_or_else(|why| {
+                remark(quiet, &format!("device: cpu ({why})"));
+                Device::Cpu
+            })),
             Self::Cuda(ordinal) => Ok(Device::cuda(ordinal)?),
         }
     }

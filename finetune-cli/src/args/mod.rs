@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
+use tensor::Device;
 
 use hardware::HardwareArgs;
 
@@ -131,6 +132,16 @@ pub struct MachineArgs {
     /// No progress bars and no remarks
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+impl MachineArgs {
+    /// Opens the device; a remark says why `auto` left the card alone.
+    ///
+    /// # Errors
+    /// As [`DeviceName::open`](hardware::DeviceName::open).
+    pub fn open_device(&self) -> anyhow::Result<Device> {
+        self.hardware.device.open(self.quiet)
+    }
 }
 
 /// Where further flags come from.

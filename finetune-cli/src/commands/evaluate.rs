@@ -15,7 +15,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     let options = args.inference.data.options();
     let table = data::read_table(&args.file, &options)?;
     let path = super::model(&args.inference)?;
-    let device = args.inference.machine.hardware.device.open()?;
+    let device = args.inference.machine.open_device()?;
     let (folder, model, task) = Folder::open_fine_tuned(&path, &device)?;
     let schema = folder.schema(&table, &options, &task)?;
     let data = Dataset::labelled(table, &schema)?;

@@ -26,7 +26,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     }
     let input = Input::open(args)?;
     let path = super::model(&args.inference)?;
-    let device = args.inference.machine.hardware.device.open()?;
+    let device = args.inference.machine.open_device()?;
     let (folder, model, task) = Folder::open_fine_tuned(&path, &device)?;
     let predictor = Predictor { args, folder, model, task };
     match input {

@@ -59,7 +59,7 @@ impl Job {
     fn of(args: &TrainArgs, inputs: &Inputs) -> Result<Self> {
         let (schema, datasets) = read(args, inputs)?;
         check_metric(&args.recipe, &schema.task)?;
-        let mut folder = Folder::open(&inputs.model)?.on(&args.machine.hardware.device.open()?);
+        let mut folder = Folder::open(&inputs.model)?.on(&args.machine.open_device()?);
         args.truncate.map(|layers| folder.truncate(layers)).transpose()?;
         let settings = settings(args, &folder)?;
         let splits = tokenize(args, &folder, &schema, datasets)?;

@@ -24,7 +24,7 @@ fn measure([m, k, n]: [usize; 3], args: &BenchMatmulArgs) -> Result<Value> {
     let elements = m as u128 * k as u128 + k as u128 * n as u128 + m as u128 * n as u128;
     let bytes = u64::try_from(4 * elements).unwrap_or(u64::MAX);
     check_memory(&format!("--sizes {m}x{k}x{n}"), bytes)?;
-    let device = args.hardware.device.open()?;
+    let device = args.hardware.device.open(false)?;
     let mut rng = Rng::new(0, 0);
     let mut random = |shape: &[usize]| Tensor::randn(shape, &mut rng).to_device(&device);
     let (x, w, b) = (random(&[m, k])?, random(&[n, k])?, random(&[n])?);

@@ -33,7 +33,7 @@ pub(super) fn run(args: &BenchStepArgs) -> Result<()> {
     let config = config(args.shape);
     check(args, &config)?;
     let model = SequenceClassifier::new(&config, OUTPUTS, 0);
-    let device = args.hardware.device.open()?;
+    let device = args.hardware.device.open(false)?;
     to_device(&model.params(), &device)?;
     let params = count(&model.params()) as u64;
     let tokens = (args.batch * args.length) as u64;

@@ -22,7 +22,7 @@ struct Data {
 /// Trains, and prints a line for each epoch.
 pub(super) fn run(args: &BenchTrainArgs) -> Result<()> {
     let (schema, [train, eval]) = read(args)?;
-    let folder = Folder::open(&args.model)?.on(&args.hardware.device.open()?);
+    let folder = Folder::open(&args.model)?.on(&args.hardware.device.open(false)?);
     let tokenize = |data: Dataset| -> Result<Data> {
         let max_length = folder.max_length(args.max_length);
         let (encodings, seconds) = timed(|| folder.encode(&data.examples, max_length))?;

@@ -56,7 +56,7 @@ impl Job<'_> {
     }
 
     fn begin(&self, settings: Settings, start: impl FnOnce(&Texts) -> Result<Start>) -> Result<()> {
-        let device = self.args.machine.hardware.device.open()?;
+        let device = self.args.machine.open_device()?;
         let texts = Texts::open(self)?;
         let start = start(&texts)?;
         to_device(&start.model.params(), &device)?;
@@ -70,7 +70,7 @@ impl Job<'_> {
     }
 
     fn go_on(&self, run: Run, folder: &Path) -> Result<()> {
-        let device = self.args.machine.hardware.device.open()?;
+        let device = self.args.machine.open_device()?;
         let read = || {
             let start = Start::from_checkpoint(folder)?;
             let (optimizer, state) = (checkpoint::optimizer(folder)?, checkpoint::state(folder)?);

@@ -41,7 +41,7 @@ const VERSION: u32 = 1;
 pub(super) fn run(args: &SelectArgs) -> Result<()> {
     check(args)?;
     let requests = requests(&args.models, args.models_file.as_deref())?;
-    let device = args.machine.hardware.device.open()?;
+    let device = args.machine.open_device()?;
     let data = Data::read(args)?;
     let output = Output::open(&args.output)?;
     let (start, typed) = (Instant::now(), requests.clone());
