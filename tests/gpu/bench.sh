@@ -1,17 +1,17 @@
 #!/bin/sh
-# bench.sh [ROUNDS] [STEP.PY]: speed on the card of this machine; builds nothing. Needs what prepare.sh built, and a
+# bench.sh [ROUNDS]: speed on the card of this machine; builds nothing. Needs what prepare.sh built, and a
 # python3 with PyTorch for the other side.
 #
 #   1. kernels: copies, elementwise ops, attention and matrix products of ours, then PyTorch's (cuBLASLt and
 #      FlashAttention), as JSON lines
-#   2. training steps without padding: ours and STEP.PY (a program with the flags of `finetune bench step` and
-#      --compile) in turn, ROUNDS times (5)
+#   2. training steps without padding: ours and the STEP.PY that prepare.sh was given (a program with the
+#      flags of `finetune bench step` and --compile) in turn, ROUNDS times (5)
 #   3. epochs of the data that prepare.sh was given, at batch 32 and 256, ours and torch_epoch.py's in turn; the second of
 #      each run is the one to compare
 root=$(cd "$(dirname "$0")/../.." && pwd)
 gpu=$root/target/gpu
 rounds=${1:-5}
-peer=$2
+peer=$gpu/step.py
 export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/usr/local/cuda/lib64"
 
 "$gpu/kernels"
@@ -21,7 +21,7 @@ for shape in 'base 32 512' 'base 256 128' 'minilm 256 128'; do
   set -- $shape
   for _ in $(seq "$rounds"); do
     "$gpu/finetune" bench step --shape "$1" --batch "$2" --length "$3" --device cuda --precision bf16 --steps 20
-    [ -z "$peer" ] || python3 "$peer" --shape "$1" --batch "$2" --length "$3" --device cuda --precision bf16 \
+    [ ! -e "$peer" ] || python3 "$peer" --shape "$1" --batch "$2" --length "$3" --device cuda --precision bf16 \
       --compile --steps 20
   done
 done

@@ -1,8 +1,10 @@
 #!/bin/sh
-# prepare.sh [MODEL DATA]: builds what run.sh and bench.sh need on a machine with a card and without Rust, into
+# prepare.sh [MODEL DATA [STEP.PY]]: builds what run.sh and bench.sh need on a machine with a card and without Rust, into
 # target/gpu: the tests of the card, the benchmark of the kernels, the program. With a model folder and a folder of
-# train.csv, validation.csv and test.csv (sst2, say), it takes these along for the main job; where python3 has PyTorch and
-# safetensors, the weights are rounded to bf16, which halves the way.
+# train.csv, validation.csv and test.csv (sst2, say), it takes these along for the main job; where $PYTHON (python3)
+# has PyTorch and safetensors, the weights are rounded to bf16, which halves the way. STEP.PY is the other side of
+# bench.sh's training steps. target/gpu.tar.gz is all of it, to be
+# unpacked in target on the other side.
 set -e
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=$root/target/gpu
@@ -22,10 +24,10 @@ if [ -n "$1" ]; then
   mkdir "$out/model" "$out/data"
   cp "$1"/*.json "$1"/*.safetensors "$out/model/"
   for file in "$1"/vocab.txt; do if [ -e "$file" ]; then cp "$file" "$out/model/"; fi; done
-  cp "${2:?usage: prepare.sh [MODEL DATA]}"/*.csv "$out/data/"
+  cp "${2:?usage: prepare.sh [MODEL DATA [STEP.PY]]}"/*.csv "$out/data/"
   chmod u+w "$out"/model/* "$out"/data/*
-  if python3 -c 'import safetensors.torch' 2>/dev/null; then
-    python3 - "$out/model/model.safetensors" <<'PYTHON'
+  if "${PYTHON:-python3}" -c 'import safetensors.torch' 2>/dev/null; then
+    "${PYTHON:-python3}" - "$out/model/model.safetensors" <<'PYTHON'
 import sys
 import torch
 from safetensors.torch import load_file, save_file
@@ -35,7 +37,9 @@ rounded = {k: v.bfloat16() if v.is_floating_point() else v for k, v in weights.i
 save_file(rounded, sys.argv[1], metadata={"format": "pt"})
 PYTHON
   else
-    echo "python3 has no safetensors with PyTorch: the weights stay as they are"
+    echo "${PYTHON:-python3} has no safetensors with PyTorch: the weights stay as they are"
   fi
 fi
-du -sh "$out"
+if [ -n "$3" ]; then cp "$3" "$out/step.py"; fi
+tar czf "$out.tar.gz" -C "$root/target" gpu
+du -sh "$out" "$out.tar.gz"
