@@ -3,10 +3,19 @@
 use tensor::ops::concat;
 use tensor::{DType, Device, Tensor};
 
+/// Set where there is a card, real or emulated: tests that would be skipped there fail instead.
+pub const EXPECTED: &str = "TESTS_EXPECT_CARD";
+
 /// The card of this process. Without one the reason is printed, and the caller has nothing to test.
+///
+/// # Panics
+/// When there is none although [`EXPECTED`] is set.
 pub fn device() -> Option<Device> {
     match Device::cuda(0) {
         Ok(device) => Some(device),
+        Err(error) if std::env::var_os(EXPECTED).is_some() => {
+            panic!("a card was expected: {error}")
+        }
         Err(error) => {
             eprintln!("skipped: {error}");
             None

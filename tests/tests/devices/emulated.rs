@@ -9,10 +9,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use tests::card::EXPECTED;
 use tests::root;
-
-/// Set in the processes that are started here.
-const INSIDE: &str = "DEVICES_ON_EMULATED_CARD";
 
 #[test]
 fn emulated_ampere() {
@@ -29,9 +27,6 @@ fn emulated_hopper_under_the_address_sanitizer() {
 
 /// All tests but these, in a process of its own.
 fn run(build: &str, environment: &[(&str, &str)], skipped: &[&str]) {
-    if std::env::var_os(INSIDE).is_some() {
-        return;
-    }
     let libraries = match libraries(build) {
         Ok(libraries) => libraries,
         Err(reason) => return eprintln!("skipped: {reason}"),
@@ -42,7 +37,7 @@ fn run(build: &str, environment: &[(&str, &str)], skipped: &[&str]) {
         .args([&libraries, &this])
         .args(["--skip", "emulated"])
         .args(skipped)
-        .env(INSIDE, "1")
+        .env(EXPECTED, "1")
         .env("KERNELS_CUDA_CACHE", libraries.join("kernels"))
         .envs(environment.iter().copied())
         .output()
