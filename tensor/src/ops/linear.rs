@@ -14,8 +14,7 @@ use kernels::matmul::{Store, gemm, reference};
 use kernels::reduce;
 
 use super::{
-    Floats, Hidden, activation, dense, expect_shape, floats, hidden, last_axis, matrix, on_card,
-    wide,
+    Floats, Hidden, activation, expect_shape, floats, hidden, last_axis, matrix, on_card, wide,
 };
 use crate::dtype::Activations;
 use crate::{Activation, DType, Device, Error, Result, Tensor};
@@ -27,26 +26,16 @@ const OP: &str = "linear";
 /// # Errors
 /// When the shapes do not fit or the dtypes differ.
 pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
-    let (o, i) = matrix(OP, w)?;
-    let rows = rows_of(x, i)?;
-    let (x, w) = (x.contiguous()?, w.contiguous()?);
-    let b = match b {
-        Some(b) => b.contiguous()?,
-        None => Tensor::zeros_on(&[o], &w.device())?.to_dtype(w.dtype())?,
-    };
-    expect_shape(OP, &b, &[o])?;
-    on_card(OP, [&x, &w, &b])?;
-    let mut shape = x.shape().to_vec();
-    *shape.last_mut().expect("checked by rows_of") = o;
+    let Operands { x, w, b, layer, shape } = Operands::new(x, w, b)?;
     Ok(match (hidden(OP, [&x])?, floats(OP, [&w, &b])?) {
         (Hidden::F32([x]), Floats::F32(weights)) => run(x, weights, &shape),
         (Hidden::BF16([x]), Floats::F32(weights)) => run(x, weights, &shape),
         (Hidden::Cuda([x]), Floats::Cuda([w, b])) => {
             let after = After { bias: Some(b), ..After::default() };
-            let layer = Linear { rows, inputs: i, outputs: o };
             Tensor::from_array(matmul::forward(x, like(w, x)?, layer, after)?, &shape)
         }
         (Hidden::F64([x]), Floats::F64([w, b])) => {
+            let Linear { rows, inputs: i, outputs: o } = layer;
             let mut y = reference::product(x, &reference::transpose(w, o, i), rows, o);
             y.chunks_mut(o.max(1)).for_each(|row| row.iter_mut().zip(b).for_each(|(y, b)| *y += b));
             wide(y, &shape)
@@ -65,21 +54,43 @@ pub fn forward_activated(f: Activation, x: &Tensor, w: &Tensor, b: &Tensor) -> R
         let y = activation::forward(f, &z)?;
         return Ok([z, y]);
     }
-    let (outputs, inputs) = matrix(OP, w)?;
-    let rows = rows_of(x, inputs)?;
-    expect_shape(OP, b, &[outputs])?;
-    on_card(OP, [x, w, b])?;
-    let [x, w, b] = dense([x, w, b])?;
-    let mut shape = x.shape().to_vec();
-    *shape.last_mut().expect("checked by rows_of") = outputs;
-    let (Hidden::Cuda([v]), Floats::Cuda([w, b])) = (hidden(OP, [&x])?, floats(OP, [&w, &b])?)
-    else {
-        return Err(mixed(&x, &w));
-    };
-    let (layer, after) =
-        (Linear { rows, inputs, outputs }, After { bias: Some(b), ..After::default() });
-    let both = matmul::forward_gelu(v, like(w, v)?, layer, after)?;
-    Ok(both.map(|array| Tensor::from_array(array, &shape)))
+    let Operands { x, w, b, layer, shape } = Operands::new(x, w, Some(b))?;
+    match (hidden(OP, [&x])?, floats(OP, [&w, &b])?) {
+        (Hidden::Cuda([x]), Floats::Cuda([w, b])) => {
+            let after = After { bias: Some(b), ..After::default() };
+            let both = matmul::forward_gelu(x, like(w, x)?, layer, after)?;
+            Ok(both.map(|array| Tensor::from_array(array, &shape)))
+        }
+        _ => Err(mixed(&x, &w)),
+    }
+}
+
+/// What a forward takes, in row-major order and checked.
+struct Operands {
+    x: Tensor,
+    w: Tensor,
+    /// Zeros where there is none.
+    b: Tensor,
+    layer: Linear,
+    /// Of y.
+    shape: Vec<usize>,
+}
+
+impl Operands {
+    fn new(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Self> {
+        let (outputs, inputs) = matrix(OP, w)?;
+        let layer = Linear { rows: rows_of(x, inputs)?, inputs, outputs };
+        let (x, w) = (x.contiguous()?, w.contiguous()?);
+        let b = match b {
+            Some(b) => b.contiguous()?,
+            None => Tensor::zeros_on(&[outputs], &w.device())?.to_dtype(w.dtype())?,
+        };
+        expect_shape(OP, &b, &[outputs])?;
+        on_card(OP, [&x, &w, &b])?;
+        let mut shape = x.shape().to_vec();
+        *shape.last_mut().expect("checked by rows_of") = outputs;
+        Ok(Self { x, w, b, layer, shape })
+    }
 }
 
 fn run<E: Activations>(x: &[E], [w, b]: [&[f32]; 2], shape: &[usize]) -> Tensor {
