@@ -83,10 +83,16 @@ impl Staging {
 
 impl Pinned {
     fn new(bytes: usize) -> std::result::Result<Self, DriverError> {
-        // SAFETY: the memory is freed by `drop` alone.
-        let address = unsafe { result::malloc_host(bytes, 0) }?.cast();
-        let flags = sys::CUevent_flags::CU_EVENT_DISABLE_TIMING;
-        Ok(Self { address, bytes, event: result::event::create(flags)? })
+        let event = result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)?;
+        // SAFETY: the memory is freed by `drop` alone, and the event destroyed there or, without memory, here.
+        match unsafe { result::malloc_host(bytes, 0) } {
+            Ok(address) => Ok(Self { address: address.cast(), bytes, event }),
+            Err(error) => {
+                // SAFETY: nothing was recorded.
+                let _ = unsafe { result::event::destroy(event) };
+                Err(error)
+            }
+        }
     }
 
     fn send(
