@@ -1,10 +1,13 @@
-//! On a card; see `mse.cu`.
+//! On a card; see `mse.cu` and `kernels/src/reduce/mean_loss.rs`.
 
-use crate::cuda::{Array, DType, Launch, Result, Slice, Source, blocks_for};
-use crate::reduce::cuda::Partials;
+use crate::cuda::{Array, Result, Slice, Source};
+use crate::reduce::MeanLoss;
 
-pub(crate) static SOURCE: Source =
-    Source { name: "mse.cu", text: include_str!("mse.cu"), hopper: false };
+pub(crate) static LOSS: MeanLoss = MeanLoss {
+    source: Source { name: "mse.cu", text: include_str!("mse.cu"), hopper: false },
+    partials: "mse_partials",
+    backward: "mse_backward",
+};
 
 /// The mean loss, one f32, from predictions and targets, f32.
 ///
@@ -14,12 +17,7 @@ pub(crate) static SOURCE: Source =
 /// # Panics
 /// When the lengths differ or are 0, or one is not f32.
 pub fn forward(x: Slice, targets: Slice) -> Result<Array> {
-    let (n, packs) = check(x, targets);
-    let mut sums = Partials::stale(x.device(), n)?;
-    let launch = Launch::new(x.device(), &SOURCE, DType::F32, "mse_partials")?.grid(sums.blocks());
-    // SAFETY: the kernel's parameters; both have n elements, packs are aligned, and each block writes its sum.
-    unsafe { launch.read(x).read(targets).write(sums.array()).arg(n).arg(packs).start() }?;
-    sums.total(1.0 / n as f64)
+    LOSS.forward(x, targets)
 }
 
 /// dx from the gradient of the loss, one f32 on the card.
@@ -30,19 +28,5 @@ pub fn forward(x: Slice, targets: Slice) -> Result<Array> {
 /// # Panics
 /// As [`forward`], and when `dloss` is not one f32.
 pub fn backward(x: Slice, targets: Slice, dloss: Slice) -> Result<Array> {
-    let (n, packs) = check(x, targets);
-    assert!(dloss.dtype() == DType::F32 && dloss.len() == 1, "mse: dloss {dloss:?}");
-    let mut dx = Array::stale(x.device(), DType::F32, n)?;
-    let launch = Launch::new(x.device(), &SOURCE, DType::F32, "mse_backward")?;
-    let launch = launch.grid(blocks_for(x.device(), n)).read(x).read(targets).read(dloss);
-    // SAFETY: the kernel's parameters; x, targets and dx have n elements, dloss is one, and packs are aligned.
-    unsafe { launch.write(&mut dx).arg(n).arg(packs).start() }?;
-    Ok(dx)
-}
-
-/// The number of elements, and how many packs of four may move at once.
-fn check(x: Slice, targets: Slice) -> (usize, usize) {
-    assert!(x.dtype() == DType::F32 && targets.dtype() == DType::F32, "mse: {x:?}, {targets:?}");
-    assert!(x.len() == targets.len() && !x.is_empty(), "mse: {x:?}, {targets:?}");
-    (x.len(), x.packs(4).min(targets.packs(4)))
+    LOSS.backward(x, targets, dloss)
 }

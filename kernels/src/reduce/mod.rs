@@ -18,6 +18,8 @@
 
 mod cpu;
 pub mod cuda;
+mod mean_loss;
 pub mod reference;
 
 pub use cpu::{column_sums, max, row_argmax, row_max, row_sums, sum, sum_squares};
+pub(crate) use mean_loss::MeanLoss;

@@ -17,6 +17,7 @@ mod emulated;
 mod layer_norm;
 mod linear;
 mod matmul;
+mod mean_losses;
 mod memory;
 mod model;
 mod mse;
