@@ -8,6 +8,7 @@
 
 pub mod card;
 pub mod golden;
+pub mod small;
 pub mod source;
 
 use std::path::{Path, PathBuf};

@@ -1,34 +1,15 @@
 //! Hidden states in bf16: near what f32 computes, the same bits on any number of threads, and no more memory than
 //! they should take.
 
-use std::path::Path;
-
 use autograd::{Param, Tape};
-use bert::{Batch, Config, SequenceClassifier, Targets};
+use bert::SequenceClassifier;
 use kernels::testing::each_isa;
 use nn::{Module, Pass, Precision};
-use tensor::philox::Rng;
-use tensor::{DType, Pooling, Tensor};
-
-const VOCAB: u64 = 50;
-const LENS: [usize; 5] = [5, 1, 17, 40, 12];
+use tensor::{DType, Pooling};
+use tests::small::{self, batch, targets};
 
 fn model() -> SequenceClassifier {
-    let json = format!(
-        r#"{{"model_type": "bert", "vocab_size": {VOCAB}, "hidden_size": 48, "num_hidden_layers": 3,
-            "num_attention_heads": 3, "intermediate_size": 100, "max_position_embeddings": 64,
-            "hidden_act": "gelu", "initializer_range": 0.1}}"#
-    );
-    let config = Config::parse(&json, Path::new("config.json")).expect("a valid configuration");
-    SequenceClassifier::new(&config, 3, 5)
-}
-
-fn batch() -> Batch {
-    let mut rng = Rng::new(3, 1);
-    let mut draw =
-        |n: u64| LENS.map(|len| (0..len).map(|_| rng.below(n) as u32).collect::<Vec<_>>());
-    let (ids, types) = (draw(VOCAB), draw(2));
-    Batch::new(ids.iter().zip(&types).map(|(i, t)| (&i[..], &t[..]))).expect("not empty")
+    small::classifier([48, 100])
 }
 
 fn pass(precision: Precision) -> Pass {
@@ -38,8 +19,7 @@ fn pass(precision: Precision) -> Pass {
 /// Logits, loss and the gradient of each parameter.
 fn step(model: &SequenceClassifier, precision: Precision) -> (Vec<f64>, f64, Vec<Vec<f64>>) {
     let logits = model.forward(&pass(precision), &batch()).expect("a valid batch");
-    let classes = Tensor::from_vec::<u32>(vec![0, 1, 2, 0, 1], &[LENS.len()]).expect("five");
-    let loss = bert::loss(&logits, &Targets::Classes(classes)).expect("classes fit");
+    let loss = bert::loss(&logits, &targets()).expect("classes fit");
     let (logits, value) =
         (logits.value().to_f64_vec().unwrap(), loss.value().item().expect("a scalar"));
     let grads = loss.backward().expect("a recorded loss");
