@@ -50,7 +50,7 @@ void allocate_stack(Fiber& fiber, size_t) {
   fiber.bytes = STACK_BYTES;
 }
 
-#if defined(__x86_64__)
+#if defined(SWITCH_BY_HAND)
 
 // Saves what a function must preserve, changes the stack, and restores it from there.
 extern "C" void emulator_switch(void** save, void* load);
