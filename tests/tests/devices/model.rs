@@ -17,8 +17,11 @@ const F32: f64 = 1e-5;
 /// The same of logits and loss in bf16.
 const BF16: f64 = 1e-2;
 /// Gradients in bf16 have gone through three layers of rounding, on the card and on the CPU, each in its own way: by so
-/// much the card's may be farther from those in f32 than the CPU's.
-const AS_FAR: f64 = 1.3;
+/// much those of one parameter may be farther from f32 on the card than on the CPU; the bias of 96 queries is by 1.4
+/// where products are not on tensor cores.
+const AS_FAR: f64 = 1.5;
+/// The same of the gradients of all parameters together, where chance evens out.
+const TOGETHER: f64 = 1.1;
 
 /// Heads of 32, which tensor cores take.
 fn model() -> SequenceClassifier {
@@ -34,6 +37,12 @@ fn step(pass: &Pass, model: &SequenceClassifier) -> Vec<(String, Vec<f64>)> {
     let mut all = vec![values("logits", logits.value()), values("loss", loss.value())];
     all.extend(model.params().iter().map(|p| values(p.name(), &grads.param(p).unwrap())));
     all
+}
+
+/// The gradients of all parameters behind one another.
+fn gradient(step: &[(String, Vec<f64>)]) -> Vec<f64> {
+    let params = step.iter().filter(|(name, _)| !["logits", "loss"].contains(&name.as_str()));
+    params.flat_map(|(_, values)| values.iter().copied()).collect()
 }
 
 /// A key's bias moves all scores of a row alike: only rounding is left of its gradient.
@@ -83,6 +92,10 @@ fn a_step_in_bf16_is_near_that_of_the_cpu() {
         let right = if value { distance <= BF16 } else { near || vanishes(name) };
         assert!(right, "{name} is {distance:e} from the CPU's, {ours:e} from f32");
     }
+    let [exact, host, there] = [&exact, &host, &there].map(|step| gradient(step));
+    let [ours, usual] = [there, host].map(|x| relative_distance(&x, &exact));
+    println!("bf16: all gradients: {ours:.1e} and {usual:.1e} from f32");
+    assert!(ours <= TOGETHER * usual, "all gradients are {ours:e} from f32, the CPU's {usual:e}");
 }
 
 #[test]
