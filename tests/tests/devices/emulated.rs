@@ -55,6 +55,9 @@ fn libraries(build: &str) -> Result<PathBuf, String> {
     if Command::new(&compiler).arg("--version").output().is_err() {
         return Err(format!("the emulated card needs a C++ compiler, and {compiler} does not run"));
     }
+    if build == "address" && !has_sanitizer(&compiler) {
+        return Err(format!("{compiler} has no libasan.so, GCC's address sanitizer"));
+    }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("emulated-card-{build}"));
     let output = Command::new("sh")
         .arg(root().join("tests/emulator/build.sh"))
@@ -66,6 +69,13 @@ fn libraries(build: &str) -> Result<PathBuf, String> {
         true => Ok(folder),
         false => panic!("the emulated card does not build:\n{}", text(&output)),
     }
+}
+
+/// `run.sh` loads this library first; a compiler without it repeats the name.
+fn has_sanitizer(compiler: &str) -> bool {
+    let output = Command::new(compiler).arg("-print-file-name=libasan.so").output();
+    output
+        .is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_absolute())
 }
 
 fn text(output: &Output) -> String {
