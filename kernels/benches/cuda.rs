@@ -2,7 +2,8 @@
 //! as JSON lines. `tests/gpu/torch_kernels.py` prints the same of PyTorch.
 //!
 //! Each figure is the median of 20 timings of 20 launches in a row, in f32 or bf16 as the size of hidden states asks;
-//! rates count operations, or bytes read and written once. Without a card it says so and ends.
+//! rates count operations, or bytes read and written once. Without a card it says so and ends. With `--test` every kernel
+//! runs once, at a small size: the program is checked, and its figures mean nothing.
 
 use std::time::Instant;
 
@@ -12,8 +13,8 @@ use kernels::cuda::{Array, DType, Device, Result};
 use kernels::matmul::cuda::{self as matmul, After, Linear, Rung};
 use kernels::{add_norm, elementwise};
 
-const TIMINGS: usize = 20;
-const IN_A_ROW: usize = 20;
+/// Timings of one figure, and launches in one timing.
+const TIMES: [usize; 2] = [20, 20];
 
 /// Rows, inputs and outputs of linear layers: BERT-base and MiniLM, and one that is all arithmetic.
 const PRODUCTS: [[usize; 3]; 7] = [
@@ -35,36 +36,160 @@ fn main() {
         Err(error) => return println!("skipped: {error}"),
     };
     println!("{{\"card\": \"{}\"}}", device.label());
-    if let Err(error) = run(&device) {
+    let test = std::env::args().any(|argument| argument == "--test");
+    if let Err(error) = (Bench { device, test }).run() {
         eprintln!("error: {error}");
         std::process::exit(1);
     }
 }
 
-fn run(device: &Device) -> Result<()> {
-    copies(device)?;
-    rows(device)?;
-    PRODUCTS.iter().try_for_each(|&size| products(device, size))?;
-    ATTENTION.iter().try_for_each(|&size| attend(device, size))
+struct Bench {
+    device: Device,
+    /// Run everything once and small.
+    test: bool,
 }
 
-/// The median of the seconds that one call takes.
-fn seconds<T>(device: &Device, mut once: impl FnMut() -> Result<T>) -> Result<f64> {
-    for _ in 0..3 {
-        once()?;
+impl Bench {
+    fn run(&self) -> Result<()> {
+        self.copies()?;
+        self.rows()?;
+        PRODUCTS.iter().try_for_each(|&size| self.products(size.map(|n| self.at_most(136, n))))?;
+        ATTENTION.iter().try_for_each(|&[b, l, n, d]| {
+            self.attend([self.at_most(2, b), self.at_most(70, l), self.at_most(2, n), d])
+        })
     }
-    device.synchronize()?;
-    let mut times = Vec::with_capacity(TIMINGS);
-    for _ in 0..TIMINGS {
-        let start = Instant::now();
-        for _ in 0..IN_A_ROW {
+
+    /// The size to run: a small one in a test.
+    fn at_most(&self, small: usize, size: usize) -> usize {
+        if self.test { size.min(small) } else { size }
+    }
+
+    /// The median of the seconds that one call takes.
+    fn seconds<T>(&self, mut once: impl FnMut() -> Result<T>) -> Result<f64> {
+        let [timings, in_a_row] = TIMES.map(|n| self.at_most(1, n));
+        for _ in 0..self.at_most(0, 3) {
             once()?;
         }
-        device.synchronize()?;
-        times.push(start.elapsed().as_secs_f64() / IN_A_ROW as f64);
+        self.device.synchronize()?;
+        let mut times = Vec::with_capacity(timings);
+        for _ in 0..timings {
+            let start = Instant::now();
+            for _ in 0..in_a_row {
+                once()?;
+            }
+            self.device.synchronize()?;
+            times.push(start.elapsed().as_secs_f64() / in_a_row as f64);
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(times[timings / 2])
     }
-    times.sort_by(f64::total_cmp);
-    Ok(times[TIMINGS / 2])
+
+    /// Random values: zeros would be multiplied faster than any model's.
+    fn random(&self, dtype: DType, len: usize) -> Result<Array> {
+        let values: Vec<f32> = kernels::testing::random(len.min(1 << 20), 1.0, 7);
+        let values: Vec<f32> = values.iter().copied().cycle().take(len).collect();
+        let there = Array::from_host(&self.device, &values)?;
+        match dtype {
+            DType::BF16 => elementwise::cuda::convert(there.slice(), DType::BF16),
+            _ => Ok(there),
+        }
+    }
+
+    fn copies(&self) -> Result<()> {
+        let n = self.at_most(1 << 12, 1 << 28);
+        let x = self.random(DType::F32, n)?;
+        let time = self.seconds(|| Array::duplicate(x.slice()))?;
+        say("copy", &[n], time, 8.0 * n as f64, "gb_per_s");
+        let time = self.seconds(|| elementwise::cuda::convert(x.slice(), DType::BF16))?;
+        say("convert", &[n], time, 6.0 * n as f64, "gb_per_s");
+        let half = self.random(DType::BF16, n)?;
+        let gelu = || activation::cuda::forward(Activation::Gelu, half.slice());
+        say("gelu", &[n], self.seconds(gelu)?, 4.0 * n as f64, "gb_per_s");
+        let backward =
+            || activation::cuda::backward_and_value(Activation::Gelu, half.slice(), half.slice());
+        say("gelu_backward", &[n], self.seconds(backward)?, 8.0 * n as f64, "gb_per_s");
+        Ok(())
+    }
+
+    fn rows(&self) -> Result<()> {
+        for [rows, h] in [[65536, 768], [131_072, 384]] {
+            let rows = self.at_most(9, rows);
+            let n = rows * h;
+            let (x, r) = (self.random(DType::BF16, n)?, self.random(DType::BF16, n)?);
+            let [w, b] = [self.random(DType::F32, h)?, self.random(DType::F32, h)?];
+            let forward = || {
+                add_norm::cuda::forward([x.slice(), r.slice()], [w.slice(), b.slice()], 1e-12, None)
+            };
+            let time = self.seconds(forward)?;
+            say("add_norm", &[rows, h], time, 8.0 * n as f64, "gb_per_s");
+        }
+        Ok(())
+    }
+
+    /// The products of a layer, forward, input gradient and weight gradient, on the rungs with tensor cores; and whether
+    /// GELU is cheaper while y is written or behind it.
+    fn products(&self, [rows, inputs, outputs]: [usize; 3]) -> Result<()> {
+        let layer = Linear { rows, inputs, outputs };
+        let [x, w, dy] = [[rows, inputs], [outputs, inputs], [rows, outputs]]
+            .map(|[m, n]| self.random(DType::BF16, m * n));
+        let (x, w, dy) = (x?, w?, dy?);
+        let bias = self.random(DType::F32, outputs)?;
+        let (biased, plain) =
+            (|| After { bias: Some(bias.slice()), ..After::default() }, After::default);
+        let size = [rows, inputs, outputs];
+        let flops = 2.0 * (rows * inputs * outputs) as f64;
+        let timed = |op: &str, once: &dyn Fn() -> Result<()>| {
+            say(op, &size, self.seconds(once)?, flops, "gflops");
+            Ok(())
+        };
+        for (rung, suffix) in [(Rung::Mma, "_mma"), (Rung::Wgmma, "")] {
+            matmul::set_cap(rung);
+            let named = |op: &str| format!("{op}{suffix}");
+            timed(&named("linear"), &|| {
+                matmul::forward(x.slice(), w.slice(), layer, biased()).map(drop)
+            })?;
+            timed(&named("linear_input"), &|| {
+                matmul::backward_input(dy.slice(), w.slice(), layer, plain()).map(drop)
+            })?;
+            timed(&named("linear_weight"), &|| {
+                matmul::backward_weight(x.slice(), dy.slice(), layer, plain()).map(drop)
+            })?;
+        }
+        timed("linear_gelu_fused", &|| {
+            matmul::forward_gelu(x.slice(), w.slice(), layer, biased()).map(drop)
+        })?;
+        timed("linear_gelu_behind", &|| {
+            let y = matmul::forward(x.slice(), w.slice(), layer, biased())?;
+            activation::cuda::forward(Activation::Gelu, y.slice()).map(drop)
+        })
+    }
+
+    fn attend(&self, [batch, length, heads, head_dim]: [usize; 4]) -> Result<()> {
+        let n = batch * length * heads * head_dim;
+        let offsets: Vec<u32> = (0..=batch).map(|i| (i * length) as u32).collect();
+        let there = Array::from_host(&self.device, &offsets)?;
+        let at = attention::cuda::Offsets { queries: there.slice(), keys: there.slice() };
+        let a = Attention {
+            queries: &offsets,
+            keys: &offsets,
+            heads,
+            head_dim,
+            scale: 1.0 / (head_dim as f32).sqrt(),
+            dropout: None,
+        };
+        let [q, k, v, d_o] = [(); 4].map(|()| self.random(DType::BF16, n));
+        let (q, k, v, d_o) = (q?, k?, v?, d_o?);
+        let x = attention::cuda::Qkv { q: q.slice(), k: k.slice(), v: v.slice() };
+        let flops = (4 * batch * heads * length * length * head_dim) as f64;
+        let size = [batch, length, heads, head_dim];
+        let time = self.seconds(|| attention::cuda::forward(a, at, x))?;
+        say("attention", &size, time, flops, "gflops");
+        let (o, lse) = attention::cuda::forward(a, at, x)?;
+        let saved = || (o.slice(), lse.slice());
+        let time = self.seconds(|| attention::cuda::backward(a, at, x, saved(), d_o.slice()))?;
+        say("attention_backward", &size, time, 2.5 * flops, "gflops");
+        Ok(())
+    }
 }
 
 /// `amount` operations or bytes took so long.
@@ -73,109 +198,4 @@ fn say(op: &str, size: &[usize], seconds: f64, amount: f64, unit: &str) {
     println!(
         "{{\"side\": \"finetune\", \"op\": \"{op}\", \"size\": {size:?}, \"us\": {us:.2}, \"{unit}\": {rate:.1}}}"
     );
-}
-
-/// Random values: zeros would be multiplied faster than any model's.
-fn random(device: &Device, dtype: DType, len: usize) -> Result<Array> {
-    let values: Vec<f32> = kernels::testing::random(len.min(1 << 20), 1.0, 7);
-    let values: Vec<f32> = values.iter().copied().cycle().take(len).collect();
-    let there = Array::from_host(device, &values)?;
-    match dtype {
-        DType::BF16 => elementwise::cuda::convert(there.slice(), DType::BF16),
-        _ => Ok(there),
-    }
-}
-
-fn copies(device: &Device) -> Result<()> {
-    let n = 1 << 28;
-    let x = random(device, DType::F32, n)?;
-    let time = seconds(device, || Array::duplicate(x.slice()))?;
-    say("copy", &[n], time, 8.0 * n as f64, "gb_per_s");
-    let time = seconds(device, || elementwise::cuda::convert(x.slice(), DType::BF16))?;
-    say("convert", &[n], time, 6.0 * n as f64, "gb_per_s");
-    let half = random(device, DType::BF16, n)?;
-    let gelu = || activation::cuda::forward(Activation::Gelu, half.slice());
-    say("gelu", &[n], seconds(device, gelu)?, 4.0 * n as f64, "gb_per_s");
-    let backward =
-        || activation::cuda::backward_and_value(Activation::Gelu, half.slice(), half.slice());
-    say("gelu_backward", &[n], seconds(device, backward)?, 8.0 * n as f64, "gb_per_s");
-    Ok(())
-}
-
-fn rows(device: &Device) -> Result<()> {
-    for [rows, h] in [[65536, 768], [131_072, 384]] {
-        let n = rows * h;
-        let (x, r) = (random(device, DType::BF16, n)?, random(device, DType::BF16, n)?);
-        let [w, b] = [random(device, DType::F32, h)?, random(device, DType::F32, h)?];
-        let forward =
-            || add_norm::cuda::forward([x.slice(), r.slice()], [w.slice(), b.slice()], 1e-12, None);
-        let time = seconds(device, forward)?;
-        say("add_norm", &[rows, h], time, 8.0 * n as f64, "gb_per_s");
-    }
-    Ok(())
-}
-
-/// The products of a layer, forward, input gradient and weight gradient, on the rungs with tensor cores; and whether
-/// GELU is cheaper while y is written or behind it.
-fn products(device: &Device, [rows, inputs, outputs]: [usize; 3]) -> Result<()> {
-    let layer = Linear { rows, inputs, outputs };
-    let [x, w, dy] = [[rows, inputs], [outputs, inputs], [rows, outputs]]
-        .map(|[m, n]| random(device, DType::BF16, m * n));
-    let (x, w, dy) = (x?, w?, dy?);
-    let bias = random(device, DType::F32, outputs)?;
-    let (biased, plain) =
-        (|| After { bias: Some(bias.slice()), ..After::default() }, After::default);
-    let size = [rows, inputs, outputs];
-    let flops = 2.0 * (rows * inputs * outputs) as f64;
-    let timed = |op: &str, once: &dyn Fn() -> Result<()>| {
-        say(op, &size, seconds(device, once)?, flops, "gflops");
-        Ok(())
-    };
-    for (rung, suffix) in [(Rung::Mma, "_mma"), (Rung::Wgmma, "")] {
-        matmul::set_cap(rung);
-        let named = |op: &str| format!("{op}{suffix}");
-        timed(&named("linear"), &|| {
-            matmul::forward(x.slice(), w.slice(), layer, biased()).map(drop)
-        })?;
-        timed(&named("linear_input"), &|| {
-            matmul::backward_input(dy.slice(), w.slice(), layer, plain()).map(drop)
-        })?;
-        timed(&named("linear_weight"), &|| {
-            matmul::backward_weight(x.slice(), dy.slice(), layer, plain()).map(drop)
-        })?;
-    }
-    timed("linear_gelu_fused", &|| {
-        matmul::forward_gelu(x.slice(), w.slice(), layer, biased()).map(drop)
-    })?;
-    timed("linear_gelu_behind", &|| {
-        let y = matmul::forward(x.slice(), w.slice(), layer, biased())?;
-        activation::cuda::forward(Activation::Gelu, y.slice()).map(drop)
-    })
-}
-
-fn attend(device: &Device, [batch, length, heads, head_dim]: [usize; 4]) -> Result<()> {
-    let n = batch * length * heads * head_dim;
-    let offsets: Vec<u32> = (0..=batch).map(|i| (i * length) as u32).collect();
-    let there = Array::from_host(device, &offsets)?;
-    let at = attention::cuda::Offsets { queries: there.slice(), keys: there.slice() };
-    let a = Attention {
-        queries: &offsets,
-        keys: &offsets,
-        heads,
-        head_dim,
-        scale: 1.0 / (head_dim as f32).sqrt(),
-        dropout: None,
-    };
-    let [q, k, v, d_o] = [(); 4].map(|()| random(device, DType::BF16, n));
-    let (q, k, v, d_o) = (q?, k?, v?, d_o?);
-    let x = attention::cuda::Qkv { q: q.slice(), k: k.slice(), v: v.slice() };
-    let flops = (4 * batch * heads * length * length * head_dim) as f64;
-    let size = [batch, length, heads, head_dim];
-    let time = seconds(device, || attention::cuda::forward(a, at, x))?;
-    say("attention", &size, time, flops, "gflops");
-    let (o, lse) = attention::cuda::forward(a, at, x)?;
-    let saved = || (o.slice(), lse.slice());
-    let time = seconds(device, || attention::cuda::backward(a, at, x, saved(), d_o.slice()))?;
-    say("attention_backward", &size, time, 2.5 * flops, "gflops");
-    Ok(())
 }
