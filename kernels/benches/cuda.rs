@@ -1,7 +1,7 @@
 //! The kernels of a card against what it can do: copies, elementwise ops, normalization, attention and matrix products,
 //! as JSON lines. `tests/gpu/torch_kernels.py` prints the same of PyTorch.
 //!
-//! Each figure is the median of 20 timings of 20 launches in a row, in f32 or bf16 as the size of hidden states asks;
+//! Each figure is the median of 20 timings of 50 launches in a row, in f32 or bf16 as the size of hidden states asks;
 //! rates count operations, or bytes read and written once. Without a card it says so and ends. With `--test` every kernel
 //! runs once, at a small size: the program is checked, and its figures mean nothing.
 
@@ -14,7 +14,7 @@ use kernels::matmul::cuda::{self as matmul, After, Linear, Rung};
 use kernels::{add_norm, elementwise};
 
 /// Timings of one figure, and launches in one timing.
-const TIMES: [usize; 2] = [20, 20];
+const TIMES: [usize; 2] = [20, 50];
 
 /// Rows, inputs and outputs of linear layers: BERT-base and MiniLM, and one that is all arithmetic.
 const PRODUCTS: [[usize; 3]; 7] = [
@@ -84,10 +84,9 @@ impl Bench {
         Ok(times[timings / 2])
     }
 
-    /// Random values: zeros would be multiplied faster than any model's.
-    fn random(&self, dtype: DType, len: usize) -> Result<Array> {
-        let values: Vec<f32> = kernels::testing::random(len.min(1 << 20), 1.0, 7);
-        let values: Vec<f32> = values.iter().copied().cycle().take(len).collect();
+    /// Random values, the same for the same seed: zeros would be multiplied faster than any model's.
+    fn random(&self, dtype: DType, len: usize, seed: u64) -> Result<Array> {
+        let values: Vec<f32> = kernels::testing::random(len, 1.0, seed);
         let there = Array::from_host(&self.device, &values)?;
         match dtype {
             DType::BF16 => elementwise::cuda::convert(there.slice(), DType::BF16),
@@ -97,16 +96,16 @@ impl Bench {
 
     fn copies(&self) -> Result<()> {
         let n = self.at_most(1 << 12, 1 << 28);
-        let x = self.random(DType::F32, n)?;
+        let x = self.random(DType::F32, n, 1)?;
         let time = self.seconds(|| Array::duplicate(x.slice()))?;
         say("copy", &[n], time, 8.0 * n as f64, "gb_per_s");
         let time = self.seconds(|| elementwise::cuda::convert(x.slice(), DType::BF16))?;
         say("convert", &[n], time, 6.0 * n as f64, "gb_per_s");
-        let half = self.random(DType::BF16, n)?;
+        let [half, dy] = [self.random(DType::BF16, n, 1)?, self.random(DType::BF16, n, 2)?];
         let gelu = || activation::cuda::forward(Activation::Gelu, half.slice());
         say("gelu", &[n], self.seconds(gelu)?, 4.0 * n as f64, "gb_per_s");
         let backward =
-            || activation::cuda::backward_and_value(Activation::Gelu, half.slice(), half.slice());
+            || activation::cuda::backward_and_value(Activation::Gelu, half.slice(), dy.slice());
         say("gelu_backward", &[n], self.seconds(backward)?, 8.0 * n as f64, "gb_per_s");
         Ok(())
     }
@@ -115,8 +114,8 @@ impl Bench {
         for [rows, h] in [[65536, 768], [131_072, 384]] {
             let rows = self.at_most(9, rows);
             let n = rows * h;
-            let (x, r) = (self.random(DType::BF16, n)?, self.random(DType::BF16, n)?);
-            let [w, b] = [self.random(DType::F32, h)?, self.random(DType::F32, h)?];
+            let (x, r) = (self.random(DType::BF16, n, 1)?, self.random(DType::BF16, n, 2)?);
+            let [w, b] = [self.random(DType::F32, h, 3)?, self.random(DType::F32, h, 4)?];
             let forward = || {
                 add_norm::cuda::forward([x.slice(), r.slice()], [w.slice(), b.slice()], 1e-12, None)
             };
@@ -130,10 +129,10 @@ impl Bench {
     /// GELU is cheaper while y is written or behind it.
     fn products(&self, [rows, inputs, outputs]: [usize; 3]) -> Result<()> {
         let layer = Linear { rows, inputs, outputs };
-        let [x, w, dy] = [[rows, inputs], [outputs, inputs], [rows, outputs]]
-            .map(|[m, n]| self.random(DType::BF16, m * n));
+        let [x, w, dy] = [([rows, inputs], 1), ([outputs, inputs], 2), ([rows, outputs], 3)]
+            .map(|([m, n], seed)| self.random(DType::BF16, m * n, seed));
         let (x, w, dy) = (x?, w?, dy?);
-        let bias = self.random(DType::F32, outputs)?;
+        let bias = self.random(DType::F32, outputs, 4)?;
         let (biased, plain) =
             (|| After { bias: Some(bias.slice()), ..After::default() }, After::default);
         let size = [rows, inputs, outputs];
@@ -177,7 +176,7 @@ impl Bench {
             scale: 1.0 / (head_dim as f32).sqrt(),
             dropout: None,
         };
-        let [q, k, v, d_o] = [(); 4].map(|()| self.random(DType::BF16, n));
+        let [q, k, v, d_o] = [1, 2, 3, 4].map(|seed| self.random(DType::BF16, n, seed));
         let (q, k, v, d_o) = (q?, k?, v?, d_o?);
         let x = attention::cuda::Qkv { q: q.slice(), k: k.slice(), v: v.slice() };
         let flops = (4 * batch * heads * length * length * head_dim) as f64;

@@ -1,11 +1,15 @@
 #!/bin/sh
-# Builds the emulator twice, plain and for ASan, in a temporary folder (or in $1) and tests both.
+# self_test.sh [OUT]: tests the emulator, plain and for ASan: OUT/plain and OUT/address, as build.sh makes them. Without
+# OUT it builds both in a temporary folder.
 set -e
 here=$(cd "$(dirname "$0")" && pwd)
-out=${1:-$(mktemp -d)}
-[ -n "$1" ] || trap 'rm -rf "$out"' EXIT
-"$here/build.sh" "$out/plain"
-"$here/build.sh" "$out/address" address
+out=$1
+if [ -z "$out" ]; then
+  out=$(mktemp -d)
+  trap 'rm -rf "$out"' EXIT
+  "$here/build.sh" "$out/plain"
+  "$here/build.sh" "$out/address" address
+fi
 ${CXX:-c++} -std=c++17 -O1 -Wall -Wextra -Wno-psabi "$here/self_test.cpp" -o "$out/self_test" -ldl
 
 for order in forward reverse random; do

@@ -1,37 +1,57 @@
 #!/bin/sh
-# bench.sh [ROUNDS]: speed on the card of this machine; builds nothing. Needs what prepare.sh built, and a
-# python3 with PyTorch for the other side.
+# bench.sh [kernels|steps|epochs]...: speed on the card of this machine, all three without arguments; builds nothing.
+# Needs what prepare.sh built, and a python3 with PyTorch for the other side.
 #
-#   1. kernels: copies, elementwise ops, attention and matrix products of ours, then PyTorch's (cuBLASLt and
-#      FlashAttention), as JSON lines
-#   2. training steps without padding: ours and the STEP.PY that prepare.sh was given (a program with the
-#      flags of `finetune bench step` and --compile) in turn, ROUNDS times (5)
-#   3. epochs of the data that prepare.sh was given, at batch 32 and 256, ours and torch_epoch.py's in turn; the second of
-#      each run is the one to compare
+#   kernels  copies, elementwise ops, attention and matrix products of ours, then PyTorch's (cuBLASLt and FlashAttention)
+#   steps    training steps without padding: ours and the STEP.PY that prepare.sh was given (a program with the flags of
+#            `finetune bench step` and --compile) in turn, $ROUNDS times (5)
+#   epochs   epochs of the data that prepare.sh was given, at batch 32 and 256, ours and torch_epoch.py's in turn; the
+#            second of each run is the one to compare
+#
+# JSON lines, to standard output and to $OUT/bench.jsonl ($OUT is target/gpu unless it is set).
 root=$(cd "$(dirname "$0")/../.." && pwd)
 gpu=$root/target/gpu
-rounds=${1:-5}
-peer=$gpu/step.py
-export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/usr/local/cuda/lib64"
+out=${OUT:-$gpu}
+rounds=$(seq "${ROUNDS:-5}")
+if [ -d "$gpu/compiled" ]; then export KERNELS_CUDA_CACHE=$gpu/compiled; fi
+. "$root/tests/gpu/library_path.sh"
 
-"$gpu/kernels"
-python3 "$root/tests/gpu/torch_kernels.py"
-for shape in 'base 32 512' 'base 256 128' 'minilm 256 128'; do
-  # shellcheck disable=SC2086
-  set -- $shape
-  for _ in $(seq "$rounds"); do
-    "$gpu/finetune" bench step --shape "$1" --batch "$2" --length "$3" --device cuda --precision bf16 --steps 20
-    [ ! -e "$peer" ] || python3 "$peer" --shape "$1" --batch "$2" --length "$3" --device cuda --precision bf16 \
-      --compile --steps 20
+bench_kernels() {
+  "$gpu/kernels"
+  python3 "$root/tests/gpu/torch_kernels.py"
+}
+
+# step SHAPE BATCH LENGTH
+step() {
+  set -- --shape "$1" --batch "$2" --length "$3" --device cuda --precision bf16 --steps 20
+  for _ in $rounds; do
+    "$gpu/finetune" bench step "$@"
+    [ ! -e "$gpu/step.py" ] || python3 "$gpu/step.py" "$@" --compile
   done
-done
-if [ -d "$gpu/model" ]; then
+}
+
+bench_steps() {
+  step base 32 512
+  step base 256 128
+  step minilm 256 128
+}
+
+bench_epochs() {
+  [ -d "$gpu/model" ] || return 0
   for batch in 32 256; do
-    for _ in $(seq "$rounds"); do
-      "$gpu/finetune" bench train --model "$gpu/model" --train "$gpu/data/train.csv" --eval "$gpu/data/test.csv" \
-        --device cuda --precision bf16 --epochs 2 --batch-size "$batch"
-      python3 "$root/tests/gpu/torch_epoch.py" --model "$gpu/model" --train "$gpu/data/train.csv" \
-        --eval "$gpu/data/test.csv" --batch-size "$batch"
+    for _ in $rounds; do
+      set -- --model "$gpu/model" --train "$gpu/data/train.csv" --eval "$gpu/data/test.csv" --batch-size "$batch"
+      "$gpu/finetune" bench train "$@" --device cuda --precision bf16 --epochs 2
+      python3 "$root/tests/gpu/torch_epoch.py" "$@"
     done
   done
-fi
+}
+
+stages=${*:-kernels steps epochs}
+for stage in $stages; do
+  case $stage in
+    kernels | steps | epochs) ;;
+    *) echo "bench.sh: $stage is none of kernels, steps, epochs" >&2; exit 2 ;;
+  esac
+done
+for stage in $stages; do "bench_$stage"; done | tee "$out/bench.jsonl"

@@ -3,8 +3,8 @@
 # target/gpu: the tests of the card, the benchmark of the kernels, the program. With a model folder and a folder of
 # train.csv, validation.csv and test.csv (sst2, say), it takes these along for the main job; where $PYTHON (python3)
 # has PyTorch and safetensors, the weights are rounded to bf16, which halves the way. STEP.PY is the other side of
-# bench.sh's training steps. target/gpu.tar.gz is all of it, to be
-# unpacked in target on the other side.
+# bench.sh's training steps. Where install_tools.sh has put NVRTC, kernels are compiled here for cards of $CAPABILITY
+# (9.0), which saves the other side a minute or two. target/gpu.tar.gz is all of it, to be unpacked in target there.
 set -e
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=$root/target/gpu
@@ -19,6 +19,12 @@ strip_to() { strip -o "$out/$2" "$1"; }
 strip_to "$(built test --release -p tests --test devices --no-run)" devices
 strip_to "$(built bench -p kernels --bench cuda --no-run)" kernels
 strip_to "$(built build --release -p finetune-cli)" finetune
+tools=$root/target/cuda-tools
+rm -rf "$out/compiled"
+if [ -d "$tools" ]; then
+  LD_LIBRARY_PATH=$tools/lib cargo run --release -p kernels --example precompile_cuda -- \
+    "${CAPABILITY:-9.0}" "$out/compiled"
+fi
 if [ -n "$1" ]; then
   rm -rf "$out/model" "$out/data"
   mkdir "$out/model" "$out/data"
@@ -41,5 +47,5 @@ PYTHON
   fi
 fi
 if [ -n "$3" ]; then cp "$3" "$out/step.py"; fi
-tar czf "$out.tar.gz" -C "$root/target" gpu
+tar czf "$out.tar.gz" -C "$root/target" --exclude gpu/log gpu
 du -sh "$out" "$out.tar.gz"

@@ -1,7 +1,7 @@
 """The yardstick of `finetune bench train` on a card: an epoch of PyTorch and transformers, well tuned.
 
-Texts are tokenized before the clock starts, batches padded to their longest text, at multiples of 8; bf16 by autocast,
-compiled for shapes that change, fused AdamW, clipping at 1.0, losses left on the card until the end. One JSON object an epoch,
+Texts are tokenized and batches made before the clock starts, padded to their longest text, at multiples of 8; bf16 by
+autocast, compiled for shapes that change, fused AdamW, clipping at 1.0, losses left on the card until the end. One JSON object an epoch,
 with the keys of `bench train`; the first epoch holds the compiling, the second is the one to compare.
 
     python3 torch_epoch.py --model DIR --train FILE.csv --eval FILE.csv [--batch-size 32]
@@ -55,11 +55,15 @@ def batch(examples):
     tensors = [padded, mask, torch.tensor([label for _, label in examples])]
     if args.device == "cuda":
         tensors = [x.pin_memory() for x in tensors]
-    return [x.to(args.device, non_blocking=True) for x in tensors]
+    return tensors
+
+
+def there(batch):
+    return [x.to(args.device, non_blocking=True) for x in batch]
 
 
 train, evaluation = encode(train_texts, train_labels), encode(eval_texts, eval_labels)
-model = AutoModelForSequenceClassification.from_pretrained(args.model, num_labels=len(names), torch_dtype=torch.float32)
+model = AutoModelForSequenceClassification.from_pretrained(args.model, num_labels=len(names), dtype=torch.float32)
 model.to(args.device)
 plain = [p for n, p in model.named_parameters() if n.endswith("bias") or "LayerNorm" in n]
 decayed = [p for n, p in model.named_parameters() if not (n.endswith("bias") or "LayerNorm" in n)]
@@ -78,9 +82,9 @@ def synchronize():
 for epoch in range(1, args.epochs + 1):
     model.train()
     random.shuffle(train)
+    batches = [batch(train[i : i + args.batch_size]) for i in range(0, len(train), args.batch_size)]
     losses, start = [], time.perf_counter()
-    for i in range(0, len(train), args.batch_size):
-        ids, mask, labels = batch(train[i : i + args.batch_size])
+    for ids, mask, labels in map(there, batches):
         with torch.autocast(args.device, dtype=torch.bfloat16):
             loss = forward(input_ids=ids, attention_mask=mask, labels=labels).loss
         loss.backward()
@@ -95,7 +99,7 @@ for epoch in range(1, args.epochs + 1):
     right = 0
     with torch.inference_mode(), torch.autocast(args.device, dtype=torch.bfloat16):
         for i in range(0, len(evaluation), 256):
-            ids, mask, labels = batch(evaluation[i : i + 256])
+            ids, mask, labels = there(batch(evaluation[i : i + 256]))
             right += (forward(input_ids=ids, attention_mask=mask).logits.argmax(-1) == labels).sum().item()
     line = {"side": "torch", "epoch": epoch, "batch_size": args.batch_size, "loss": round(torch.stack(losses).mean().item(), 4)}
     line |= {"seconds": round(seconds, 2), "examples_per_s": round(len(train) / seconds, 1)}

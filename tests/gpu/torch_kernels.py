@@ -1,6 +1,6 @@
 """The yardsticks of `kernels`, the benchmark of our kernels: the same sizes in PyTorch, JSON lines of the same form.
 
-Matrix products of bf16 are cuBLASLt's there, attention is FlashAttention's. Medians of 20 timings of 20 launches each.
+Matrix products of bf16 are cuBLASLt's there, attention is FlashAttention's. Medians of 20 timings of 50 launches each.
 """
 
 import json
@@ -21,11 +21,11 @@ def seconds(once):
     for _ in range(20):
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         start.record()
-        for _ in range(20):
+        for _ in range(50):
             once()
         end.record()
         torch.cuda.synchronize()
-        times.append(start.elapsed_time(end) / 20e3)
+        times.append(start.elapsed_time(end) / 50e3)
     return statistics.median(times)
 
 

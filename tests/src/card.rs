@@ -1,26 +1,14 @@
-//! A card for the tests of CUDA: a real one, an emulated one, or none and the reason.
+//! A card for the tests of CUDA, a real or an emulated one, and comparisons with f64.
 
 use tensor::ops::concat;
 use tensor::{DType, Device, Tensor};
 
-/// Set where there is a card, real or emulated: tests that would be skipped there fail instead.
-pub const EXPECTED: &str = "TESTS_EXPECT_CARD";
-
-/// The card of this process. Without one the reason is printed, and the caller has nothing to test.
+/// The card of this process. Tests that call this are `#[ignore]`d where there may be none.
 ///
 /// # Panics
-/// When there is none although [`EXPECTED`] is set.
-pub fn device() -> Option<Device> {
-    match Device::cuda(0) {
-        Ok(device) => Some(device),
-        Err(error) if std::env::var_os(EXPECTED).is_some() => {
-            panic!("a card was expected: {error}")
-        }
-        Err(error) => {
-            eprintln!("skipped: {error}");
-            None
-        }
-    }
+/// When there is none.
+pub fn device() -> Device {
+    Device::cuda(0).unwrap_or_else(|error| panic!("a card is needed: {error}"))
 }
 
 /// What a result on a card may differ from the f64 definition, as the norm of the difference over the norm.

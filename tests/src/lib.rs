@@ -22,3 +22,15 @@ pub fn root() -> &'static Path {
         std::env::var_os("FINETUNE_ROOT").map_or_else(|| here().into(), PathBuf::from)
     })
 }
+
+/// Set where the tools of NVIDIA and a C++ compiler are installed: what would be skipped without them fails there.
+pub const EXPECT_TOOLS: &str = "TESTS_EXPECT_TOOLS";
+
+/// Says that a test is skipped, and why.
+///
+/// # Panics
+/// When the tools were promised.
+pub fn skip_without_tools(reason: &str) {
+    assert!(std::env::var_os(EXPECT_TOOLS).is_none(), "{EXPECT_TOOLS} is set, but {reason}");
+    eprintln!("skipped: {reason}");
+}

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use kernels::cuda::{DType, SOURCES, Source, ptx};
 use rayon::prelude::*;
-use tests::root;
+use tests::{root, skip_without_tools};
 
 /// Virtual architectures, each with the real one that it is assembled for: the generic path and Hopper's.
 const TARGETS: [(&str, &str); 2] = [("compute_80", "sm_80"), ("compute_90a", "sm_90a")];
@@ -23,7 +23,7 @@ fn kernels_compile_and_assemble_without_spills() {
         return compile_all(Path::new(&tools));
     }
     let Some(tools) = tools() else {
-        return eprintln!("skipped: no NVRTC and ptxas; tests/gpu/install_tools.sh installs them");
+        return skip_without_tools("no NVRTC and ptxas; tests/gpu/install_tools.sh installs them");
     };
     // A process finds the compiler by a path that is read when it starts.
     let this = std::env::current_exe().expect("the program has a path");
@@ -81,17 +81,24 @@ impl Job {
         let text = ptx(self.source, self.hidden, architecture).unwrap_or_else(|e| panic!("{e}"));
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let file = folder.join(format!("{name}-{:?}-{target}.ptx", self.hidden));
-        std::fs::write(&file, text).expect("target can be written");
+        std::fs::write(&file, &text).expect("target can be written");
         let output = Command::new(tools.join("bin/ptxas"))
             .args(["-v", "-arch", target, "-o"])
             .args([file.with_extension("cubin"), file])
             .output()
             .expect("ptxas runs");
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{name} for {target}: {text}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{name} for {target}: {said}");
         let place =
             format!("{name:28} {:5} {target:7}", format!("{:?}", self.hidden).to_lowercase());
-        parse(&text, &place)
+        let kernels = parse(&said, &place);
+        let entries = String::from_utf8_lossy(&text).matches(".entry ").count();
+        assert_eq!(
+            kernels.len(),
+            entries,
+            "ptxas speaks of other kernels than are in {name}: {said}"
+        );
+        kernels
     }
 }
 
@@ -131,20 +138,20 @@ fn parse(text: &str, place: &str) -> Vec<Kernel> {
         }
         let Some(kernel) = kernels.last_mut() else { continue };
         if line.contains("bytes stack frame") {
-            kernel.stack = number_before(line, " bytes stack frame");
-            kernel.spills = number_before(line, " bytes spill stores");
+            let number = |unit| number_before(line, unit).expect("ptxas says all three");
+            kernel.stack = number(" bytes stack frame");
+            kernel.spills = number(" bytes spill stores") + number(" bytes spill loads");
         }
         if line.contains("Used ") {
-            kernel.registers = number_before(line, " registers");
-            kernel.shared = number_before(line, " bytes smem");
+            kernel.registers = number_before(line, " registers").expect("every kernel takes some");
+            kernel.shared = number_before(line, " bytes smem").unwrap_or(0);
         }
     }
+    assert!(kernels.iter().all(|kernel| kernel.registers > 0), "no registers in {text}");
     kernels
 }
 
-/// The number in front of `unit`; 0 where there is none.
-fn number_before(line: &str, unit: &str) -> u32 {
-    let Some((before, _)) = line.split_once(unit) else { return 0 };
-    let digits = before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-    digits.parse().unwrap_or(0)
+fn number_before(line: &str, unit: &str) -> Option<u32> {
+    let (before, _) = line.split_once(unit)?;
+    before.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }

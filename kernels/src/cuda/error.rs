@@ -1,5 +1,7 @@
 //! What can go wrong between here and the card.
 
+use std::path::PathBuf;
+
 use cudarc::driver::DriverError;
 
 use super::Device;
@@ -47,6 +49,14 @@ pub enum Error {
         compiler: i32,
         /// What the compiler says.
         log: String,
+    },
+    /// Machine code cannot be kept where it was asked for.
+    #[error("{}: {reason}", file.display())]
+    Cache {
+        /// The file.
+        file: PathBuf,
+        /// The system's words.
+        reason: String,
     },
     /// The driver does not load what a newer compiler made.
     #[error(

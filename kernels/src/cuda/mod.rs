@@ -30,5 +30,5 @@ pub(crate) use launch::{BLOCK, blocks_for};
 pub use memory::{Array, DType, Element, Slice};
 #[doc(hidden)]
 pub use module::ptx;
-pub use module::{SOURCES, Source};
+pub use module::{SOURCES, Source, precompile};
 pub use staging::Pending;

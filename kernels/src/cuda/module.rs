@@ -3,18 +3,20 @@
 //! The text of every kernel is in the program. When one is first asked for on a device, its file is compiled to
 //! that card's machine code, once for each type of hidden states, and stored as
 //! `NAME-TYPE-ARCHITECTURE-HASH.cubin` in `$KERNELS_CUDA_CACHE`, else `finetune/cuda` in the user's cache folder;
-//! later runs load it from there and need no compiler. The hash is over text, headers, options, name of the card,
-//! driver version and version of this crate: no stale file is ever taken. A damaged one is noticed by a second hash, in front
-//! of its content, and compiled again, as is one that the driver does not load. A cache that cannot be written costs
-//! time, nothing else.
+//! later runs load it from there and need no compiler. The hash is over text, headers, options with the architecture,
+//! and the version of this crate, all that machine code follows from but the compiler's version: what an older compiler
+//! made stays good. A damaged file is noticed by a second hash, in front of its content, and compiled again, as is one
+//! that the driver does not load. A cache that cannot be written costs time, nothing else. [`precompile`] fills it for a
+//! card that is elsewhere.
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_char};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use cudarc::driver::{DriverError, result, sys as driver};
 use cudarc::nvrtc::{result as nvrtc, sys};
+use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::device::driver_version;
@@ -99,6 +101,8 @@ impl Modules {
         hidden: DType,
         kernel: &'static str,
     ) -> Result<driver::CUfunction> {
+        // This thread may be a new one, and the driver looks in the context that is bound.
+        device.bind()?;
         let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (source.name, kernel, hidden);
         if let Some(function) = functions.get(&key) {
@@ -118,7 +122,6 @@ impl Modules {
         if let Some(module) = modules.get(&(source.name, hidden)) {
             return Ok(*module);
         }
-        device.bind()?;
         let module = module(device, source, hidden)?;
         modules.insert((source.name, hidden), module);
         Ok(module)
@@ -148,13 +151,13 @@ impl Modules {
 
 /// From the cache or from the compiler. What the driver does not take is not kept: another compiler may do better.
 fn module(device: &Device, source: &'static Source, hidden: DType) -> Result<Module> {
-    let (options, target) = (options(device.capability(), hidden), target(device.capability()));
-    let file = cache_file(source, hidden, &target, &format!("{options:?} {}", device.name()));
+    let target = target(device.capability());
+    let file = cache_folder().map(|folder| folder.join(cache_name(source, hidden, &target)));
     let cached = file.as_ref().and_then(|file| stored(&std::fs::read(file).ok()?));
     if let Some(module) = cached.and_then(|image| load(&image).ok()) {
         return Ok(module);
     }
-    let image = compile(source, &options, &target)?;
+    let image = compile(source, hidden, &target)?;
     let module = load(&image).map_err(|error| refused(device, source, error))?;
     if let Some(file) = file {
         // Without a cache the next run compiles again.
@@ -188,9 +191,9 @@ fn target((major, minor): (u32, u32)) -> String {
     }
 }
 
-fn options(capability: (u32, u32), hidden: DType) -> Vec<String> {
+fn options(architecture: &str, hidden: DType) -> Vec<String> {
     let mut options = vec![
-        format!("--gpu-architecture={}", target(capability)),
+        format!("--gpu-architecture={architecture}"),
         "--std=c++17".to_owned(),
         // A generic lambda cannot say `__device__`.
         "--device-as-default-execution-space".to_owned(),
@@ -201,19 +204,17 @@ fn options(capability: (u32, u32), hidden: DType) -> Vec<String> {
     options
 }
 
-/// `None` where there is no folder for it.
-fn cache_file(source: &Source, hidden: DType, target: &str, settings: &str) -> Option<PathBuf> {
-    let driver_version = driver_version().ok()?;
-    let parts =
-        HEADERS.iter().map(|(_, text)| *text).chain([source.text, env!("CARGO_PKG_VERSION")]);
-    let mut content = parts.collect::<Vec<_>>().join("\0");
-    content += &format!("\0{settings}\0{driver_version}");
-    let hash = xxh3_128(content.as_bytes());
+fn cache_name(source: &Source, hidden: DType, target: &str) -> String {
+    let options = format!("{:?}", options(target, hidden));
+    let rest = [source.text, options.as_str(), env!("CARGO_PKG_VERSION")];
+    let parts: Vec<&str> = HEADERS.iter().map(|(_, text)| *text).chain(rest).collect();
+    let hash = xxh3_128(parts.join("\0").as_bytes());
     let stem = source.name.trim_end_matches(".cu");
     let kind = if hidden == DType::BF16 { "bf16" } else { "f32" };
-    Some(cache_folder()?.join(format!("{stem}-{kind}-{target}-{hash:032x}.cubin")))
+    format!("{stem}-{kind}-{target}-{hash:032x}.cubin")
 }
 
+/// `None` where the environment names no folder for it.
 fn cache_folder() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     folder("KERNELS_CUDA_CACHE")
@@ -227,7 +228,7 @@ fn stored(file: &[u8]) -> Option<Vec<u8>> {
     (u128::from_le_bytes(*hash) == xxh3_128(image)).then(|| image.to_vec())
 }
 
-fn store(file: &std::path::Path, image: &[u8]) -> std::io::Result<()> {
+fn store(file: &Path, image: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -243,25 +244,41 @@ fn store(file: &std::path::Path, image: &[u8]) -> std::io::Result<()> {
 /// When NVRTC is missing or refuses.
 #[doc(hidden)]
 pub fn ptx(source: &Source, hidden: DType, architecture: &str) -> Result<Vec<u8>> {
-    let mut options = options((8, 0), hidden);
-    options[0] = format!("--gpu-architecture={architecture}");
-    with_compiled(source, &options, architecture, |program| {
+    with_compiled(source, hidden, architecture, |program| {
         // SAFETY: the program was compiled.
         let ptx = unsafe { nvrtc::get_ptx(program.0) }?;
         Ok(ptx.into_iter().map(|c| c as u8).take_while(|&c| c != 0).collect())
     })
 }
 
+/// Compiles every file for cards of that compute capability into `folder`, which such a machine can then name in
+/// `KERNELS_CUDA_CACHE`. Gives the number of files.
+///
+/// # Errors
+/// When NVRTC is missing or refuses, or the folder cannot be written.
+pub fn precompile(capability: (u32, u32), folder: &Path) -> Result<usize> {
+    let target = target(capability);
+    let sources = SOURCES.iter().filter(|source| !source.hopper || capability == (9, 0));
+    let files = sources.flat_map(|source| [(source, DType::F32), (source, DType::BF16)]);
+    let files: Vec<_> = files.collect();
+    files.par_iter().try_for_each(|&(source, hidden)| {
+        let image = compile(source, hidden, &target)?;
+        let file = folder.join(cache_name(source, hidden, &target));
+        store(&file, &image).map_err(|e| Error::Cache { file, reason: e.to_string() })
+    })?;
+    Ok(files.len())
+}
+
 /// Compiles a file to machine code for `target`.
-fn compile(source: &Source, options: &[String], target: &str) -> Result<Vec<u8>> {
-    with_compiled(source, options, target, Program::cubin)
+fn compile(source: &Source, hidden: DType, target: &str) -> Result<Vec<u8>> {
+    with_compiled(source, hidden, target, Program::cubin)
 }
 
 /// What `read` gets out of a compiled file.
 fn with_compiled(
     source: &Source,
-    options: &[String],
-    target: &str,
+    hidden: DType,
+    architecture: &str,
     read: impl FnOnce(&Program) -> std::result::Result<Vec<u8>, nvrtc::NvrtcError>,
 ) -> Result<Vec<u8>> {
     // SAFETY: loads the library that the system has under that name, and asks nothing of it.
@@ -270,13 +287,13 @@ fn with_compiled(
     }
     let log_of = |log: String| Error::Compile {
         source_file: source.name,
-        target: target.to_owned(),
+        target: architecture.to_owned(),
         compiler: compiler_version(),
         log,
     };
     let program = Program::new(source).map_err(|e| log_of(format!("{e:?}")))?;
     // SAFETY: the program lives until the end of this function.
-    match unsafe { nvrtc::compile_program(program.0, options) } {
+    match unsafe { nvrtc::compile_program(program.0, &options(architecture, hidden)) } {
         Ok(()) => read(&program).map_err(|e| log_of(format!("{e:?}"))),
         Err(error) => Err(log_of(format!("{error:?}\n{}", program.log()))),
     }

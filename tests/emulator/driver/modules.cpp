@@ -131,6 +131,7 @@ EXPORT CUresult cuModuleUnload(CUmodule module) {
 
 EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule module, const char* name) {
   Lock lock(library_lock());
+  if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
   if (!modules.count(module)) return CUDA_ERROR_INVALID_HANDLE;
   auto found = module->functions.find(name);
   if (found == module->functions.end()) return CUDA_ERROR_NOT_FOUND;

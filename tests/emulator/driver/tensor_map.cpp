@@ -35,6 +35,7 @@ EXPORT CUresult cuTensorMapEncodeTiled(void* result, unsigned type, unsigned ran
                                        const unsigned long long* dims, const unsigned long long* strides,
                                        const unsigned* box, const unsigned* element_strides, unsigned interleave,
                                        unsigned swizzle, unsigned l2_promotion, unsigned nan_fill) {
+  if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;  // not documented, but asking is safe
   if (capability() < 90) return CUDA_ERROR_NOT_SUPPORTED;
   if (type >= ELEMENT_TYPES || interleave != 0 || swizzle > 3) return CUDA_ERROR_NOT_SUPPORTED;
   if (!result || reinterpret_cast<uintptr_t>(result) % 64 != 0 || rank < 1 || rank > 5) return CUDA_ERROR_INVALID_VALUE;

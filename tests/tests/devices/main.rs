@@ -1,7 +1,7 @@
 //! Every op on a CUDA card against its definition in f64, whole models on the card against the CPU.
 //!
-//! Where there is no card they are skipped, and `emulated.rs` runs them in processes of their own, in which an
-//! emulated one stands in for driver and compiler.
+//! They need a card and are ignored where cargo starts them: `runs.rs` runs them, in processes of their own, on the card
+//! of this machine and on emulated ones.
 
 mod activation;
 mod adamw;
@@ -13,7 +13,6 @@ mod cross_entropy;
 mod dropout;
 mod elementwise;
 mod embedding;
-mod emulated;
 mod layer_norm;
 mod linear;
 mod matmul;
@@ -24,4 +23,5 @@ mod mse;
 mod pooling;
 mod program;
 mod reduce;
+mod runs;
 mod softmax;

@@ -32,7 +32,7 @@ static CAP: Mutex<()> = Mutex::new(());
 
 /// Runs `test` with each rung as the highest, while no other test of this file does.
 fn each_rung(test: impl Fn(&Device, Rung)) {
-    let Some(tensor::Device::Cuda(card)) = card::device() else { return };
+    let tensor::Device::Cuda(card) = card::device() else { unreachable!("not the CPU") };
     let _turn = CAP.lock().unwrap_or_else(PoisonError::into_inner);
     for rung in Rung::ALL {
         set_cap(rung);
@@ -87,6 +87,7 @@ fn follow(x: &[f64], alpha: f64, bias: &[f64], residual: &[f64]) -> Vec<f64> {
 }
 
 #[test]
+#[ignore = "needs a card"]
 fn the_products_of_a_layer_equal_the_definition() {
     each_rung(|device, rung| {
         for (dtype, [t, i, o]) in cases() {
@@ -114,6 +115,7 @@ fn cases() -> impl Iterator<Item = (DType, [usize; 3])> {
 }
 
 #[test]
+#[ignore = "needs a card"]
 fn what_follows_a_product_is_done_to_it() {
     each_rung(|device, rung| {
         for (dtype, [t, i, o]) in cases() {
@@ -139,6 +141,7 @@ fn what_follows_a_product_is_done_to_it() {
 }
 
 #[test]
+#[ignore = "needs a card"]
 fn a_sum_over_nothing_is_the_bias() {
     each_rung(|device, rung| {
         for dtype in [DType::F32, DType::BF16] {
@@ -161,6 +164,7 @@ fn strides([rows, cols]: [usize; 2]) -> [[usize; 2]; 4] {
 }
 
 #[test]
+#[ignore = "needs a card"]
 fn batches_at_any_strides_equal_the_definition() {
     each_rung(|device, rung| {
         for (dtype, [m, n, k]) in [[1, 1, 1], [7, 17, 15], [36, 20, 64], [130, 12, 40]]

@@ -12,7 +12,7 @@ pub struct Loss {
 
 impl Loss {
     pub fn equals_the_definition(&self) {
-        let Some(card) = device() else { return };
+        let card = device();
         let (Self { name, forward, backward }, dloss) = (self, Tensor::scalar(0.7));
         for (seed, n) in (0..).zip(SIZES) {
             let x = normal(&[n], seed, DType::F32).mul(&Tensor::scalar(3.0)).unwrap();
@@ -31,7 +31,7 @@ impl Loss {
     }
 
     pub fn refuses_what_does_not_fit(&self) {
-        let Some(card) = device() else { return };
+        let card = device();
         let Self { forward, backward, .. } = self;
         let x = Tensor::zeros(&[4]).to_device(&card).unwrap();
         let refused = backward(&x, &x, &Tensor::scalar(1.0));

@@ -9,8 +9,9 @@ const SIZES: [[usize; 2]; 9] =
     [[1, 1], [3, 7], [5, 33], [2, 256], [9, 257], [130, 384], [1, 1000], [3001, 2], [100, 1001]];
 
 #[test]
+#[ignore = "needs a card"]
 fn equals_the_definition() {
-    let Some(card) = device() else { return };
+    let card = device();
     for (seed, shape) in (0..).zip(SIZES) {
         let (x, dy) = (normal(&shape, seed, DType::F32), normal(&shape, 100 + seed, DType::F32));
         let want = softmax::forward(&wide(&x)).unwrap();
@@ -25,8 +26,9 @@ fn equals_the_definition() {
 }
 
 #[test]
+#[ignore = "needs a card"]
 fn huge_and_infinite_values_stay_in_their_row() {
-    let Some(card) = device() else { return };
+    let card = device();
     let (inf, nan) = (f32::INFINITY, f32::NAN);
     let rows = vec![1e30, 1e30, -inf, 0.0, -inf, -inf, nan, 0.0, 1.0];
     let x = tensor::Tensor::from_vec(rows, &[3, 3]).unwrap();

@@ -269,13 +269,14 @@ impl Start<'_> {
             (_, 128) => "matmul_wgmma_tn_128",
             (_, _) => "matmul_wgmma_tn_256",
         };
+        let launch = self.launch(&WGMMA, name)?;
         let Job { a, b, m, n, k, .. } = *self.job;
         // The rows of a tile are those of A and the columns of B: a map of B transposed has them as rows, too.
         let b_transposed = Operand { strides: [b.strides[1], b.strides[0]], ..b };
         let (a, b) = (map(a, [m, k], self.tile.rows)?, map(b_transposed, [n, k], self.tile.cols)?);
         let blocks =
             multiprocessors(self.job.device()).min(self.tile.count(self.job) * self.split.parts);
-        let launch = self.launch(&WGMMA, name)?.grid(blocks).block(384).shared(SHARED);
+        let launch = launch.grid(blocks).block(384).shared(SHARED);
         // SAFETY: as in `naive`; the maps end where the operands do.
         unsafe { launch.arg(a).arg(b).arg(self.product).start() }
     }

@@ -1,0 +1,111 @@
+//! The runs of the other tests of this program, which are ignored but for these: on the card of this machine, if it has
+//! one, and on emulated cards.
+//!
+//! `tests/emulator` holds a driver and a compiler with the interfaces of NVIDIA's, which run the same kernels on the
+//! CPU: see its README. A process finds them by `LD_LIBRARY_PATH`, which is read when it starts; so each test here
+//! starts this program again: on two cards like those of Ampere, and on one like those of Hopper, whose blocks run
+//! their threads in a random order, so that a missing barrier shows, under the address sanitizer, with each array in a
+//! memory block of its own.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Mutex;
+
+use tensor::Device;
+use tests::{root, skip_without_tools};
+
+/// What has this program run the tests that need a card, and no others.
+const IGNORED: &str = "--ignored";
+
+#[test]
+fn on_the_card_of_this_machine() {
+    if let Err(error) = Device::cuda(0) {
+        return eprintln!("skipped: {error}");
+    }
+    check("on the card", Command::new(this_program()).arg(IGNORED));
+}
+
+#[test]
+fn on_an_emulated_ampere() {
+    emulated("plain", &[("EMULATED_CAPABILITY", "8.0"), ("EMULATED_CARDS", "2")], &[]);
+}
+
+#[test]
+fn on_an_emulated_hopper_under_the_address_sanitizer() {
+    let order = ("EMULATOR_ORDER", "random");
+    let environment = [("EMULATED_CAPABILITY", "9.0"), order, ("KERNELS_CUDA_POOL", "off")];
+    // Whole commands launch the kernels of whole models, which is slow here.
+    emulated("address", &environment, &["--skip", "program"]);
+}
+
+/// That it runs correct kernels correctly, and reports each kind of mistake.
+#[test]
+fn the_emulator_passes_its_own_test() {
+    let Some(built) = built("plain").and_then(|_| built("address")) else { return };
+    let script = root().join("tests/emulator/self_test.sh");
+    check("the emulator", Command::new("sh").arg(script).arg(built.parent().expect("a folder")));
+}
+
+/// All ignored tests but these, on a card of this build of the emulator.
+fn emulated(build: &str, environment: &[(&str, &str)], skipped: &[&str]) {
+    let Some(libraries) = built(build) else { return };
+    let mut run = Command::new("sh");
+    run.arg(root().join("tests/emulator/run.sh")).args([&libraries, &this_program()]);
+    run.env("KERNELS_CUDA_CACHE", libraries.join("kernels")).envs(environment.iter().copied());
+    check(build, run.arg(IGNORED).args(skipped));
+}
+
+fn this_program() -> PathBuf {
+    std::env::current_exe().expect("the program has a path")
+}
+
+/// Runs it to its end, which must be a good one.
+fn check(what: &str, run: &mut Command) {
+    let output = run.output().expect("the program starts");
+    assert!(output.status.success(), "{what}:\n{}", text(&output));
+    println!("{}", text(&output));
+}
+
+/// The folder of the emulator's libraries, which are built once a process; none where that cannot be, which is said.
+fn built(build: &str) -> Option<PathBuf> {
+    static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if let Some(reason) = hindrance(build) {
+        skip_without_tools(&reason);
+        return None;
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulator").join(build);
+    let mut built = BUILT.lock().expect("no build has failed");
+    if built.insert(build.to_owned()) {
+        let mut script = Command::new("sh");
+        script.arg(root().join("tests/emulator/build.sh")).arg(&folder);
+        check("building the emulated card", script.args((build != "plain").then_some(build)));
+    }
+    Some(folder)
+}
+
+/// What the emulated card lacks here.
+fn hindrance(build: &str) -> Option<String> {
+    if !cfg!(all(target_os = "linux", target_pointer_width = "64")) {
+        return Some("the emulated card needs 64-bit Linux".to_owned());
+    }
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+    if Command::new(&compiler).arg("--version").output().is_err() {
+        return Some(format!(
+            "the emulated card needs a C++ compiler, and {compiler} does not run"
+        ));
+    }
+    let lacks_sanitizer = build == "address" && !has_sanitizer(&compiler);
+    lacks_sanitizer.then(|| format!("{compiler} has no libasan.so, GCC's address sanitizer"))
+}
+
+/// `run.sh` loads this library first; a compiler without it repeats the name.
+fn has_sanitizer(compiler: &str) -> bool {
+    let output = Command::new(compiler).arg("-print-file-name=libasan.so").output();
+    output
+        .is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_absolute())
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).join("\n")
+}
