@@ -15,7 +15,7 @@ pub enum Error {
     #[error(transparent)]
     Tensor(#[from] tensor::Error),
     /// A file could not be read.
-    #[error("{path}: can't be read: {source}")]
+    #[error("{path}: can't be read")]
     Read {
         /// The file.
         path: String,
@@ -23,7 +23,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file or folder could not be written.
-    #[error("{path}: can't be written: {source}; choose a folder that you may write to")]
+    #[error("{path}: can't be written; choose a folder that you may write to")]
     Write {
         /// The file or folder.
         path: String,

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use finetune::{args::Cli, commands, config_file};
+use finetune::{args::Cli, commands, config_file, progress::warn};
 
 fn main() -> ExitCode {
     let result = config_file::expand(std::env::args_os())
@@ -17,11 +17,11 @@ fn main() -> ExitCode {
                 error.exit();
             }
             if let Some(stopped) = error.downcast_ref::<commands::Interrupted>() {
-                eprintln!("{stopped}");
+                warn(stopped);
                 return ExitCode::from(commands::STOPPED);
             }
             // One line, whatever a file name or a library's message holds.
-            eprintln!("error: {}", format!("{error:#}").replace(['\n', '\r'], " "));
+            warn(format!("error: {error:#}").replace(['\n', '\r'], " "));
             ExitCode::FAILURE
         }
     }

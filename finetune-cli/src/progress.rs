@@ -21,20 +21,20 @@ pub fn say(line: impl std::fmt::Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{line}")
 }
 
-/// A line on stdout about work that goes on whether or not anybody reads it: a closed pipe is no error.
-///
-/// # Errors
-/// When it can't be written for another reason.
-pub fn report(line: impl std::fmt::Display) -> io::Result<()> {
-    match say(line) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
+/// A line on stdout about work that goes on whether or not anybody can read it: a closed pipe, a terminal that is gone
+/// or a log file on a full disk ends no training.
+pub fn report(line: impl std::fmt::Display) {
+    let _ = say(line);
+}
+
+/// A line on stderr. Unlike `eprintln!` it does not panic where stderr is closed.
+pub fn warn(line: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// A remark on stderr, above the bar.
 pub fn remark(quiet: bool, text: &str) {
     if !quiet {
-        eprintln!("{text}");
+        warn(text);
     }
 }

@@ -77,7 +77,7 @@ pub enum Error {
     #[error("cu_seqlens: {0}")]
     CuSeqLens(String),
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: can't be read or written")]
     Io {
         /// The file.
         path: String,

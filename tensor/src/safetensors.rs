@@ -8,10 +8,11 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use crate::pool::Buffer;
@@ -126,21 +127,22 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
         .map(|(name, tensor)| Ok((name, Bytes(on_host(tensor)?))))
         .collect::<Result<Vec<_>>>()?;
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let bytes = safetensors::serialize(views, Some(metadata))
-        .map_err(|e| invalid(path, format!("can't be written: {e}")))?;
     let unfinished = path.with_extension("safetensors.partial");
     let write = || {
-        let mut file = fs::File::create(&unfinished)?;
-        file.write_all(&bytes)?;
+        // Tensor by tensor: the file is never in memory as a whole.
+        safetensors::serialize_to_file(views, Some(metadata), &unfinished).map_err(
+            |e| match e {
+                SafeTensorError::IoError(e) => io(path, e),
+                other => invalid(path, format!("can't be written: {other}")),
+            },
+        )?;
         // Without this, a power failure can leave the new name with no content.
-        file.sync_all()?;
-        fs::rename(&unfinished, path)
+        let written = fs::File::options().append(true).open(&unfinished);
+        let moved = written.and_then(|file| file.sync_all());
+        moved.and_then(|()| fs::rename(&unfinished, path)).map_err(|e| io(path, e))
     };
-    write().map_err(|e| {
-        // What can't be removed either is reported by the error that comes first.
-        let _ = fs::remove_file(&unfinished);
-        io(path, e)
-    })
+    // What can't be removed either is reported by the error that comes first.
+    write().inspect_err(|_| drop(fs::remove_file(&unfinished)))
 }
 
 /// A contiguous tensor as the bytes of the format.

@@ -1,5 +1,6 @@
 //! A training run from its first step to its saved model.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -49,12 +50,12 @@ impl<'a> Session<'a> {
         let bar = bar(trainer.total_steps(), self.args.machine.quiet);
         for epoch in 1..=self.args.recipe.epochs {
             let line = self.epoch(&mut trainer, epoch, &bar, splits)?;
-            bar.suspend(|| report(line))?;
+            bar.suspend(|| report(line));
             if self.is_exhausted(epoch) {
                 let waited = epoch - self.best_epoch();
                 bar.suspend(|| {
-                    report(format_args!("no better epoch for {waited} epochs: stopped early"))
-                })?;
+                    report(format_args!("no better epoch for {waited} epochs: stopped early"));
+                });
                 break;
             }
         }
@@ -166,31 +167,28 @@ impl<'a> Session<'a> {
     ) -> Result<()> {
         if let Some(weights) = self.best.as_mut().and_then(|best| best.weights.take()) {
             model.params().iter().zip(weights).for_each(|(param, value)| param.set(value));
-            report(format_args!("the weights of epoch {} are kept", self.best_epoch()))?;
+            report(format_args!("the weights of epoch {} are kept", self.best_epoch()));
         }
         if let Some(test) = &splits.test {
             let result = self.evaluate(model, test, self.steps)?;
-            report(format_args!("test  {}  {:.0} examples/s", summary(&result), result.speed))?;
-            report(result.report.as_ref().expect("test data has labels"))?;
+            report(format_args!("test  {}  {:.0} examples/s", summary(&result), result.speed));
+            report(result.report.as_ref().expect("test data has labels"));
             let mut entry = json!({"test_samples_per_second": result.speed});
             add(&mut entry, "test", &result);
             self.run.log(entry)?;
         }
         let config = tuned_config(&folder.config, self.task);
-        save_pretrained(
-            self.run.folder(),
-            &config,
-            &model.params(),
-            &folder.tokenizer,
-            SavedDType::F32,
-        )?;
+        let save = |place: &Path| {
+            save_pretrained(place, &config, &model.params(), &folder.tokenizer, SavedDType::F32)
+        };
+        save(self.run.folder()).map_err(|error| rescued(error, save))?;
         let (state, output) = (self.state(splits), self.run.destination().to_owned());
         self.run.finish(state)?;
-        report(format_args!("saved to {}", output.display()))?;
-        match next(self.args) {
-            Some(command) => Ok(report(format_args!("next: {command}"))?),
-            None => Ok(()),
+        report(format_args!("saved to {}", output.display()));
+        if let Some(command) = next(self.args) {
+            report(format_args!("next: {command}"));
         }
+        Ok(())
     }
 
     /// The keys of transformers' `trainer_state.json`.
@@ -209,6 +207,17 @@ impl<'a> Session<'a> {
             "logging_steps": recipe.optimization.logging_steps,
             "seed": recipe.optimization.seed,
         })
+    }
+}
+
+/// What is said when a trained model can't be saved where it should be, a full disk say: it is saved in the folder for
+/// temporary files, if that can be written.
+fn rescued(error: bert::Error, save: impl Fn(&Path) -> bert::Result<()>) -> anyhow::Error {
+    let place = std::env::temp_dir().join(format!("finetune-{}", std::process::id()));
+    match save(&place) {
+        Ok(()) => anyhow::Error::from(error)
+            .context(format!("the trained model is in {} instead", place.display())),
+        Err(_) => error.into(),
     }
 }
 

@@ -47,7 +47,7 @@ pub enum Error {
     NotFound { path: PathBuf },
     #[error("{}: is a directory; name a file in it", .path.display())]
     Directory { path: PathBuf },
-    #[error("{}: cannot be read: {source}", .path.display())]
+    #[error("{}: cannot be read", .path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error(
         "{}: no known extension; use .csv, .tsv, .jsonl, .ndjson or .json, or name the format with --format",

@@ -11,7 +11,7 @@ use autograd::Param;
 use bert::{Config, SavedDType, Tokenizer, save_pretrained};
 use serde_json::Value;
 
-use super::STATE;
+use super::{STATE, sync, write_through};
 
 /// What begins the name of each.
 const NAME: &str = "checkpoint-";
@@ -53,19 +53,19 @@ pub fn save(run: &Path, snapshot: &Snapshot) -> Result<()> {
         let Snapshot { config, tokenizer, params, optimizer, state } = snapshot;
         save_pretrained(&unfinished, config, params, tokenizer, SavedDType::F32)?;
         optimizer.save(&unfinished.join(OPTIMIZER))?;
-        fs::write(unfinished.join(STATE), serde_json::to_string_pretty(state)?)?;
+        write_through(&unfinished.join(STATE), &serde_json::to_string_pretty(state)?)?;
+        sync(&unfinished);
         remove(&folder)?;
         fs::rename(&unfinished, &folder)?;
         sync(run);
         anyhow::Ok(())
     };
-    write().with_context(|| format!("{}: can't be written", folder.display()))?;
+    write().with_context(|| {
+        // On a full disk it would be in the way of all others.
+        let _ = remove(&unfinished);
+        format!("{}: can't be written", folder.display())
+    })?;
     older.iter().try_for_each(|(path, _)| remove(path))
-}
-
-/// Has the names in a folder written to the disk, where the system has a way to ask for that.
-fn sync(folder: &Path) {
-    let _ = fs::File::open(folder).and_then(|folder| folder.sync_all());
 }
 
 /// The `trainer_state.json` of a checkpoint.

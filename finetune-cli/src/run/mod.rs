@@ -7,6 +7,7 @@
 //! and another has to say that it may be lost. The lock on its `metrics.jsonl` says whether the run still lives.
 
 pub mod checkpoint;
+mod disk;
 mod names;
 mod resume;
 
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use disk::{is_free, is_mount_point, resolved, sibling, sync, write_through};
 pub use names::{free_name, newest};
 pub use resume::{Earlier, damaged};
 
@@ -39,6 +41,7 @@ pub struct Settings<'a> {
 /// A run in progress.
 pub struct Run {
     destination: PathBuf,
+    overwrite: bool,
     partial: PathBuf,
     metrics: fs::File,
     history: Vec<Value>,
@@ -52,6 +55,7 @@ impl Run {
     /// # Errors
     /// When it is not, or nothing can be written there.
     pub fn create(destination: &Path, overwrite: bool, settings: Settings) -> Result<Self> {
+        let destination = &resolved(destination);
         check_destination(destination, overwrite)?;
         let partial = sibling(destination, "partial")?;
         clear_away(&partial, overwrite)?;
@@ -60,7 +64,8 @@ impl Run {
         let metrics = metrics.with_context(|| cannot_write(&partial))?;
         alone(&partial, &metrics)?;
         let destination = destination.to_owned();
-        let run = Self { destination, partial, metrics, history: Vec::new(), finished: false };
+        let history = Vec::new();
+        let run = Self { destination, overwrite, partial, metrics, history, finished: false };
         let noted = fs::write(run.partial.join(settings.file), settings.text);
         noted.with_context(|| cannot_write(&run.partial))?;
         Ok(run)
@@ -112,9 +117,10 @@ impl Run {
         let text = serde_json::to_string_pretty(&state)? + "\n";
         self.metrics.sync_all().with_context(|| cannot_write(&self.partial))?;
         let unfinished = self.partial.join("trainer_state.json.partial");
-        fs::write(&unfinished, text)
+        write_through(&unfinished, &text)
             .and_then(|()| fs::rename(&unfinished, self.partial.join(STATE)))
             .with_context(|| cannot_write(&self.partial))?;
+        sync(&self.partial);
         // From here on the run is complete and is kept, even if it can't have its name.
         self.finished = true;
         self.take_name().with_context(|| {
@@ -123,8 +129,18 @@ impl Run {
         })
     }
 
-    /// Moves an earlier run aside, takes its name, then removes it.
+    /// Moves an earlier run aside, takes its name, then removes it. What has come there since the beginning is not
+    /// lost.
     fn take_name(&self) -> Result<()> {
+        check_destination(&self.destination, self.overwrite)?;
+        self.rename()?;
+        if let Some(parent) = self.destination.parent() {
+            sync(parent);
+        }
+        Ok(())
+    }
+
+    fn rename(&self) -> Result<()> {
         if !self.destination.exists() {
             return Ok(fs::rename(&self.partial, &self.destination)?);
         }
@@ -167,20 +183,24 @@ fn hindrance(partial: &Path) -> Option<&'static str> {
     if is_free(partial) {
         return None;
     }
-    let Ok(metrics) = fs::File::open(partial.join(METRICS)) else {
+    // To write, without which NFS locks nothing.
+    let Ok(metrics) = fs::File::options().append(true).open(partial.join(METRICS)) else {
         return Some("is in the way and no unfinished run; remove it");
     };
     if partial.join(STATE).exists() {
         return Some("is in the way and a complete run; move it");
     }
     match metrics.try_lock() {
+        Ok(()) => None,
         Err(fs::TryLockError::WouldBlock) => Some("another run is writing here; wait for it"),
-        _ => None,
+        Err(fs::TryLockError::Error(_)) => Some(
+            "another run may be writing here, and this file system has no locks to tell; remove it if none is",
+        ),
     }
 }
 
-/// Takes the lock by which a living run is known; refuses if another has it. Where the file system has no locks, two
-/// runs at once are not told apart.
+/// Takes the lock by which a living run is known; refuses if another has it. Where the file system has no locks, the
+/// next run sees a folder and has to ask.
 fn alone(partial: &Path, metrics: &fs::File) -> Result<()> {
     match metrics.try_lock() {
         Err(fs::TryLockError::WouldBlock) => {
@@ -191,11 +211,6 @@ fn alone(partial: &Path, metrics: &fs::File) -> Result<()> {
     }
 }
 
-/// Whether there is nothing, or an empty folder.
-fn is_free(path: &Path) -> bool {
-    !path.exists() || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
-}
-
 /// Checks that a run may take this name: see [`Run::create`]. Changes nothing.
 ///
 /// # Errors
@@ -203,6 +218,13 @@ fn is_free(path: &Path) -> bool {
 pub fn check_destination(destination: &Path, overwrite: bool) -> Result<()> {
     let shown = destination.display();
     sibling(destination, "partial")?;
+    if is_mount_point(&resolved(destination)) {
+        bail!(
+            "{shown}: a disk or volume is mounted there, and a run cannot take its place; choose a folder in it, \
+             such as --output {}",
+            destination.join("run").display()
+        );
+    }
     if is_free(destination) {
         return Ok(());
     }
@@ -218,16 +240,6 @@ pub fn check_destination(destination: &Path, overwrite: bool) -> Result<()> {
             bail!("{shown}: is not empty and holds no run of finetune; choose another --output")
         }
     }
-}
-
-/// `runs/sst2` -> `runs/sst2.partial`
-fn sibling(destination: &Path, suffix: &str) -> Result<PathBuf> {
-    let name = destination.file_name().with_context(|| {
-        format!("{}: no name for a folder; choose another --output", destination.display())
-    })?;
-    let mut name = name.to_owned();
-    name.push(format!(".{suffix}"));
-    Ok(destination.with_file_name(name))
 }
 
 fn cannot_write(path: &Path) -> String {

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::{
-    METRICS, Run, STATE, Settings, alone, cannot_write, check_destination, checkpoint, sibling,
+    METRICS, Run, STATE, Settings, alone, cannot_write, check_destination, checkpoint, resolved,
+    sibling,
 };
 
 /// What is in the way of a run that is about to begin.
@@ -28,6 +29,7 @@ impl Run {
     /// # Errors
     /// When it still lives or has other flags, the destination may not be taken, or its files can't be read or written.
     pub fn take_up(destination: &Path, overwrite: bool, settings: Settings) -> Result<Earlier> {
+        let destination = &resolved(destination);
         check_destination(destination, overwrite)?;
         let partial = sibling(destination, "partial")?;
         let complete = partial.join(STATE).exists();
@@ -47,8 +49,9 @@ impl Run {
         let metrics = metrics.with_context(|| cannot_write(&partial))?;
         alone(&partial, &metrics)?;
         let destination = destination.to_owned();
+        let history = Vec::new();
         let mut run =
-            Self { destination, partial, metrics, history: Vec::new(), finished: complete };
+            Self { destination, overwrite, partial, metrics, history, finished: complete };
         let Some((checkpoint, _)) = checkpoint.filter(|_| !complete) else {
             run.take_name()?;
             return Ok(Earlier::Complete);

@@ -76,18 +76,21 @@ fn a_read_only_folder() {
     refused(&args, &["can't be written", "choose another --output"]);
 }
 
+fn wait_for_a_step(place: &Place) {
+    let start = Instant::now();
+    while fs::read(place.path("run.partial/metrics.jsonl")).map_or(0, |text| text.len()) == 0 {
+        assert!(start.elapsed() < Duration::from_secs(60), "no step in a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_leaves_what_the_next_one_clears_away() {
     let place = Place::new(reviews(240, 1));
     let args = train_args(text(&place.output), text(&place.train), &["--epochs", "100000"]);
     let mut child = command(&args).spawn().unwrap();
-    let partial = place.path("run.partial");
-    let start = Instant::now();
-    while fs::read(partial.join("metrics.jsonl")).map_or(0, |text| text.len()) == 0 {
-        assert!(start.elapsed() < Duration::from_secs(60), "no step in a minute");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_for_a_step(&place);
     // While it lives, no other run may take its place.
     let quick = train_args(text(&place.output), text(&place.train), &QUICK);
     refused(&quick, &["run.partial", "another run is writing"]);
@@ -115,11 +118,74 @@ fn complete_runs_beside_the_output_are_left_alone() {
 }
 
 #[test]
-fn a_run_outlives_the_reader_of_its_output() {
+fn a_run_outlives_the_readers_of_its_output() {
     let place = Place::new(reviews(20, 1));
     let args = train_args(text(&place.output), text(&place.train), &QUICK);
     let mut child = command(&args).spawn().unwrap();
-    drop(child.stdout.take());
+    drop((child.stdout.take(), child.stderr.take()));
     assert!(child.wait().unwrap().success());
     assert!(place.output.join("trainer_state.json").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_outlives_a_log_on_a_full_disk() {
+    let place = Place::new(reviews(20, 1));
+    let args = train_args(text(&place.output), text(&place.train), &QUICK);
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    assert!(command(&args).stdout(full()).stderr(full()).status().unwrap().success());
+    assert!(place.output.join("trainer_state.json").exists());
+}
+
+/// Long enough that a test can do something while it trains.
+const LONG: [&str; 4] = ["--epochs", "40", "--logging-steps", "1"];
+
+#[test]
+fn what_comes_to_the_output_during_a_run_is_not_lost() {
+    let place = Place::new(reviews(240, 1));
+    let child = command(&train_args(text(&place.output), text(&place.train), &LONG)).spawn();
+    wait_for_a_step(&place);
+    fs::create_dir(&place.output).unwrap();
+    fs::write(place.output.join("thesis.txt"), "mine").unwrap();
+    let output = output_of(child.unwrap());
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    assert!(output.stderr.contains("the finished run is in"), "{}", output.stderr);
+    assert_eq!(names(&place.output), ["thesis.txt"]);
+    assert!(place.path("run.partial/model.safetensors").exists());
+}
+
+#[test]
+fn a_model_that_can_not_be_saved_in_its_place_is_saved_elsewhere() {
+    let (place, elsewhere) = (Place::new(reviews(240, 1)), tempfile::tempdir().unwrap());
+    let mut run = command(&train_args(text(&place.output), text(&place.train), &LONG));
+    let child = run.env("TMPDIR", elsewhere.path()).spawn();
+    wait_for_a_step(&place);
+    // Where the weights are written before they have their name.
+    fs::create_dir(place.path("run.partial/model.safetensors.partial")).unwrap();
+    let output = output_of(child.unwrap());
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    assert!(output.stderr.contains("the trained model is in"), "{}", output.stderr);
+    place.assert_nothing_left();
+    let saved = fs::read_dir(elsewhere.path()).unwrap().next().unwrap().unwrap().path();
+    succeeds(&["predict", "--model", text(&saved), "the cat"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_is_followed() {
+    let place = Place::new(reviews(20, 1));
+    let (big, link) = (place.path("disk/big"), place.path("link"));
+    fs::create_dir_all(&big).unwrap();
+    std::os::unix::fs::symlink(&big, &link).unwrap();
+    train(&link, &place.train, &QUICK);
+    assert!(link.is_symlink() && big.join("trainer_state.json").exists());
+    assert_eq!(names(&place.path("disk")), ["big"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_mounted_disk_is_refused_before_the_training() {
+    let place = Place::new(reviews(20, 1));
+    let args = train_args("/proc", text(&place.train), &["--overwrite"]);
+    refused(&args, &["/proc: a disk or volume is mounted there", "--output /proc/run"]);
 }

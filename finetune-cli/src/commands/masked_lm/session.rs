@@ -158,7 +158,7 @@ impl<'a> Session<'a> {
             if measured {
                 trainer.optimization().check_weights()?;
                 let line = self.look(step, &stretch)?;
-                bar.suspend(|| report(line))?;
+                bar.suspend(|| report(line));
                 stretch = Stretch::new();
             }
             if saved {
@@ -270,7 +270,7 @@ impl<'a> Session<'a> {
         let Start { tokenizer, model, .. } = self.start;
         let perplexity = held_out.pseudo_perplexity(model, tokenizer)?;
         let shown = perplexity.map_or("infinite".to_owned(), |p| format!("{p:.2}"));
-        report(format_args!("{when:6}  held-out loss {loss:.4}  pseudo-perplexity {shown}"))?;
+        report(format_args!("{when:6}  held-out loss {loss:.4}  pseudo-perplexity {shown}"));
         self.run.log(json!({"epoch": self.epoch(step), "step": step, "eval_loss": loss,
             "eval_pseudo_perplexity": perplexity}))
     }
@@ -304,7 +304,8 @@ impl<'a> Session<'a> {
 pub(super) fn clean_up(output: &Path) -> Result<()> {
     checkpoint::clear(output)?;
     Corpora::remove(output)?;
-    Ok(report(format_args!("saved to {}", output.display()))?)
+    report(format_args!("saved to {}", output.display()));
+    Ok(())
 }
 
 /// A flag that Ctrl-C or a request to end sets; a second one ends the program at once.

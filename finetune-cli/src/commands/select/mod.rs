@@ -381,10 +381,10 @@ fn show(args: &SelectArgs, summary: &Summary) -> Result<()> {
     if args.json {
         return Ok(say(serde_json::to_string_pretty(summary)?)?);
     }
-    progress::report(table::text(summary))?;
-    progress::report(format_args!("report: {}", args.output.join("report.html").display()))?;
-    match &summary.command {
-        Some(command) => Ok(progress::report(format_args!("\nnext:\n{command}"))?),
-        None => Ok(()),
+    progress::report(table::text(summary));
+    progress::report(format_args!("report: {}", args.output.join("report.html").display()));
+    if let Some(command) = &summary.command {
+        progress::report(format_args!("\nnext:\n{command}"));
     }
+    Ok(())
 }
