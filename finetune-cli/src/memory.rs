@@ -1,6 +1,7 @@
 //! How much memory training takes: an estimate from the configuration.
 
 use bert::Config;
+use tensor::Device;
 
 /// Bytes, by what they are for.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
@@ -52,9 +53,10 @@ pub fn human(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
 }
 
-/// The most memory this process has held so far, in bytes; none where the system is not Linux.
-pub fn peak() -> Option<u64> {
-    kilobytes("/proc/self/status", "VmHWM:")
+/// The most memory this process has held on a device so far, in bytes: tensors on a card, everything on the host, where
+/// only Linux tells.
+pub fn peak(device: &Device) -> Option<u64> {
+    device.peak_memory().or_else(|| kilobytes("/proc/self/status", "VmHWM:"))
 }
 
 /// Bytes that can be had without pushing others out of memory; none where the system is not Linux.
@@ -69,8 +71,9 @@ fn kilobytes(path: &str, key: &str) -> Option<u64> {
     value.trim().strip_suffix("kB")?.trim_end().parse().ok().map(|kb: u64| kb << 10)
 }
 
-/// Begins a new count of [`peak`], where the system can: on Linux, of memory that is held right now.
-pub fn reset_peak() {
+/// Begins a new count of [`peak`] from what is held right now; on the host where the system can.
+pub fn reset_peak(device: &Device) {
+    device.reset_peak_memory();
     // Where it can't be done, the peak stays that of the whole process.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }

@@ -48,6 +48,22 @@ impl Device {
             Device::Cuda(card) => Ok(card.synchronize()?),
         }
     }
+
+    /// The most bytes that tensors have held at once on a card, since [`Device::reset_peak_memory`] or the beginning; none
+    /// for the CPU, whose memory the operating system counts.
+    pub fn peak_memory(&self) -> Option<u64> {
+        match self {
+            Device::Cpu => None,
+            Device::Cuda(card) => Some(card.peak_memory() as u64),
+        }
+    }
+
+    /// Begins a new count of [`Device::peak_memory`].
+    pub fn reset_peak_memory(&self) {
+        if let Device::Cuda(card) = self {
+            card.reset_peak_memory();
+        }
+    }
 }
 
 /// The value of a tensor of one element, which may still be on its way from a card.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use bert::{Config, SequenceClassifier};
+use nn::Module;
 
 use crate::args::RecipeArgs;
 use crate::batches::Examples;
@@ -49,9 +50,10 @@ pub fn measure(
     sample: &Examples,
     work: Work,
 ) -> Result<Cost> {
-    memory::reset_peak();
+    let device = model.params()[0].device();
+    memory::reset_peak(&device);
     let steps = Steps::run(model, recipe, sample)?;
-    let peak = memory::peak();
+    let peak = memory::peak(&device);
     let tokens =
         |rows: &[usize]| rows.iter().map(|&row| sample.encodings[row].ids.len()).sum::<usize>();
     let timed: usize = steps.rows.iter().map(|rows| tokens(rows)).sum();
@@ -89,12 +91,16 @@ impl Steps {
         };
         let mut trainer = Trainer::with_steps(model, recipe, 1 + TIMED as u64);
         trainer.step(sample, &batch(0))?;
+        // A card has only been asked for it.
+        let device = model.params()[0].device();
+        device.synchronize()?;
         let rows: Vec<Vec<usize>> = (1..=TIMED).map(batch).collect();
         let start = Instant::now();
         for rows in &rows {
             trainer.step(sample, rows)?;
         }
         trainer.flush()?;
+        device.synchronize()?;
         Ok(Self { rows, seconds: start.elapsed().as_secs_f64() })
     }
 }

@@ -93,6 +93,17 @@ impl Device {
         result::mem_get_info().map_err(failed("cuMemGetInfo", self))
     }
 
+    /// The most bytes that arrays of this process have held at once, since [`Device::reset_peak_memory`] or the beginning;
+    /// what PyTorch calls `max_memory_allocated`.
+    pub fn peak_memory(&self) -> usize {
+        self.0.pool.peak()
+    }
+
+    /// Begins a new count of [`Device::peak_memory`].
+    pub fn reset_peak_memory(&self) {
+        self.0.pool.reset_peak();
+    }
+
     /// Waits for everything that was asked of it.
     ///
     /// # Errors

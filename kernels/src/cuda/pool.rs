@@ -36,14 +36,27 @@ pub(super) struct Pool {
     rest: Mutex<BTreeMap<usize, Vec<sys::CUdeviceptr>>>,
     /// Bytes of arrays that live.
     used: AtomicUsize,
+    /// The most that there were.
+    peak: AtomicUsize,
 }
 
 impl Pool {
     /// A block of at least that many bytes, of unspecified contents.
     pub(super) fn take(&self, device: &Device, bytes: usize) -> Result<Block> {
         let block = self.find(device, size_class(bytes))?;
-        self.used.fetch_add(block.bytes, Ordering::Relaxed);
+        let used = self.used.fetch_add(block.bytes, Ordering::Relaxed) + block.bytes;
+        self.peak.fetch_max(used, Ordering::Relaxed);
         Ok(block)
+    }
+
+    /// The most bytes of living arrays so far.
+    pub(super) fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    /// Counts from what lives now.
+    pub(super) fn reset_peak(&self) {
+        self.peak.store(self.used.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     fn find(&self, device: &Device, bytes: usize) -> Result<Block> {

@@ -121,6 +121,23 @@ fn a_card_that_does_not_exist_is_named() {
     }
 }
 
+#[test]
+#[ignore = "needs a card"]
+fn the_peak_counts_what_lives_at_once() {
+    let card = device();
+    let _alone = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    card.reset_peak_memory();
+    let before = card.peak_memory().expect("a card counts");
+    // Other tests run beside this one, and take and give less than the slack.
+    let (n, slack) = (20 << 20, 48 << 20);
+    let expected = 3 * 4 * n as u64;
+    let three = [(); 3].map(|()| Tensor::zeros_on(&[n], &card).unwrap());
+    drop(three);
+    let peak = card.peak_memory().expect("a card counts") - before;
+    assert!(peak.abs_diff(expected) < slack, "{peak}");
+    assert_eq!(Device::Cpu.peak_memory(), None);
+}
+
 /// A block handed out again shows the values of the array that had it.
 #[test]
 #[ignore = "needs a card"]

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
+use tensor::Device;
 
 use super::on_threads;
 use crate::args::bench::{Bench, BenchArgs};
@@ -61,9 +62,9 @@ fn rounded(value: f64, digits: i32) -> Value {
     json!((value * unit).round() / unit)
 }
 
-/// Peak memory in MiB; null where the system does not tell.
-fn peak_mib() -> Value {
-    json!(memory::peak().map(|bytes| bytes >> 20))
+/// Peak memory of a device in MiB; null where the system does not tell.
+fn peak_mib(device: &Device) -> Value {
+    json!(memory::peak(device).map(|bytes| bytes >> 20))
 }
 
 /// Refuses what can't fit, before the system ends the process for it.

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use bert::SequenceClassifier;
 use serde_json::{Value, json};
+use tensor::Device;
 
 use super::{peak_mib, rounded, timed};
 use crate::args::bench::BenchTrainArgs;
@@ -101,6 +102,6 @@ fn line(
         "examples_per_s": rounded(train as f64 / seconds, 1),
         "eval_accuracy": rounded(accuracy, 4),
         "eval_examples_per_s": rounded(eval as f64 / eval_seconds, 1),
-        "peak_rss_mb": peak_mib(),
+        "peak_rss_mb": peak_mib(&Device::Cpu),
     })
 }
