@@ -137,7 +137,7 @@ pub fn backward(saved: Saved, w: Slice, dropout: Option<Dropout>, dy: Slice) -> 
 /// at once, so that their order, and with it the last bit of dw and db, is that of the card.
 fn in_one(launch: Launch, mean: Slice, cols: usize) -> Result<[Array; 2]> {
     let (device, rows) = (mean.device(), mean.len());
-    let at_once = device.multiprocessors() as usize * BACKWARD_BLOCKS;
+    let at_once = device.multiprocessor().count * BACKWARD_BLOCKS;
     let blocks = rows.div_ceil((BACKWARD_BLOCK / WARP) as usize).min(at_once);
     let mut partial = Array::stale(device, DType::F32, blocks * 2 * cols)?;
     let launch = launch.grid(blocks).block(BACKWARD_BLOCK).write(&mut partial);

@@ -21,12 +21,23 @@ pub(super) struct Inner {
     ordinal: usize,
     name: String,
     capability: (u32, u32),
-    multiprocessors: u32,
+    multiprocessor: Multiprocessor,
     context: sys::CUcontext,
     stream: sys::CUstream,
     pub(super) pool: Pool,
     pub(super) modules: Modules,
     pub(super) staging: Staging,
+}
+
+/// What the blocks that run at once share out among them.
+#[derive(Clone, Copy, Debug)]
+pub struct Multiprocessor {
+    /// How many of them the card has.
+    pub count: usize,
+    /// Threads of all blocks on one.
+    pub threads: usize,
+    /// Bytes of shared memory of all blocks on one.
+    pub shared_memory: usize,
 }
 
 // SAFETY: context and stream are handles that the driver lets any thread use; the rest is behind locks.
@@ -79,9 +90,9 @@ impl Device {
         self.0.capability
     }
 
-    /// How many blocks run side by side at least.
-    pub fn multiprocessors(&self) -> u32 {
-        self.0.multiprocessors
+    /// How many blocks run side by side.
+    pub fn multiprocessor(&self) -> Multiprocessor {
+        self.0.multiprocessor
     }
 
     /// Bytes free and in all.
@@ -177,6 +188,17 @@ impl Inner {
         if capability < (8, 0) {
             return Ok(Err(Error::TooOld { name, capability }));
         }
+        if attribute(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED)? == 0 {
+            return Ok(Err(Error::NoPools { name }));
+        }
+        let number = |which| attribute(which).map(|x| x as usize);
+        let multiprocessor = Multiprocessor {
+            count: number(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
+            threads: number(Attribute::CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR)?,
+            shared_memory: number(
+                Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR,
+            )?,
+        };
         // SAFETY: as above; it is never released, so it outlives all its users.
         let context = unsafe { result::primary_ctx::retain(device) }?;
         // SAFETY: the context was just retained.
@@ -185,7 +207,7 @@ impl Inner {
             ordinal,
             name,
             capability,
-            multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
+            multiprocessor,
             context,
             stream: result::stream::create(result::stream::StreamKind::NonBlocking)?,
             pool: Pool::default(),

@@ -32,6 +32,14 @@ pub enum Error {
         /// Its compute capability.
         capability: (u32, u32),
     },
+    /// The driver has no memory in the order of a stream here, as with some virtual cards.
+    #[error(
+        "{name}: its driver has no memory pools (cuMemAllocAsync) here, which are needed; use --device cpu"
+    )]
+    NoPools {
+        /// The name of the card.
+        name: String,
+    },
     /// The compiler of kernels is missing.
     #[error(
         "NVRTC, the compiler of CUDA kernels, was not found (libnvrtc.so): install the CUDA toolkit, or the \

@@ -148,7 +148,7 @@ impl<'a> Launch<'a> {
 /// Blocks for `n` threads' worth of work in loops over the grid: no more than keep every multiprocessor full, so
 /// that each thread has several elements to itself when there are many.
 pub(crate) fn blocks_for(device: &Device, n: usize) -> usize {
-    /// Blocks of 256 threads that fit a multiprocessor at once.
-    const RESIDENT: usize = 8;
-    n.div_ceil(BLOCK as usize).min(device.multiprocessors() as usize * RESIDENT)
+    let has = device.multiprocessor();
+    let at_once = has.threads / BLOCK as usize * has.count;
+    n.div_ceil(BLOCK as usize).min(at_once)
 }

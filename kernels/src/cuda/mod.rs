@@ -23,7 +23,7 @@ mod staging;
 pub(crate) use args::DropoutParam;
 pub use args::Param;
 pub use counts::{Counts, counts};
-pub use device::Device;
+pub use device::{Device, Multiprocessor};
 pub use error::{Error, Result};
 pub use launch::Launch;
 pub(crate) use launch::{BLOCK, blocks_for};

@@ -87,7 +87,8 @@ impl Tile {
         let fills = job.n.div_ceil(128).is_multiple_of(2);
         match rung {
             Rung::Naive => Self { rows: 8, cols: 32, resident: 8 },
-            Rung::Tiled | Rung::Mma => Self { rows: 128, cols: 128, resident: 2 },
+            Rung::Tiled => Self { rows: 128, cols: 128, resident: 2 },
+            Rung::Mma => Self { rows: 128, cols: 128, resident: mma_resident(job.device()) },
             Rung::Wgmma if fills && wide.count(job) >= multiprocessors(job.device()) => wide,
             Rung::Wgmma => Self { rows: 128, cols: 128, resident: 1 },
         }
@@ -100,7 +101,14 @@ impl Tile {
 }
 
 pub(super) fn multiprocessors(device: &Device) -> usize {
-    device.multiprocessors() as usize
+    device.multiprocessor().count
+}
+
+/// Two by their registers, if there is shared memory for two: not on the smaller cards from Ampere on (8.6, 8.9, 12.0).
+fn mma_resident(device: &Device) -> usize {
+    /// Of a block, with the kibibyte that the system takes of each.
+    const SHARED: usize = (64 + 1) << 10;
+    (device.multiprocessor().shared_memory / SHARED).clamp(1, 2)
 }
 
 /// How K is cut.
