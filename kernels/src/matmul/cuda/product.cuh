@@ -13,7 +13,7 @@
 #pragma once
 #include "normal.cuh"
 
-// kernels/src/matmul/cuda/product.rs has the same fields.
+// kernels/src/matmul/cuda/param.rs has the same fields.
 template <typename In, typename Out> struct Product {
     const In *a, *b;
     Out *c;
