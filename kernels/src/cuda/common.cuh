@@ -71,19 +71,47 @@ template <typename T> struct Wide {
     typedef Pack<T, N> pack;
 };
 
+// N neighbours, in accesses of up to 16 bytes, which the address must be a multiple of.
 template <typename T, int N>
 __device__ __forceinline__ void load_floats(const T *from, float (&to)[N]) {
-    Pack<T, N> pack = *reinterpret_cast<const Pack<T, N> *>(from);
+    constexpr int STEP = N < Wide<T>::N ? N : Wide<T>::N;
 #pragma unroll
-    for (int i = 0; i < N; i++) to[i] = to_float(pack.at[i]);
+    for (int i = 0; i < N; i += STEP) {
+        Pack<T, STEP> pack = *reinterpret_cast<const Pack<T, STEP> *>(from + i);
+#pragma unroll
+        for (int k = 0; k < STEP; k++) to[i + k] = to_float(pack.at[k]);
+    }
 }
 
 template <typename T, int N>
 __device__ __forceinline__ void store_floats(const float (&from)[N], T *to) {
-    Pack<T, N> pack;
+    constexpr int STEP = N < Wide<T>::N ? N : Wide<T>::N;
 #pragma unroll
-    for (int i = 0; i < N; i++) pack.at[i] = from_float<T>(from[i]);
-    *reinterpret_cast<Pack<T, N> *>(to) = pack;
+    for (int i = 0; i < N; i += STEP) {
+        Pack<T, STEP> pack;
+#pragma unroll
+        for (int k = 0; k < STEP; k++) pack.at[k] = from_float<T>(from[i + k]);
+        *reinterpret_cast<Pack<T, STEP> *>(to + i) = pack;
+    }
+}
+
+// The columns col .. col + N - 1 of a row of `cols`, zeros beyond its end. `packed`: columns are a multiple of N and
+// the row is aligned, so that all N are there or none, and they move together; else one by one.
+template <typename T, int N>
+__device__ __forceinline__ void load_columns(const T *row, int col, int cols, bool packed, float (&to)[N]) {
+    if (packed && col < cols) return load_floats(row + col, to);
+#pragma unroll
+    for (int i = 0; i < N; i++) to[i] = col + i < cols ? to_float(row[col + i]) : 0.0f;
+}
+
+// The same columns, those that there are.
+template <typename T, int N>
+__device__ __forceinline__ void store_columns(const float (&from)[N], T *row, int col, int cols, bool packed) {
+    if (packed && col < cols) return store_floats(from, row + col);
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        if (col + i < cols) row[col + i] = from_float<T>(from[i]);
+    }
 }
 
 // Which elements of a matrix operand are neighbours in memory: those along K, the axis that a product sums over, or

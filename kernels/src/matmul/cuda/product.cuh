@@ -56,28 +56,6 @@ __device__ __forceinline__ Tile tile_at(int number, int rows, int cols) {
 
 // ---- After the sum ----
 
-// N neighbours of a row, in accesses of up to 16 bytes.
-template <int N, typename T> __device__ __forceinline__ void load_run(const T *from, float (&to)[N]) {
-    constexpr int STEP = N < Wide<T>::N ? N : Wide<T>::N;
-#pragma unroll
-    for (int i = 0; i < N; i += STEP) {
-        Pack<T, STEP> pack = *reinterpret_cast<const Pack<T, STEP> *>(from + i);
-#pragma unroll
-        for (int j = 0; j < STEP; j++) to[i + j] = to_float(pack.at[j]);
-    }
-}
-
-template <int N, typename T> __device__ __forceinline__ void store_run(const float (&from)[N], T *to) {
-    constexpr int STEP = N < Wide<T>::N ? N : Wide<T>::N;
-#pragma unroll
-    for (int i = 0; i < N; i += STEP) {
-        Pack<T, STEP> pack;
-#pragma unroll
-        for (int j = 0; j < STEP; j++) pack.at[j] = from_float<T>(from[i + j]);
-        *reinterpret_cast<Pack<T, STEP> *>(to + i) = pack;
-    }
-}
-
 // Writes N finished neighbours from (row, col) on, all within C and aligned. GELU is applied to the value that C
 // holds, rounded if it is bf16: fused or not, the bits are the same, and the backward reads that value.
 template <int N, typename In, typename Out>
@@ -86,20 +64,20 @@ __device__ __forceinline__ void finish_run(const Product<In, Out> &p, size_t at,
 #pragma unroll
     for (int i = 0; i < N; i++) sum[i] *= p.alpha;
     if (p.bias) {
-        load_run(p.bias + col, more);
+        load_floats(p.bias + col, more);
 #pragma unroll
         for (int i = 0; i < N; i++) sum[i] += more[i];
     }
     if (p.residual) {
-        load_run(p.residual + at, more);
+        load_floats(p.residual + at, more);
 #pragma unroll
         for (int i = 0; i < N; i++) sum[i] += more[i];
     }
-    store_run(sum, p.c + at);
+    store_floats(sum, p.c + at);
     if (p.gelu) {
 #pragma unroll
         for (int i = 0; i < N; i++) sum[i] = gelu_value(to_float(from_float<Out>(sum[i])));
-        store_run(sum, p.gelu + at);
+        store_floats(sum, p.gelu + at);
     }
 }
 
@@ -122,7 +100,7 @@ put_run(const Product<In, Out> &p, int split, size_t c_offset, int row, int col,
     if (p.partial) {
         float *to = p.partial + (size_t(split) * p.m + row) * p.n + col;
         if (whole) {
-            store_run(sum, to);
+            store_floats(sum, to);
         } else {
 #pragma unroll
             for (int i = 0; i < N; i++)
