@@ -1,7 +1,7 @@
 // What the rungs of the ladder have in common: the product that is wanted, the order of its tiles, and what happens
 // to a sum between the last multiplication and memory.
 //
-//     C = alpha op(A) op(B) + bias + residual        and, where wanted, GELU of C as a second output
+//     C = op(A) op(B) + bias + residual        and, where wanted, GELU of C as a second output
 //
 // Layouts. An operand is K-major where the elements along K are neighbours in memory: A stored [M, K], B stored
 // [N, K]. It is M- or N-major where the others are: A stored [K, M], B stored [K, N]. A linear layer needs three
@@ -25,7 +25,6 @@ template <typename In, typename Out> struct Product {
     int ldc;
     int k_split; // K of one part, a multiple of 64 where there are several
     int wide;    // whether all of the above may be accessed by 16 bytes, at columns that are a multiple of 8
-    float alpha;
 };
 
 // The range of K of part `split`.
@@ -61,8 +60,6 @@ __device__ __forceinline__ Tile tile_at(int number, int rows, int cols) {
 template <int N, typename In, typename Out>
 __device__ __forceinline__ void finish_run(const Product<In, Out> &p, size_t at, int col, float (&sum)[N]) {
     float more[N];
-#pragma unroll
-    for (int i = 0; i < N; i++) sum[i] *= p.alpha;
     if (p.bias) {
         load_floats(p.bias + col, more);
 #pragma unroll

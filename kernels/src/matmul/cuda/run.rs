@@ -178,7 +178,6 @@ fn parameters(job: &Job, outputs: [Option<&mut Array>; 3], split: Split) -> Prod
         ldc: job.n as i32,
         k_split: split.depth as i32,
         wide: wide.into(),
-        alpha: job.after.alpha,
     }
 }
 
