@@ -30,7 +30,7 @@ pub fn sum_squares(x: Slice) -> Result<f64> {
 
 fn partials(x: Slice, kernel: &'static str) -> Result<Partials> {
     assert_eq!(x.dtype(), DType::F32, "{kernel}: dtype");
-    let (n, mut sums) = (x.len(), Partials::stale(x.device(), x.len())?);
+    let (n, mut sums) = (x.len(), Partials::of_elements(x.device(), x.len())?);
     let launch = Launch::new(x.device(), &SOURCE, DType::F32, kernel)?.grid(sums.blocks());
     // SAFETY: the kernel's parameters; x has n elements, packs are aligned, and each block writes its sum.
     unsafe { launch.read(x).write(sums.array()).arg(n).arg(x.packs(4)).start() }?;
@@ -39,19 +39,23 @@ fn partials(x: Slice, kernel: &'static str) -> Result<Partials> {
 
 /// The sums of the blocks of a kernel, in f64.
 pub(crate) struct Partials {
-    /// Two u32 each: an array of f64 is needed nowhere else.
+    /// Two u32 each, the lower half first: arrays have no dtype for f64, and nothing else needs one.
     halves: Array,
 }
 
 impl Partials {
-    /// Of unspecified value, for the blocks that share n elements.
-    pub(crate) fn stale(device: &Device, n: usize) -> Result<Self> {
+    /// Of unspecified value, one for each of `blocks`.
+    pub(crate) fn uninit(device: &Device, blocks: usize) -> Result<Self> {
+        Ok(Self { halves: Array::stale(device, DType::U32, 2 * blocks)? })
+    }
+
+    /// Of unspecified value, for as many blocks as should share n elements.
+    pub(crate) fn of_elements(device: &Device, n: usize) -> Result<Self> {
         /// Elements that are worth a block.
         const SHARE: usize = 4096;
         /// Blocks that keep every card busy.
         const MOST: usize = 1024;
-        let blocks = n.div_ceil(SHARE).clamp(1, MOST);
-        Ok(Self { halves: Array::stale(device, DType::U32, 2 * blocks)? })
+        Self::uninit(device, n.div_ceil(SHARE).clamp(1, MOST))
     }
 
     /// How many there are.
@@ -59,16 +63,21 @@ impl Partials {
         self.halves.len() / 2
     }
 
-    /// `double *` of a kernel.
+    /// `double *` of the kernel that writes them.
     pub(crate) fn array(&mut self) -> &mut Array {
         &mut self.halves
+    }
+
+    /// `const double *` of a kernel that reads them.
+    pub(crate) fn slice(&self) -> Slice<'_> {
+        self.halves.slice()
     }
 
     /// `factor` times their sum, one f32.
     pub(crate) fn total(self, factor: f64) -> Result<Array> {
         let device = self.halves.device();
         let mut y = Array::stale(device, DType::F32, 1)?;
-        let launch = Launch::new(device, &SOURCE, DType::F32, "total")?.read(self.halves.slice());
+        let launch = Launch::new(device, &SOURCE, DType::F32, "total")?.read(self.slice());
         // SAFETY: the kernel's parameters; there are that many f64, at an address for them.
         unsafe { launch.write(&mut y).arg(self.blocks() as i32).arg(factor).start() }?;
         Ok(y)
@@ -76,7 +85,7 @@ impl Partials {
 
     /// Their sum.
     fn to_host(&self) -> Result<f64> {
-        let halves = self.halves.slice().to_host::<u32>()?;
+        let halves = self.slice().to_host::<u32>()?;
         let (pairs, _) = halves.as_chunks::<2>();
         Ok(pairs
             .iter()

@@ -27,7 +27,7 @@ impl MeanLoss {
     /// When the lengths differ or are 0, or one is not f32.
     pub fn forward(&'static self, x: Slice, targets: Slice) -> Result<Array> {
         let (n, packs) = self.check(x, targets);
-        let mut sums = Partials::stale(x.device(), n)?;
+        let mut sums = Partials::of_elements(x.device(), n)?;
         let launch = Launch::new(x.device(), &self.source, DType::F32, self.partials)?;
         let launch = launch.grid(sums.blocks()).read(x).read(targets);
         // SAFETY: the kernel's parameters; both have n elements, packs are aligned, and each block writes its sum.
