@@ -1,6 +1,6 @@
 //! On a card: a warp a row, which stays in registers, or for long rows a block; see `add_norm.cu`.
 
-use crate::cuda::{Array, BLOCK, DType, DropoutParam, Launch, Result, Slice, Source};
+use crate::cuda::{Array, BLOCK, DType, DropoutParam, Launch, Result, Slice, Source, WARP};
 use crate::dropout::Dropout;
 use crate::layer_norm;
 
@@ -15,8 +15,6 @@ const IN_REGISTERS: [(usize, &str, &str); 4] = [
     (768, "add_norm_forward_24", "add_norm_backward_24"),
     (1024, "add_norm_forward_32", "add_norm_backward_32"),
 ];
-
-const WARP: u32 = 32;
 
 /// Threads of a block of the backward in registers, and the blocks that fit a multiprocessor, as in `add_norm.cu`.
 const BACKWARD_BLOCK: u32 = 128;
@@ -80,7 +78,7 @@ pub fn forward(
     let mut mean = Array::stale(device, DType::F32, rows)?;
     let mut rstd = Array::stale(device, DType::F32, rows)?;
     let (kernel, blocks) = match in_registers(cols) {
-        Some((kernel, _)) => (kernel, rows.div_ceil((BLOCK / WARP) as usize)),
+        Some((kernel, _)) => (kernel, rows.div_ceil(BLOCK as usize / WARP)),
         None => ("add_norm_forward_wide", rows),
     };
     let launch = Launch::new(device, &SOURCE, x.dtype(), kernel)?.grid(blocks);
@@ -138,7 +136,7 @@ pub fn backward(saved: Saved, w: Slice, dropout: Option<Dropout>, dy: Slice) -> 
 fn in_one(launch: Launch, mean: Slice, cols: usize) -> Result<[Array; 2]> {
     let (device, rows) = (mean.device(), mean.len());
     let at_once = device.multiprocessors() as usize * BACKWARD_BLOCKS;
-    let blocks = rows.div_ceil((BACKWARD_BLOCK / WARP) as usize).min(at_once);
+    let blocks = rows.div_ceil(BACKWARD_BLOCK as usize / WARP).min(at_once);
     let mut partial = Array::stale(device, DType::F32, blocks * 2 * cols)?;
     let launch = launch.grid(blocks).block(BACKWARD_BLOCK).write(&mut partial);
     // SAFETY: the kernel's parameters; each warp reads and writes rows below `rows`, each block its own row of

@@ -1,6 +1,6 @@
 //! On a card: a block of threads a row; see `cross_entropy.cu`.
 
-use crate::cuda::{Array, DType, Launch, Result, Slice, Source};
+use crate::cuda::{Array, DType, Launch, Result, Slice, Source, WARP};
 use crate::reduce::cuda::Partials;
 
 pub(crate) static SOURCE: Source =
@@ -55,7 +55,7 @@ pub fn backward(logits: Slice, labels: &[u32], rsum: Slice, dloss: Slice) -> Res
 
 /// A thread for four columns, in whole warps.
 fn threads(cols: usize) -> u32 {
-    cols.div_ceil(4).next_multiple_of(32).min(LARGEST_BLOCK) as u32
+    cols.div_ceil(4).next_multiple_of(WARP).min(LARGEST_BLOCK) as u32
 }
 
 fn columns(logits: Slice, labels: &[u32]) -> usize {

@@ -1,11 +1,9 @@
 //! On a card: a warp copies a token, blocks add up the tokens of an id; see `embedding.cu`.
 
-use crate::cuda::{Array, BLOCK, DType, Launch, Result, Slice, Source};
+use crate::cuda::{Array, BLOCK, DType, Launch, Result, Slice, Source, WARP};
 
 pub(crate) static SOURCE: Source =
     Source { name: "embedding.cu", text: include_str!("embedding.cu"), hopper: false };
-
-const WARP: usize = 32;
 
 /// Elements that move at once, and columns of one lane.
 const PACK: usize = 4;

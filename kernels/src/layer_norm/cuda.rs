@@ -1,6 +1,6 @@
 //! On a card: a block a row, and for dw and db a thread a column; see `layer_norm.cu`.
 
-use crate::cuda::{Array, BLOCK, DType, Launch, Result, Slice, Source};
+use crate::cuda::{Array, BLOCK, DType, Launch, Result, Slice, Source, WARP};
 
 pub(crate) static SOURCE: Source =
     Source { name: "layer_norm.cu", text: include_str!("layer_norm.cu"), hopper: false };
@@ -99,7 +99,7 @@ pub(crate) fn add_partials(partial: &Array, cols: usize) -> Result<[Array; 2]> {
     let mut dw = Array::stale(device, DType::F32, cols)?;
     let mut db = Array::stale(device, DType::F32, cols)?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "layer_norm_add_partials")?;
-    let launch = launch.grid((2 * cols).div_ceil(32)).block(BLOCK).read(partial.slice());
+    let launch = launch.grid((2 * cols).div_ceil(WARP)).block(BLOCK).read(partial.slice());
     let launch = launch.write(&mut dw).write(&mut db).arg(blocks as i32).arg(cols as i32);
     // SAFETY: the kernel's parameters; a lane reads one of the 2 H columns of each row and writes one element of dw
     // or db.
@@ -109,7 +109,7 @@ pub(crate) fn add_partials(partial: &Array, cols: usize) -> Result<[Array; 2]> {
 
 /// A thread for about four columns: short rows make small blocks, of which many fit a multiprocessor.
 fn threads_of_row(cols: usize) -> u32 {
-    (cols.div_ceil(4).next_multiple_of(32)).min(BLOCK as usize) as u32
+    (cols.div_ceil(4).next_multiple_of(WARP)).min(BLOCK as usize) as u32
 }
 
 fn check_saved(x: Slice, [mean, rstd]: [Slice; 2], dy: Slice, cols: usize) {

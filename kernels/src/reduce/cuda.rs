@@ -1,7 +1,7 @@
 //! On a card; see `reduce.cu`. How a sum is shared out depends on the number of elements and their alignment, not
 //! on the card or on chance: the same bits on every run.
 
-use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source};
+use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source, WARP};
 
 pub(crate) static SOURCE: Source =
     Source { name: "reduce.cu", text: include_str!("reduce.cu"), hopper: false };
@@ -125,7 +125,7 @@ fn row_chunks(rows: usize, cols: usize) -> usize {
     const MOST: usize = 256;
     /// Rows that are worth a chunk.
     const SHARE: usize = 64;
-    let wanted = (BUSY / cols.div_ceil(32)).clamp(1, MOST).min(rows.div_ceil(SHARE));
+    let wanted = (BUSY / cols.div_ceil(WARP)).clamp(1, MOST).min(rows.div_ceil(SHARE));
     // No chunk begins behind the last row.
     rows.div_ceil(rows.div_ceil(wanted))
 }
@@ -133,7 +133,7 @@ fn row_chunks(rows: usize, cols: usize) -> usize {
 fn chunk_sums(x: Slice, [rows, cols]: [usize; 2], chunks: usize) -> Result<Array> {
     const PACK: usize = 4;
     let packed = cols.is_multiple_of(PACK) && x.packs(PACK) > 0;
-    let width = 32 * if packed { PACK } else { 1 };
+    let width = WARP * if packed { PACK } else { 1 };
     let mut y = Array::stale(x.device(), DType::F32, chunks * cols)?;
     let launch = Launch::new(x.device(), &SOURCE, x.dtype(), "column_sums")?;
     let launch = launch.grid_3([cols.div_ceil(width), chunks, 1]).read(x).write(&mut y);
@@ -153,7 +153,7 @@ fn chunk_sums(x: Slice, [rows, cols]: [usize; 2], chunks: usize) -> Result<Array
 /// When the length is no multiple of `cols`, `cols` is 0, or x is not f32.
 pub fn row_argmax(x: Slice, cols: usize) -> Result<Array> {
     /// A warp takes a row.
-    const ROWS: usize = BLOCK as usize / 32;
+    const ROWS: usize = BLOCK as usize / WARP;
     assert!(x.dtype() == DType::F32 && cols > 0, "row_argmax: {x:?}, {cols} columns");
     assert!(x.len().is_multiple_of(cols), "row_argmax: {x:?}, {cols} columns");
     let rows = x.len() / cols;

@@ -1,6 +1,6 @@
 //! On a card: a block of threads a row, or a warp; see `softmax.cu`.
 
-use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source};
+use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source, WARP};
 
 pub(crate) static SOURCE: Source =
     Source { name: "softmax.cu", text: include_str!("softmax.cu"), hopper: false };
@@ -54,7 +54,6 @@ fn teams<'a>(
     [warp, block]: [&'static str; 2],
     [rows, cols]: [usize; 2],
 ) -> Result<Launch<'a>> {
-    const WARP: usize = 32;
     Ok(match cols <= 8 * WARP {
         true => Launch::new(device, &SOURCE, DType::F32, warp)?
             .grid(rows.div_ceil(BLOCK as usize / WARP)),

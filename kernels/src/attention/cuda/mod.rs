@@ -33,7 +33,7 @@ mod plan;
 
 use super::Attention;
 use crate::cuda::{
-    Array, DType, Device, DropoutParam, Launch, Param, Result, Slice, Source, blocks_for,
+    Array, DType, Device, DropoutParam, Launch, Param, Result, Slice, Source, WARP, blocks_for,
 };
 use plan::{Kernel, Path};
 
@@ -48,9 +48,6 @@ pub(crate) static FLASH_BACKWARD: Source = Source {
 };
 pub(crate) static DELTA: Source =
     Source { name: "attention_delta.cu", text: include_str!("delta.cu"), hopper: false };
-
-/// Threads of a warp, which computes a row of delta.
-const WARP: usize = 32;
 
 /// The widest head that there are kernels for.
 pub const MAX_HEAD_DIM: usize = 256;
@@ -147,6 +144,7 @@ fn delta(a: Attention, o: Slice, d_o: Slice) -> Result<Array> {
     let (device, rows) = (o.device(), o.len() / a.head_dim);
     let mut delta = Array::stale(device, DType::F32, rows)?;
     let launch = Launch::new(device, &DELTA, o.dtype(), "attention_delta")?;
+    // A warp a row.
     let launch = launch.grid(blocks_for(device, rows * WARP)).read(d_o).read(o);
     // SAFETY: the kernel's parameters; it walks over the rows of all three.
     unsafe { launch.write(&mut delta).arg(rows as i32).arg(a.head_dim as i32).start() }?;
