@@ -57,7 +57,7 @@ pub fn norm(grads: &[Slice]) -> Result<Array> {
     // SAFETY: the kernel's parameters; block i reads a piece of a gradient of the table, which lives, and writes
     // sum i.
     unsafe { launch.start() }?;
-    let mut norm = Array::stale(device, DType::F32, 1)?;
+    let mut norm = Array::uninit(device, DType::F32, 1)?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "adamw_norm")?.block(4 * BLOCK);
     // SAFETY: the kernel's parameters; one block reads the sums.
     unsafe { launch.read(sums.slice()).write(&mut norm).arg(sums.blocks() as i32).start() }?;

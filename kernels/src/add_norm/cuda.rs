@@ -75,8 +75,8 @@ pub fn forward(
     let (device, cols) = (x.device(), w.len());
     let rows = x.len() / cols;
     let [mut z, mut y] = pair(x)?;
-    let mut mean = Array::stale(device, DType::F32, rows)?;
-    let mut rstd = Array::stale(device, DType::F32, rows)?;
+    let mut mean = Array::uninit(device, DType::F32, rows)?;
+    let mut rstd = Array::uninit(device, DType::F32, rows)?;
     let (kernel, blocks) = match in_registers(cols) {
         Some((kernel, _)) => (kernel, rows.div_ceil(BLOCK as usize / WARP)),
         None => ("add_norm_forward_wide", rows),
@@ -104,9 +104,9 @@ pub fn backward(saved: Saved, w: Slice, dropout: Option<Dropout>, dy: Slice) -> 
     assert!(mean.dtype() == DType::F32 && rstd.dtype() == DType::F32, "{mean:?}, {rstd:?}");
     assert!(mean.len() * w.len() == z.len() && rstd.len() == mean.len(), "add_norm: {mean:?}");
     let dropout = dropout.filter(|d| d.p > 0.0);
-    let mut dr = Array::stale(z.device(), z.dtype(), z.len())?;
+    let mut dr = Array::uninit(z.device(), z.dtype(), z.len())?;
     let mut dx = match dropout {
-        Some(_) => Some(Array::stale(z.device(), z.dtype(), z.len())?),
+        Some(_) => Some(Array::uninit(z.device(), z.dtype(), z.len())?),
         None => None,
     };
     let kernel = in_registers(w.len());
@@ -137,7 +137,7 @@ fn in_one(launch: Launch, mean: Slice, cols: usize) -> Result<[Array; 2]> {
     let (device, rows) = (mean.device(), mean.len());
     let at_once = device.multiprocessors() as usize * BACKWARD_BLOCKS;
     let blocks = rows.div_ceil(BACKWARD_BLOCK as usize / WARP).min(at_once);
-    let mut partial = Array::stale(device, DType::F32, blocks * 2 * cols)?;
+    let mut partial = Array::uninit(device, DType::F32, blocks * 2 * cols)?;
     let launch = launch.grid(blocks).block(BACKWARD_BLOCK).write(&mut partial);
     // SAFETY: the kernel's parameters; each warp reads and writes rows below `rows`, each block its own row of
     // `partial`; dx is null only without dropout.
@@ -153,7 +153,7 @@ fn in_registers(cols: usize) -> Option<(&'static str, &'static str)> {
 
 /// Two arrays as long as `x`.
 fn pair(x: Slice) -> Result<[Array; 2]> {
-    let array = || Array::stale(x.device(), x.dtype(), x.len());
+    let array = || Array::uninit(x.device(), x.dtype(), x.len());
     Ok([array()?, array()?])
 }
 

@@ -20,7 +20,7 @@ const LARGEST_BLOCK: usize = 512;
 pub fn forward(logits: Slice, labels: &[u32]) -> Result<[Array; 2]> {
     let (device, cols, rows) = (logits.device(), columns(logits, labels), labels.len());
     let labels = Array::from_host(device, labels)?;
-    let mut rsum = Array::stale(device, DType::F32, rows)?;
+    let mut rsum = Array::uninit(device, DType::F32, rows)?;
     let mut losses = Partials::uninit(device, rows)?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "cross_entropy_rows")?;
     let launch = launch.grid(rows).block(threads(cols)).read(logits).read(labels.slice());
@@ -44,7 +44,7 @@ pub fn backward(logits: Slice, labels: &[u32], rsum: Slice, dloss: Slice) -> Res
     assert!(rsum.dtype() == DType::F32 && rsum.len() == rows, "cross_entropy: {rsum:?}");
     assert!(dloss.dtype() == DType::F32 && dloss.len() == 1, "cross_entropy: {dloss:?}");
     let labels = Array::from_host(device, labels)?;
-    let mut dx = Array::stale(device, DType::F32, logits.len())?;
+    let mut dx = Array::uninit(device, DType::F32, logits.len())?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "cross_entropy_backward")?;
     let launch = launch.grid(rows).block(threads(cols)).read(logits).read(labels.slice());
     let launch = launch.read(rsum).read(dloss).write(&mut dx).arg(cols as i32);

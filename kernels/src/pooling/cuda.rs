@@ -60,7 +60,7 @@ fn run(kernel: &'static str, from: Slice, batch: Batch, h: usize, rows: usize) -
         ends.dtype() == DType::U32 && from.dtype() != DType::U32,
         "pooling: {from:?}, {ends:?}"
     );
-    let mut to = Array::stale(from.device(), from.dtype(), rows * h)?;
+    let mut to = Array::uninit(from.device(), from.dtype(), rows * h)?;
     let launch = Launch::new(from.device(), &SOURCE, from.dtype(), kernel)?;
     let launch = launch.grid_3([batch.sequences(), h.div_ceil(WARP), 1]);
     // SAFETY: the kernel's parameters; block i reads and writes sequence i, of which one side has a row and the

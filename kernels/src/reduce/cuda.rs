@@ -46,7 +46,7 @@ pub(crate) struct Partials {
 impl Partials {
     /// Of unspecified value, one for each of `blocks`.
     pub(crate) fn uninit(device: &Device, blocks: usize) -> Result<Self> {
-        Ok(Self { halves: Array::stale(device, DType::U32, 2 * blocks)? })
+        Ok(Self { halves: Array::uninit(device, DType::U32, 2 * blocks)? })
     }
 
     /// Of unspecified value, for as many blocks as should share n elements.
@@ -76,7 +76,7 @@ impl Partials {
     /// `factor` times their sum, one f32.
     pub(crate) fn total(self, factor: f64) -> Result<Array> {
         let device = self.halves.device();
-        let mut y = Array::stale(device, DType::F32, 1)?;
+        let mut y = Array::uninit(device, DType::F32, 1)?;
         let launch = Launch::new(device, &SOURCE, DType::F32, "total")?.read(self.slice());
         // SAFETY: the kernel's parameters; there are that many f64, at an address for them.
         unsafe { launch.write(&mut y).arg(self.blocks() as i32).arg(factor).start() }?;
@@ -134,7 +134,7 @@ fn chunk_sums(x: Slice, [rows, cols]: [usize; 2], chunks: usize) -> Result<Array
     const PACK: usize = 4;
     let packed = cols.is_multiple_of(PACK) && x.packs(PACK) > 0;
     let width = WARP * if packed { PACK } else { 1 };
-    let mut y = Array::stale(x.device(), DType::F32, chunks * cols)?;
+    let mut y = Array::uninit(x.device(), DType::F32, chunks * cols)?;
     let launch = Launch::new(x.device(), &SOURCE, x.dtype(), "column_sums")?;
     let launch = launch.grid_3([cols.div_ceil(width), chunks, 1]).read(x).write(&mut y);
     let launch = launch.arg(rows as i32).arg(cols as i32).arg(rows.div_ceil(chunks) as i32);
@@ -157,7 +157,7 @@ pub fn row_argmax(x: Slice, cols: usize) -> Result<Array> {
     assert!(x.dtype() == DType::F32 && cols > 0, "row_argmax: {x:?}, {cols} columns");
     assert!(x.len().is_multiple_of(cols), "row_argmax: {x:?}, {cols} columns");
     let rows = x.len() / cols;
-    let mut y = Array::stale(x.device(), DType::U32, rows)?;
+    let mut y = Array::uninit(x.device(), DType::U32, rows)?;
     let launch = Launch::new(x.device(), &SOURCE, DType::F32, "row_argmax")?;
     let launch = launch.grid(rows.div_ceil(ROWS)).read(x).write(&mut y);
     // SAFETY: the kernel's parameters; x is [rows, cols] and y has an element for each row.

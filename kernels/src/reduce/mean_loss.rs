@@ -42,7 +42,7 @@ impl MeanLoss {
     pub fn backward(&'static self, x: Slice, targets: Slice, dloss: Slice) -> Result<Array> {
         let ((n, packs), name) = (self.check(x, targets), self.source.name);
         assert!(dloss.dtype() == DType::F32 && dloss.len() == 1, "{name}: dloss {dloss:?}");
-        let mut dx = Array::stale(x.device(), DType::F32, n)?;
+        let mut dx = Array::uninit(x.device(), DType::F32, n)?;
         let launch = Launch::new(x.device(), &self.source, DType::F32, self.backward)?;
         let launch = launch.grid(blocks_for(x.device(), n)).read(x).read(targets).read(dloss);
         // SAFETY: the kernel's parameters; x, targets and dx have n elements, dloss is one, and packs are aligned.
