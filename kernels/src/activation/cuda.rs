@@ -70,13 +70,17 @@ fn check(f: Activation, [x, dy]: [Slice; 2]) -> (usize, usize) {
     (x.len(), x.packs(width).min(dy.packs(width)))
 }
 
-/// Forward, backward, both.
+/// Forward, backward, backward and value.
 fn kernels(f: Activation) -> [&'static str; 3] {
     match f {
-        Activation::Gelu => ["gelu_forward", "gelu_backward", "gelu_both"],
-        Activation::GeluTanh => ["gelu_tanh_forward", "gelu_tanh_backward", "gelu_tanh_both"],
-        Activation::Relu => ["relu_forward", "relu_backward", "relu_both"],
-        Activation::Tanh => ["tanh_forward", "tanh_backward", "tanh_both"],
-        Activation::Sigmoid => ["sigmoid_forward", "sigmoid_backward", "sigmoid_both"],
+        Activation::Gelu => ["gelu_forward", "gelu_backward", "gelu_backward_and_value"],
+        Activation::GeluTanh => {
+            ["gelu_tanh_forward", "gelu_tanh_backward", "gelu_tanh_backward_and_value"]
+        }
+        Activation::Relu => ["relu_forward", "relu_backward", "relu_backward_and_value"],
+        Activation::Tanh => ["tanh_forward", "tanh_backward", "tanh_backward_and_value"],
+        Activation::Sigmoid => {
+            ["sigmoid_forward", "sigmoid_backward", "sigmoid_backward_and_value"]
+        }
     }
 }
