@@ -33,7 +33,7 @@ __device__ __forceinline__ float column_statistic(const float *lse, const float 
 
 // `Rows` holds keys and values in registers where there are enough.
 template <int D, typename Rows>
-__device__ __forceinline__ void backward_keys(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,
+__device__ __forceinline__ void backward_dkdv(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,
                                               const u32 *queries, const u32 *keys, const float *lse,
                                               const float *delta, bf16 *dk, bf16 *dv, const Attention &a) {
     const int ELEMENTS = TILE * D;
@@ -99,7 +99,7 @@ __device__ __forceinline__ void backward_keys(const bf16 *q, const bf16 *k, cons
 }
 
 template <int D>
-__device__ __forceinline__ void backward_queries(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,
+__device__ __forceinline__ void backward_dq(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,
                                                  const u32 *queries, const u32 *keys, const float *lse,
                                                  const float *delta, bf16 *dq, const Attention &a) {
     const int ELEMENTS = TILE * D;
@@ -161,29 +161,29 @@ __device__ __forceinline__ void backward_queries(const bf16 *q, const bf16 *k, c
     store_rows<D>(query_grad, scale, dq, part.query_row(first_query), a.heads, present);
 }
 
-// KEYS_BLOCKS, or QUERIES_BLOCKS, fit a multiprocessor at once: what registers are to be found for.
-#define KERNELS(D, ROWS, KEYS_BLOCKS, QUERIES_BLOCKS)                                                            \
-    extern "C" __global__ void __launch_bounds__(THREADS, KEYS_BLOCKS)                                           \
-        attention_flash_keys_##D(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,                   \
+// DKDV_BLOCKS, or DQ_BLOCKS, fit a multiprocessor at once: what registers are to be found for.
+#define KERNELS(D, ROWS, DKDV_BLOCKS, DQ_BLOCKS)                                                            \
+    extern "C" __global__ void __launch_bounds__(THREADS, DKDV_BLOCKS)                                           \
+        attention_flash_backward_dkdv_##D(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,                   \
                                  const u32 *queries, const u32 *keys, const float *lse, const float *delta,      \
                                  bf16 *dk, bf16 *dv, Attention a) {                                              \
-        backward_keys<D, ROWS<D>>(q, k, v, d_o, queries, keys, lse, delta, dk, dv, a);                           \
+        backward_dkdv<D, ROWS<D>>(q, k, v, d_o, queries, keys, lse, delta, dk, dv, a);                           \
     }                                                                                                            \
-    extern "C" __global__ void __launch_bounds__(THREADS, QUERIES_BLOCKS)                                        \
-        attention_flash_queries_##D(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,                \
+    extern "C" __global__ void __launch_bounds__(THREADS, DQ_BLOCKS)                                        \
+        attention_flash_backward_dq_##D(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,                \
                                     const u32 *queries, const u32 *keys, const float *lse, const float *delta,   \
                                     bf16 *dq, Attention a) {                                                     \
-        backward_queries<D>(q, k, v, d_o, queries, keys, lse, delta, dq, a);                                     \
+        backward_dq<D>(q, k, v, d_o, queries, keys, lse, delta, dq, a);                                     \
     }
 
 // Three blocks of 168 registers a thread: what ptxas finds enough for Hopper, but not for Ampere.
 #if __CUDA_ARCH__ >= 900
-#define KEYS_BLOCKS_64 3
+#define DKDV_BLOCKS_64 3
 #else
-#define KEYS_BLOCKS_64 2
+#define DKDV_BLOCKS_64 2
 #endif
 
 KERNELS(32, HeldRows, 3, 3)
-KERNELS(64, HeldRows, KEYS_BLOCKS_64, 3)
+KERNELS(64, HeldRows, DKDV_BLOCKS_64, 3)
 KERNELS(96, HeldRows, 2, 2)
 KERNELS(128, SharedRows, 2, 2)

@@ -130,10 +130,10 @@ pub fn backward<'a>(
         launch.read(at.queries).read(at.keys).read(lse).read(delta.slice())
     };
     let [mut dq, mut dk, mut dv] = uninit_like([x.q, x.k, x.v])?;
-    let (launch, settings) = tiles(device, dtype, path.keys, a, a.keys)?;
+    let (launch, settings) = tiles(device, dtype, path.dkdv, a, a.keys)?;
     // SAFETY: as in the forward; a row of dk and dv for each of k and v.
     unsafe { read(launch).write(&mut dk).write(&mut dv).arg(settings).start() }?;
-    let (launch, settings) = tiles(device, dtype, path.queries, a, a.queries)?;
+    let (launch, settings) = tiles(device, dtype, path.dq, a, a.queries)?;
     // SAFETY: as in the forward; a row of dq for each of q.
     unsafe { read(launch).write(&mut dq).arg(settings).start() }?;
     Ok([dq, dk, dv])

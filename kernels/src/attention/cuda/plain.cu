@@ -221,7 +221,7 @@ __device__ __forceinline__ void score_gradient(float &s, float &dp, float scale,
 
 // dk and dv. Rows are keys, columns queries: the transpose of the forward, so that both results are p cols.
 template <int D, int TILE>
-__device__ __forceinline__ void backward_keys(const hidden *q, const hidden *k, const hidden *v,
+__device__ __forceinline__ void backward_dkdv(const hidden *q, const hidden *k, const hidden *v,
                                               const hidden *d_o, const u32 *queries, const u32 *keys,
                                               const float *lse, const float *delta, hidden *dk, hidden *dv,
                                               const Attention &a) {
@@ -274,7 +274,7 @@ __device__ __forceinline__ void backward_keys(const hidden *q, const hidden *k, 
 
 // dq. Rows are queries, columns keys, as in the forward.
 template <int D, int TILE>
-__device__ __forceinline__ void backward_queries(const hidden *q, const hidden *k, const hidden *v,
+__device__ __forceinline__ void backward_dq(const hidden *q, const hidden *k, const hidden *v,
                                                  const hidden *d_o, const u32 *queries, const u32 *keys,
                                                  const float *lse, const float *delta, hidden *dq,
                                                  const Attention &a) {
@@ -332,16 +332,16 @@ __device__ __forceinline__ void backward_queries(const hidden *q, const hidden *
         forward<D, FORWARD_TILE>(q, k, v, queries, keys, o, lse, a);                                             \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \
-        attention_plain_keys_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,           \
+        attention_plain_backward_dkdv_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,           \
                                  const u32 *queries, const u32 *keys, const float *lse, const float *delta,      \
                                  hidden *dk, hidden *dv, Attention a) {                                          \
-        backward_keys<D, BACKWARD_TILE>(q, k, v, d_o, queries, keys, lse, delta, dk, dv, a);                     \
+        backward_dkdv<D, BACKWARD_TILE>(q, k, v, d_o, queries, keys, lse, delta, dk, dv, a);                     \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \
-        attention_plain_queries_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,        \
+        attention_plain_backward_dq_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,        \
                                     const u32 *queries, const u32 *keys, const float *lse, const float *delta,   \
                                     hidden *dq, Attention a) {                                                   \
-        backward_queries<D, BACKWARD_TILE>(q, k, v, d_o, queries, keys, lse, delta, dq, a);                      \
+        backward_dq<D, BACKWARD_TILE>(q, k, v, d_o, queries, keys, lse, delta, dq, a);                      \
     }
 
 KERNELS(32, 64, 64)
