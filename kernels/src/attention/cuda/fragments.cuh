@@ -26,17 +26,6 @@ __device__ __forceinline__ int warp_row() { return warp_of_block() * WARP_ROWS; 
 __device__ __forceinline__ int lane_g() { return lane_of_warp() / 4; }
 __device__ __forceinline__ int lane_t() { return lane_of_warp() % 4; }
 
-// 2^x, 0 where that is denormal.
-__device__ __forceinline__ float fast_exp2(float x) {
-#ifdef EMULATED_CARD
-    return exp2f(x);
-#else
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-#endif
-}
-
 // ---- Tiles ----
 
 // Rows are chunks of 8 elements, 16 bytes, and groups of 8 (or 4) chunks.
