@@ -55,7 +55,6 @@ struct Case {
     a: Operand,
     b: Operand,
     bias: Vec<f32>,
-    alpha: f32,
     accumulate: bool,
 }
 
@@ -65,14 +64,13 @@ impl Case {
             a: Operand::random(m, k, a, 1),
             b: Operand::random(k, n, b, 2),
             bias: vec![],
-            alpha: 1.0,
             accumulate: false,
         }
     }
 
     fn store(&self) -> Store<'_> {
         let bias = (!self.bias.is_empty()).then_some(self.bias.as_slice());
-        Store { alpha: self.alpha, accumulate: self.accumulate, bias }
+        Store { accumulate: self.accumulate, bias }
     }
 
     /// C before the product, with gaps.
@@ -99,7 +97,7 @@ impl Case {
             for j in 0..n {
                 let before = if self.accumulate { c[j] } else { 0.0 };
                 let bias = self.bias.get(j).map_or(0.0, |&b| f64::from(b));
-                c[j] = before + f64::from(self.alpha) * p[j] + bias;
+                c[j] = before + p[j] + bias;
             }
         }
         c
@@ -110,7 +108,7 @@ impl Case {
         // K roundings of sums that grow as sqrt(K) add up to about K x 2^-24; the proven bound is K / 4
         // times as much.
         let k = self.a.cols as f64;
-        let tolerance = (2.0 + k) * f64::from(self.alpha.abs().max(1.0)) * 0.5f64.powi(24);
+        let tolerance = (2.0 + k) * 0.5f64.powi(24);
         let got = self.run(gemm);
         assert_close(what, &got, &self.want(), tolerance);
         let serial = |a: MatRef, b: MatRef, c: MatMut, store: Store| {
@@ -170,16 +168,13 @@ fn every_layout() {
 fn every_store() {
     each_isa(|isa| {
         for shape in [[1, 1, 1], [7, 3, 5], [33, 50, 400], [200, 130, 800]] {
-            for (alpha, accumulate, bias) in
-                [(1.0, false, true), (0.125, false, false), (-2.5, false, true), (0.5, true, false)]
-            {
+            for (accumulate, bias) in [(false, true), (false, false), (true, false)] {
                 let case = Case {
-                    alpha,
                     accumulate,
                     bias: random(if bias { shape[1] } else { 0 }, 1.0, 9),
                     ..Case::new(shape, [Layout::Rows, Layout::Columns])
                 };
-                case.check(&format!("{isa:?} {shape:?} {alpha} {accumulate} {bias}"));
+                case.check(&format!("{isa:?} {shape:?} {accumulate} {bias}"));
             }
         }
     });
@@ -246,11 +241,10 @@ fn batches_are_products_one_by_one() {
                 (a, MatRef::new(&b[i * n * k..], n, k).t())
             };
             let mut c = vec![f32::NAN; batch * m * n];
-            gemm_batched(batch, operands, &mut c, Store { alpha: 0.25, ..Store::default() });
+            gemm_batched(batch, operands, &mut c, Store::default());
             for (i, got) in c.chunks(m * n).enumerate() {
                 let b_t = reference::transpose(&f64s(&b[i * n * k..][..n * k]), n, k);
-                let mut want = reference::product(&f64s(&a[i * m * k..][..m * k]), &b_t, m, n);
-                want.iter_mut().for_each(|c| *c *= 0.25);
+                let want = reference::product(&f64s(&a[i * m * k..][..m * k]), &b_t, m, n);
                 assert_close(&format!("{isa:?} product {i} of {batch}"), got, &want, 1e-5);
             }
         }
@@ -307,8 +301,7 @@ fn narrow_products() {
             [Layout::Rows, Layout::RowsWithGaps].into_iter().flat_map(|a| LAYOUTS.map(|b| (a, b)))
         {
             for shape in [[70, 2, 390], [65, 5, 33], [9, 8, 769], [8, 200, 400], [130, 300, 3]] {
-                let case =
-                    Case { alpha: 0.5, bias: random(shape[1], 1.0, 9), ..Case::new(shape, [a, b]) };
+                let case = Case { bias: random(shape[1], 1.0, 9), ..Case::new(shape, [a, b]) };
                 case.check(&format!("{isa:?} {a:?} {b:?} {shape:?}"));
                 let case = Case { accumulate: true, ..Case::new(shape, [a, b]) };
                 case.check(&format!("{isa:?} {a:?} {b:?} {shape:?} accumulate"));

@@ -49,7 +49,7 @@ pub struct Buffer<T: Pooled = f32> {
 
 impl<T: Pooled> Buffer<T> {
     /// `len` elements of unspecified value: those of an earlier use, or zeros.
-    pub fn stale(len: usize) -> Self {
+    pub fn uninit(len: usize) -> Self {
         if len < SMALLEST {
             return Self { memory: vec![T::zeroed(); len], len };
         }
@@ -79,7 +79,7 @@ impl<T: Pooled> From<Vec<T>> for Buffer<T> {
 
 impl<T: Pooled> Clone for Buffer<T> {
     fn clone(&self) -> Self {
-        let mut copy = Self::stale(self.len);
+        let mut copy = Self::uninit(self.len);
         copy.copy_from_slice(self);
         copy
     }
@@ -160,15 +160,15 @@ mod tests {
     fn a_dropped_buffer_is_used_again() {
         // A size that no other test uses.
         let len = 777_216;
-        let first = Buffer::<f32>::stale(len).as_ptr();
-        assert_eq!(Buffer::<f32>::stale(len).as_ptr(), first);
+        let first = Buffer::<f32>::uninit(len).as_ptr();
+        assert_eq!(Buffer::<f32>::uninit(len).as_ptr(), first);
         assert!(Buffer::<f32>::zeroed(len).iter().all(|&x| x == 0.0));
     }
 
     #[test]
     fn zeroed_clears_old_contents() {
         let len = 555_008;
-        Buffer::<f32>::stale(len).fill(3.0);
+        Buffer::<f32>::uninit(len).fill(3.0);
         assert!(Buffer::<f32>::zeroed(len).iter().all(|&x| x == 0.0));
     }
 }

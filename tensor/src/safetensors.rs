@@ -101,7 +101,7 @@ impl File {
     }
 
     fn read_f32(&mut self, info: &TensorInfo) -> Result<Tensor> {
-        let mut values = Buffer::stale(count(&info.shape));
+        let mut values = Buffer::uninit(count(&info.shape));
         let bytes = bytemuck::cast_slice_mut::<f32, u8>(&mut values);
         self.file.read_exact(bytes).map_err(|e| io(&self.path, e))?;
         Ok(Tensor::from_buffer(values, &info.shape))

@@ -186,7 +186,7 @@ impl Tensor {
 
     /// A new tensor whose elements `fill` writes; it must write all of them.
     pub(crate) fn build<E: Activations>(shape: &[usize], fill: impl FnOnce(&mut [E])) -> Self {
-        let mut buffer = Buffer::stale(count(shape));
+        let mut buffer = Buffer::uninit(count(shape));
         fill(&mut buffer);
         Self::from_buffer(buffer, shape)
     }

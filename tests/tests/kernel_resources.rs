@@ -114,12 +114,12 @@ struct Kernel {
     shared: u32,
 }
 
-const HEAD: &str = "file                         type  target  kernel                           registers  spills  stack  static shared";
+const HEAD: &str = "file                         type  target  kernel                             registers  spills  stack  static shared";
 
 impl Kernel {
     fn line(&self) -> String {
         let Self { place, name, registers, spills, stack, shared } = self;
-        format!("{place} {name:32} {registers:9} {spills:7} {stack:6} {shared:14}")
+        format!("{place} {name:34} {registers:9} {spills:7} {stack:6} {shared:14}")
     }
 }
 

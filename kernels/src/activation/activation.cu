@@ -54,8 +54,8 @@ __device__ __forceinline__ float sigmoid_dx(float x, float dy) { return dy * sig
                                                size_t packs) {                                                \
         map2(x, dy, dx, n, packs, [](float x, float dy) { return name##_dx(x, dy); });                        \
     }                                                                                                         \
-    extern "C" __global__ void name##_both(const hidden *x, const hidden *dy, hidden *dx, hidden *y,          \
-                                           size_t n, size_t packs) {                                          \
+    extern "C" __global__ void name##_backward_and_value(const hidden *x, const hidden *dy, hidden *dx,       \
+                                                         hidden *y, size_t n, size_t packs) {                 \
         for_each_pack<Wide<hidden>::N>(n, packs, [=](size_t i, auto width) {                                  \
             float v[width.n], d[width.n];                                                                     \
             load_floats(x + i, v);                                                                            \

@@ -44,7 +44,7 @@ pub fn backward_and_value<E: Element>(
     let size = elements_per_task();
     let read = x.par_chunks(size).zip(dy.par_chunks(size));
     let write = dx.par_chunks_mut(size).zip(y.par_chunks_mut(size));
-    read.zip(write).for_each(|((x, dy), (dx, y))| both_chunk(op, x, dy, dx, y));
+    read.zip(write).for_each(|((x, dy), (dx, y))| backward_and_value_chunk(op, x, dy, dx, y));
 }
 
 dispatch!(fn forward_chunk<E: Element>(op: Activation, x: &[E], y: &mut [E]) = forward_body);
@@ -52,9 +52,9 @@ dispatch!(fn backward_chunk<E: Element>(
     op: Activation, x: &[E], dy: &[E], dx: &mut [E]
 ) = backward_body);
 
-dispatch!(fn both_chunk<E: Element>(
+dispatch!(fn backward_and_value_chunk<E: Element>(
     op: Activation, x: &[E], dy: &[E], dx: &mut [E], y: &mut [E]
-) = both_body);
+) = backward_and_value_body);
 
 #[inline(always)]
 fn forward_body<S: Simd, E: Element>(s: S, op: Activation, x: &[E], y: &mut [E]) {
@@ -79,7 +79,7 @@ fn backward_body<S: Simd, E: Element>(s: S, op: Activation, x: &[E], dy: &[E], d
 }
 
 #[inline(always)]
-fn both_body<S: Simd, E: Element>(
+fn backward_and_value_body<S: Simd, E: Element>(
     s: S,
     op: Activation,
     x: &[E],

@@ -16,7 +16,7 @@ pub(crate) static SOURCE: Source =
 pub fn forward(f: Activation, x: Slice) -> Result<Array> {
     let [kernel, _, _] = kernels(f);
     let (n, packs) = check(f, [x, x]);
-    let mut y = Array::stale(x.device(), x.dtype(), n)?;
+    let mut y = Array::uninit(x.device(), x.dtype(), n)?;
     let launch = Launch::new(x.device(), &SOURCE, x.dtype(), kernel)?;
     // SAFETY: the kernel's parameters; both have n elements, and packs are aligned.
     unsafe {
@@ -35,7 +35,7 @@ pub fn forward(f: Activation, x: Slice) -> Result<Array> {
 pub fn backward(f: Activation, x: Slice, dy: Slice) -> Result<Array> {
     let [_, kernel, _] = kernels(f);
     let (n, packs) = check(f, [x, dy]);
-    let mut dx = Array::stale(x.device(), x.dtype(), n)?;
+    let mut dx = Array::uninit(x.device(), x.dtype(), n)?;
     let launch =
         Launch::new(x.device(), &SOURCE, x.dtype(), kernel)?.grid(blocks_for(x.device(), n));
     // SAFETY: the kernel's parameters; all have n elements, and packs are aligned in x and dy.
@@ -53,8 +53,8 @@ pub fn backward(f: Activation, x: Slice, dy: Slice) -> Result<Array> {
 pub fn backward_and_value(f: Activation, x: Slice, dy: Slice) -> Result<(Array, Array)> {
     let [_, _, kernel] = kernels(f);
     let (n, packs) = check(f, [x, dy]);
-    let mut dx = Array::stale(x.device(), x.dtype(), n)?;
-    let mut y = Array::stale(x.device(), x.dtype(), n)?;
+    let mut dx = Array::uninit(x.device(), x.dtype(), n)?;
+    let mut y = Array::uninit(x.device(), x.dtype(), n)?;
     let launch =
         Launch::new(x.device(), &SOURCE, x.dtype(), kernel)?.grid(blocks_for(x.device(), n));
     // SAFETY: the kernel's parameters; all have n elements, and packs are aligned in x and dy.
@@ -70,13 +70,17 @@ fn check(f: Activation, [x, dy]: [Slice; 2]) -> (usize, usize) {
     (x.len(), x.packs(width).min(dy.packs(width)))
 }
 
-/// Forward, backward, both.
+/// Forward, backward, backward and value.
 fn kernels(f: Activation) -> [&'static str; 3] {
     match f {
-        Activation::Gelu => ["gelu_forward", "gelu_backward", "gelu_both"],
-        Activation::GeluTanh => ["gelu_tanh_forward", "gelu_tanh_backward", "gelu_tanh_both"],
-        Activation::Relu => ["relu_forward", "relu_backward", "relu_both"],
-        Activation::Tanh => ["tanh_forward", "tanh_backward", "tanh_both"],
-        Activation::Sigmoid => ["sigmoid_forward", "sigmoid_backward", "sigmoid_both"],
+        Activation::Gelu => ["gelu_forward", "gelu_backward", "gelu_backward_and_value"],
+        Activation::GeluTanh => {
+            ["gelu_tanh_forward", "gelu_tanh_backward", "gelu_tanh_backward_and_value"]
+        }
+        Activation::Relu => ["relu_forward", "relu_backward", "relu_backward_and_value"],
+        Activation::Tanh => ["tanh_forward", "tanh_backward", "tanh_backward_and_value"],
+        Activation::Sigmoid => {
+            ["sigmoid_forward", "sigmoid_backward", "sigmoid_backward_and_value"]
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::Step;
 use super::cpu::Factors;
 use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source};
+use crate::reduce::cuda::Partials;
 
 pub(crate) static SOURCE: Source =
     Source { name: "adamw.cu", text: include_str!("adamw.cu"), hopper: false };
@@ -50,17 +51,16 @@ pub fn norm(grads: &[Slice]) -> Result<Array> {
         tensors.u64(g.len() as u64);
     }
     let table = Table::new(device, tensors, grads.iter().map(|g| g.len()))?;
-    // Each an f64: two words.
-    let mut sums = Array::stale(device, DType::U32, 2 * table.count)?;
+    let mut sums = Partials::uninit(device, table.count)?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "adamw_squares")?.grid(table.count);
-    let launch = launch.read(table.tensors()).read(table.pieces()).write(&mut sums);
+    let launch = launch.read(table.tensors()).read(table.pieces()).write(sums.array());
     // SAFETY: the kernel's parameters; block i reads a piece of a gradient of the table, which lives, and writes
     // sum i.
     unsafe { launch.start() }?;
-    let mut norm = Array::stale(device, DType::F32, 1)?;
+    let mut norm = Array::uninit(device, DType::F32, 1)?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "adamw_norm")?.block(4 * BLOCK);
     // SAFETY: the kernel's parameters; one block reads the sums.
-    unsafe { launch.read(sums.slice()).write(&mut norm).arg(table.count as i32).start() }?;
+    unsafe { launch.read(sums.slice()).write(&mut norm).arg(sums.blocks() as i32).start() }?;
     Ok(norm)
 }
 

@@ -15,37 +15,7 @@
 
 constexpr int CHUNK = Wide<hidden>::N;
 
-// ---- Chunks: the columns col .. col + CHUNK - 1 of a row ----
-
-// Beyond the row zeros.
-template <typename T>
-__device__ __forceinline__ void load_chunk(const T *row, int col, int cols, bool packed, float (&to)[CHUNK]) {
-    constexpr int N = Wide<T>::N; // w and b are f32 beside bf16: two accesses
-    if (packed && col < cols) {
-#pragma unroll
-        for (int i = 0; i < CHUNK; i += N) {
-            Pack<T, N> pack = *reinterpret_cast<const Pack<T, N> *>(row + col + i);
-#pragma unroll
-            for (int k = 0; k < N; k++) to[i + k] = to_float(pack.at[k]);
-        }
-    } else {
-#pragma unroll
-        for (int i = 0; i < CHUNK; i++) to[i] = col + i < cols ? to_float(row[col + i]) : 0.0f;
-    }
-}
-
-__device__ __forceinline__ void store_chunk(const float (&from)[CHUNK], hidden *row, int col, int cols, bool packed) {
-    if (packed && col < cols) {
-        store_floats(from, row + col);
-    } else {
-#pragma unroll
-        for (int i = 0; i < CHUNK; i++) {
-            if (col + i < cols) row[col + i] = from_float<hidden>(from[i]);
-        }
-    }
-}
-
-// Times the mask, four columns a call of the generator.
+// The chunk from column col on times its mask, four columns a call of the generator.
 __device__ __forceinline__ void mask_chunk(const Dropout &dropout, u32 row, int col, float (&v)[CHUNK]) {
 #pragma unroll
     for (int i = 0; i < CHUNK; i += 4) {
@@ -73,15 +43,15 @@ struct Forward {
 __device__ __forceinline__ float sum_chunk(const Forward &p, int row, int col, float (&z)[CHUNK]) {
     size_t start = size_t(row) * p.cols;
     float r[CHUNK], sum = 0.0f;
-    load_chunk(p.x + start, col, p.cols, p.packed, z);
-    load_chunk(p.r + start, col, p.cols, p.packed, r);
+    load_columns(p.x + start, col, p.cols, p.packed, z);
+    load_columns(p.r + start, col, p.cols, p.packed, r);
     if (drops(p.dropout)) mask_chunk(p.dropout, row, col, z);
 #pragma unroll
     for (int i = 0; i < CHUNK; i++) {
         z[i] = to_float(from_float<hidden>(z[i] + r[i]));
         sum += z[i];
     }
-    store_chunk(z, p.z + start, col, p.cols, p.packed);
+    store_columns(z, p.z + start, col, p.cols, p.packed);
     return sum;
 }
 
@@ -97,11 +67,11 @@ __device__ __forceinline__ float squares_of_chunk(const Forward &p, int col, con
 __device__ __forceinline__ void normalize_chunk(const Forward &p, int row, int col, float (&z)[CHUNK], float mean,
                                                 float rstd) {
     float w[CHUNK], b[CHUNK];
-    load_chunk(p.w, col, p.cols, p.packed, w);
-    load_chunk(p.b, col, p.cols, p.packed, b);
+    load_columns(p.w, col, p.cols, p.packed, w);
+    load_columns(p.b, col, p.cols, p.packed, b);
 #pragma unroll
     for (int i = 0; i < CHUNK; i++) z[i] = (z[i] - mean) * rstd * w[i] + b[i];
-    store_chunk(z, p.y + size_t(row) * p.cols, col, p.cols, p.packed);
+    store_columns(z, p.y + size_t(row) * p.cols, col, p.cols, p.packed);
 }
 
 // A warp a row; lane l holds the chunks l, l + 32, ...
@@ -131,12 +101,12 @@ __device__ __forceinline__ void forward_in_cache(const Forward &p) {
     for (int col = first; col < p.cols; col += step) sum += sum_chunk(p, row, col, z);
     float mean = block_sum(sum) / p.cols;
     for (int col = first; col < p.cols; col += step) {
-        load_chunk(row_of_z, col, p.cols, p.packed, z);
+        load_columns(row_of_z, col, p.cols, p.packed, z);
         squares += squares_of_chunk(p, col, z, mean);
     }
     float rstd = 1.0f / sqrtf(block_sum(squares) / p.cols + p.eps);
     for (int col = first; col < p.cols; col += step) {
-        load_chunk(row_of_z, col, p.cols, p.packed, z);
+        load_columns(row_of_z, col, p.cols, p.packed, z);
         normalize_chunk(p, row, col, z, mean, rstd);
     }
     if (threadIdx.x == 0) {
@@ -178,8 +148,8 @@ __device__ __forceinline__ void load_gradient(const Backward &p, int row, int co
                                               float (&dy)[CHUNK]) {
     size_t start = size_t(row) * p.cols;
     float mean = p.means[row], rstd = p.rstds[row];
-    load_chunk(p.z + start, col, p.cols, p.packed, xhat);
-    load_chunk(p.dy + start, col, p.cols, p.packed, dy);
+    load_columns(p.z + start, col, p.cols, p.packed, xhat);
+    load_columns(p.dy + start, col, p.cols, p.packed, dy);
 #pragma unroll
     for (int i = 0; i < CHUNK; i++) xhat[i] = (xhat[i] - mean) * rstd;
 }
@@ -188,7 +158,7 @@ __device__ __forceinline__ void load_gradient(const Backward &p, int row, int co
 __device__ __forceinline__ void scale_gradient(const Backward &p, int col, const float (&xhat)[CHUNK],
                                                float (&dy)[CHUNK], float &g_sum, float &gx_sum) {
     float w[CHUNK];
-    load_chunk(p.w, col, p.cols, p.packed, w);
+    load_columns(p.w, col, p.cols, p.packed, w);
 #pragma unroll
     for (int i = 0; i < CHUNK; i++) {
         dy[i] *= w[i];
@@ -204,10 +174,10 @@ __device__ __forceinline__ void store_gradient(const Backward &p, int row, int c
     float rstd = p.rstds[row];
 #pragma unroll
     for (int i = 0; i < CHUNK; i++) g[i] = rstd * (g[i] - g_mean - xhat[i] * gx_mean);
-    store_chunk(g, p.dr + start, col, p.cols, p.packed);
+    store_columns(g, p.dr + start, col, p.cols, p.packed);
     if (!drops(p.dropout)) return;
     mask_chunk(p.dropout, row, col, g);
-    store_chunk(g, p.dx + start, col, p.cols, p.packed);
+    store_columns(g, p.dx + start, col, p.cols, p.packed);
 }
 
 // What a lane adds up over its rows.

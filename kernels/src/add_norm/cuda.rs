@@ -1,6 +1,6 @@
 //! On a card: a warp a row, which stays in registers, or for long rows a block; see `add_norm.cu`.
 
-use crate::cuda::{Array, BLOCK, DType, DropoutParam, Launch, Result, Slice, Source};
+use crate::cuda::{Array, BLOCK, DType, DropoutParam, Launch, Result, Slice, Source, WARP};
 use crate::dropout::Dropout;
 use crate::layer_norm;
 
@@ -15,8 +15,6 @@ const IN_REGISTERS: [(usize, &str, &str); 4] = [
     (768, "add_norm_forward_24", "add_norm_backward_24"),
     (1024, "add_norm_forward_32", "add_norm_backward_32"),
 ];
-
-const WARP: u32 = 32;
 
 /// Threads of a block of the backward in registers, and the blocks that fit a multiprocessor, as in `add_norm.cu`.
 const BACKWARD_BLOCK: u32 = 128;
@@ -77,10 +75,10 @@ pub fn forward(
     let (device, cols) = (x.device(), w.len());
     let rows = x.len() / cols;
     let [mut z, mut y] = pair(x)?;
-    let mut mean = Array::stale(device, DType::F32, rows)?;
-    let mut rstd = Array::stale(device, DType::F32, rows)?;
+    let mut mean = Array::uninit(device, DType::F32, rows)?;
+    let mut rstd = Array::uninit(device, DType::F32, rows)?;
     let (kernel, blocks) = match in_registers(cols) {
-        Some((kernel, _)) => (kernel, rows.div_ceil((BLOCK / WARP) as usize)),
+        Some((kernel, _)) => (kernel, rows.div_ceil(BLOCK as usize / WARP)),
         None => ("add_norm_forward_wide", rows),
     };
     let launch = Launch::new(device, &SOURCE, x.dtype(), kernel)?.grid(blocks);
@@ -106,9 +104,9 @@ pub fn backward(saved: Saved, w: Slice, dropout: Option<Dropout>, dy: Slice) -> 
     assert!(mean.dtype() == DType::F32 && rstd.dtype() == DType::F32, "{mean:?}, {rstd:?}");
     assert!(mean.len() * w.len() == z.len() && rstd.len() == mean.len(), "add_norm: {mean:?}");
     let dropout = dropout.filter(|d| d.p > 0.0);
-    let mut dr = Array::stale(z.device(), z.dtype(), z.len())?;
+    let mut dr = Array::uninit(z.device(), z.dtype(), z.len())?;
     let mut dx = match dropout {
-        Some(_) => Some(Array::stale(z.device(), z.dtype(), z.len())?),
+        Some(_) => Some(Array::uninit(z.device(), z.dtype(), z.len())?),
         None => None,
     };
     let kernel = in_registers(w.len());
@@ -138,8 +136,8 @@ pub fn backward(saved: Saved, w: Slice, dropout: Option<Dropout>, dy: Slice) -> 
 fn in_one(launch: Launch, mean: Slice, cols: usize) -> Result<[Array; 2]> {
     let (device, rows) = (mean.device(), mean.len());
     let at_once = device.multiprocessor().count * BACKWARD_BLOCKS;
-    let blocks = rows.div_ceil((BACKWARD_BLOCK / WARP) as usize).min(at_once);
-    let mut partial = Array::stale(device, DType::F32, blocks * 2 * cols)?;
+    let blocks = rows.div_ceil(BACKWARD_BLOCK as usize / WARP).min(at_once);
+    let mut partial = Array::uninit(device, DType::F32, blocks * 2 * cols)?;
     let launch = launch.grid(blocks).block(BACKWARD_BLOCK).write(&mut partial);
     // SAFETY: the kernel's parameters; each warp reads and writes rows below `rows`, each block its own row of
     // `partial`; dx is null only without dropout.
@@ -155,7 +153,7 @@ fn in_registers(cols: usize) -> Option<(&'static str, &'static str)> {
 
 /// Two arrays as long as `x`.
 fn pair(x: Slice) -> Result<[Array; 2]> {
-    let array = || Array::stale(x.device(), x.dtype(), x.len());
+    let array = || Array::uninit(x.device(), x.dtype(), x.len());
     Ok([array()?, array()?])
 }
 

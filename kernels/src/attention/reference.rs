@@ -1,7 +1,7 @@
 //! The definition, in f64: one query of one head at a time.
 
 use super::Attention;
-use crate::{dropout::Dropout, philox};
+use crate::dropout;
 
 /// o from `q` (both `[Tq, N*D]`), `k` and `v` (`[T, N*D]`).
 pub fn forward(a: Attention, q: &[f64], k: &[f64], v: &[f64]) -> Vec<f64> {
@@ -88,12 +88,6 @@ impl Query {
 
     /// The dropout factor of key number `j`: 0 or 1 / (1 - p), 1 without dropout.
     fn mask(&self, a: Attention, j: usize) -> f64 {
-        a.dropout.map_or(1.0, |d| mask(d, self.mask_row, j))
+        a.dropout.map_or(1.0, |d| dropout::reference::mask(d, self.mask_row, j))
     }
-}
-
-fn mask(d: Dropout, row: usize, col: usize) -> f64 {
-    let key = [d.key.seed as u32, (d.key.seed >> 32) as u32];
-    let words = philox::block([col as u32 / 4, row as u32, d.key.site, d.key.step], key);
-    if words[col % 4] < d.threshold() { 0.0 } else { 1.0 / (1.0 - f64::from(d.p)) }
 }

@@ -30,7 +30,7 @@ unsafe impl Param for View {}
 /// When the view leaves `x` or has more than eight axes.
 pub fn row_major(x: Slice, offset: usize, shape: &[usize], strides: &[usize]) -> Result<Array> {
     let n: usize = shape.iter().product();
-    let mut y = Array::stale(x.device(), x.dtype(), n)?;
+    let mut y = Array::uninit(x.device(), x.dtype(), n)?;
     if n == 0 {
         return Ok(y);
     }
@@ -57,7 +57,7 @@ pub fn side_by_side(parts: &[Slice], rows: usize) -> Result<Array> {
     assert!(parts.iter().all(|x| x.dtype() == dtype), "concat: dtypes");
     assert!(parts.iter().all(|x| x.len().is_multiple_of(rows)), "concat: {rows} rows");
     let n: usize = parts.iter().map(|x| x.len()).sum();
-    let (mut y, mut start) = (Array::stale(device, dtype, n)?, 0);
+    let (mut y, mut start) = (Array::uninit(device, dtype, n)?, 0);
     for &part in parts.iter().filter(|x| !x.is_empty()) {
         let width = part.len() / rows;
         match rows {

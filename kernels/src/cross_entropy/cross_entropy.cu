@@ -41,7 +41,7 @@ __device__ __forceinline__ float greatest_of_row(const float *x, int cols) {
     return block_max(greatest);
 }
 
-// The loss of each row, in f64, and its rsum.
+// The loss of each row, in f64, which `total` of reduce.cu adds in order, and its rsum.
 extern "C" __global__ void cross_entropy_rows(const float *x, const u32 *labels, double *losses, float *rsums,
                                               int cols) {
     x += size_t(blockIdx.x) * cols;
@@ -58,14 +58,6 @@ extern "C" __global__ void cross_entropy_rows(const float *x, const u32 *labels,
         rsums[blockIdx.x] = 1.0f / sum;
         losses[blockIdx.x] = double(greatest) - double(x[labels[blockIdx.x]]) + log(double(sum));
     }
-}
-
-// Their mean, by one block, whose order of additions depends on the number of rows alone.
-extern "C" __global__ void cross_entropy_mean(const double *losses, float *loss, int rows) {
-    double sum = 0.0;
-    for (int row = threadIdx.x; row < rows; row += blockDim.x) sum += losses[row];
-    sum = block_sum(sum);
-    if (threadIdx.x == 0) *loss = float(sum / rows);
 }
 
 // dloss is read here, on the card: the host never waits for it.

@@ -1,11 +1,12 @@
 //! On a card: a block of threads a row; see `cross_entropy.cu`.
 
-use crate::cuda::{Array, DType, Launch, Result, Slice, Source};
+use crate::cuda::{Array, DType, Launch, Result, Slice, Source, WARP};
+use crate::reduce::cuda::Partials;
 
 pub(crate) static SOURCE: Source =
     Source { name: "cross_entropy.cu", text: include_str!("cross_entropy.cu"), hopper: false };
 
-/// Threads of the largest block: of a row as wide as a vocabulary, and of the mean.
+/// Threads of the largest block: of a row as wide as a vocabulary.
 const LARGEST_BLOCK: usize = 512;
 
 /// The mean loss, one element, and `rsum`, `[rows]`, for the backward; logits `[rows, C]` in f32, labels `[rows]`,
@@ -19,21 +20,15 @@ const LARGEST_BLOCK: usize = 512;
 pub fn forward(logits: Slice, labels: &[u32]) -> Result<[Array; 2]> {
     let (device, cols, rows) = (logits.device(), columns(logits, labels), labels.len());
     let labels = Array::from_host(device, labels)?;
-    let mut rsum = Array::stale(device, DType::F32, rows)?;
-    // Each an f64: two words.
-    let mut losses = Array::stale(device, DType::U32, 2 * rows)?;
+    let mut rsum = Array::uninit(device, DType::F32, rows)?;
+    let mut losses = Partials::uninit(device, rows)?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "cross_entropy_rows")?;
     let launch = launch.grid(rows).block(threads(cols)).read(logits).read(labels.slice());
-    let launch = launch.write(&mut losses).write(&mut rsum).arg(cols as i32);
+    let launch = launch.write(losses.array()).write(&mut rsum).arg(cols as i32);
     // SAFETY: the kernel's parameters; block i reads row i and its label, which is a column, and writes number i of
-    // the losses, which begin at a multiple of eight bytes, and of rsum.
+    // the losses and of rsum.
     unsafe { launch.start() }?;
-    let mut loss = Array::stale(device, DType::F32, 1)?;
-    let launch = Launch::new(device, &SOURCE, DType::F32, "cross_entropy_mean")?;
-    let launch = launch.block(threads(rows)).read(losses.slice()).write(&mut loss);
-    // SAFETY: the kernel's parameters; one block reads the losses of all rows.
-    unsafe { launch.arg(rows as i32).start() }?;
-    Ok([loss, rsum])
+    Ok([losses.total(1.0 / rows as f64)?, rsum])
 }
 
 /// dlogits `[rows, C]`, from the operands, what the forward saved, and the gradient of the loss, one element that
@@ -49,7 +44,7 @@ pub fn backward(logits: Slice, labels: &[u32], rsum: Slice, dloss: Slice) -> Res
     assert!(rsum.dtype() == DType::F32 && rsum.len() == rows, "cross_entropy: {rsum:?}");
     assert!(dloss.dtype() == DType::F32 && dloss.len() == 1, "cross_entropy: {dloss:?}");
     let labels = Array::from_host(device, labels)?;
-    let mut dx = Array::stale(device, DType::F32, logits.len())?;
+    let mut dx = Array::uninit(device, DType::F32, logits.len())?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "cross_entropy_backward")?;
     let launch = launch.grid(rows).block(threads(cols)).read(logits).read(labels.slice());
     let launch = launch.read(rsum).read(dloss).write(&mut dx).arg(cols as i32);
@@ -58,9 +53,9 @@ pub fn backward(logits: Slice, labels: &[u32], rsum: Slice, dloss: Slice) -> Res
     Ok(dx)
 }
 
-/// A thread for four elements, in whole warps.
-fn threads(n: usize) -> u32 {
-    n.div_ceil(4).next_multiple_of(32).min(LARGEST_BLOCK) as u32
+/// A thread for four columns, in whole warps.
+fn threads(cols: usize) -> u32 {
+    cols.div_ceil(4).next_multiple_of(WARP).min(LARGEST_BLOCK) as u32
 }
 
 fn columns(logits: Slice, labels: &[u32]) -> usize {

@@ -1,6 +1,7 @@
 //! Kernel parameters, by value.
 
 use crate::dropout::Dropout;
+use crate::philox;
 
 /// A type that a kernel takes by value, with the layout that it has in CUDA C.
 ///
@@ -43,9 +44,10 @@ impl From<Option<Dropout>> for DropoutParam {
         let Some(d) = dropout.filter(|d| d.p > 0.0) else {
             return Self { seed_low: 0, seed_high: 0, step: 0, site: 0, threshold: 0, scale: 0.0 };
         };
+        let [seed_low, seed_high] = philox::words(d.key.seed);
         Self {
-            seed_low: d.key.seed as u32,
-            seed_high: (d.key.seed >> 32) as u32,
+            seed_low,
+            seed_high,
             step: d.key.step,
             site: d.key.site,
             threshold: d.threshold(),

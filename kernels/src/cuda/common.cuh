@@ -27,28 +27,31 @@ struct bf16 {
 __device__ __forceinline__ float to_float(float x) { return x; }
 __device__ __forceinline__ float to_float(bf16 x) { return __uint_as_float(u32(x.bits) << 16); }
 
+#ifdef EMULATED_CARD
+#include "emulated_common.h" // of tests/emulator/device, like all that is included so; no real compiler sees it
+#else
+
 // The nearest bf16; of two equally near ones the even one. NaN stays NaN.
 __device__ __forceinline__ bf16 to_bf16(float x) {
     bf16 y;
-#ifdef EMULATED_CARD
-    u32 bits = __float_as_uint(x);
-    y.bits = isnan(x) ? 0x7fff : u16((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-#else
     asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
-#endif
     return y;
 }
 
 // Two of them in one register, the first in the lower half.
 __device__ __forceinline__ u32 pack_bf16(float low, float high) {
-#ifdef EMULATED_CARD
-    return u32(to_bf16(low).bits) | u32(to_bf16(high).bits) << 16;
-#else
     u32 packed;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
     return packed;
-#endif
 }
+
+// Shared memory whose size the launch says, aligned to 1024 bytes as the tensor copies of Hopper want it.
+template <typename T> __device__ __forceinline__ T *dynamic_shared() {
+    extern __shared__ __align__(1024) u8 dynamic_shared_memory[];
+    return reinterpret_cast<T *>(dynamic_shared_memory);
+}
+
+#endif
 
 template <typename T> __device__ __forceinline__ T from_float(float x);
 template <> __device__ __forceinline__ float from_float<float>(float x) { return x; }
@@ -71,19 +74,47 @@ template <typename T> struct Wide {
     typedef Pack<T, N> pack;
 };
 
+// N neighbours, in accesses of up to 16 bytes, which the address must be a multiple of.
 template <typename T, int N>
 __device__ __forceinline__ void load_floats(const T *from, float (&to)[N]) {
-    Pack<T, N> pack = *reinterpret_cast<const Pack<T, N> *>(from);
+    constexpr int STEP = N < Wide<T>::N ? N : Wide<T>::N;
 #pragma unroll
-    for (int i = 0; i < N; i++) to[i] = to_float(pack.at[i]);
+    for (int i = 0; i < N; i += STEP) {
+        Pack<T, STEP> pack = *reinterpret_cast<const Pack<T, STEP> *>(from + i);
+#pragma unroll
+        for (int k = 0; k < STEP; k++) to[i + k] = to_float(pack.at[k]);
+    }
 }
 
 template <typename T, int N>
 __device__ __forceinline__ void store_floats(const float (&from)[N], T *to) {
-    Pack<T, N> pack;
+    constexpr int STEP = N < Wide<T>::N ? N : Wide<T>::N;
 #pragma unroll
-    for (int i = 0; i < N; i++) pack.at[i] = from_float<T>(from[i]);
-    *reinterpret_cast<Pack<T, N> *>(to) = pack;
+    for (int i = 0; i < N; i += STEP) {
+        Pack<T, STEP> pack;
+#pragma unroll
+        for (int k = 0; k < STEP; k++) pack.at[k] = from_float<T>(from[i + k]);
+        *reinterpret_cast<Pack<T, STEP> *>(to + i) = pack;
+    }
+}
+
+// The columns col .. col + N - 1 of a row of `cols`, zeros beyond its end. `packed`: columns are a multiple of N and
+// the row is aligned, so that all N are there or none, and they move together; else one by one.
+template <typename T, int N>
+__device__ __forceinline__ void load_columns(const T *row, int col, int cols, bool packed, float (&to)[N]) {
+    if (packed && col < cols) return load_floats(row + col, to);
+#pragma unroll
+    for (int i = 0; i < N; i++) to[i] = col + i < cols ? to_float(row[col + i]) : 0.0f;
+}
+
+// The same columns, those that there are.
+template <typename T, int N>
+__device__ __forceinline__ void store_columns(const float (&from)[N], T *row, int col, int cols, bool packed) {
+    if (packed && col < cols) return store_floats(from, row + col);
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        if (col + i < cols) row[col + i] = from_float<T>(from[i]);
+    }
 }
 
 // Which elements of a matrix operand are neighbours in memory: those along K, the axis that a product sums over, or
@@ -100,26 +131,6 @@ __device__ __forceinline__ size_t grid_threads() { return size_t(gridDim.x) * bl
 
 __device__ __forceinline__ int lane_of_warp() { return threadIdx.x % WARP; }
 __device__ __forceinline__ int warp_of_block() { return threadIdx.x / WARP; }
-
-#ifdef EMULATED_CARD
-// Whether an asynchronous copy happens at once and not when it is waited for: both are allowed, and a kernel that
-// forgets to wait shows in one case, one that overwrites what is still read in the other.
-inline bool emulated_copy_at_once() {
-    static u32 state = 1;
-    state = state * 1664525 + 1013904223;
-    return state >> 31;
-}
-#endif
-
-// Shared memory whose size the launch says, aligned to 1024 bytes as the tensor copies of Hopper want it.
-template <typename T> __device__ __forceinline__ T *dynamic_shared() {
-#ifdef EMULATED_CARD
-    return static_cast<T *>(emulator::dynamic_shared());
-#else
-    extern __shared__ __align__(1024) u8 dynamic_shared_memory[];
-    return reinterpret_cast<T *>(dynamic_shared_memory);
-#endif
-}
 
 // ---- Maps ----
 

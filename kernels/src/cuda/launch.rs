@@ -10,6 +10,9 @@ use super::{Array, DType, Device, Error, Param, Result, Slice, Source, counts};
 /// enough registers each that several blocks fit a multiprocessor.
 pub(crate) const BLOCK: u32 = 256;
 
+/// Threads of a warp, on every card so far.
+pub(crate) const WARP: usize = 32;
+
 /// Shared memory of a block that needs no permission.
 const UNASKED_SHARED: usize = 48 << 10;
 

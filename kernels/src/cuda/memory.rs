@@ -76,7 +76,7 @@ impl Array {
     ///
     /// # Errors
     /// When the card is full.
-    pub fn stale(device: &Device, dtype: DType, len: usize) -> Result<Self> {
+    pub fn uninit(device: &Device, dtype: DType, len: usize) -> Result<Self> {
         let block = device.inner().pool.take(device, len * dtype.size())?;
         Ok(Self { device: device.clone(), block, dtype, len, rounded: OnceLock::new() })
     }
@@ -86,7 +86,7 @@ impl Array {
     /// # Errors
     /// When the card is full.
     pub fn zeros(device: &Device, dtype: DType, len: usize) -> Result<Self> {
-        let array = Self::stale(device, dtype, len)?;
+        let array = Self::uninit(device, dtype, len)?;
         if len > 0 {
             device.bind()?;
             // SAFETY: the block is this array's alone and has that many bytes; zeros are values of every dtype.
@@ -103,7 +103,7 @@ impl Array {
     /// # Errors
     /// When the card is full.
     pub fn from_host<T: Element>(device: &Device, host: &[T]) -> Result<Self> {
-        let array = Self::stale(device, T::DTYPE, host.len())?;
+        let array = Self::uninit(device, T::DTYPE, host.len())?;
         device.inner().staging.upload(device, bytes(host), array.block.address)?;
         Ok(array)
     }
@@ -114,7 +114,7 @@ impl Array {
     /// When the card is full.
     pub fn duplicate(slice: Slice) -> Result<Self> {
         let device = slice.device();
-        let mut copy = Self::stale(device, slice.dtype(), slice.len())?;
+        let mut copy = Self::uninit(device, slice.dtype(), slice.len())?;
         copy.copy_from(0, slice)?;
         Ok(copy)
     }

@@ -26,7 +26,7 @@ pub use counts::{Counts, counts};
 pub use device::{Device, Multiprocessor};
 pub use error::{Error, Result};
 pub use launch::Launch;
-pub(crate) use launch::{BLOCK, blocks_for};
+pub(crate) use launch::{BLOCK, WARP, blocks_for};
 pub use memory::{Array, DType, Element, Slice};
 #[doc(hidden)]
 pub use module::ptx;

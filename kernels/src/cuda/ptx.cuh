@@ -1,5 +1,6 @@
-// Instructions of Ampere and later that CUDA C has no words for, one function each, with a twin that does the
-// same on the emulated card: matrix fragments (ldmatrix, mma.sync) and asynchronous copies (cp.async).
+// Instructions of Ampere and later that CUDA C has no words for, one function each: matrix fragments (ldmatrix,
+// mma.sync), asynchronous copies (cp.async) and the power of two. Each has a twin that does the same on the emulated
+// card, in tests/emulator/device/emulated_ptx.h.
 //
 // Fragments, for lane l with g = l / 4 and t = l % 4 (PTX ISA, "Matrix Fragments for mma.m16n8k16"):
 //
@@ -9,7 +10,9 @@
 #pragma once
 #include "common.cuh"
 
-#ifndef EMULATED_CARD
+#ifdef EMULATED_CARD
+#include "emulated_ptx.h"
+#else
 
 // The address of shared memory as PTX takes it.
 __device__ __forceinline__ u32 shared_address(const void *p) {
@@ -57,107 +60,11 @@ template <int N> __device__ __forceinline__ void wait_for_copies() {
     asm volatile("cp.async.wait_group %0;" :: "n"(N) : "memory");
 }
 
-#else
-
-#include <cstring>
-#include <deque>
-#include <vector>
-
-inline float low_bf16(u32 pair) { return __uint_as_float(pair << 16); }
-inline float high_bf16(u32 pair) { return __uint_as_float(pair & 0xffff0000u); }
-
-struct LoadMatrixArgs {
-    const u8 *row;
-    u32 (*r)[4];
-};
-
-inline void emulated_ldmatrix(u32 (&r)[4], const void *row, bool transposed) {
-    LoadMatrixArgs mine = {static_cast<const u8 *>(row), &r};
-    emulator::warp_collective(mine, [transposed](LoadMatrixArgs *const lanes[WARP]) {
-        for (int matrix = 0; matrix < 4; matrix++) {
-            for (int lane = 0; lane < WARP; lane++) {
-                u16 pair[2];
-                for (int i = 0; i < 2; i++) {
-                    int major = lane / 4, minor = lane % 4 * 2 + i;
-                    int at = transposed ? minor : major, col = transposed ? major : minor;
-                    std::memcpy(&pair[i], lanes[matrix * 8 + at]->row + 2 * col, 2);
-                }
-                (*lanes[lane]->r)[matrix] = u32(pair[0]) | u32(pair[1]) << 16;
-            }
-        }
-    });
-}
-
-inline void ldmatrix_x4(u32 (&r)[4], const void *row) { emulated_ldmatrix(r, row, false); }
-inline void ldmatrix_x4_transposed(u32 (&r)[4], const void *row) { emulated_ldmatrix(r, row, true); }
-
-struct MmaArgs {
-    float (*c)[4];
-    const u32 (*a)[4];
-    const u32 (*b)[2];
-};
-
-inline void mma_bf16(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
-    MmaArgs mine = {&c, &a, &b};
-    emulator::warp_collective(mine, [](MmaArgs *const lanes[WARP]) {
-        float a[16][16], b[16][8];
-        for (int lane = 0; lane < WARP; lane++) {
-            int g = lane / 4, t = lane % 4;
-            for (int part = 0; part < 4; part++) {
-                float *to = &a[g + part % 2 * 8][2 * t + part / 2 * 8];
-                to[0] = low_bf16((*lanes[lane]->a)[part]);
-                to[1] = high_bf16((*lanes[lane]->a)[part]);
-            }
-            for (int part = 0; part < 2; part++) {
-                b[2 * t + part * 8][g] = low_bf16((*lanes[lane]->b)[part]);
-                b[2 * t + part * 8 + 1][g] = high_bf16((*lanes[lane]->b)[part]);
-            }
-        }
-        for (int lane = 0; lane < WARP; lane++) {
-            for (int part = 0; part < 4; part++) {
-                int row = lane / 4 + part / 2 * 8, col = lane % 4 * 2 + part % 2;
-                float sum = 0.0f;
-                for (int k = 0; k < 16; k++) sum += a[row][k] * b[k][col];
-                (*lanes[lane]->c)[part] += sum;
-            }
-        }
-    });
-}
-
-// Copies happen at once or when they are waited for, as a coin says.
-struct PendingCopy {
-    void *to;
-    const void *from;
-};
-inline void complete(const PendingCopy &copy) {
-    if (copy.from) std::memcpy(copy.to, copy.from, 16);
-    else std::memset(copy.to, 0, 16);
-}
-static std::deque<std::vector<PendingCopy>> copy_groups[1024];
-static std::vector<PendingCopy> open_copies[1024];
-
-inline int emulated_thread() {
-    return threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
-}
-
-inline void copy_async_16(void *to, const void *from, bool present) {
-    PendingCopy copy = {to, present ? from : nullptr};
-    if (emulated_copy_at_once()) complete(copy);
-    else open_copies[emulated_thread()].push_back(copy);
-}
-
-inline void commit_copies() {
-    int me = emulated_thread();
-    copy_groups[me].push_back(std::move(open_copies[me]));
-    open_copies[me].clear();
-}
-
-template <int N> inline void wait_for_copies() {
-    auto &groups = copy_groups[emulated_thread()];
-    while (groups.size() > N) {
-        for (const PendingCopy &copy : groups.front()) complete(copy);
-        groups.pop_front();
-    }
+// 2^x, 0 where that is denormal.
+__device__ __forceinline__ float fast_exp2(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
 }
 
 #endif

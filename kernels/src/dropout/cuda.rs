@@ -19,7 +19,7 @@ pub fn forward(d: Dropout, x: Slice, cols: usize) -> Result<Array> {
     if d.p == 0.0 {
         return Array::duplicate(x);
     }
-    let mut y = Array::stale(x.device(), DType::F32, x.len())?;
+    let mut y = Array::uninit(x.device(), DType::F32, x.len())?;
     if x.is_empty() {
         return Ok(y);
     }

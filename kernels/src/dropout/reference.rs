@@ -9,10 +9,10 @@ pub fn forward(d: Dropout, x: &[f64], cols: usize) -> Vec<f64> {
 }
 
 /// The factor of one element: 0 or 1 / (1 - p).
-fn mask(d: Dropout, row: usize, col: usize) -> f64 {
+pub fn mask(d: Dropout, row: usize, col: usize) -> f64 {
     let p = f64::from(d.p);
-    let key = [d.key.seed as u32, (d.key.seed >> 32) as u32];
-    let words = philox::block([col as u32 / 4, row as u32, d.key.site, d.key.step], key);
-    let dropped = f64::from(words[col % 4]) < (p * 2f64.powi(32)).round();
+    let counter = [col as u32 / 4, row as u32, d.key.site, d.key.step];
+    let bits = philox::block(counter, philox::words(d.key.seed))[col % 4];
+    let dropped = f64::from(bits) < (p * 2f64.powi(32)).round();
     if dropped { 0.0 } else { 1.0 / (1.0 - p) }
 }

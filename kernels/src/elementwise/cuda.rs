@@ -33,7 +33,7 @@ pub fn binary_row(op: Binary, a: Slice, b: Slice) -> Result<Array> {
     check_f32(kernel, [a, b]);
     assert!(cols > 0 && n.is_multiple_of(cols), "{kernel}: {a:?}, {b:?}");
     let packed = cols.is_multiple_of(PACK) && a.packs(PACK).min(b.packs(PACK)) > 0;
-    let mut y = Array::stale(a.device(), DType::F32, n)?;
+    let mut y = Array::uninit(a.device(), DType::F32, n)?;
     let launch =
         Launch::new(a.device(), &SOURCE, DType::F32, kernel)?.grid(blocks_for(a.device(), n));
     // SAFETY: the kernel's parameters; a and y have n elements, b has `cols`, which divides n; with `packed` all
@@ -56,7 +56,7 @@ pub fn unary(op: Unary, x: Slice) -> Result<Array> {
     let [kernel, _] = unary_kernels(op);
     check_f32(kernel, [x]);
     let n = x.len();
-    let mut y = Array::stale(x.device(), DType::F32, n)?;
+    let mut y = Array::uninit(x.device(), DType::F32, n)?;
     let launch =
         Launch::new(x.device(), &SOURCE, DType::F32, kernel)?.grid(blocks_for(x.device(), n));
     // SAFETY: the kernel's parameters; both have n elements, and packs are aligned.
@@ -89,7 +89,7 @@ pub fn unary_backward(op: Unary, x: Slice, y: Slice, dy: Slice) -> Result<Array>
 pub fn scale(alpha: f32, x: Slice) -> Result<Array> {
     check_f32("scale", [x]);
     let n = x.len();
-    let mut y = Array::stale(x.device(), DType::F32, n)?;
+    let mut y = Array::uninit(x.device(), DType::F32, n)?;
     let launch =
         Launch::new(x.device(), &SOURCE, DType::F32, "scale")?.grid(blocks_for(x.device(), n));
     // SAFETY: the kernel's parameters; both have n elements, and packs are aligned.
@@ -128,7 +128,7 @@ pub fn convert(x: Slice, to: DType) -> Result<Array> {
         "convert: {pair:?}"
     );
     let n = x.len();
-    let mut y = Array::stale(x.device(), to, n)?;
+    let mut y = Array::uninit(x.device(), to, n)?;
     let launch = Launch::new(x.device(), &SOURCE, to, "convert")?.grid(blocks_for(x.device(), n));
     // SAFETY: the kernel's parameters; both arrays have n elements, and packs are aligned.
     unsafe { launch.read(x).write(&mut y).arg(n).arg(x.packs(PACK)).start() }?;
@@ -140,7 +140,7 @@ fn map2(kernel: &'static str, a: Slice, b: Slice) -> Result<Array> {
     check_f32(kernel, [a, b]);
     assert_eq!(a.len(), b.len(), "{kernel}: lengths");
     let (n, packs) = (a.len(), a.packs(PACK).min(b.packs(PACK)));
-    let mut y = Array::stale(a.device(), DType::F32, n)?;
+    let mut y = Array::uninit(a.device(), DType::F32, n)?;
     let launch =
         Launch::new(a.device(), &SOURCE, DType::F32, kernel)?.grid(blocks_for(a.device(), n));
     // SAFETY: the parameters of all these kernels; a, b and y have n elements, and packs are aligned.

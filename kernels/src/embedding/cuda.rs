@@ -1,11 +1,9 @@
 //! On a card: a warp copies a token, blocks add up the tokens of an id; see `embedding.cu`.
 
-use crate::cuda::{Array, BLOCK, DType, Launch, Result, Slice, Source};
+use crate::cuda::{Array, BLOCK, DType, Launch, Result, Slice, Source, WARP};
 
 pub(crate) static SOURCE: Source =
     Source { name: "embedding.cu", text: include_str!("embedding.cu"), hopper: false };
-
-const WARP: usize = 32;
 
 /// Elements that move at once, and columns of one lane.
 const PACK: usize = 4;
@@ -25,7 +23,7 @@ pub fn forward(table: Slice, ids: &[u32], h: usize) -> Result<Array> {
     let inside = |&id: &u32| (id as usize + 1) * h <= table.len();
     assert!(ids.iter().all(inside), "embedding: ids of {table:?}, rows of {h}");
     let device = table.device();
-    let mut y = Array::stale(device, DType::F32, ids.len() * h)?;
+    let mut y = Array::uninit(device, DType::F32, ids.len() * h)?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "embedding_forward")?;
     let launch = launch.grid((ids.len() * WARP).div_ceil(BLOCK as usize));
     let uploaded = Array::from_host(device, ids)?;

@@ -4,20 +4,6 @@
 
 #define PACK 4
 
-__device__ __forceinline__ void load_pack(const float *row, int col, int cols, bool packed, float (&v)[PACK]) {
-    if (packed && col < cols) return load_floats(row + col, v);
-#pragma unroll
-    for (int k = 0; k < PACK; k++) v[k] = col + k < cols ? row[col + k] : 0.0f;
-}
-
-__device__ __forceinline__ void store_pack(const float (&v)[PACK], float *row, int col, int cols, bool packed) {
-    if (packed && col < cols) return store_floats(v, row + col);
-#pragma unroll
-    for (int k = 0; k < PACK; k++) {
-        if (col + k < cols) row[col + k] = v[k];
-    }
-}
-
 // y_t = table[ids_t]: a warp a token.
 extern "C" __global__ void embedding_forward(const float *table, const u32 *ids, float *y, int tokens, int cols,
                                              int packed) {
@@ -26,8 +12,8 @@ extern "C" __global__ void embedding_forward(const float *table, const u32 *ids,
     const float *row = table + size_t(ids[token]) * cols;
     for (int col = lane_of_warp() * PACK; col < cols; col += WARP * PACK) {
         float v[PACK];
-        load_pack(row, col, cols, packed, v);
-        store_pack(v, y + size_t(token) * cols, col, cols, packed);
+        load_columns(row, col, cols, packed, v);
+        store_columns(v, y + size_t(token) * cols, col, cols, packed);
     }
 }
 
@@ -45,7 +31,7 @@ extern "C" __global__ void embedding_scatter(const float *dy, const u32 *ids, co
     float sum[PACK] = {}, v[PACK];
 #pragma unroll 4
     for (int i = warp * share; i < (warp + 1) * share && i < count; i++) {
-        load_pack(dy + size_t(order[start + i]) * cols, col, cols, packed, v);
+        load_columns(dy + size_t(order[start + i]) * cols, col, cols, packed, v);
 #pragma unroll
         for (int k = 0; k < PACK; k++) sum[k] += v[k];
     }
@@ -57,5 +43,5 @@ extern "C" __global__ void embedding_scatter(const float *dy, const u32 *ids, co
 #pragma unroll
         for (int k = 0; k < PACK; k++) sum[k] += v[k];
     }
-    store_pack(sum, table + size_t(ids[blockIdx.x]) * cols, col, cols, packed);
+    store_columns(sum, table + size_t(ids[blockIdx.x]) * cols, col, cols, packed);
 }

@@ -1,6 +1,6 @@
 //! On a card: a block a row, and for dw and db a thread a column; see `layer_norm.cu`.
 
-use crate::cuda::{Array, BLOCK, DType, Launch, Result, Slice, Source};
+use crate::cuda::{Array, BLOCK, DType, Launch, Result, Slice, Source, WARP};
 
 pub(crate) static SOURCE: Source =
     Source { name: "layer_norm.cu", text: include_str!("layer_norm.cu"), hopper: false };
@@ -34,9 +34,9 @@ pub fn forward(x: Slice, [w, b]: [Slice; 2], eps: f32) -> Result<Output> {
     assert!([x, w, b].iter().all(|s| s.dtype() == DType::F32), "layer_norm: {x:?}, {w:?}, {b:?}");
     assert!(b.len() == cols && x.len().is_multiple_of(cols), "layer_norm: {x:?}, {w:?}, {b:?}");
     let rows = x.len() / cols;
-    let mut y = Array::stale(device, DType::F32, x.len())?;
-    let mut mean = Array::stale(device, DType::F32, rows)?;
-    let mut rstd = Array::stale(device, DType::F32, rows)?;
+    let mut y = Array::uninit(device, DType::F32, x.len())?;
+    let mut mean = Array::uninit(device, DType::F32, rows)?;
+    let mut rstd = Array::uninit(device, DType::F32, rows)?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "layer_norm_forward")?;
     let launch = launch.grid(rows).block(threads_of_row(cols)).read(x).read(w).read(b);
     let launch = launch.write(&mut y).write(&mut mean).write(&mut rstd).arg(cols as i32).arg(eps);
@@ -57,7 +57,7 @@ pub fn backward_input(x: Slice, w: Slice, [mean, rstd]: [Slice; 2], dy: Slice) -
     let cols = w.len();
     assert!([x, w, dy].iter().all(|s| s.dtype() == DType::F32), "layer_norm: {x:?}, {w:?}, {dy:?}");
     check_saved(x, [mean, rstd], dy, cols);
-    let mut dx = Array::stale(x.device(), DType::F32, x.len())?;
+    let mut dx = Array::uninit(x.device(), DType::F32, x.len())?;
     let launch = Launch::new(x.device(), &SOURCE, DType::F32, "layer_norm_backward_input")?;
     let launch = launch.grid(mean.len()).block(threads_of_row(cols));
     let launch = launch.read(x).read(w).read(mean).read(rstd).read(dy);
@@ -82,7 +82,7 @@ pub fn backward_params(
     assert!(x.dtype() == dy.dtype() && x.dtype() != DType::U32, "layer_norm: {x:?}, {dy:?}");
     check_saved(x, [mean, rstd], dy, cols);
     let blocks = mean.len().div_ceil(ROW_BLOCK);
-    let mut partial = Array::stale(x.device(), DType::F32, blocks * 2 * cols)?;
+    let mut partial = Array::uninit(x.device(), DType::F32, blocks * 2 * cols)?;
     let launch = Launch::new(x.device(), &SOURCE, x.dtype(), "layer_norm_backward_params")?;
     let launch = launch.grid_3([blocks, cols.div_ceil(COLUMN_BLOCK as usize), 1]);
     let launch = launch.block(COLUMN_BLOCK).read(x).read(mean).read(rstd).read(dy);
@@ -96,10 +96,10 @@ pub fn backward_params(
 /// dw and db, `[H]`, from rows of `[2 H]`: their columns added up in a fixed order.
 pub(crate) fn add_partials(partial: &Array, cols: usize) -> Result<[Array; 2]> {
     let (device, blocks) = (partial.device(), partial.len() / (2 * cols));
-    let mut dw = Array::stale(device, DType::F32, cols)?;
-    let mut db = Array::stale(device, DType::F32, cols)?;
+    let mut dw = Array::uninit(device, DType::F32, cols)?;
+    let mut db = Array::uninit(device, DType::F32, cols)?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "layer_norm_add_partials")?;
-    let launch = launch.grid((2 * cols).div_ceil(32)).block(BLOCK).read(partial.slice());
+    let launch = launch.grid((2 * cols).div_ceil(WARP)).block(BLOCK).read(partial.slice());
     let launch = launch.write(&mut dw).write(&mut db).arg(blocks as i32).arg(cols as i32);
     // SAFETY: the kernel's parameters; a lane reads one of the 2 H columns of each row and writes one element of dw
     // or db.
@@ -109,7 +109,7 @@ pub(crate) fn add_partials(partial: &Array, cols: usize) -> Result<[Array; 2]> {
 
 /// A thread for about four columns: short rows make small blocks, of which many fit a multiprocessor.
 fn threads_of_row(cols: usize) -> u32 {
-    (cols.div_ceil(4).next_multiple_of(32)).min(BLOCK as usize) as u32
+    (cols.div_ceil(4).next_multiple_of(WARP)).min(BLOCK as usize) as u32
 }
 
 fn check_saved(x: Slice, [mean, rstd]: [Slice; 2], dy: Slice, cols: usize) {

@@ -1,7 +1,7 @@
 //! Sixteen blocks at a time: their counters differ in one word, and the compiler turns the loop over them
 //! into vector code of the instruction set in use.
 
-use super::reference::block;
+use super::reference::{block, words};
 use crate::simd::{Simd, dispatch};
 
 /// Which random numbers: everything that a counter holds but the place in the matrix.
@@ -37,7 +37,7 @@ fn row_bits_body<S: Simd>(_: S, key: Key, row: u32, first_block: u32, out: &mut 
 /// The bits of the columns `4 * first_block ..` of a row, `GROUP` of them; for the body of a kernel.
 #[inline(always)]
 pub(crate) fn group(key: Key, row: u32, first_block: u32) -> [u32; GROUP] {
-    let seed = [key.seed as u32, (key.seed >> 32) as u32];
+    let seed = words(key.seed);
     let mut bits = [0; GROUP];
     for (i, words) in (0..BLOCKS).zip(bits.chunks_exact_mut(4)) {
         let counter = [first_block.wrapping_add(i), row, key.site, key.step];

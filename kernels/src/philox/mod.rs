@@ -24,4 +24,5 @@ mod rng;
 pub(crate) use cpu::{BLOCKS, GROUP, group};
 pub use cpu::{Key, row_bits};
 pub use reference::block;
+pub(crate) use reference::words;
 pub use rng::Rng;

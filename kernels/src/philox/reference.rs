@@ -19,6 +19,12 @@ pub fn block(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     c
 }
 
+/// The low and the high word: a seed as the key of [`block`].
+#[inline(always)]
+pub(crate) fn words(x: u64) -> [u32; 2] {
+    [x as u32, (x >> 32) as u32]
+}
+
 /// The high and the low word of `a * b`.
 #[inline(always)]
 fn multiply(a: u32, b: u32) -> (u32, u32) {

@@ -1,6 +1,6 @@
 //! Philox as a sequence, for shuffling and initial values.
 
-use super::block;
+use super::{block, words};
 
 /// A sequence of random numbers; clones continue alike.
 #[derive(Clone, Debug)]
@@ -76,9 +76,4 @@ impl Rng {
             items.swap(last, self.below(last as u64 + 1) as usize);
         }
     }
-}
-
-/// The low and the high word.
-fn words(x: u64) -> [u32; 2] {
-    [x as u32, (x >> 32) as u32]
 }

@@ -1,13 +1,10 @@
-//! On a card: a block takes 32 columns of a sequence; see `pooling.cu`.
+//! On a card: a block takes 32 columns of a sequence, a lane each; see `pooling.cu`.
 
 use super::Pooling;
-use crate::cuda::{Array, DType, Launch, Result, Slice, Source};
+use crate::cuda::{Array, DType, Launch, Result, Slice, Source, WARP};
 
 pub(crate) static SOURCE: Source =
     Source { name: "pooling.cu", text: include_str!("pooling.cu"), hopper: false };
-
-/// Columns of a block.
-const COLUMNS: usize = 32;
 
 /// The tokens of a batch by sequence.
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +60,9 @@ fn run(kernel: &'static str, from: Slice, batch: Batch, h: usize, rows: usize) -
         ends.dtype() == DType::U32 && from.dtype() != DType::U32,
         "pooling: {from:?}, {ends:?}"
     );
-    let mut to = Array::stale(from.device(), from.dtype(), rows * h)?;
+    let mut to = Array::uninit(from.device(), from.dtype(), rows * h)?;
     let launch = Launch::new(from.device(), &SOURCE, from.dtype(), kernel)?;
-    let launch = launch.grid_3([batch.sequences(), h.div_ceil(COLUMNS), 1]);
+    let launch = launch.grid_3([batch.sequences(), h.div_ceil(WARP), 1]);
     // SAFETY: the kernel's parameters; block i reads and writes sequence i, of which one side has a row and the
     // other one for each token: the offsets ascend from 0 to T.
     unsafe { launch.read(from).read(ends).write(&mut to).arg(h as i32).start() }?;

@@ -1,7 +1,7 @@
 //! On a card; see `reduce.cu`. How a sum is shared out depends on the number of elements and their alignment, not
 //! on the card or on chance: the same bits on every run.
 
-use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source};
+use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source, WARP};
 
 pub(crate) static SOURCE: Source =
     Source { name: "reduce.cu", text: include_str!("reduce.cu"), hopper: false };
@@ -30,7 +30,7 @@ pub fn sum_squares(x: Slice) -> Result<f64> {
 
 fn partials(x: Slice, kernel: &'static str) -> Result<Partials> {
     assert_eq!(x.dtype(), DType::F32, "{kernel}: dtype");
-    let (n, mut sums) = (x.len(), Partials::stale(x.device(), x.len())?);
+    let (n, mut sums) = (x.len(), Partials::of_elements(x.device(), x.len())?);
     let launch = Launch::new(x.device(), &SOURCE, DType::F32, kernel)?.grid(sums.blocks());
     // SAFETY: the kernel's parameters; x has n elements, packs are aligned, and each block writes its sum.
     unsafe { launch.read(x).write(sums.array()).arg(n).arg(x.packs(4)).start() }?;
@@ -39,19 +39,23 @@ fn partials(x: Slice, kernel: &'static str) -> Result<Partials> {
 
 /// The sums of the blocks of a kernel, in f64.
 pub(crate) struct Partials {
-    /// Two u32 each: an array of f64 is needed nowhere else.
+    /// Two u32 each, the lower half first: arrays have no dtype for f64, and nothing else needs one.
     halves: Array,
 }
 
 impl Partials {
-    /// Of unspecified value, for the blocks that share n elements.
-    pub(crate) fn stale(device: &Device, n: usize) -> Result<Self> {
+    /// Of unspecified value, one for each of `blocks`.
+    pub(crate) fn uninit(device: &Device, blocks: usize) -> Result<Self> {
+        Ok(Self { halves: Array::uninit(device, DType::U32, 2 * blocks)? })
+    }
+
+    /// Of unspecified value, for as many blocks as should share n elements.
+    pub(crate) fn of_elements(device: &Device, n: usize) -> Result<Self> {
         /// Elements that are worth a block.
         const SHARE: usize = 4096;
         /// Blocks that keep every card busy.
         const MOST: usize = 1024;
-        let blocks = n.div_ceil(SHARE).clamp(1, MOST);
-        Ok(Self { halves: Array::stale(device, DType::U32, 2 * blocks)? })
+        Self::uninit(device, n.div_ceil(SHARE).clamp(1, MOST))
     }
 
     /// How many there are.
@@ -59,16 +63,21 @@ impl Partials {
         self.halves.len() / 2
     }
 
-    /// `double *` of a kernel.
+    /// `double *` of the kernel that writes them.
     pub(crate) fn array(&mut self) -> &mut Array {
         &mut self.halves
+    }
+
+    /// `const double *` of a kernel that reads them.
+    pub(crate) fn slice(&self) -> Slice<'_> {
+        self.halves.slice()
     }
 
     /// `factor` times their sum, one f32.
     pub(crate) fn total(self, factor: f64) -> Result<Array> {
         let device = self.halves.device();
-        let mut y = Array::stale(device, DType::F32, 1)?;
-        let launch = Launch::new(device, &SOURCE, DType::F32, "total")?.read(self.halves.slice());
+        let mut y = Array::uninit(device, DType::F32, 1)?;
+        let launch = Launch::new(device, &SOURCE, DType::F32, "total")?.read(self.slice());
         // SAFETY: the kernel's parameters; there are that many f64, at an address for them.
         unsafe { launch.write(&mut y).arg(self.blocks() as i32).arg(factor).start() }?;
         Ok(y)
@@ -76,7 +85,7 @@ impl Partials {
 
     /// Their sum.
     fn to_host(&self) -> Result<f64> {
-        let halves = self.halves.slice().to_host::<u32>()?;
+        let halves = self.slice().to_host::<u32>()?;
         let (pairs, _) = halves.as_chunks::<2>();
         Ok(pairs
             .iter()
@@ -116,7 +125,7 @@ fn row_chunks(rows: usize, cols: usize) -> usize {
     const MOST: usize = 256;
     /// Rows that are worth a chunk.
     const SHARE: usize = 64;
-    let wanted = (BUSY / cols.div_ceil(32)).clamp(1, MOST).min(rows.div_ceil(SHARE));
+    let wanted = (BUSY / cols.div_ceil(WARP)).clamp(1, MOST).min(rows.div_ceil(SHARE));
     // No chunk begins behind the last row.
     rows.div_ceil(rows.div_ceil(wanted))
 }
@@ -124,8 +133,8 @@ fn row_chunks(rows: usize, cols: usize) -> usize {
 fn chunk_sums(x: Slice, [rows, cols]: [usize; 2], chunks: usize) -> Result<Array> {
     const PACK: usize = 4;
     let packed = cols.is_multiple_of(PACK) && x.packs(PACK) > 0;
-    let width = 32 * if packed { PACK } else { 1 };
-    let mut y = Array::stale(x.device(), DType::F32, chunks * cols)?;
+    let width = WARP * if packed { PACK } else { 1 };
+    let mut y = Array::uninit(x.device(), DType::F32, chunks * cols)?;
     let launch = Launch::new(x.device(), &SOURCE, x.dtype(), "column_sums")?;
     let launch = launch.grid_3([cols.div_ceil(width), chunks, 1]).read(x).write(&mut y);
     let launch = launch.arg(rows as i32).arg(cols as i32).arg(rows.div_ceil(chunks) as i32);
@@ -144,11 +153,11 @@ fn chunk_sums(x: Slice, [rows, cols]: [usize; 2], chunks: usize) -> Result<Array
 /// When the length is no multiple of `cols`, `cols` is 0, or x is not f32.
 pub fn row_argmax(x: Slice, cols: usize) -> Result<Array> {
     /// A warp takes a row.
-    const ROWS: usize = BLOCK as usize / 32;
+    const ROWS: usize = BLOCK as usize / WARP;
     assert!(x.dtype() == DType::F32 && cols > 0, "row_argmax: {x:?}, {cols} columns");
     assert!(x.len().is_multiple_of(cols), "row_argmax: {x:?}, {cols} columns");
     let rows = x.len() / cols;
-    let mut y = Array::stale(x.device(), DType::U32, rows)?;
+    let mut y = Array::uninit(x.device(), DType::U32, rows)?;
     let launch = Launch::new(x.device(), &SOURCE, DType::F32, "row_argmax")?;
     let launch = launch.grid(rows.div_ceil(ROWS)).read(x).write(&mut y);
     // SAFETY: the kernel's parameters; x is [rows, cols] and y has an element for each row.

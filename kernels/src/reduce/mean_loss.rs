@@ -27,7 +27,7 @@ impl MeanLoss {
     /// When the lengths differ or are 0, or one is not f32.
     pub fn forward(&'static self, x: Slice, targets: Slice) -> Result<Array> {
         let (n, packs) = self.check(x, targets);
-        let mut sums = Partials::stale(x.device(), n)?;
+        let mut sums = Partials::of_elements(x.device(), n)?;
         let launch = Launch::new(x.device(), &self.source, DType::F32, self.partials)?;
         let launch = launch.grid(sums.blocks()).read(x).read(targets);
         // SAFETY: the kernel's parameters; both have n elements, packs are aligned, and each block writes its sum.
@@ -42,7 +42,7 @@ impl MeanLoss {
     pub fn backward(&'static self, x: Slice, targets: Slice, dloss: Slice) -> Result<Array> {
         let ((n, packs), name) = (self.check(x, targets), self.source.name);
         assert!(dloss.dtype() == DType::F32 && dloss.len() == 1, "{name}: dloss {dloss:?}");
-        let mut dx = Array::stale(x.device(), DType::F32, n)?;
+        let mut dx = Array::uninit(x.device(), DType::F32, n)?;
         let launch = Launch::new(x.device(), &self.source, DType::F32, self.backward)?;
         let launch = launch.grid(blocks_for(x.device(), n)).read(x).read(targets).read(dloss);
         // SAFETY: the kernel's parameters; x, targets and dx have n elements, dloss is one, and packs are aligned.

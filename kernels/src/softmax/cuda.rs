@@ -1,6 +1,6 @@
 //! On a card: a block of threads a row, or a warp; see `softmax.cu`.
 
-use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source};
+use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source, WARP};
 
 pub(crate) static SOURCE: Source =
     Source { name: "softmax.cu", text: include_str!("softmax.cu"), hopper: false };
@@ -18,7 +18,7 @@ pub fn forward(x: Slice, cols: usize) -> Result<Array> {
         "softmax: {x:?}, {cols} columns"
     );
     let rows = x.len() / cols;
-    let mut y = Array::stale(x.device(), DType::F32, x.len())?;
+    let mut y = Array::uninit(x.device(), DType::F32, x.len())?;
     let kernels = ["softmax_forward_warp", "softmax_forward_block"];
     let launch = teams(x.device(), kernels, [rows, cols])?.read(x).write(&mut y);
     // SAFETY: the kernel's parameters; team i reads and writes the `cols` elements of row i where that exists.
@@ -40,7 +40,7 @@ pub fn backward(y: Slice, dy: Slice, cols: usize) -> Result<Array> {
         "softmax: {y:?}, {dy:?}, {cols} columns"
     );
     let rows = y.len() / cols;
-    let mut dx = Array::stale(y.device(), DType::F32, y.len())?;
+    let mut dx = Array::uninit(y.device(), DType::F32, y.len())?;
     let kernels = ["softmax_backward_warp", "softmax_backward_block"];
     let launch = teams(y.device(), kernels, [rows, cols])?.read(y).read(dy).write(&mut dx);
     // SAFETY: the kernel's parameters; team i reads and writes row i of each, where that exists.
@@ -54,7 +54,6 @@ fn teams<'a>(
     [warp, block]: [&'static str; 2],
     [rows, cols]: [usize; 2],
 ) -> Result<Launch<'a>> {
-    const WARP: usize = 32;
     Ok(match cols <= 8 * WARP {
         true => Launch::new(device, &SOURCE, DType::F32, warp)?
             .grid(rows.div_ceil(BLOCK as usize / WARP)),

@@ -45,7 +45,7 @@ pub fn backward_and_value(f: Activation, x: &Tensor, dy: &Tensor) -> Result<(Ten
 }
 
 fn both<E: Activations>(f: Activation, x: &[E], dy: &[E], shape: &[usize]) -> (Tensor, Tensor) {
-    let [mut dx, mut y] = [(); 2].map(|()| Buffer::stale(x.len()));
+    let [mut dx, mut y] = [(); 2].map(|()| Buffer::uninit(x.len()));
     activation::backward_and_value(f, x, dy, &mut dx, &mut y);
     (Tensor::from_buffer(dx, shape), Tensor::from_buffer(y, shape))
 }

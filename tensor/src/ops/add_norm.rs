@@ -86,7 +86,7 @@ fn run<E: Activations>(
 ) -> Result<Sum> {
     let rows = x.len() / w.len();
     let (mut mean, mut rstd) = (Tensor::zeros(&[rows]), Tensor::zeros(&[rows]));
-    let [mut z, mut y] = [(); 2].map(|()| Buffer::stale(x.len()));
+    let [mut z, mut y] = [(); 2].map(|()| Buffer::uninit(x.len()));
     let input = Input { x, r, dropout: a.dropout };
     let out = Output { z: &mut z, y: &mut y };
     let saved = (mean.make_mut()?, rstd.make_mut()?);
@@ -145,8 +145,8 @@ fn run_backward<E: Activations>(
     shape: &[usize],
 ) -> Result<Gradients> {
     let (mut dw, mut db) = (Tensor::zeros(&[w.len()]), Tensor::zeros(&[w.len()]));
-    let mut dr = Buffer::stale(dy.len());
-    let mut dx = a.dropout.map(|_| Buffer::stale(dy.len()));
+    let mut dr = Buffer::uninit(dy.len());
+    let mut dx = a.dropout.map(|_| Buffer::uninit(dy.len()));
     let grads = add_norm::Gradients {
         dr: &mut dr,
         dx: dx.as_deref_mut(),

@@ -155,7 +155,7 @@ fn run_backward<E: Activations>(
     d_o: &[E],
     h: usize,
 ) -> [Tensor; 3] {
-    let mut grads = [x.q, x.k, x.v].map(|x| Buffer::stale(x.len()));
+    let mut grads = [x.q, x.k, x.v].map(|x| Buffer::uninit(x.len()));
     let [dq, dk, dv] = &mut grads;
     attention::backward(settings, x, saved, d_o, attention::Gradients { dq, dk, dv });
     grads.map(|buffer| {

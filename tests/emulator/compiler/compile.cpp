@@ -172,7 +172,7 @@ std::string compile(const Source& source, const std::vector<Source>& headers, co
   std::string here = "-fdebug-prefix-map=" + fs::current_path(ignored).string() + "=.";
   auto expand = std::vector<std::string>{compiler, "-E", "-x", "c++", "-DEMULATED_CARD", "-D__CUDACC_RTC__"} +
                 compiler_flags() + options.arguments +
-                std::vector<std::string>{"-I" + folder.path.string(), "-include",
+                std::vector<std::string>{"-I" + folder.path.string(), "-I" + include.string(), "-include",
                                          (include / "cuda_emulator.h").string(), input.string(), "-o",
                                          expanded.string()};
   auto build = std::vector<std::string>{compiler, "-x", "c++-cpp-output", "-shared", "-Wl,-Bsymbolic", map,

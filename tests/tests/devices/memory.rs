@@ -150,7 +150,7 @@ fn a_freed_block_is_used_again() {
     // No other test asks for this much.
     let values: Vec<u32> = (0..13 << 20).map(|i| i ^ 0x5bd1_e995).collect();
     drop(Array::from_host(open(&card), &values).unwrap());
-    let again = Array::stale(open(&card), cuda::DType::U32, values.len()).unwrap();
+    let again = Array::uninit(open(&card), cuda::DType::U32, values.len()).unwrap();
     assert!(again.slice().to_host::<u32>().unwrap() == values);
 }
 

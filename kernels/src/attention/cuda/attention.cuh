@@ -1,4 +1,4 @@
-// What all attention kernels share: the settings, and which part of the batch a block has.
+// What all attention kernels share: the settings, operands, and which part of the batch a block has.
 #pragma once
 #include "common.cuh"
 
@@ -8,6 +8,23 @@ struct Attention {
     int tiles; // of the longest sequence: blocks of one sequence and head
     float scale;
     Dropout dropout;
+};
+
+// What the kernels of the forward read and write: matrices [tokens, heads * head_dim], offsets of sequences.
+template <typename T> struct Forward {
+    const T *q, *k, *v;
+    const u32 *queries, *keys;
+    T *o;
+    float *lse; // [queries, heads]
+    Attention a;
+};
+
+// What those of the backward read.
+template <typename T> struct Backward {
+    const T *q, *k, *v, *d_o;
+    const u32 *queries, *keys;
+    const float *lse, *delta; // [queries, heads]
+    Attention a;
 };
 
 // One head of one sequence. A matrix [T, N*D] is seen as [T*N, D], where the tokens of a head are N rows apart:
@@ -21,16 +38,16 @@ struct Part {
     __device__ __forceinline__ u32 key_row(int j) const { return u32(first_key + j) * heads + head; }
 };
 
-// The grid is [sequences * tiles, heads].
-__device__ __forceinline__ Part part_of_block(const Attention &a, const u32 *queries, const u32 *keys) {
-    int sequence = blockIdx.x / a.tiles;
+// The grid is [sequences * tiles, heads]. `P` is Forward or Backward.
+template <typename P> __device__ __forceinline__ Part part_of_block(const P &p) {
+    int sequence = blockIdx.x / p.a.tiles;
     Part part;
-    part.heads = a.heads;
+    part.heads = p.a.heads;
     part.head = blockIdx.y;
-    part.first_query = queries[sequence];
-    part.queries = queries[sequence + 1] - queries[sequence];
-    part.first_key = keys[sequence];
-    part.keys = keys[sequence + 1] - keys[sequence];
+    part.first_query = p.queries[sequence];
+    part.queries = p.queries[sequence + 1] - p.queries[sequence];
+    part.first_key = p.keys[sequence];
+    part.keys = p.keys[sequence + 1] - p.keys[sequence];
     return part;
 }
 

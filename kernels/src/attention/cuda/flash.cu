@@ -51,8 +51,8 @@ __device__ __forceinline__ void drop(float (&s)[N][4], const Dropout &d, const u
 
 // Divides by the sums, and writes.
 template <int D>
-__device__ __forceinline__ void finish(const float (&result)[D / 8][4], const RowSoftmax (&softmax)[2],
-                                       const Part &part, int first_query, float scale, bf16 *o, float *lse) {
+__device__ __forceinline__ void finish(const Forward<bf16> &f, const Part &part, int first_query,
+                                       const RowSoftmax (&softmax)[2], const float (&result)[D / 8][4]) {
     float inverse[2];
 #pragma unroll
     for (int half = 0; half < 2; half++) {
@@ -62,30 +62,24 @@ __device__ __forceinline__ void finish(const float (&result)[D / 8][4], const Ro
         inverse[half] = 1.0f / sum;
         int query = first_query + warp_row() + lane_g() + 8 * half;
         if (query < part.queries && lane_t() == 0) {
-            lse[part.query_row(query)] = softmax[half].base() * scale + LN_2 * log2f(sum);
+            f.lse[part.query_row(query)] = softmax[half].base() * f.a.scale + LN_2 * log2f(sum);
         }
     }
     u32 first_row = part.query_row(first_query);
-    store_rows<D>(result, inverse, o, first_row, part.heads, part.queries - first_query);
+    store_rows<D>(result, inverse, f.o, first_row, part.heads, part.queries - first_query);
 }
 
-template <int D>
-__device__ __forceinline__ void forward(const bf16 *q, const bf16 *k, const bf16 *v, const u32 *queries,
-                                        const u32 *keys, bf16 *o, float *lse, const Attention &a) {
+template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f) {
     const int ELEMENTS = TILE * D, N = TILE / 8;
-    Part part = part_of_block(a, queries, keys);
+    const Attention &a = f.a;
+    Part part = part_of_block(f);
     int first_query = tile_of_block(a) * TILE, present = part.queries - first_query;
     if (present <= 0) return;
     bf16 *query_tile = dynamic_shared<bf16>(), *stages = query_tile + ELEMENTS;
-    auto fetch = [&](int first_key) {
-        bf16 *stage = stages + first_key / TILE % 2 * 2 * ELEMENTS;
-        copy_tile<D>(stage, k, part.key_row(first_key), a.heads, part.keys - first_key);
-        copy_tile<D>(stage + ELEMENTS, v, part.key_row(first_key), a.heads, part.keys - first_key);
-        commit_copies();
-    };
-    copy_tile<D>(query_tile, q, part.query_row(first_query), a.heads, present);
+    Keys<D> keys{stages, f.k, f.v, part.key_row(0), a.heads, part.keys};
+    copy_tile<D>(query_tile, f.q, part.query_row(first_query), a.heads, present);
     commit_copies();
-    fetch(0);
+    keys.fetch(0);
     wait_for_copies<1>();
     __syncthreads();
     HeldRows<D> rows(query_tile);
@@ -96,11 +90,8 @@ __device__ __forceinline__ void forward(const bf16 *q, const bf16 *k, const bf16
     RowSoftmax softmax[2];
     float result[D / 8][4] = {};
     for (int first_key = 0; first_key < part.keys; first_key += TILE) {
-        wait_for_copies<0>();
-        __syncthreads(); // all copies are there, and the other stage has been read
-        if (first_key + TILE < part.keys) fetch(first_key + TILE);
+        bf16 *key_tile = keys.next(first_key);
         if (!busy) continue;
-        bf16 *key_tile = stages + first_key / TILE % 2 * 2 * ELEMENTS;
         float s[N][4];
         product<D, N>(rows, key_tile, 0, s);
         if (first_key + TILE > part.keys) hide_absent(s, part.keys - first_key);
@@ -108,7 +99,7 @@ __device__ __forceinline__ void forward(const bf16 *q, const bf16 *k, const bf16
         if (drops(a.dropout)) drop(s, a.dropout, mask_rows, first_key);
         accumulate<D, N>(s, key_tile + ELEMENTS, 0, result);
     }
-    finish<D>(result, softmax, part, first_query, a.scale, o, lse);
+    finish<D>(f, part, first_query, softmax, result);
 }
 
 // BLOCKS fit a multiprocessor at once: what registers are to be found for.
@@ -116,7 +107,7 @@ __device__ __forceinline__ void forward(const bf16 *q, const bf16 *k, const bf16
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_flash_forward_##D(const bf16 *q, const bf16 *k, const bf16 *v, const u32 *queries,             \
                                     const u32 *keys, bf16 *o, float *lse, Attention a) {                         \
-        forward<D>(q, k, v, queries, keys, o, lse, a);                                                           \
+        forward<D>(Forward<bf16>{q, k, v, queries, keys, o, lse, a});                                            \
     }
 
 KERNEL(32, 5)

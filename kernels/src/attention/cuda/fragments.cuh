@@ -26,17 +26,6 @@ __device__ __forceinline__ int warp_row() { return warp_of_block() * WARP_ROWS; 
 __device__ __forceinline__ int lane_g() { return lane_of_warp() / 4; }
 __device__ __forceinline__ int lane_t() { return lane_of_warp() % 4; }
 
-// 2^x, 0 where that is denormal.
-__device__ __forceinline__ float fast_exp2(float x) {
-#ifdef EMULATED_CARD
-    return exp2f(x);
-#else
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-#endif
-}
-
 // ---- Tiles ----
 
 // Rows are chunks of 8 elements, 16 bytes, and groups of 8 (or 4) chunks.
@@ -71,6 +60,42 @@ __device__ __forceinline__ void copy_tile(bf16 *to, const bf16 *from, u32 first_
         }
     }
 }
+
+// The same rows of two matrices, one tile behind the other, as a group of copies.
+template <int D>
+__device__ __forceinline__ void copy_pair(bf16 *to, const bf16 *x, const bf16 *y, u32 first_row, int apart,
+                                          int present) {
+    copy_tile<D>(to, x, first_row, apart, present);
+    copy_tile<D>(to + TILE * D, y, first_row, apart, present);
+    commit_copies();
+}
+
+// Which of two stages, each a pair of tiles, is for the columns from `first` on.
+template <int D> __device__ __forceinline__ bf16 *stage_of(bf16 *stages, int first) {
+    return stages + first / TILE % 2 * 2 * TILE * D;
+}
+
+// The keys and values that a block of queries walks over, tile by tile: they pass through two stages, one filled while
+// the other is read.
+template <int D> struct Keys {
+    bf16 *stages;
+    const bf16 *k, *v;
+    u32 first_row;
+    int apart, count;
+
+    __device__ __forceinline__ void fetch(int first) const {
+        u32 row = first_row + u32(first) * apart;
+        copy_pair<D>(stage_of<D>(stages, first), k, v, row, apart, count - first);
+    }
+
+    // The tiles of the keys from `first` on, which are there; the next ones are on their way.
+    __device__ __forceinline__ bf16 *next(int first) const {
+        wait_for_copies<0>();
+        __syncthreads(); // all copies are there, and the other stage has been read
+        if (first + TILE < count) fetch(first + TILE);
+        return stage_of<D>(stages, first);
+    }
+};
 
 // ---- Products ----
 
@@ -163,6 +188,14 @@ __device__ __forceinline__ void store_rows(const float (&c)[D / 8][4], float (&f
             store_floats(pair, out + 8 * n);
         }
     }
+}
+
+// The same with one factor.
+template <int D>
+__device__ __forceinline__ void store_scaled(const float (&c)[D / 8][4], float factor, bf16 *to, u32 first_row,
+                                             int apart, int present) {
+    float factors[2] = {factor, factor};
+    store_rows<D>(c, factors, to, first_row, apart, present);
 }
 
 // ---- Dropout ----

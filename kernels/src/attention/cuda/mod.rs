@@ -33,7 +33,7 @@ mod plan;
 
 use super::Attention;
 use crate::cuda::{
-    Array, DType, Device, DropoutParam, Launch, Param, Result, Slice, Source, blocks_for,
+    Array, DType, Device, DropoutParam, Launch, Param, Result, Slice, Source, WARP, blocks_for,
 };
 use plan::{Kernel, Path};
 
@@ -48,9 +48,6 @@ pub(crate) static FLASH_BACKWARD: Source = Source {
 };
 pub(crate) static DELTA: Source =
     Source { name: "attention_delta.cu", text: include_str!("delta.cu"), hopper: false };
-
-/// Threads of a warp, which computes a row of delta.
-const WARP: usize = 32;
 
 /// The widest head that there are kernels for.
 pub const MAX_HEAD_DIM: usize = 256;
@@ -98,8 +95,8 @@ unsafe impl Param for Settings {}
 /// When lengths or dtypes do not fit, or D is above [`MAX_HEAD_DIM`].
 pub fn forward(a: Attention, at: Offsets, x: Qkv) -> Result<(Array, Array)> {
     let device = x.q.device();
-    let mut o = Array::stale(device, x.q.dtype(), x.q.len())?;
-    let mut lse = Array::stale(device, DType::F32, super::total(a.queries) * a.heads)?;
+    let mut o = Array::uninit(device, x.q.dtype(), x.q.len())?;
+    let mut lse = Array::uninit(device, DType::F32, super::total(a.queries) * a.heads)?;
     check(a, at, &[x.q], &[x.k, x.v], lse.slice());
     let kernel = Path::choose(a, &[x.q, x.k, x.v]).forward;
     let (launch, settings) = tiles(device, x.q.dtype(), kernel, a, a.queries)?;
@@ -132,11 +129,11 @@ pub fn backward<'a>(
         let launch = launch.read(x.q).read(x.k).read(x.v).read(d_o);
         launch.read(at.queries).read(at.keys).read(lse).read(delta.slice())
     };
-    let [mut dq, mut dk, mut dv] = stale_like([x.q, x.k, x.v])?;
-    let (launch, settings) = tiles(device, dtype, path.keys, a, a.keys)?;
+    let [mut dq, mut dk, mut dv] = uninit_like([x.q, x.k, x.v])?;
+    let (launch, settings) = tiles(device, dtype, path.dkdv, a, a.keys)?;
     // SAFETY: as in the forward; a row of dk and dv for each of k and v.
     unsafe { read(launch).write(&mut dk).write(&mut dv).arg(settings).start() }?;
-    let (launch, settings) = tiles(device, dtype, path.queries, a, a.queries)?;
+    let (launch, settings) = tiles(device, dtype, path.dq, a, a.queries)?;
     // SAFETY: as in the forward; a row of dq for each of q.
     unsafe { read(launch).write(&mut dq).arg(settings).start() }?;
     Ok([dq, dk, dv])
@@ -145,8 +142,9 @@ pub fn backward<'a>(
 /// do . o of each query and head, `[Tq, N]`.
 fn delta(a: Attention, o: Slice, d_o: Slice) -> Result<Array> {
     let (device, rows) = (o.device(), o.len() / a.head_dim);
-    let mut delta = Array::stale(device, DType::F32, rows)?;
+    let mut delta = Array::uninit(device, DType::F32, rows)?;
     let launch = Launch::new(device, &DELTA, o.dtype(), "attention_delta")?;
+    // A warp a row.
     let launch = launch.grid(blocks_for(device, rows * WARP)).read(d_o).read(o);
     // SAFETY: the kernel's parameters; it walks over the rows of all three.
     unsafe { launch.write(&mut delta).arg(rows as i32).arg(a.head_dim as i32).start() }?;
@@ -154,8 +152,8 @@ fn delta(a: Attention, o: Slice, d_o: Slice) -> Result<Array> {
 }
 
 /// Arrays of the same lengths and dtypes.
-fn stale_like<const N: usize>(slices: [Slice; N]) -> Result<[Array; N]> {
-    let arrays = slices.iter().map(|x| Array::stale(x.device(), x.dtype(), x.len()));
+fn uninit_like<const N: usize>(slices: [Slice; N]) -> Result<[Array; N]> {
+    let arrays = slices.iter().map(|x| Array::uninit(x.device(), x.dtype(), x.len()));
     let arrays: Vec<Array> = arrays.collect::<Result<_>>()?;
     Ok(arrays.try_into().expect("as many as slices"))
 }

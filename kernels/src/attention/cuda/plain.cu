@@ -23,17 +23,25 @@
 __device__ __forceinline__ int thread_x() { return threadIdx.x % SIDE; }
 __device__ __forceinline__ int thread_y() { return threadIdx.x / SIDE; }
 
-// Takes rows `first_row`, `first_row + apart` and so on of [rows, head_dim]; the rest of the tile is zeros.
+// Takes the rows of a head from `first_row` on, `present` of them; the rest of the tile is zeros.
 template <int TILE, int D>
-__device__ __forceinline__ void load_tile(float *to, const hidden *from, u32 first_row, int apart, int present,
-                                          int head_dim) {
+__device__ __forceinline__ void load_tile(float *to, const hidden *from, u32 first_row, int present,
+                                          const Attention &a) {
     for (int i = threadIdx.x; i < TILE * D; i += THREADS) {
         int slot = i / D, col = i % D;
         int row = slot % SIDE * (TILE / SIDE) + slot / SIDE;
-        bool inside = row < present && col < head_dim;
-        size_t at = size_t(first_row + u32(row) * apart) * head_dim + col;
+        bool inside = row < present && col < a.head_dim;
+        size_t at = size_t(first_row + u32(row) * a.heads) * a.head_dim + col;
         to[slot * STRIDE(D) + col] = inside ? to_float(from[at]) : 0.0f;
     }
+}
+
+// The same rows of two matrices, one tile behind the other.
+template <int TILE, int D>
+__device__ __forceinline__ void load_pair(float *to, const hidden *x, const hidden *y, u32 first_row, int present,
+                                          const Attention &a) {
+    load_tile<TILE, D>(to, x, first_row, present, a);
+    load_tile<TILE, D>(to + TILE * STRIDE(D), y, first_row, present, a);
 }
 
 // The scores of this thread's rows and columns.
@@ -54,6 +62,15 @@ __device__ __forceinline__ void dot(const float *rows, const float *cols, float 
 #pragma unroll
         for (int i = 0; i < R * R * 4; i++) s[i / 4 / R][i / 4 % R] += a[i / 4 / R][i % 4] * b[i / 4 % R][i % 4];
     }
+}
+
+// The same of each tile of two pairs.
+template <int R, int D>
+__device__ __forceinline__ void dot_pairs(const float *rows, const float *cols, float (&s)[R][R],
+                                          float (&ds)[R][R]) {
+    const int ELEMENTS = R * SIDE * STRIDE(D);
+    dot<R, D>(rows, cols, s);
+    dot<R, D>(rows + ELEMENTS, cols + ELEMENTS, ds);
 }
 
 // The elements of a row of the result that a thread has: vectors of this many, 16 threads side by side.
@@ -96,18 +113,28 @@ __device__ __forceinline__ void accumulate(const float (&weights)[R][R], float *
 // Writes factor * result to those of this thread's rows that exist.
 template <int R, int D>
 __device__ __forceinline__ void store_tile(const float (&result)[R][D / SIDE], const float (&factor)[R],
-                                           hidden *to, u32 first_row, int apart, int present, int head_dim) {
+                                           hidden *to, u32 first_row, int present, const Attention &a) {
 #pragma unroll
     for (int i = 0; i < R; i++) {
         int row = thread_y() * R + i;
         if (row >= present) return;
-        hidden *out = to + size_t(first_row + u32(row) * apart) * head_dim;
+        hidden *out = to + size_t(first_row + u32(row) * a.heads) * a.head_dim;
 #pragma unroll
         for (int c = 0; c < D / SIDE; c++) {
             int col = Columns<D>::of(c / Columns<D>::VECTOR) + c % Columns<D>::VECTOR;
-            if (col < head_dim) out[col] = from_float<hidden>(factor[i] * result[i][c]);
+            if (col < a.head_dim) out[col] = from_float<hidden>(factor[i] * result[i][c]);
         }
     }
+}
+
+// The same with one factor.
+template <int R, int D>
+__device__ __forceinline__ void store_scaled(const float (&result)[R][D / SIDE], float factor, hidden *to,
+                                             u32 first_row, int present, const Attention &a) {
+    float factors[R];
+#pragma unroll
+    for (int i = 0; i < R; i++) factors[i] = factor;
+    store_tile<R, D>(result, factors, to, first_row, present, a);
 }
 
 // The dropout factors of R consecutive keys, of which the first is a multiple of R.
@@ -161,54 +188,72 @@ __device__ __forceinline__ void softmax_step(float (&s)[R], RowSoftmax &softmax,
     for (int c = 0; c < D / SIDE; c++) result[c] *= shrink;
 }
 
-template <int D, int TILE>
-__device__ __forceinline__ void forward(const hidden *q, const hidden *k, const hidden *v, const u32 *queries,
-                                        const u32 *keys, hidden *o, float *lse, const Attention &a) {
+// The softmax of the rows of a thread, and what is theirs of o.
+template <int R, int D> struct Output {
+    RowSoftmax softmax[R];
+    float result[R][D / SIDE] = {};
+};
+
+// From the scores of queries from `query` on and keys from `key` on to exponentials after dropout.
+template <int R, int D>
+__device__ __forceinline__ void weights_of_scores(const Attention &a, const Part &part, int query, int key,
+                                                  float (&s)[R][R], Output<R, D> &out) {
+#pragma unroll
+    for (int i = 0; i < R; i++) {
+#pragma unroll
+        for (int j = 0; j < R; j++) s[i][j] = key + j < part.keys ? a.scale * s[i][j] : NEGATIVE_INFINITY;
+        softmax_step<R, D>(s[i], out.softmax[i], out.result[i]);
+        if (!drops(a.dropout)) continue;
+        float factor[R];
+        factors<R>(a.dropout, part.query_row(query + i), key, factor);
+#pragma unroll
+        for (int j = 0; j < R; j++) s[i][j] *= factor[j];
+    }
+}
+
+// Divides by the sums, and writes.
+template <int R, int D>
+__device__ __forceinline__ void finish(const Forward<hidden> &f, const Part &part, int first_query, int present,
+                                       const Output<R, D> &out) {
+    float inverse[R];
+#pragma unroll
+    for (int i = 0; i < R; i++) {
+        float sum = row_sum(out.softmax[i].sum);
+        int row = thread_y() * R + i;
+        inverse[i] = 1.0f / sum;
+        if (row < present && thread_x() == 0) {
+            f.lse[part.query_row(first_query + row)] = out.softmax[i].base() + logf(sum);
+        }
+    }
+    store_tile<R, D>(out.result, inverse, f.o, part.query_row(first_query), present, f.a);
+}
+
+template <int D, int TILE> __device__ __forceinline__ void forward(const Forward<hidden> &f) {
     const int R = TILE / SIDE;
-    Part part = part_of_block(a, queries, keys);
+    const Attention &a = f.a;
+    Part part = part_of_block(f);
     int first_query = tile_of_block(a) * TILE, present = part.queries - first_query;
     if (present <= 0) return;
     float *rows = dynamic_shared<float>(), *cols = rows + TILE * STRIDE(D), *p = cols + TILE * STRIDE(D);
     bool busy = warp_is_busy<R>(present);
-    RowSoftmax softmax[R];
-    float result[R][D / SIDE] = {}, s[R][R];
-    load_tile<TILE, D>(rows, q, part.query_row(first_query), a.heads, present, a.head_dim);
+    Output<R, D> out;
+    float s[R][R];
+    load_tile<TILE, D>(rows, f.q, part.query_row(first_query), present, a);
     for (int first_key = 0; first_key < part.keys; first_key += TILE) {
         u32 key_row = part.key_row(first_key);
-        int key = first_key + thread_x() * R;
         __syncthreads(); // the values before have been read
-        load_tile<TILE, D>(cols, k, key_row, a.heads, part.keys - first_key, a.head_dim);
+        load_tile<TILE, D>(cols, f.k, key_row, part.keys - first_key, a);
         __syncthreads();
         if (busy) {
             dot<R, D>(rows, cols, s);
-#pragma unroll
-            for (int i = 0; i < R; i++) {
-#pragma unroll
-                for (int j = 0; j < R; j++) s[i][j] = key + j < part.keys ? a.scale * s[i][j] : NEGATIVE_INFINITY;
-                softmax_step<R, D>(s[i], softmax[i], result[i]);
-                if (!drops(a.dropout)) continue;
-                float factor[R];
-                factors<R>(a.dropout, part.query_row(first_query + thread_y() * R + i), key, factor);
-#pragma unroll
-                for (int j = 0; j < R; j++) s[i][j] *= factor[j];
-            }
+            weights_of_scores(a, part, first_query + thread_y() * R, first_key + thread_x() * R, s, out);
         }
         __syncthreads(); // the keys have been read
-        load_tile<TILE, D>(cols, v, key_row, a.heads, part.keys - first_key, a.head_dim);
+        load_tile<TILE, D>(cols, f.v, key_row, part.keys - first_key, a);
         __syncthreads();
-        if (busy) accumulate<R, D>(s, p, cols, result);
+        if (busy) accumulate<R, D>(s, p, cols, out.result);
     }
-    float inverse[R];
-#pragma unroll
-    for (int i = 0; i < R; i++) {
-        float sum = row_sum(softmax[i].sum);
-        int row = thread_y() * R + i;
-        inverse[i] = 1.0f / sum;
-        if (row < present && thread_x() == 0) {
-            lse[part.query_row(first_query + row)] = softmax[i].base() + logf(sum);
-        }
-    }
-    store_tile<R, D>(result, inverse, o, part.query_row(first_query), a.heads, present, a.head_dim);
+    finish(f, part, first_query, present, out);
 }
 
 // From scores and the products do v^T to the probabilities after dropout and the gradients of the scores.
@@ -219,108 +264,100 @@ __device__ __forceinline__ void score_gradient(float &s, float &dp, float scale,
     dp = p * (factor * dp - delta);
 }
 
+// The dropout factors, 1 where nothing is dropped.
+template <int R>
+__device__ __forceinline__ void factors_or_ones(const Dropout &d, u32 row, u32 key, float (&to)[R]) {
+#pragma unroll
+    for (int i = 0; i < R; i++) to[i] = 1.0f;
+    if (drops(d)) factors<R>(d, row, key, to);
+}
+
+// The gradients of keys from `key` on, in rows, and queries from `query` on, in columns.
+template <int R>
+__device__ __forceinline__ void gradients_by_column(const Backward<hidden> &b, const Part &part, int key, int query,
+                                                    float (&s)[R][R], float (&ds)[R][R]) {
+#pragma unroll
+    for (int j = 0; j < R; j++) {
+        bool inside = query + j < part.queries;
+        u32 row = part.query_row(inside ? query + j : 0);
+        // An infinite lse makes the probabilities of absent queries 0.
+        float lse = inside ? b.lse[row] : -NEGATIVE_INFINITY, delta = inside ? b.delta[row] : 0.0f;
+        float factor[R];
+        factors_or_ones<R>(b.a.dropout, row, key, factor);
+#pragma unroll
+        for (int i = 0; i < R; i++) score_gradient(s[i][j], ds[i][j], b.a.scale, factor[i], lse, delta);
+    }
+}
+
 // dk and dv. Rows are keys, columns queries: the transpose of the forward, so that both results are p cols.
 template <int D, int TILE>
-__device__ __forceinline__ void backward_keys(const hidden *q, const hidden *k, const hidden *v,
-                                              const hidden *d_o, const u32 *queries, const u32 *keys,
-                                              const float *lse, const float *delta, hidden *dk, hidden *dv,
-                                              const Attention &a) {
+__device__ __forceinline__ void backward_dkdv(const Backward<hidden> &b, hidden *dk, hidden *dv) {
     const int R = TILE / SIDE, ELEMENTS = TILE * STRIDE(D);
-    Part part = part_of_block(a, queries, keys);
-    int first_key = tile_of_block(a) * TILE, present = part.keys - first_key;
+    Part part = part_of_block(b);
+    int first_key = tile_of_block(b.a) * TILE, present = part.keys - first_key;
     if (present <= 0) return;
-    float *key_tile = dynamic_shared<float>(), *value_tile = key_tile + ELEMENTS;
-    float *query_tile = value_tile + ELEMENTS, *grad_tile = query_tile + ELEMENTS, *p = grad_tile + ELEMENTS;
+    float *key_tile = dynamic_shared<float>(), *query_tile = key_tile + 2 * ELEMENTS;
+    float *grad_tile = query_tile + ELEMENTS, *p = grad_tile + ELEMENTS;
     bool busy = warp_is_busy<R>(present);
     u32 key_row = part.key_row(first_key);
     float key_grad[R][D / SIDE] = {}, value_grad[R][D / SIDE] = {};
-    load_tile<TILE, D>(key_tile, k, key_row, a.heads, present, a.head_dim);
-    load_tile<TILE, D>(value_tile, v, key_row, a.heads, present, a.head_dim);
+    load_pair<TILE, D>(key_tile, b.k, b.v, key_row, present, b.a);
     for (int first_query = 0; first_query < part.queries; first_query += TILE) {
-        u32 query_row = part.query_row(first_query);
         __syncthreads(); // the queries before have been read
-        load_tile<TILE, D>(query_tile, q, query_row, a.heads, part.queries - first_query, a.head_dim);
-        load_tile<TILE, D>(grad_tile, d_o, query_row, a.heads, part.queries - first_query, a.head_dim);
+        load_pair<TILE, D>(query_tile, b.q, b.d_o, part.query_row(first_query), part.queries - first_query, b.a);
         __syncthreads();
         if (!busy) continue;
         float s[R][R], ds[R][R];
-        dot<R, D>(key_tile, query_tile, s);
-        dot<R, D>(value_tile, grad_tile, ds);
-#pragma unroll
-        for (int j = 0; j < R; j++) {
-            int query = first_query + thread_x() * R + j;
-            bool inside = query < part.queries;
-            u32 row = part.query_row(inside ? query : 0);
-            // An infinite lse makes the probabilities of absent queries 0.
-            float row_lse = inside ? lse[row] : -NEGATIVE_INFINITY, row_delta = inside ? delta[row] : 0.0f;
-            float factor[R];
-#pragma unroll
-            for (int i = 0; i < R; i++) factor[i] = 1.0f;
-            if (drops(a.dropout)) factors<R>(a.dropout, row, first_key + thread_y() * R, factor);
-#pragma unroll
-            for (int i = 0; i < R; i++) {
-                score_gradient(s[i][j], ds[i][j], a.scale, factor[i], row_lse, row_delta);
-            }
-        }
+        dot_pairs<R, D>(key_tile, query_tile, s, ds);
+        gradients_by_column<R>(b, part, first_key + thread_y() * R, first_query + thread_x() * R, s, ds);
         accumulate<R, D>(s, p, grad_tile, value_grad);
         accumulate<R, D>(ds, p, query_tile, key_grad);
     }
-    float scale[R], one[R];
+    store_scaled<R, D>(key_grad, b.a.scale, dk, key_row, present, b.a);
+    store_scaled<R, D>(value_grad, 1.0f, dv, key_row, present, b.a);
+}
+
+// The gradients of queries from `query` on, in rows, and keys from `key` on, in columns. Absent queries are taken for
+// the last one, and not written.
+template <int R>
+__device__ __forceinline__ void gradients_by_row(const Backward<hidden> &b, const Part &part, int query, int key,
+                                                 float (&s)[R][R], float (&ds)[R][R]) {
 #pragma unroll
-    for (int i = 0; i < R; i++) scale[i] = a.scale, one[i] = 1.0f;
-    store_tile<R, D>(key_grad, scale, dk, key_row, a.heads, present, a.head_dim);
-    store_tile<R, D>(value_grad, one, dv, key_row, a.heads, present, a.head_dim);
+    for (int i = 0; i < R; i++) {
+        u32 row = part.query_row(min(query + i, part.queries - 1));
+        float lse = b.lse[row], delta = b.delta[row];
+        float factor[R];
+        factors_or_ones<R>(b.a.dropout, row, key, factor);
+#pragma unroll
+        for (int j = 0; j < R; j++) {
+            score_gradient(s[i][j], ds[i][j], b.a.scale, factor[j], lse, delta);
+            if (key + j >= part.keys) ds[i][j] = 0.0f;
+        }
+    }
 }
 
 // dq. Rows are queries, columns keys, as in the forward.
-template <int D, int TILE>
-__device__ __forceinline__ void backward_queries(const hidden *q, const hidden *k, const hidden *v,
-                                                 const hidden *d_o, const u32 *queries, const u32 *keys,
-                                                 const float *lse, const float *delta, hidden *dq,
-                                                 const Attention &a) {
+template <int D, int TILE> __device__ __forceinline__ void backward_dq(const Backward<hidden> &b, hidden *dq) {
     const int R = TILE / SIDE, ELEMENTS = TILE * STRIDE(D);
-    Part part = part_of_block(a, queries, keys);
-    int first_query = tile_of_block(a) * TILE, present = part.queries - first_query;
+    Part part = part_of_block(b);
+    int first_query = tile_of_block(b.a) * TILE, present = part.queries - first_query;
     if (present <= 0) return;
-    float *query_tile = dynamic_shared<float>(), *grad_tile = query_tile + ELEMENTS;
-    float *key_tile = grad_tile + ELEMENTS, *value_tile = key_tile + ELEMENTS, *p = value_tile + ELEMENTS;
+    float *query_tile = dynamic_shared<float>(), *key_tile = query_tile + 2 * ELEMENTS, *p = key_tile + 2 * ELEMENTS;
     bool busy = warp_is_busy<R>(present);
     u32 query_row = part.query_row(first_query);
     float query_grad[R][D / SIDE] = {};
-    load_tile<TILE, D>(query_tile, q, query_row, a.heads, present, a.head_dim);
-    load_tile<TILE, D>(grad_tile, d_o, query_row, a.heads, present, a.head_dim);
+    load_pair<TILE, D>(query_tile, b.q, b.d_o, query_row, present, b.a);
     for (int first_key = 0; first_key < part.keys; first_key += TILE) {
-        u32 key_row = part.key_row(first_key);
         __syncthreads(); // the keys before have been read
-        load_tile<TILE, D>(key_tile, k, key_row, a.heads, part.keys - first_key, a.head_dim);
-        load_tile<TILE, D>(value_tile, v, key_row, a.heads, part.keys - first_key, a.head_dim);
+        load_pair<TILE, D>(key_tile, b.k, b.v, part.key_row(first_key), part.keys - first_key, b.a);
         __syncthreads();
         if (!busy) continue;
         float s[R][R], ds[R][R];
-        dot<R, D>(query_tile, key_tile, s);
-        dot<R, D>(grad_tile, value_tile, ds);
-        int key = first_key + thread_x() * R;
-#pragma unroll
-        for (int i = 0; i < R; i++) {
-            int query = min(first_query + thread_y() * R + i, part.queries - 1);
-            u32 row = part.query_row(query);
-            float row_lse = lse[row], row_delta = delta[row];
-            float factor[R];
-#pragma unroll
-            for (int j = 0; j < R; j++) factor[j] = 1.0f;
-            if (drops(a.dropout)) factors<R>(a.dropout, row, key, factor);
-#pragma unroll
-            for (int j = 0; j < R; j++) {
-                score_gradient(s[i][j], ds[i][j], a.scale, factor[j], row_lse, row_delta);
-                if (key + j >= part.keys) ds[i][j] = 0.0f;
-            }
-        }
+        dot_pairs<R, D>(query_tile, key_tile, s, ds);
+        gradients_by_row<R>(b, part, first_query + thread_y() * R, first_key + thread_x() * R, s, ds);
         accumulate<R, D>(ds, p, key_tile, query_grad);
     }
-    float scale[R];
-#pragma unroll
-    for (int i = 0; i < R; i++) scale[i] = a.scale;
-    store_tile<R, D>(query_grad, scale, dq, query_row, a.heads, present, a.head_dim);
+    store_scaled<R, D>(query_grad, b.a.scale, dq, query_row, present, b.a);
 }
 
 // Kernels for heads up to D wide, with tiles that fit 99 KiB of shared memory, what every card since Ampere has;
@@ -329,19 +366,20 @@ __device__ __forceinline__ void backward_queries(const hidden *q, const hidden *
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \
         attention_plain_forward_##D(const hidden *q, const hidden *k, const hidden *v, const u32 *queries,       \
                                     const u32 *keys, hidden *o, float *lse, Attention a) {                       \
-        forward<D, FORWARD_TILE>(q, k, v, queries, keys, o, lse, a);                                             \
+        forward<D, FORWARD_TILE>(Forward<hidden>{q, k, v, queries, keys, o, lse, a});                            \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \
-        attention_plain_keys_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,           \
-                                 const u32 *queries, const u32 *keys, const float *lse, const float *delta,      \
-                                 hidden *dk, hidden *dv, Attention a) {                                          \
-        backward_keys<D, BACKWARD_TILE>(q, k, v, d_o, queries, keys, lse, delta, dk, dv, a);                     \
+        attention_plain_backward_dkdv_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,  \
+                                          const u32 *queries, const u32 *keys, const float *lse,                 \
+                                          const float *delta, hidden *dk, hidden *dv, Attention a) {             \
+        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, a};                                          \
+        backward_dkdv<D, BACKWARD_TILE>(b, dk, dv);                                                              \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \
-        attention_plain_queries_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,        \
-                                    const u32 *queries, const u32 *keys, const float *lse, const float *delta,   \
-                                    hidden *dq, Attention a) {                                                   \
-        backward_queries<D, BACKWARD_TILE>(q, k, v, d_o, queries, keys, lse, delta, dq, a);                      \
+        attention_plain_backward_dq_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,    \
+                                        const u32 *queries, const u32 *keys, const float *lse,                   \
+                                        const float *delta, hidden *dq, Attention a) {                           \
+        backward_dq<D, BACKWARD_TILE>(Backward<hidden>{q, k, v, d_o, queries, keys, lse, delta, a}, dq);         \
     }
 
 KERNELS(32, 64, 64)

@@ -20,9 +20,9 @@ pub(super) struct Kernel {
 pub(super) struct Path {
     pub(super) forward: Kernel,
     /// dk and dv.
-    pub(super) keys: Kernel,
+    pub(super) dkdv: Kernel,
     /// dq.
-    pub(super) queries: Kernel,
+    pub(super) dq: Kernel,
 }
 
 /// The alignment of what `cp.async` reads.
@@ -44,15 +44,15 @@ macro_rules! names {
     ($kind:literal, $width:literal) => {
         [
             concat!("attention_", $kind, "_forward_", $width),
-            concat!("attention_", $kind, "_keys_", $width),
-            concat!("attention_", $kind, "_queries_", $width),
+            concat!("attention_", $kind, "_backward_dkdv_", $width),
+            concat!("attention_", $kind, "_backward_dq_", $width),
         ]
     };
 }
 
 /// `flash.cu` and `flash_backward.cu`, which have heads of these sizes.
 fn flash(head_dim: usize) -> Option<Path> {
-    let [forward, keys, queries] = match head_dim {
+    let [forward, dkdv, dq] = match head_dim {
         32 => names!("flash", "32"),
         64 => names!("flash", "64"),
         96 => names!("flash", "96"),
@@ -70,15 +70,15 @@ fn flash(head_dim: usize) -> Option<Path> {
         // q, two stages of k and v.
         forward: kernel(&FLASH, forward, 5, 0),
         // k and v, two stages of q and do.
-        keys: kernel(&FLASH_BACKWARD, keys, 6, statistics),
+        dkdv: kernel(&FLASH_BACKWARD, dkdv, 6, statistics),
         // q and do, two stages of k and v.
-        queries: kernel(&FLASH_BACKWARD, queries, 6, 0),
+        dq: kernel(&FLASH_BACKWARD, dq, 6, 0),
     })
 }
 
 /// `plain.cu`.
 fn plain(head_dim: usize) -> Path {
-    let (width, forward_tile, backward_tile, [forward, keys, queries]) = match head_dim {
+    let (width, forward_tile, backward_tile, [forward, dkdv, dq]) = match head_dim {
         0..=32 => (32, 64, 64, names!("plain", "32")),
         33..=64 => (64, 64, 64, names!("plain", "64")),
         65..=128 => (128, 64, 32, names!("plain", "128")),
@@ -93,8 +93,8 @@ fn plain(head_dim: usize) -> Path {
     Path {
         // q, then k and v in turn.
         forward: kernel(forward, forward_tile, 2),
-        keys: kernel(keys, backward_tile, 4),
-        queries: kernel(queries, backward_tile, 4),
+        dkdv: kernel(dkdv, backward_tile, 4),
+        dq: kernel(dq, backward_tile, 4),
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
     fn shared_memory_fits_every_card() {
         for head_dim in 1..=MAX_HEAD_DIM {
             for path in [Some(plain(head_dim)), flash(head_dim)].into_iter().flatten() {
-                for kernel in [path.forward, path.keys, path.queries] {
+                for kernel in [path.forward, path.dkdv, path.dq] {
                     assert!(kernel.shared <= LIMIT, "{}: {} bytes", kernel.name, kernel.shared);
                 }
             }

@@ -47,21 +47,13 @@ pub struct Linear {
     pub outputs: usize,
 }
 
-/// What happens to a product before it is written: C = `alpha` A B + `bias` + `residual`.
-#[derive(Clone, Copy, Debug)]
+/// What happens to a product before it is written: C = A B + `bias` + `residual`.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct After<'a> {
-    /// The factor of the product.
-    pub alpha: f32,
     /// f32, an element for each column.
     pub bias: Option<Slice<'a>>,
     /// In shape and dtype of C.
     pub residual: Option<Slice<'a>>,
-}
-
-impl Default for After<'_> {
-    fn default() -> Self {
-        Self { alpha: 1.0, bias: None, residual: None }
-    }
 }
 
 /// An operand: matrices at strides. One of each matrix's two strides is 1 where the product is to be fast.

@@ -22,10 +22,9 @@ pub(super) struct ProductParam {
     pub ldc: i32,
     pub k_split: i32,
     pub wide: i32,
-    pub alpha: f32,
 }
 
-// SAFETY: seven addresses, six `int` and a `float`, in the same order.
+// SAFETY: seven addresses and six `int`, in the same order.
 unsafe impl Param for ProductParam {}
 
 /// `Strides`.
@@ -88,8 +87,8 @@ mod tests {
 
     #[test]
     fn the_layouts_are_those_of_c() {
-        assert_eq!((size_of::<ProductParam>(), align_of::<ProductParam>()), (88, 8));
-        assert_eq!(std::mem::offset_of!(ProductParam, alpha), 80);
+        assert_eq!((size_of::<ProductParam>(), align_of::<ProductParam>()), (80, 8));
+        assert_eq!(std::mem::offset_of!(ProductParam, wide), 76);
         assert_eq!((size_of::<StridesParam>(), align_of::<StridesParam>()), (112, 8));
         assert_eq!(size_of::<MapParam>(), 128);
     }

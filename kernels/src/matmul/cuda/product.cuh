@@ -1,7 +1,7 @@
 // What the rungs of the ladder have in common: the product that is wanted, the order of its tiles, and what happens
 // to a sum between the last multiplication and memory.
 //
-//     C = alpha op(A) op(B) + bias + residual        and, where wanted, GELU of C as a second output
+//     C = op(A) op(B) + bias + residual        and, where wanted, GELU of C as a second output
 //
 // Layouts. An operand is K-major where the elements along K are neighbours in memory: A stored [M, K], B stored
 // [N, K]. It is M- or N-major where the others are: A stored [K, M], B stored [K, N]. A linear layer needs three
@@ -13,7 +13,7 @@
 #pragma once
 #include "normal.cuh"
 
-// kernels/src/matmul/cuda/product.rs has the same fields.
+// kernels/src/matmul/cuda/param.rs has the same fields.
 template <typename In, typename Out> struct Product {
     const In *a, *b;
     Out *c;
@@ -25,7 +25,6 @@ template <typename In, typename Out> struct Product {
     int ldc;
     int k_split; // K of one part, a multiple of 64 where there are several
     int wide;    // whether all of the above may be accessed by 16 bytes, at columns that are a multiple of 8
-    float alpha;
 };
 
 // The range of K of part `split`.
@@ -56,50 +55,26 @@ __device__ __forceinline__ Tile tile_at(int number, int rows, int cols) {
 
 // ---- After the sum ----
 
-// N neighbours of a row, in accesses of up to 16 bytes.
-template <int N, typename T> __device__ __forceinline__ void load_run(const T *from, float (&to)[N]) {
-    constexpr int STEP = N < Wide<T>::N ? N : Wide<T>::N;
-#pragma unroll
-    for (int i = 0; i < N; i += STEP) {
-        Pack<T, STEP> pack = *reinterpret_cast<const Pack<T, STEP> *>(from + i);
-#pragma unroll
-        for (int j = 0; j < STEP; j++) to[i + j] = to_float(pack.at[j]);
-    }
-}
-
-template <int N, typename T> __device__ __forceinline__ void store_run(const float (&from)[N], T *to) {
-    constexpr int STEP = N < Wide<T>::N ? N : Wide<T>::N;
-#pragma unroll
-    for (int i = 0; i < N; i += STEP) {
-        Pack<T, STEP> pack;
-#pragma unroll
-        for (int j = 0; j < STEP; j++) pack.at[j] = from_float<T>(from[i + j]);
-        *reinterpret_cast<Pack<T, STEP> *>(to + i) = pack;
-    }
-}
-
 // Writes N finished neighbours from (row, col) on, all within C and aligned. GELU is applied to the value that C
 // holds, rounded if it is bf16: fused or not, the bits are the same, and the backward reads that value.
 template <int N, typename In, typename Out>
 __device__ __forceinline__ void finish_run(const Product<In, Out> &p, size_t at, int col, float (&sum)[N]) {
     float more[N];
-#pragma unroll
-    for (int i = 0; i < N; i++) sum[i] *= p.alpha;
     if (p.bias) {
-        load_run(p.bias + col, more);
+        load_floats(p.bias + col, more);
 #pragma unroll
         for (int i = 0; i < N; i++) sum[i] += more[i];
     }
     if (p.residual) {
-        load_run(p.residual + at, more);
+        load_floats(p.residual + at, more);
 #pragma unroll
         for (int i = 0; i < N; i++) sum[i] += more[i];
     }
-    store_run(sum, p.c + at);
+    store_floats(sum, p.c + at);
     if (p.gelu) {
 #pragma unroll
         for (int i = 0; i < N; i++) sum[i] = gelu_value(to_float(from_float<Out>(sum[i])));
-        store_run(sum, p.gelu + at);
+        store_floats(sum, p.gelu + at);
     }
 }
 
@@ -122,7 +97,7 @@ put_run(const Product<In, Out> &p, int split, size_t c_offset, int row, int col,
     if (p.partial) {
         float *to = p.partial + (size_t(split) * p.m + row) * p.n + col;
         if (whole) {
-            store_run(sum, to);
+            store_floats(sum, to);
         } else {
 #pragma unroll
             for (int i = 0; i < N; i++)

@@ -132,8 +132,8 @@ fn inside(x: &Operand, sizes: [usize; 2], lead: &[usize]) {
 pub(super) fn run(job: Job) -> Result<(Array, Option<Array>)> {
     job.check();
     let (device, len) = (job.device(), job.batch() * job.m * job.n);
-    let mut c = Array::stale(device, job.out, len)?;
-    let mut gelu = job.gelu.then(|| Array::stale(device, job.out, len)).transpose()?;
+    let mut c = Array::uninit(device, job.out, len)?;
+    let mut gelu = job.gelu.then(|| Array::uninit(device, job.out, len)).transpose()?;
     if len == 0 {
         return Ok((c, gelu));
     }
@@ -141,7 +141,7 @@ pub(super) fn run(job: Job) -> Result<(Array, Option<Array>)> {
     let tile = Tile::of(rung, &job);
     let split = Split::of(&job, tile);
     let workspace = if split.parts > 1 { split.parts * len } else { 0 };
-    let mut partial = Array::stale(device, DType::F32, workspace)?;
+    let mut partial = Array::uninit(device, DType::F32, workspace)?;
     let outputs = [Some(&mut c), gelu.as_mut(), Some(&mut partial)];
     let product = parameters(&job, outputs, split);
     let start = Start { job: &job, tile, split, product };
@@ -178,7 +178,6 @@ fn parameters(job: &Job, outputs: [Option<&mut Array>; 3], split: Split) -> Prod
         ldc: job.n as i32,
         k_split: split.depth as i32,
         wide: wide.into(),
-        alpha: job.after.alpha,
     }
 }
 

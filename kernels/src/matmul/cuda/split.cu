@@ -21,7 +21,7 @@ template <typename Out> __device__ __forceinline__ void add_splits(Product<hidde
         float sum[RUN] = {}, part[RUN] = {};
         for (int split = 0; split < splits; split++, from += len) {
             if (p.wide && col + RUN <= p.n) {
-                load_run(from, part);
+                load_floats(from, part);
             } else {
 #pragma unroll
                 for (int j = 0; j < RUN; j++)

@@ -4,7 +4,7 @@
 
 #define BATCH_AXES 4
 
-// In elements. kernels/src/matmul/cuda/product.rs has the same fields.
+// In elements. kernels/src/matmul/cuda/param.rs has the same fields.
 struct Strides {
     long long a_row, a_col; // A at (i, k) is a[i * a_row + k * a_col]
     long long b_row, b_col; // B at (k, j) is b[k * b_row + j * b_col]

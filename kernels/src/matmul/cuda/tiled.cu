@@ -61,7 +61,7 @@ template <Walk WALK, typename In> struct Walker {
 #pragma unroll
         for (int i = 0; i < PIECE; i++) piece[i] = 0.0f;
         if constexpr (WALK != SINGLY) {
-            if (mn_left > 0 && k_left > 0) load_run(next, piece);
+            if (mn_left > 0 && k_left > 0) load_floats(next, piece);
         } else {
 #pragma unroll
             for (int i = 0; i < PIECE; i++) {
@@ -75,7 +75,7 @@ template <Walk WALK, typename In> struct Walker {
     __device__ __forceinline__ void deposit(const float (&piece)[PIECE], float (&tile)[DEPTH][PITCH]) const {
         float *to = &tile[0][0] + slot;
         if constexpr (WALK == ALONG_MN) {
-            store_run(piece, to);
+            store_floats(piece, to);
         } else {
 #pragma unroll
             for (int i = 0; i < PIECE; i++) to[i * (WALK == ALONG_K ? PITCH : slot_hop)] = piece[i];
@@ -87,8 +87,8 @@ template <Walk WALK, typename In> struct Walker {
 // read neighbouring groups of four, which meet no bank twice.
 __device__ __forceinline__ void read_halves(const float (&row)[PITCH], int first, float (&to)[8]) {
     float low[4], high[4];
-    load_run(&row[first], low);
-    load_run(&row[first + TILE / 2], high);
+    load_floats(&row[first], low);
+    load_floats(&row[first + TILE / 2], high);
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         to[i] = low[i];

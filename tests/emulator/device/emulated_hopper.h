@@ -1,0 +1,213 @@
+// The twins of kernels/src/cuda/hopper.cuh, which says what each does, in the same order.
+#pragma once
+
+#include <cstring>
+#include <deque>
+#include <map>
+#include <vector>
+
+using emulator::shared_handle;
+
+// ---- Barriers ----
+//
+// In the 64 bits: whether it was made, the phase, arrivals of a phase, arrivals and bytes that this one still waits
+// for.
+struct EmulatedBarrier {
+  u8 made, phase;
+  u16 arrivals, missing;
+  short unused;
+  static EmulatedBarrier& of(Barrier* barrier) {
+    auto& it = *reinterpret_cast<EmulatedBarrier*>(barrier);
+    if (it.made != 0xb5) emulator::fail("a barrier that was not initialized");
+    return it;
+  }
+};
+// Bytes still to come, by the address of the barrier. Copies may come before their announcement.
+static std::map<Barrier*, long long> missing_bytes;
+
+// Tensor copies land at once or when their barrier is waited for, as a coin says.
+struct PendingBox {
+  u8* to;
+  TensorMap map;
+  int x, y;
+};
+static std::map<Barrier*, std::vector<PendingBox>> pending_boxes;
+
+// The pattern of the swizzle: an address in shared memory with bits 4-6 xor bits 7-9.
+inline u32 swizzled_128(u32 address) { return address ^ (address >> 3 & 0x70); }
+
+// Copies a box; the number of its bytes.
+inline int land(const PendingBox& box) {
+  emulator::TensorMap map;
+  std::memcpy(&map, &box.map, sizeof map);
+  if (map.mark != emulator::TensorMap::MARK || map.rank != 2) emulator::fail("not a map of a matrix");
+  if (map.swizzle != emulator::Swizzle::B128) emulator::fail("a tensor map without 128-byte swizzle");
+  int width = map.box[0] * map.element_bytes;
+  u32 start = shared_handle(box.to);
+  if (width != 128 || start % 1024) emulator::fail("a box that is not 128 bytes wide and aligned to 1024");
+  for (int row = 0; row < map.box[1]; row++) {
+    for (int col = 0; col < map.box[0]; col++) {
+      long long x = box.x + col, y = box.y + row;
+      bool inside = x >= 0 && y >= 0 && x < (long long)map.dims[0] && y < (long long)map.dims[1];
+      void* to = emulator::shared_pointer(swizzled_128(start + row * width + col * map.element_bytes));
+      const u8* from = reinterpret_cast<const u8*>(map.address) + y * (long long)map.strides[0];
+      if (inside) std::memcpy(to, from + x * map.element_bytes, map.element_bytes);
+      else std::memset(to, 0, map.element_bytes);
+    }
+  }
+  return width * map.box[1];
+}
+
+inline void end_phase_if_complete(Barrier* barrier) {
+  auto& it = EmulatedBarrier::of(barrier);
+  if (it.missing == 0 && missing_bytes[barrier] == 0) {
+    it.phase ^= 1;
+    it.missing = it.arrivals;
+  }
+}
+
+inline void barrier_init(Barrier* barrier, int arrivals) {
+  EmulatedBarrier fresh = {0xb5, 0, u16(arrivals), u16(arrivals), 0};
+  std::memcpy(barrier, &fresh, sizeof fresh);
+  missing_bytes[barrier] = 0;
+}
+
+inline void barriers_ready() {}
+
+inline void barrier_arrive_expect(Barrier* barrier, int bytes);
+inline void barrier_arrive(Barrier* barrier) { barrier_arrive_expect(barrier, 0); }
+
+inline void barrier_arrive_expect(Barrier* barrier, int bytes) {
+  auto& it = EmulatedBarrier::of(barrier);
+  if (it.missing == 0) emulator::fail("more arrivals at a barrier than it was initialized for");
+  missing_bytes[barrier] += bytes;
+  it.missing--;
+  end_phase_if_complete(barrier);
+}
+
+inline void barrier_wait(Barrier* barrier, int parity) {
+  while (EmulatedBarrier::of(barrier).phase == (parity & 1)) {
+    auto boxes = std::move(pending_boxes[barrier]);
+    pending_boxes[barrier].clear();
+    for (auto& box : boxes) missing_bytes[barrier] -= land(box);
+    if (!boxes.empty()) end_phase_if_complete(barrier);
+    else emulator::yield();
+  }
+}
+
+// ---- Tensor copies ----
+
+inline void copy_box(void* to, const TensorMap& map, int x, int y, Barrier* barrier) {
+  PendingBox box = {static_cast<u8*>(to), map, x, y};
+  if (emulated_copy_at_once()) {
+    missing_bytes[barrier] -= land(box);
+    end_phase_if_complete(barrier);
+  } else {
+    pending_boxes[barrier].push_back(box);
+  }
+}
+
+inline void prefetch_map(const TensorMap&) {}
+
+// ---- Products of a warpgroup ----
+//
+// A product reads its operands and writes its sums when its group is waited for, not when it is issued.
+struct PendingProduct {
+  std::vector<float*> sums; // of each of the 128 lanes
+  int cols;
+  u64 a, b;
+  Major major_a, major_b;
+  bool accumulate;
+};
+struct EmulatedWarpgroup {
+  std::deque<std::vector<PendingProduct>> groups;
+  std::vector<PendingProduct> open;
+  bool fenced = false;
+};
+static EmulatedWarpgroup emulated_warpgroups[8];
+
+inline EmulatedWarpgroup& emulated_warpgroup() { return emulated_warpgroups[emulator::linear_thread() / 128]; }
+
+// Element (mn, k) of a matrix, by the canonical layouts of 128-byte swizzle in units of elements of bf16:
+// K-major ((8, m), (8, 2 k)) : ((64, SBO), (1, 8)) and MN-major ((8, 8, m), (8, k)) : ((1, 8, LBO), (64, SBO)).
+inline float matrix_element(u64 descriptor, Major major, int mn, int k) {
+  if (descriptor >> 62 != 1) emulator::fail("a descriptor without 128-byte swizzle");
+  if (descriptor >> 49 & 7) emulator::fail("a base offset, for a pattern that starts at a multiple of 1024");
+  u32 address = (descriptor & 0x3fff) << 4;
+  u32 leading = (descriptor >> 16 & 0x3fff) << 4, stride = (descriptor >> 32 & 0x3fff) << 4;
+  if (major == K_MAJOR) address += mn / 8 * stride + mn % 8 * 128 + k * 2;
+  else address += mn / 64 * leading + mn % 64 * 2 + k / 8 * stride + k % 8 * 128;
+  bf16 element;
+  std::memcpy(&element, emulator::shared_pointer(swizzled_128(address)), 2);
+  return to_float(element);
+}
+
+inline void compute(const PendingProduct& p) {
+  std::vector<float> a(64 * 16), b(16 * p.cols);
+  for (int k = 0; k < 16; k++) {
+    for (int row = 0; row < 64; row++) a[row * 16 + k] = matrix_element(p.a, p.major_a, row, k);
+    for (int col = 0; col < p.cols; col++) b[col * 16 + k] = matrix_element(p.b, p.major_b, col, k);
+  }
+  for (int lane = 0; lane < 128; lane++) {
+    for (int i = 0; i < p.cols / 2; i++) {
+      int row = lane / 32 * 16 + lane % 32 / 4 + i / 2 % 2 * 8, col = i / 4 * 8 + lane % 4 * 2 + i % 2;
+      float sum = 0.0f;
+      for (int k = 0; k < 16; k++) sum += a[row * 16 + k] * b[col * 16 + k];
+      float* to = &p.sums[lane][i];
+      *to = p.accumulate ? *to + sum : sum;
+    }
+  }
+}
+
+inline void wgmma_fence() {
+  char nothing = 0;
+  emulator::warpgroup_collective(nothing, [](char* const*) { emulated_warpgroup().fenced = true; });
+}
+
+inline void wgmma_commit() {
+  char nothing = 0;
+  emulator::warpgroup_collective(nothing, [](char* const*) {
+    auto& mine = emulated_warpgroup();
+    mine.groups.push_back(std::move(mine.open));
+    mine.open.clear();
+    mine.fenced = false;
+  });
+}
+
+template <int GROUPS> inline void wgmma_wait() {
+  char nothing = 0;
+  emulator::warpgroup_collective(nothing, [](char* const*) {
+    auto& groups = emulated_warpgroup().groups;
+    while (groups.size() > GROUPS) {
+      for (auto& product : groups.front()) compute(product);
+      groups.pop_front();
+    }
+  });
+}
+
+template <int N> inline void wgmma_wait_all(float (&)[N]) { wgmma_wait<0>(); }
+
+struct WgmmaArgs {
+  float* sums;
+  u64 a, b;
+  int accumulate;
+};
+
+template <Major MAJOR_A, Major MAJOR_B, int N>
+inline void wgmma(float (&sums)[N], u64 a, u64 b, int accumulate) {
+  WgmmaArgs mine = {sums, a, b, accumulate};
+  emulator::warpgroup_collective(mine, [](WgmmaArgs* const* lanes) {
+    auto& warpgroup = emulated_warpgroup();
+    if (!warpgroup.fenced) emulator::fail("the first wgmma of a group without wgmma.fence");
+    PendingProduct product = {{}, 2 * N, lanes[0]->a, lanes[0]->b, MAJOR_A, MAJOR_B, lanes[0]->accumulate != 0};
+    for (int lane = 0; lane < 128; lane++) {
+      bool same = lanes[lane]->a == product.a && lanes[lane]->b == product.b;
+      if (!same) emulator::fail("wgmma: lanes with different operands");
+      product.sums.push_back(lanes[lane]->sums);
+    }
+    warpgroup.open.push_back(product);
+  });
+}
+
+template <int N> inline void fewer_registers() {}
+template <int N> inline void more_registers() {}
