@@ -15,6 +15,29 @@ pub struct Source {
     pub lines: Vec<String>,
 }
 
+/// The paths from the root, with `/`, of all files but those of git and cargo.
+///
+/// # Panics
+/// When a folder can't be read.
+pub fn repository_files() -> Vec<String> {
+    fn walk(folder: &Path, files: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).expect("a readable folder") {
+            let path = entry.expect("a readable folder").path();
+            let inside = path.strip_prefix(crate::root()).expect("below the root");
+            if path.is_dir() && ![".git", "target"].map(Path::new).contains(&inside) {
+                walk(&path, files);
+            } else if path.is_file() {
+                let parts = inside.iter().map(|part| part.to_string_lossy());
+                files.push(parts.collect::<Vec<_>>().join("/"));
+            }
+        }
+    }
+    let mut files = Vec::new();
+    walk(crate::root(), &mut files);
+    files.sort();
+    files
+}
+
 /// All `.rs` files below a folder of the root, in order; none if there is no such folder.
 ///
 /// # Panics

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use tests::root;
-use tests::source::{Source, rust_files};
+use tests::source::{Source, repository_files, rust_files};
 
 /// Each package and the packages below it that it may name: the picture in `docs/architecture.md`.
 const LAYERS: [(&str, &[&str]); 8] = [
@@ -95,11 +95,12 @@ fn unsafe_lives_in_kernels_alone() {
 const NO_OPS: [&str; 3] = ["copy", "cuda", "simd"];
 
 /// What an op lacks, and why.
-const EXCEPTIONS: [(&str, &str); 5] = [
+const EXCEPTIONS: [(&str, &str); 6] = [
     // The kernel is a ladder of files (views, packing, blocking, one micro-kernel an instruction set).
     ("matmul", "kernels/src/matmul/cpu.rs"),
     // A generator, used through dropout; `tensor` passes it on as it is. On a card it is part of `common.cuh`.
     ("philox", "kernels/src/philox/cuda.rs"),
+    ("philox", "tests/tests/devices/philox.rs"),
     ("philox", "tensor/src/ops/philox.rs"),
     ("philox", "autograd/src/ops/philox.rs"),
     // An update is not differentiated.
@@ -108,6 +109,11 @@ const EXCEPTIONS: [(&str, &str); 5] = [
 
 fn exists(path: &str) -> bool {
     root().join(path).exists()
+}
+
+fn has_test(path: &str) -> bool {
+    let text = fs::read_to_string(root().join(path)).unwrap_or_default();
+    text.contains("#[test]")
 }
 
 #[test]
@@ -120,9 +126,12 @@ fn every_op_has_its_file_in_every_layer() {
                 lacking.insert((op.clone(), path));
             }
         }
-        let above = ["kernels/tests", "tensor/src/ops", "autograd/src/ops"];
-        let files = above.map(|folder| format!("{folder}/{op}.rs"));
-        lacking.extend(files.into_iter().filter(|f| !exists(f)).map(|f| (op.clone(), f)));
+        let above = ["tensor/src/ops", "autograd/src/ops"];
+        let files = above.map(|folder| format!("{folder}/{op}.rs")).into_iter();
+        lacking.extend(files.filter(|f| !exists(f)).map(|f| (op.clone(), f)));
+        let tests = ["kernels/tests", "tests/tests/devices"];
+        let files = tests.map(|folder| format!("{folder}/{op}.rs")).into_iter();
+        lacking.extend(files.filter(|f| !has_test(f)).map(|f| (op.clone(), f)));
     }
     let known = EXCEPTIONS.iter().map(|(op, file)| (op.to_string(), file.to_string())).collect();
     assert_eq!(lacking, known);
@@ -137,6 +146,34 @@ fn ops() -> Vec<String> {
     let mut names: Vec<String> = names.filter(|name| !NO_OPS.contains(&name.as_str())).collect();
     names.sort();
     names
+}
+
+/// What is written in backticks and looks like a file of source, such as `softmax.cu`; `NAME.cu` stands for one.
+fn named_files(text: &str) -> impl Iterator<Item = &str> {
+    let is_source = |word: &str| {
+        let extension = word.rsplit_once('.').map_or("", |(_, extension)| extension);
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-./".contains(c);
+        ["rs", "cu", "cuh", "sh", "py", "cpp"].contains(&extension) && word.chars().all(plain)
+    };
+    text.split('`').skip(1).step_by(2).filter(move |word| is_source(word))
+}
+
+/// Docs and comments go stale silently; a name that has gone does not.
+#[test]
+fn files_that_are_named_exist() {
+    let files = repository_files();
+    let exists = |name: &str| {
+        let ending = format!("/{}", name.trim_start_matches("../"));
+        files.iter().any(|file| format!("/{file}").ends_with(&ending))
+    };
+    for file in files.iter().filter(|file| file.ends_with(".md") || file.ends_with(".rs")) {
+        let text = fs::read_to_string(root().join(file)).expect("a readable file");
+        let comments = text
+            .lines()
+            .filter(|line| file.ends_with(".md") || line.trim_start().starts_with("//"));
+        let gone: Vec<&str> = comments.flat_map(named_files).filter(|name| !exists(name)).collect();
+        assert_eq!(gone, [""; 0], "{file} names files that are not there");
+    }
 }
 
 #[test]

@@ -44,12 +44,18 @@ __device__ __forceinline__ void mma_bf16(float (&c)[4], const u32 (&a)[4], const
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-// Copies 16 bytes to shared memory in the background, or writes zeros where there is nothing to read. Both
-// addresses are multiples of 16; `from` must be a valid address even then.
-__device__ __forceinline__ void copy_async_16(void *to, const void *from, bool present) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
-                 :: "r"(shared_address(to)), "l"(from), "r"(present ? 16 : 0)
-                 : "memory");
+// Copies BYTES, 4 or 16, to shared memory in the background, or writes zeros where there is nothing to read. Both
+// addresses are multiples of BYTES; `from` must be a valid address even then.
+template <int BYTES> __device__ __forceinline__ void copy_async(void *to, const void *from, bool present) {
+    if (BYTES == 16) { // past the L1 cache, which only whole chunks may pass
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+                     :: "r"(shared_address(to)), "l"(from), "r"(present ? 16 : 0)
+                     : "memory");
+    } else {
+        asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;"
+                     :: "r"(shared_address(to)), "l"(from), "r"(present ? 4 : 0)
+                     : "memory");
+    }
 }
 
 // Closes a group of this thread's copies.

@@ -1,6 +1,7 @@
 // The twins of kernels/src/cuda/ptx.cuh, which says what each does, in the same order.
 #pragma once
 
+#include <cstdint>
 #include <cstring>
 #include <deque>
 #include <vector>
@@ -70,10 +71,11 @@ inline void mma_bf16(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
 struct PendingCopy {
   void* to;
   const void* from;
+  int bytes;
 };
 inline void complete(const PendingCopy& copy) {
-  if (copy.from) std::memcpy(copy.to, copy.from, 16);
-  else std::memset(copy.to, 0, 16);
+  if (copy.from) std::memcpy(copy.to, copy.from, copy.bytes);
+  else std::memset(copy.to, 0, copy.bytes);
 }
 static std::deque<std::vector<PendingCopy>> copy_groups[1024];
 static std::vector<PendingCopy> open_copies[1024];
@@ -82,8 +84,11 @@ inline int emulated_thread() {
   return threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
 }
 
-inline void copy_async_16(void* to, const void* from, bool present) {
-  PendingCopy copy = {to, present ? from : nullptr};
+template <int BYTES> inline void copy_async(void* to, const void* from, bool present) {
+  static_assert(BYTES == 4 || BYTES == 16);
+  auto odd = [](const void* address) { return reinterpret_cast<uintptr_t>(address) % BYTES != 0; };
+  if (odd(to) || odd(from)) emulator::fail("copy_async: an address that is no multiple of its bytes");
+  PendingCopy copy = {to, present ? from : nullptr, BYTES};
   if (emulated_copy_at_once()) complete(copy);
   else open_copies[emulated_thread()].push_back(copy);
 }

@@ -14,8 +14,10 @@ use kernels::{activation, activation::Activation};
 use tests::card;
 
 /// T, I and O: smaller than any tile and just beyond it, rows that can be copied by 16 bytes and rows that cannot, a
-/// K that is cut into parts in one of the three products.
-const LAYERS: [[usize; 3]; 10] = [
+/// K that is cut into parts in one of the three products, outputs like those of a vocabulary, even and no more.
+const LAYERS: [[usize; 3]; 12] = [
+    [70, 64, 522],
+    [5, 136, 1030],
     [1, 1, 1],
     [7, 15, 17],
     [33, 64, 7],

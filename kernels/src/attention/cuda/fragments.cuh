@@ -56,7 +56,7 @@ __device__ __forceinline__ void copy_tile(bf16 *to, const bf16 *from, u32 first_
         const bf16 *start = from + (inside ? row * apart * D : 0) + chunk * 8;
 #pragma unroll
         for (int group = 0; group < Chunks<D>::PER_ROW; group += GROUP) {
-            copy_async_16(chunk_of<D>(to, row, chunk + group), start + group * 8, inside);
+            copy_async<16>(chunk_of<D>(to, row, chunk + group), start + group * 8, inside);
         }
     }
 }

@@ -15,7 +15,8 @@
 // 60 %, which is what wgmma.cu is for. At K = 384 (12 steps) filling the stages and writing C cost a third.
 //
 // Rows start at multiples of 16 bytes, and the extent along a row is a multiple of 8, so that a copy is whole or not
-// there. Sums are f32, in the order of K within a step of 16 that the tensor core adds as it likes.
+// there. The gradients of logits over a vocabulary have neither: 30522 words are a multiple of 2 alone. For these A is
+// copied by pairs, four copies for one, which still costs less than leaving the tensor cores. Sums are f32, in the order of K within a step of 16 that the tensor core adds as it likes.
 #include "product.cuh"
 #include "ptx.cuh"
 
@@ -26,7 +27,7 @@
 #define STAGES 4
 #define THREADS 128
 #define WARP_TILE 64
-#define CHUNK 8 // elements of a copy
+#define CHUNK 8 // elements of a copy, but for pairs
 #define OPERAND (TILE * DEPTH)
 #define COPIES (OPERAND / CHUNK / THREADS) // of a thread, for an operand and a stage
 
@@ -37,8 +38,8 @@ template <Major MAJOR> __device__ __forceinline__ int slot(int mn, int k) {
     return k * TILE + ((mn / CHUNK) ^ (k % 8)) * CHUNK;
 }
 
-// An operand as one thread copies it: chunks that lie a fixed number of rows apart.
-template <Major MAJOR> struct Copier {
+// An operand as one thread copies it, STEP elements at a time: chunks that lie a fixed number of rows apart.
+template <Major MAJOR, int STEP> struct Copier {
     static constexpr int ROW = MAJOR == K_MAJOR ? DEPTH : TILE; // elements of a row of the tile
     static constexpr int ROWS_APART = THREADS * CHUNK / ROW;
 
@@ -62,9 +63,13 @@ template <Major MAJOR> struct Copier {
 #pragma unroll
         for (int i = 0; i < COPIES; i++) {
             int rows = i * ROWS_APART, mn_more = MAJOR == K_MAJOR ? rows : 0, k_more = MAJOR == K_MAJOR ? 0 : rows;
-            bool present = mn_left > mn_more && k_left > k_more;
             const bf16 *chunk = next + size_t(rows) * ld;
-            copy_async_16(tile + slot<MAJOR>(mn + mn_more, k + k_more), present ? chunk : from, present);
+            bf16 *to = tile + slot<MAJOR>(mn + mn_more, k + k_more);
+#pragma unroll
+            for (int j = 0; j < CHUNK; j += STEP) {
+                bool present = mn_left > mn_more + (MAJOR == K_MAJOR ? 0 : j) && k_left > k_more + (MAJOR == K_MAJOR ? j : 0);
+                copy_async<2 * STEP>(to + j, present ? chunk + j : from, present);
+            }
         }
         next += MAJOR == K_MAJOR ? size_t(DEPTH) : size_t(DEPTH) * ld;
         k_left -= DEPTH;
@@ -128,14 +133,14 @@ finish(const Product<bf16, Out> &p, int split, int row, int col, const float (&s
     }
 }
 
-template <Major MAJOR_A, Major MAJOR_B, typename Out>
+template <Major MAJOR_A, Major MAJOR_B, int STEP_A, typename Out>
 __device__ __forceinline__ void product(const Product<bf16, Out> &p, int lda, int ldb) {
     bf16 *shared = dynamic_shared<bf16>(); // STAGES of A, then STAGES of B
     Tile tile = tile_at(blockIdx.x, divide_up(p.m, TILE), divide_up(p.n, TILE));
     int row = tile.row * TILE, col = tile.col * TILE, split = blockIdx.y;
     int begin = split_begin(p, split), end = split_end(p, split), steps = divide_up(end - begin, DEPTH);
-    Copier<MAJOR_A> a(p.a, lda, row, p.m, begin, end);
-    Copier<MAJOR_B> b(p.b, ldb, col, p.n, begin, end);
+    Copier<MAJOR_A, STEP_A> a(p.a, lda, row, p.m, begin, end);
+    Copier<MAJOR_B, CHUNK> b(p.b, ldb, col, p.n, begin, end);
     auto fill = [&](int step) {
         bf16 *stage = shared + step % STAGES * OPERAND;
         if (step < steps) {
@@ -159,13 +164,15 @@ __device__ __forceinline__ void product(const Product<bf16, Out> &p, int lda, in
 }
 
 // At most 255 registers, two blocks a multiprocessor by those and by 64 KiB of shared memory.
-#define MMA(NAME, MAJOR_A, MAJOR_B, OUT) \
+#define MMA(NAME, MAJOR_A, MAJOR_B, STEP_A, OUT) \
     extern "C" __global__ void __launch_bounds__(THREADS, 2) NAME(Product<bf16, OUT> p, int lda, int ldb) { \
-        product<MAJOR_A, MAJOR_B>(p, lda, ldb); \
+        product<MAJOR_A, MAJOR_B, STEP_A>(p, lda, ldb); \
     }
 
-MMA(matmul_mma_nt, K_MAJOR, K_MAJOR, bf16)
-MMA(matmul_mma_nn, K_MAJOR, MN_MAJOR, bf16)
-MMA(matmul_mma_tn, MN_MAJOR, MN_MAJOR, float)
+MMA(matmul_mma_nt, K_MAJOR, K_MAJOR, CHUNK, bf16)
+MMA(matmul_mma_nn, K_MAJOR, MN_MAJOR, CHUNK, bf16)
+MMA(matmul_mma_tn, MN_MAJOR, MN_MAJOR, CHUNK, float)
+MMA(matmul_mma_nn_pairs, K_MAJOR, MN_MAJOR, 2, bf16)
+MMA(matmul_mma_tn_pairs, MN_MAJOR, MN_MAJOR, 2, float)
 
 #endif

@@ -34,6 +34,8 @@ pub(super) enum Layout {
 impl<'a> Job<'a> {
     /// Elements of bf16 in a copy of 16 bytes.
     pub const CHUNK: usize = 8;
+    /// In one of 4.
+    pub const PAIR: usize = 2;
 
     pub fn new(a: Operand<'a>, b: Operand<'a>, [m, n, k]: [usize; 3], out: DType) -> Self {
         Self { a, b, lead: &[], m, n, k, out, after: After::default(), gelu: false }
@@ -73,16 +75,23 @@ impl<'a> Job<'a> {
         (self.out == out && self.batch() == 1).then(|| self.layout()).flatten()
     }
 
-    /// Whether both operands can be moved `len` neighbours at a time: runs begin at a multiple of 16 bytes, and
-    /// none is cut by an edge.
+    /// Whether both operands can be moved `len` neighbours at a time.
     pub fn moves_by(&self, len: usize) -> bool {
-        let fits = |x: &Operand, [rows, cols]: [usize; 2]| {
+        self.moves_each_by([len, len])
+    }
+
+    /// Whether A and B can be moved so many neighbours at a time: runs begin at a multiple of their bytes, and none is
+    /// cut by an edge.
+    pub fn moves_each_by(&self, [a, b]: [usize; 2]) -> bool {
+        let fits = |x: &Operand, [rows, cols]: [usize; 2], len: usize| {
             let (extent, distance) =
                 if x.strides[1] == 1 { (cols, x.strides[0]) } else { (rows, x.strides[1]) };
             let all = x.lead.iter().chain([&extent, &distance]);
-            x.values.address().is_multiple_of(16) && all.into_iter().all(|n| n.is_multiple_of(len))
+            let bytes = (len * x.values.dtype().size()) as u64;
+            x.values.address().is_multiple_of(bytes)
+                && all.into_iter().all(|n| n.is_multiple_of(len))
         };
-        fits(&self.a, [self.m, self.k]) && fits(&self.b, [self.k, self.n])
+        fits(&self.a, [self.m, self.k], a) && fits(&self.b, [self.k, self.n], b)
     }
 
     /// # Panics
@@ -245,15 +254,17 @@ impl Start<'_> {
     fn mma(&self) -> Result<()> {
         /// Four stages of 128 x 32 of both operands in bf16.
         const SHARED: usize = 4 * 2 * 128 * 32 * 2;
-        let name = match self.linear_layout() {
-            Layout::Nt => "matmul_mma_nt",
-            Layout::Nn => "matmul_mma_nn",
-            _ => "matmul_mma_tn",
+        let name = match (self.linear_layout(), self.job.moves_by(Job::CHUNK)) {
+            (Layout::Nt, _) => "matmul_mma_nt",
+            (Layout::Nn, true) => "matmul_mma_nn",
+            (Layout::Nn, false) => "matmul_mma_nn_pairs",
+            (_, true) => "matmul_mma_tn",
+            (_, false) => "matmul_mma_tn_pairs",
         };
         let distance = |x: &Operand| (x.strides[0] * x.strides[1]) as i32;
         let launch = self.launch(&MMA, name)?.grid_3(self.grid()).block(128).shared(SHARED);
         let launch = launch.arg(self.product).arg(distance(&self.job.a)).arg(distance(&self.job.b));
-        // SAFETY: as in `naive`; copies of 16 bytes are whole by `moves_by`, which `choose` has asked.
+        // SAFETY: as in `naive`; copies are whole by `moves_each_by`, which `choose` has asked.
         unsafe { launch.start() }
     }
 

@@ -3,15 +3,16 @@
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-use super::run::Job;
+use super::run::{Job, Layout};
 use crate::cuda::{DType, Device};
 
 /// The kernels, each faster than the ones before where it can be used.
 ///
 /// The rule: f32 takes `Tiled`. bf16 takes the tensor cores, `Wgmma` on compute capability 9.0 and `Mma` on all
 /// others, if the product is one of the three of a linear layer in its usual output dtype and the copies of 16
-/// bytes fit: rows start at multiples of 16 bytes and hold a multiple of 8 elements. Else it takes `Tiled`. `Naive`
-/// is there to be read and to be compared with.
+/// bytes fit: rows start at multiples of 16 bytes and hold a multiple of 8 elements. Where dy alone has an even number
+/// of columns only, as over a vocabulary, its two products take `Mma` by copies of 4 bytes. Else it takes `Tiled`.
+/// `Naive` is there to be read and to be compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rung {
     /// The definition.
@@ -59,14 +60,14 @@ fn from_environment() -> Rung {
 
 /// The rung of a product, by the rule that [`Rung`] states.
 pub(super) fn choose(job: &Job) -> Rung {
-    let tensor_cores = job.a.values.dtype() == DType::BF16
-        && job.k > 0 // there is no tensor map of nothing
-        && job.linear_layout().is_some()
-        && job.moves_by(Job::CHUNK);
-    let best = match (tensor_cores, job.device().capability()) {
-        (true, (9, 0)) => Rung::Wgmma,
-        (true, _) => Rung::Mma,
-        (false, _) => Rung::Tiled,
+    let hopper = job.device().capability() == (9, 0);
+    // There is no tensor map of nothing.
+    let layout = job.linear_layout().filter(|_| job.a.values.dtype() == DType::BF16 && job.k > 0);
+    let best = match layout {
+        Some(_) if job.moves_by(Job::CHUNK) && hopper => Rung::Wgmma,
+        Some(_) if job.moves_by(Job::CHUNK) => Rung::Mma,
+        Some(Layout::Nn | Layout::Tn) if job.moves_each_by([Job::PAIR, Job::CHUNK]) => Rung::Mma,
+        _ => Rung::Tiled,
     };
     best.min(cap())
 }
