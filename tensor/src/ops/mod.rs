@@ -19,6 +19,7 @@ pub mod embedding;
 pub mod layer_norm;
 pub mod linear;
 pub mod matmul;
+mod mean_loss;
 pub mod mse;
 pub mod pooling;
 pub mod reduce;
