@@ -94,6 +94,12 @@ pub(crate) fn hidden<'a, const N: usize>(
     })
 }
 
+/// The error of hidden states and parameters that do not go together.
+pub(crate) fn mixed(op: &'static str, x: &Tensor, w: &Tensor) -> Error {
+    let expected = if w.dtype() == DType::F64 { "f64" } else { "f32 or bf16" };
+    Error::DType { op, expected, got: x.dtype() }
+}
+
 fn slices<T: crate::Element, const N: usize>(operands: [&Tensor; N]) -> Result<[&[T]; N]> {
     let mut slices: [&[T]; N] = [&[]; N];
     for (slice, tensor) in slices.iter_mut().zip(operands) {
