@@ -23,7 +23,7 @@ mod cpu;
 pub mod cuda;
 pub mod reference;
 
-pub use cpu::{add_assign, axpy, binary, binary_row, convert, scale, unary, unary_backward};
+pub use cpu::{add_assign, binary, binary_row, convert, scale, unary, unary_backward};
 
 /// An operation on two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
