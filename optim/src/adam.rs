@@ -245,7 +245,7 @@ fn settings(
     step: u64,
 ) -> Step {
     Step {
-        lr: lr * group.lr_factor,
+        lr,
         beta1: options.beta1,
         beta2: options.beta2,
         eps: options.eps,
