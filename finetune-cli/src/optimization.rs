@@ -66,7 +66,7 @@ pub struct BatchSize {
 
 impl From<&Batch> for BatchSize {
     fn from(batch: &Batch) -> Self {
-        Self { examples: batch.len(), tokens: batch.seqlens.total() }
+        Self { examples: batch.sequences(), tokens: batch.seqlens.total() }
     }
 }
 
