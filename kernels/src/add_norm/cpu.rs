@@ -74,7 +74,7 @@ pub fn forward<E: Element>(
     let saved = mean.par_chunks_mut(n).zip(rstd.par_chunks_mut(n));
     read.zip(write).zip(saved).enumerate().for_each(|(i, (((x, r), (z, y)), saved))| {
         let input = Input { x, r, dropout: input.dropout };
-        forward_rows((input, i * n), affine, eps, Output { z, y }, saved);
+        forward_rows(Rows { input, first: i * n }, affine, eps, Output { z, y }, saved);
     });
 }
 
@@ -121,8 +121,16 @@ fn chunks_or_none<E>(x: Option<&mut [E]>, n: usize, count: usize) -> Vec<Option<
     }
 }
 
+/// Rows of the input.
+#[derive(Clone, Copy)]
+struct Rows<'a, E> {
+    input: Input<'a, E>,
+    /// The number of the first one: masks depend on it.
+    first: usize,
+}
+
 dispatch!(fn forward_rows<E: Element>(
-    input: (Input<E>, usize), affine: (&[f32], &[f32]), eps: f32, out: Output<E>,
+    rows: Rows<E>, affine: (&[f32], &[f32]), eps: f32, out: Output<E>,
     saved: (&mut [f32], &mut [f32])
 ) = forward_body);
 dispatch!(fn backward_rows<E: Element>(
@@ -135,7 +143,7 @@ dispatch!(fn drop_rows<E: Element>(
 #[inline(always)]
 fn forward_body<S: Simd, E: Element>(
     s: S,
-    (input, first_row): (Input<E>, usize),
+    Rows { input, first }: Rows<E>,
     affine: (&[f32], &[f32]),
     eps: f32,
     out: Output<E>,
@@ -145,7 +153,7 @@ fn forward_body<S: Simd, E: Element>(
     for (i, (z, y)) in out.z.chunks_exact_mut(h).zip(out.y.chunks_exact_mut(h)).enumerate() {
         let (x, r) = (&input.x[i * h..][..h], &input.r[i * h..][..h]);
         let sum = match input.dropout {
-            Some(dropout) => masked_sum(s, (dropout, (first_row + i) as u32), x, r, z),
+            Some(dropout) => masked_sum(s, (dropout, (first + i) as u32), x, r, z),
             None => plain_sum(s, x, r, z),
         };
         let mean = sum / h as f32;
