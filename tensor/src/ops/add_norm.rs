@@ -7,7 +7,7 @@ use super::{
     Floats, Hidden, dense, expect_shape, floats, hidden, last_axis, mixed, on_card, same_shape,
     wide,
 };
-use crate::dtype::Activations;
+use crate::dtype::HiddenElement;
 use crate::pool::Buffer;
 use crate::{Result, Tensor};
 
@@ -79,7 +79,7 @@ pub fn forward(a: AddNorm, [x, r]: [&Tensor; 2], [w, b]: [&Tensor; 2]) -> Result
     }
 }
 
-fn run<E: Activations>(
+fn run<E: HiddenElement>(
     a: AddNorm,
     [x, r]: [&[E]; 2],
     [w, b]: [&[f32]; 2],
@@ -138,7 +138,7 @@ pub fn backward(
     }
 }
 
-fn run_backward<E: Activations>(
+fn run_backward<E: HiddenElement>(
     a: AddNorm,
     saved: Saved<E>,
     w: &[f32],

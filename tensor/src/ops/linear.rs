@@ -17,7 +17,7 @@ use super::{
     Floats, Hidden, activation, expect_shape, floats, hidden, last_axis, matrix, mixed, on_card,
     wide,
 };
-use crate::dtype::Activations;
+use crate::dtype::HiddenElement;
 use crate::{Activation, Device, Error, Result, Tensor};
 
 const OP: &str = "linear";
@@ -94,7 +94,7 @@ impl Operands {
     }
 }
 
-fn run<E: Activations>(x: &[E], [w, b]: [&[f32]; 2], shape: &[usize]) -> Tensor {
+fn run<E: HiddenElement>(x: &[E], [w, b]: [&[f32]; 2], shape: &[usize]) -> Tensor {
     let o = b.len();
     let rows: usize = shape[..shape.len() - 1].iter().product();
     let i = w.len() / o.max(1);
@@ -128,7 +128,7 @@ pub fn backward_input(dy: &Tensor, w: &Tensor) -> Result<Tensor> {
     })
 }
 
-fn run_input<E: Activations>(
+fn run_input<E: HiddenElement>(
     dy: &[E],
     w: &[f32],
     [rows, o, i]: [usize; 3],
@@ -163,7 +163,7 @@ pub fn backward_weight(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     })
 }
 
-fn run_weight<E: Activations>(x: &[E], dy: &[E], [rows, o, i]: [usize; 3]) -> Tensor {
+fn run_weight<E: HiddenElement>(x: &[E], dy: &[E], [rows, o, i]: [usize; 3]) -> Tensor {
     Tensor::build(&[o, i], |dw: &mut [f32]| {
         let (x, dy) = (E::matrix(x, rows, i), E::matrix(dy, rows, o));
         gemm(dy.t(), x, f32::matrix_mut(dw, o, i), Store::default());
