@@ -3,6 +3,7 @@
 //! Candidates stream: one is in memory at a time, and what is known of it is on disk before the next is opened.
 
 mod command;
+mod contender;
 mod table;
 mod verification;
 
@@ -29,8 +30,9 @@ use crate::select::score::{Outcome, Scorer};
 use crate::select::summary::{Candidate, Evidence, Status, Summary, TaskSummary, Timing};
 use crate::select::{fit, halving, report};
 use command::train_args;
+use contender::measured;
 use tensor::Device;
-use verification::{Verification, measured};
+use verification::Verification;
 
 /// Folds of the sample: five leave enough rows out to be told apart, and enough in to learn from.
 const FOLDS: usize = 5;
