@@ -86,47 +86,43 @@ impl GradCheck {
 
         let mut report = Report::default();
         for (i, param) in params.iter().enumerate() {
-            let at = param.value();
-            let slopes = self.slopes(&at, |moved| {
-                param.set(moved);
-                loss(&inputs, &f)
-            })?;
-            param.set(at);
+            let slopes = self.slopes(&mut inputs, &f, param.value(), |_, x| param.set(x))?;
             self.compare(param.name(), &slopes, [&narrow.0[i], &wide.0[i]], &mut report)?;
         }
         for i in 0..inputs.len() {
             let at = inputs[i].clone();
-            let slopes = self.slopes(&at, |moved| {
-                inputs[i] = moved;
-                loss(&inputs, &f)
-            })?;
-            inputs[i] = at;
+            let slopes = self.slopes(&mut inputs, &f, at, |inputs, x| inputs[i] = x)?;
             let name = format!("input {i}");
             self.compare(&name, &slopes, [&narrow.1[i], &wide.1[i]], &mut report)?;
         }
         Ok(report)
     }
 
-    /// (element, slope) for the chosen elements of one tensor, as `loss_at` sees it change.
+    /// (element, slope) for the chosen elements of the tensor that `set` changes, and that is `at` before and
+    /// afterwards.
     fn slopes(
         &self,
-        at: &Tensor,
-        mut loss_at: impl FnMut(Tensor) -> Result<f64>,
+        inputs: &mut [Tensor],
+        f: &impl Fn(&Tape, &[Var]) -> Result<Var>,
+        at: Tensor,
+        set: impl Fn(&mut [Tensor], Tensor),
     ) -> Result<Vec<(usize, f64)>> {
         let values = at.to_vec::<f64>()?;
+        let mut loss_with = |i: usize, x: f64| {
+            let mut values = values.clone();
+            values[i] = x;
+            set(inputs, Tensor::from_vec(values, at.shape())?);
+            loss(inputs, f)
+        };
         let n = self.elements.clamp(1, values.len().max(1));
         let mut slopes = Vec::with_capacity(n);
         for k in 0..n.min(values.len()) {
             let i = k * values.len() / n;
             let h = self.step * values[i].abs().max(1.0);
-            let mut moved = |to: f64| {
-                let mut values = values.clone();
-                values[i] = to;
-                loss_at(Tensor::from_vec(values, at.shape())?)
-            };
-            let rise = moved(values[i] + h)? - moved(values[i] - h)?;
+            let rise = loss_with(i, values[i] + h)? - loss_with(i, values[i] - h)?;
             slopes.push((i, rise / (2.0 * h)));
         }
+        set(inputs, at);
         Ok(slopes)
     }
 

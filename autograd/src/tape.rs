@@ -183,7 +183,7 @@ fn check_places<'a>(
     if nodes.clone().any(|n| !Rc::ptr_eq(&n.recording, recording)) {
         return Err(Error::TwoTapes { op });
     }
-    match nodes.any(Node::is_stale) {
+    match nodes.any(Node::was_walked) {
         true => Err(Error::Walked),
         false => Ok(()),
     }
@@ -197,13 +197,14 @@ fn push(recording: &Rc<RefCell<Recording>>, op: &'static str, value: Tensor, kin
 }
 
 impl Node {
-    fn is_stale(&self) -> bool {
+    /// Whether the tape was walked since.
+    fn was_walked(&self) -> bool {
         self.place.recording != self.recording.borrow().id
     }
 
     /// Walks the tape back from this node with gradient `seed`, and empties it.
     pub(crate) fn walk(&self, seed: Tensor) -> Result<Gradients> {
-        if self.is_stale() {
+        if self.was_walked() {
             return Err(Error::Walked);
         }
         let Recording { id, mut entries } = self.recording.take();

@@ -45,12 +45,7 @@ impl Batch {
     }
 
     /// B, the number of sequences.
-    pub fn len(&self) -> usize {
+    pub fn sequences(&self) -> usize {
         self.seqlens.batch()
-    }
-
-    /// Never: a batch has at least one sequence.
-    pub fn is_empty(&self) -> bool {
-        false
     }
 }

@@ -105,10 +105,9 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::forward`].
     pub fn first_states(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
-        self.check_lengths(batch)?;
-        let (x, last) = self.below_last(pass, batch)?;
-        let Some(last) = last else { return Ok(x.pool(Pooling::First, &batch.seqlens)?) };
-        Ok(last.first(pass, &x, &batch.seqlens)?)
+        let one_each = CuSeqLens::from_lens(&vec![1; batch.seqlens.batch()])?;
+        let first = |x: &Var| Ok(x.pool(Pooling::First, &batch.seqlens)?);
+        self.forward_queries(pass, batch, &one_each, first)
     }
 
     /// The last hidden states of some tokens, `[M, H]`, in the precision of the pass: rows `positions` (`[M]`) of
@@ -117,18 +116,31 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::forward`]; when there are no positions, they do not ascend, or one is not below T.
     pub fn states_at(&self, pass: &Pass, batch: &Batch, positions: &[u32]) -> Result<Var> {
-        self.check_lengths(batch)?;
         check_positions(positions, batch.seqlens.total())?;
-        let (x, last) = self.below_last(pass, batch)?;
-        let Some(last) = last else { return Ok(x.select(&indices(positions)?)?) };
-        let (rows, lens) = asking(positions, &batch.seqlens);
-        let offsets = CuSeqLens::from_lens(&lens)?;
-        let states = last.rows(pass, (&x, &batch.seqlens), (&indices(&rows)?, &offsets))?;
+        let (rows, lens) = query_rows(positions, &batch.seqlens);
+        let lens = CuSeqLens::from_lens(&lens)?;
+        let states =
+            self.forward_queries(pass, batch, &lens, |x| Ok(x.select(&indices(&rows)?)?))?;
         if rows.len() == positions.len() {
             return Ok(states);
         }
-        let place = |p| rows.binary_search(p).expect("every position asks") as u32;
+        let place = |p| rows.binary_search(p).expect("every position is a query") as u32;
         Ok(states.select(&indices(&positions.iter().map(place).collect::<Vec<_>>())?)?)
+    }
+
+    /// The last hidden states of the rows that `pick` takes of the last layer's input.
+    fn forward_queries(
+        &self,
+        pass: &Pass,
+        batch: &Batch,
+        query_lens: &CuSeqLens,
+        pick: impl FnOnce(&Var) -> Result<Var>,
+    ) -> Result<Var> {
+        self.check_lengths(batch)?;
+        let (x, last) = self.below_last(pass, batch)?;
+        let queries = pick(&x)?;
+        let Some(last) = last else { return Ok(queries) };
+        Ok(last.forward_queries(pass, (&queries, query_lens), (&x, &batch.seqlens))?)
     }
 
     /// The hidden states before the first layer and after each one: L + 1 times `[T, H]`.
@@ -201,9 +213,9 @@ fn check_positions(positions: &[u32], limit: usize) -> Result<()> {
     }
 }
 
-/// The rows that ask in the last layer, ascending, and how many of them each sequence has: the positions, and the
+/// The queries of the last layer, ascending rows, and how many of them each sequence has: the positions, and the
 /// first token of a sequence without one, because attention wants a query of each.
-fn asking(positions: &[u32], seqlens: &CuSeqLens) -> (Vec<u32>, Vec<usize>) {
+fn query_rows(positions: &[u32], seqlens: &CuSeqLens) -> (Vec<u32>, Vec<usize>) {
     let (mut rows, mut lens, mut rest) = (Vec::new(), Vec::new(), positions);
     for i in 0..seqlens.batch() {
         let range = seqlens.range(i);

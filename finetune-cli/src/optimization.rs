@@ -66,7 +66,7 @@ pub struct BatchSize {
 
 impl From<&Batch> for BatchSize {
     fn from(batch: &Batch) -> Self {
-        Self { examples: batch.len(), tokens: batch.seqlens.total() }
+        Self { examples: batch.sequences(), tokens: batch.seqlens.total() }
     }
 }
 
@@ -203,34 +203,51 @@ impl<'a> Optimization<'a> {
         loss: impl FnOnce(&Pass) -> Result<Var>,
     ) -> Result<Option<StepLog>> {
         let mut watch = Stopwatch(Instant::now());
-        // The number of a step fits in 32 bits: 2^32 steps are years.
-        let pass = Pass::training(self.args.seed, self.step as u32)
-            .with_precision(self.args.precision.into())
-            .with_recomputation(self.args.checkpoint_activations);
-        let loss = loss(&pass)?;
+        let loss = loss(&self.pass())?;
         let forward = watch.lap();
         let grads = loss.backward()?;
         let backward = watch.lap();
         let norm = clip::global_norm(&self.params, &grads)?;
-        let learning_rate = self.peak * self.schedule.factor(self.step);
-        let [value, grad_norm] = [loss.value(), &norm].map(|scalar| scalar.item_later());
-        let mut made = Made {
-            step: self.step + 1,
-            loss: value?,
-            grad_norm: grad_norm?,
-            learning_rate,
-            size,
-            times: StepTimes { forward, backward, optimizer: 0.0 },
-        };
+        let times = StepTimes { forward, backward, optimizer: 0.0 };
+        let mut made = self.ask_for([loss.value(), &norm], size, times)?;
         // On the host the figures are there: nothing is updated by what is not finite.
         made.check_if_here().map_err(|what| self.diverged(made.step, what))?;
-        let grad_scale = match self.args.max_grad_norm {
-            0.0 => GradScale::Factor(1.0),
-            max_norm => GradScale::Clip { norm, max_norm },
-        };
-        self.optimizer.step(&grads, StepSize { lr: learning_rate, grad_scale })?;
+        let (lr, grad_scale) = (made.learning_rate, self.grad_scale(norm));
+        self.optimizer.step(&grads, StepSize { lr, grad_scale })?;
         self.step = made.step;
         made.times.optimizer = watch.lap();
+        self.newest_log(made)
+    }
+
+    /// The forward of the next step.
+    fn pass(&self) -> Pass {
+        // The number of a step fits in 32 bits: 2^32 steps are years.
+        Pass::training(self.args.seed, self.step as u32)
+            .with_precision(self.args.precision.into())
+            .with_recomputation(self.args.checkpoint_activations)
+    }
+
+    /// The next step, whose loss and gradient norm are asked for and not waited for.
+    fn ask_for(
+        &self,
+        [loss, grad_norm]: [&Tensor; 2],
+        size: BatchSize,
+        times: StepTimes,
+    ) -> Result<Made> {
+        let learning_rate = self.peak * self.schedule.factor(self.step);
+        let [loss, grad_norm] = [loss.item_later()?, grad_norm.item_later()?];
+        Ok(Made { step: self.step + 1, loss, grad_norm, learning_rate, size, times })
+    }
+
+    fn grad_scale(&self, norm: Tensor) -> GradScale {
+        match self.args.max_grad_norm {
+            0.0 => GradScale::Factor(1.0),
+            max_norm => GradScale::Clip { norm, max_norm },
+        }
+    }
+
+    /// Keeps the step that was just made, and gives the log of the newest one whose figures are there.
+    fn newest_log(&mut self, made: Made) -> Result<Option<StepLog>> {
         let is_here = made.is_here();
         let before = self.made.replace(made);
         let asked = if is_here { self.made.take() } else { before };

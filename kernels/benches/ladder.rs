@@ -10,7 +10,7 @@ use std::hint::black_box;
 use kernels::bf16;
 use kernels::isa::{self, Isa};
 use kernels::matmul::ladder::{Shape, interchanged, naive, packed, registers, tiled};
-use kernels::matmul::{MatMut, MatRef, Scratch, Store, Values, gemm, gemm_serial};
+use kernels::matmul::{MatMut, MatRef, Store, Values, gemm, gemm_serial};
 use kernels::peak;
 use kernels::testing::random;
 use timing::{Filter, Times, time};
@@ -60,11 +60,8 @@ fn plain_rows(table: &Table, shape: Shape) {
 
 /// The same product by `gemm_serial`, with each micro-kernel.
 fn serial_rows(table: &Table, shape: Shape) {
-    let mut scratch = Scratch::default();
     for how in micro_kernels(1) {
-        blocked_row(table, shape, how, |a, b, c| {
-            gemm_serial(a, b, c, Store::default(), &mut scratch);
-        });
+        blocked_row(table, shape, how, |a, b, c| gemm_serial(a, b, c, Store::default()));
     }
 }
 

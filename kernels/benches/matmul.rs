@@ -7,7 +7,7 @@ mod timing;
 
 use kernels::bf16;
 use kernels::isa;
-use kernels::matmul::{MatMut, MatRef, Scratch, Store, Values, gemm, gemm_serial};
+use kernels::matmul::{MatMut, MatRef, Store, Values, gemm, gemm_serial};
 use kernels::testing::random;
 use timing::{Filter, Times, time};
 
@@ -96,10 +96,7 @@ fn measure(pass: Pass, [m, n, k]: [usize; 3], bf16: bool) -> [String; 2] {
         };
         run(a, b, c);
     };
-    let mut scratch = Scratch::default();
-    let serial = time(|| {
-        product(&mut |a, b, c| gemm_serial(a, b, c, Store::default(), &mut scratch));
-    });
+    let serial = time(|| product(&mut |a, b, c| gemm_serial(a, b, c, Store::default())));
     let parallel = time(|| product(&mut |a, b, c| gemm(a, b, c, Store::default())));
     let gflop = 2e-9 * (m * n * k) as f64;
     [serial, parallel].map(|Times { shortest, median }| {

@@ -24,7 +24,7 @@ pub enum Isa {
 }
 
 /// Every instruction set, narrowest first.
-pub const ALL: [Isa; 5] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16, Isa::Amx];
+const ALL: [Isa; 5] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16, Isa::Amx];
 
 /// What `KERNELS_ISA` may be.
 const NAMES: &str = "portable, avx2, avx512, avx512bf16 or amx";
@@ -88,7 +88,7 @@ pub fn supported() -> impl Iterator<Item = Isa> {
 }
 
 /// Reads the name of an instruction set, as `KERNELS_ISA` spells it.
-pub fn parse(name: &str) -> Option<Isa> {
+fn parse(name: &str) -> Option<Isa> {
     match name {
         "portable" => Some(Isa::Portable),
         "avx2" => Some(Isa::Avx2),

@@ -46,6 +46,18 @@ pub(crate) fn map2_chunks<E: Element>(
         .for_each(|((a, b), y)| f(a, b, y));
 }
 
+/// The mean of a function of two numbers over all elements of `a` and `b`, whose lengths are equal. `sum` adds it up
+/// over matching chunks, in parallel; their sums are added in order.
+pub(crate) fn mean2_chunks(
+    a: &[f32],
+    b: &[f32],
+    sum: impl Fn(&[f32], &[f32]) -> f64 + Sync,
+) -> f32 {
+    let n = elements_per_task();
+    let sums: Vec<f64> = a.par_chunks(n).zip(b.par_chunks(n)).map(|(a, b)| sum(a, b)).collect();
+    (sums.iter().sum::<f64>() / a.len() as f64) as f32
+}
+
 /// Rows whose contributions to a column sum are added up before the next block of rows is begun.
 pub(crate) const ROW_BLOCK: usize = 64;
 

@@ -1,8 +1,9 @@
 //! Every rung of the ladder against the definition.
 
-use kernels::isa;
+use kernels::isa::{self, Isa};
 use kernels::matmul::ladder::{Shape, interchanged, naive, packed, registers, tiled};
 use kernels::matmul::reference;
+use kernels::peak;
 use kernels::testing::{assert_close, f64s, random};
 
 type Product = fn(&[f32], &[f32], &mut [f32], Shape);
@@ -85,10 +86,20 @@ fn lengths_are_checked() {
     packed::product(&[1.0; 5], &[1.0; 6], &mut [0.0; 4], Shape { m: 2, n: 2, k: 3 });
 }
 
-/// What benches divide by runs on this machine, and counts its operations.
+/// What benches divide by: a register twice as wide holds twice as many numbers, and an instruction for bf16
+/// multiplies twice as many as one for f32.
 #[test]
-fn every_instruction_set_has_a_peak() {
-    for isa in isa::supported() {
-        assert!(kernels::peak::burst(isa, false).is_some_and(|n| n > 1000), "{isa:?}");
+fn bursts_count_lanes_and_products() {
+    let operations = |isa, bf16| peak::burst(isa, bf16).expect("an instruction of its own");
+    if isa::widest() >= Isa::Avx512 {
+        assert_eq!(operations(Isa::Avx512, false), 2 * operations(Isa::Avx2, false));
+    }
+    if isa::widest() >= Isa::Avx512Bf16 {
+        let f32s = operations(Isa::Avx512Bf16, false);
+        assert_eq!(f32s, operations(Isa::Avx512, false));
+        assert_eq!(operations(Isa::Avx512Bf16, true), 2 * f32s);
+    }
+    for isa in isa::supported().filter(|&isa| isa != Isa::Avx512Bf16) {
+        assert_eq!(peak::burst(isa, true), None, "{isa:?}");
     }
 }

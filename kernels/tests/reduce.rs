@@ -1,4 +1,4 @@
-//! Sums and maxima against their definition.
+//! Sums and places of the greatest against their definition.
 
 use kernels::reduce::{self, reference};
 use kernels::testing::{SIZES, assert_close, each_isa, f64s, random};
@@ -11,7 +11,6 @@ fn of_everything() {
             let want = f64s(&x);
             let what = format!("{isa:?} {n}");
             assert_close(&what, &[reduce::sum(&x)], &[reference::sum(&want)], 1e-7);
-            assert_close(&what, &[reduce::max(&x)], &[reference::max(&want)], 0.0);
             let squares = reference::sum_squares(&want);
             // The plain sum of the definition is itself off by some 1e-13.
             assert!((reduce::sum_squares(&x) - squares).abs() <= 1e-12 * squares, "{what}");
@@ -26,12 +25,8 @@ fn of_rows_and_columns() {
             let rows = if cols < 1000 { 200 } else { 3 };
             let x = random(rows * cols, 9.0, 2);
             let want = f64s(&x);
-            let (mut out, mut argmax) = (vec![0.0; rows], vec![0; rows]);
+            let mut argmax = vec![0; rows];
             let what = format!("{isa:?} {cols} columns");
-            reduce::row_sums(&x, cols, &mut out);
-            assert_close(&what, &out, &reference::row_sums(&want, cols), 1e-7);
-            reduce::row_max(&x, cols, &mut out);
-            assert_close(&what, &out, &reference::row_max(&want, cols), 0.0);
             reduce::row_argmax(&x, cols, &mut argmax);
             assert_eq!(argmax, reference::row_argmax(&want, cols), "{what}");
             let mut sums = vec![0.0; cols];
@@ -49,9 +44,6 @@ fn a_long_sum_loses_nothing() {
         let mut x = vec![1.0; 100_001];
         (x[0], x[100_000]) = (1e12, -1e12);
         assert_eq!(reduce::sum(&x), 99_999.0);
-        let mut sums = [0.0];
-        reduce::row_sums(&x, x.len(), &mut sums);
-        assert_eq!(sums, [99_999.0]);
     });
 }
 
@@ -69,10 +61,9 @@ fn squares_neither_overflow_nor_vanish() {
 fn sums_do_not_depend_on_threads_or_instruction_set() {
     let x = random(300_000, 9.0, 3);
     let all = || {
-        let (mut columns, mut rows) = (vec![0.0; 300], vec![0.0; 1000]);
+        let mut columns = vec![0.0; 300];
         reduce::column_sums(&x, 300, &mut columns);
-        reduce::row_sums(&x, 300, &mut rows);
-        (reduce::sum(&x).to_bits(), reduce::sum_squares(&x).to_bits(), columns, rows)
+        (reduce::sum(&x).to_bits(), reduce::sum_squares(&x).to_bits(), columns)
     };
     let want = all();
     each_isa(|isa| {
@@ -103,10 +94,8 @@ fn nan_is_the_greatest_wherever_it_stands() {
                 let mut x = random(cols, 9.0, 4);
                 x[cols - 1] = f32::INFINITY;
                 x[at] = f32::NAN;
-                let (mut max, mut argmax) = ([0.0], [0]);
-                reduce::row_max(&x, cols, &mut max);
+                let mut argmax = [0];
                 reduce::row_argmax(&x, cols, &mut argmax);
-                assert!(max[0].is_nan() && reduce::max(&x).is_nan(), "{isa:?} {cols} {at}");
                 assert_eq!(argmax, [at as u32], "{isa:?} {cols}");
             }
         }
@@ -133,10 +122,7 @@ fn the_first_of_equals() {
 #[test]
 fn nothing_at_all() {
     assert_eq!((reduce::sum(&[]), reduce::sum_squares(&[])), (0.0, 0.0));
-    assert_eq!(reduce::max(&[]), f32::NEG_INFINITY);
     let mut out = [9.0; 3];
-    reduce::row_sums(&[], 0, &mut out);
-    assert_eq!(out, [0.0; 3]);
     reduce::column_sums::<f32>(&[], 3, &mut out);
     assert_eq!(out, [0.0; 3]);
     reduce::row_argmax(&[], 0, &mut []);

@@ -49,24 +49,30 @@ impl SelfAttention {
     /// # Errors
     /// When `x` is not `[T, H]` for the batch's T, or H no multiple of N.
     pub fn forward(&self, pass: &Pass, x: &Var, batch: &CuSeqLens) -> Result<Var> {
-        self.ask(pass, (x, batch), (x, batch))
+        self.forward_queries(pass, (x, batch), (x, batch))
     }
 
-    /// What some tokens gather from all tokens of their sequence: `asking` `[Tq, H]`, `x` `[T, H]` `-> [Tq, H]`.
+    /// What some tokens, the queries, gather from all tokens of their sequence: queries `[Tq, H]` and x `[T, H]`, with
+    /// the offsets of either `-> [Tq, H]`.
     ///
     /// # Errors
-    /// When the variables do not have the rows of their batches, or H is no multiple of N.
-    pub fn ask(
+    /// When the variables do not have the rows of their offsets, or H is no multiple of N.
+    pub fn forward_queries(
         &self,
         pass: &Pass,
-        (asking, queries): (&Var, &CuSeqLens),
-        (x, keys): (&Var, &CuSeqLens),
+        (queries, query_lens): (&Var, &CuSeqLens),
+        (x, key_lens): (&Var, &CuSeqLens),
     ) -> Result<Var> {
-        let q = self.query.forward(pass, asking)?;
+        let q = self.query.forward(pass, queries)?;
         let k = self.key.forward(pass, x)?;
         let v = self.value.forward(pass, x)?;
-        let (queries, keys, dropout) = (queries.clone(), keys.clone(), self.dropout.draw(pass));
-        ops::attention(Attention { queries, keys, heads: self.heads, dropout }, &q, &k, &v)
+        let attention = Attention {
+            queries: query_lens.clone(),
+            keys: key_lens.clone(),
+            heads: self.heads,
+            dropout: self.dropout.draw(pass),
+        };
+        ops::attention(attention, &q, &k, &v)
     }
 }
 

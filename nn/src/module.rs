@@ -14,7 +14,7 @@ pub trait Module {
 
 /// The number of elements of all parameters.
 pub fn count(params: &[Param]) -> usize {
-    params.iter().map(|p| p.value().len()).sum()
+    params.iter().map(|p| p.shape().iter().product::<usize>()).sum()
 }
 
 /// Moves parameters to a device.

@@ -1,7 +1,7 @@
 //! The encoder layer.
 
 use autograd::{Param, Result, Var, ops};
-use tensor::{Activation, CuSeqLens, Pooling, Tensor};
+use tensor::{Activation, CuSeqLens};
 
 use crate::{Dropout, Initializer, LayerNorm, Linear, Module, Pass, SelfAttention};
 
@@ -68,46 +68,24 @@ impl TransformerLayer {
     /// # Errors
     /// When `x` is not `[T, H]` for the batch's T.
     pub fn forward(&self, pass: &Pass, x: &Var, batch: &CuSeqLens) -> Result<Var> {
-        let attended = self.attention.forward(pass, x, batch)?;
-        self.after_attention(pass, &attended, x)
+        self.forward_queries(pass, (x, batch), (x, batch))
     }
 
-    /// The first row of each sequence of [`forward`](Self::forward): `[T, H] -> [B, H]`. Keys and values are
-    /// those of all tokens; everything else is computed for the first ones alone. For a classifier, which reads
-    /// no other row of its last layer.
+    /// The outputs of some tokens, the queries, each among all tokens of its sequence: queries `[Tq, H]`, at least
+    /// one of each sequence, and x `[T, H]`, with the offsets of either `-> [Tq, H]`. Keys and values are those of all
+    /// tokens; everything else is computed for the queries alone. Of rows of x it makes these rows of
+    /// [`forward`](Self::forward): for a head that reads no others of its last layer.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward).
-    pub fn first(&self, pass: &Pass, x: &Var, batch: &CuSeqLens) -> Result<Var> {
-        let first = x.pool(Pooling::First, batch)?;
-        let ones = CuSeqLens::from_lens(&vec![1; batch.batch()])?;
-        self.answer(pass, (&first, &ones), (x, batch))
-    }
-
-    /// Some rows of [`forward`](Self::forward), at least one of each sequence: x `[T, H]`, rows `[M]` (u32,
-    /// ascending) with the offsets that divide them among the sequences `-> [M, H]`. Keys and values are those of
-    /// all tokens; everything else is computed for these rows alone.
-    ///
-    /// # Errors
-    /// When `x` is not `[T, H]` for the batch's T, a row is not below T, or the offsets do not fit.
-    pub fn rows(
+    /// When the variables do not have the rows of their offsets, or a sequence has no query.
+    pub fn forward_queries(
         &self,
         pass: &Pass,
-        (x, batch): (&Var, &CuSeqLens),
-        (rows, of_sequences): (&Tensor, &CuSeqLens),
-    ) -> Result<Var> {
-        self.answer(pass, (&x.select(rows)?, of_sequences), (x, batch))
-    }
-
-    /// The outputs of the tokens that ask, each among all tokens of its sequence.
-    fn answer(
-        &self,
-        pass: &Pass,
-        (asking, queries): (&Var, &CuSeqLens),
+        (queries, query_lens): (&Var, &CuSeqLens),
         x: (&Var, &CuSeqLens),
     ) -> Result<Var> {
-        let attended = self.attention.ask(pass, (asking, queries), x)?;
-        self.after_attention(pass, &attended, asking)
+        let attended = self.attention.forward_queries(pass, (queries, query_lens), x)?;
+        self.after_attention(pass, &attended, queries)
     }
 
     fn after_attention(&self, pass: &Pass, attended: &Var, x: &Var) -> Result<Var> {

@@ -14,8 +14,10 @@
 //! Rows of a table that have no gradient move too, as their moments fade. Once [`Optimizer::catch_up`] was called
 //! for a table, a step writes down its numbers (rate, decay, corrections, whatever the schedule made of them) and
 //! updates the rows of the gradient; the others follow when they are next read. A step without a gradient of the
-//! table is none for it and leaves no note; one whose gradient is a whole tensor flushes first. Sources: Kingma and Ba, 2014, <https://arxiv.org/abs/1412.6980>, algorithm 1;
-//! Loshchilov and Hutter, 2017, <https://arxiv.org/abs/1711.05101>, algorithm 2.
+//! table is none for it and leaves no note; one whose gradient is a whole tensor flushes first.
+//!
+//! Sources: Kingma and Ba, 2014, <https://arxiv.org/abs/1412.6980>, algorithm 1; Loshchilov and Hutter, 2017,
+//! <https://arxiv.org/abs/1711.05101>, algorithm 2.
 
 use autograd::{Gradient, Gradients, Param};
 use tensor::ops::adamw::{self, Clip, Lazy, Step, Update};
@@ -165,9 +167,7 @@ impl Adam {
             .collect();
         Self { options, groups, slots, step: 0 }
     }
-}
 
-impl Adam {
     fn on_card(&self) -> bool {
         self.slots.first().is_some_and(|slot| slot.param.device() != Device::Cpu)
     }
@@ -245,7 +245,7 @@ fn settings(
     step: u64,
 ) -> Step {
     Step {
-        lr: lr * group.lr_factor,
+        lr,
         beta1: options.beta1,
         beta2: options.beta2,
         eps: options.eps,

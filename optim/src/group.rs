@@ -2,15 +2,13 @@
 
 use autograd::Param;
 
-/// Parameters with one weight decay and one learning-rate factor.
+/// Parameters with one weight decay.
 #[derive(Clone, Debug)]
 pub struct ParamGroup {
     /// The parameters.
     pub params: Vec<Param>,
     /// The weight decay of the group.
     pub weight_decay: f64,
-    /// Multiplies the learning rate of the step.
-    pub lr_factor: f64,
 }
 
 /// The usual two groups: weights decay, biases and LayerNorm parameters do not.
@@ -24,7 +22,6 @@ pub fn weight_decay_groups(params: &[Param], weight_decay: f64) -> Vec<ParamGrou
     let group = |params: Vec<&Param>, weight_decay| ParamGroup {
         params: params.into_iter().cloned().collect(),
         weight_decay,
-        lr_factor: 1.0,
     };
     vec![group(with, weight_decay), group(without, 0.0)]
 }

@@ -73,7 +73,7 @@ impl Optimizer for Sgd {
             let w = param.value();
             let d = grad.to_dense()?.scale(factor)?.add(&w.scale(group.weight_decay)?)?;
             let direction = self.options.direction(u, d)?;
-            param.set(w.sub(&direction.scale(size.lr * group.lr_factor)?)?);
+            param.set(w.sub(&direction.scale(size.lr)?)?);
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ fn follow(dtype: DType, options: AdamOptions, weight_decay: f64, tolerance: f64)
     let w = param("w", &normal(1.0));
     w.set(w.value().to_dtype(dtype).unwrap());
     let mut want = w.value().to_f64_vec().unwrap();
-    let group = ParamGroup { params: vec![w.clone()], weight_decay, lr_factor: 0.5 };
+    let group = ParamGroup { params: vec![w.clone()], weight_decay };
     let mut adam = Adam::with_options(vec![group], options);
     let mut formulas: Vec<Formulas> =
         (0..n).map(|_| Formulas { options, weight_decay, m: 0.0, v: 0.0, t: 0 }).collect();
@@ -47,7 +47,7 @@ fn follow(dtype: DType, options: AdamOptions, weight_decay: f64, tolerance: f64)
         let (lr, grad_scale) = (0.02 / f64::from(step + 1), 0.25);
         adam.step(&gradients(&[(&w, &g)]), StepSize { lr, grad_scale: grad_scale.into() }).unwrap();
         for ((want, f), g) in want.iter_mut().zip(&mut formulas).zip(&g) {
-            *want = f.step(*want, grad_scale * g, 0.5 * lr);
+            *want = f.step(*want, grad_scale * g, lr);
         }
         assert_close(&w.value().to_f64_vec().unwrap(), &want, tolerance);
     }

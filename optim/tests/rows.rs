@@ -101,7 +101,7 @@ fn train(table: &Param, optimizer: &mut dyn Optimizer, steps: std::ops::Range<u6
 
 fn adam(table: &Param, weight_decay: f64) -> Adam {
     let options = AdamOptions { beta1: 0.8, beta2: 0.99, eps: 1e-6 };
-    let group = ParamGroup { params: vec![table.clone()], weight_decay, lr_factor: 0.7 };
+    let group = ParamGroup { params: vec![table.clone()], weight_decay };
     Adam::with_options(vec![group], options)
 }
 

@@ -5,7 +5,7 @@ use kernels::{copy, cuda, elementwise};
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 use rayon::prelude::*;
 
-use crate::dtype::Activations;
+use crate::dtype::HiddenElement;
 use crate::shape::Layout;
 use crate::storage::Storage;
 use crate::{DType, Device, Element, Error, Result, Tensor};
@@ -121,7 +121,7 @@ impl Tensor {
         Ok(Self::from_array(y, self.shape()))
     }
 
-    fn convert<A: Activations, B: Activations>(&self) -> Result<Self> {
+    fn convert<A: HiddenElement, B: HiddenElement>(&self) -> Result<Self> {
         let x = self.contiguous()?;
         let x = x.as_slice::<A>()?;
         Ok(Self::build(self.shape(), |y: &mut [B]| elementwise::convert(x, y)))

@@ -126,7 +126,7 @@ element!(f64, F64, |x| x, |x| x, Arc::new);
 element!(bf16, BF16, f64::from, |x| bf16::from_f32(to_odd(x)), |v| { Arc::new(Buffer::from(v)) });
 
 /// A type that activations are kept in: the fast kernels take it, its buffers come from the pool.
-pub(crate) trait Activations: Element + kernels::Element + Pooled {
+pub(crate) trait HiddenElement: Element + kernels::Element + Pooled {
     fn into_storage(buffer: Buffer<Self>) -> Storage;
     /// The elements for writing, copied first if they are shared.
     fn unique(storage: &mut Storage) -> Option<&mut [Self]>;
@@ -136,7 +136,7 @@ pub(crate) trait Activations: Element + kernels::Element + Pooled {
     fn matrix_mut(x: &mut [Self], rows: usize, cols: usize) -> MatMut<'_>;
 }
 
-impl Activations for f32 {
+impl HiddenElement for f32 {
     fn into_storage(buffer: Buffer<Self>) -> Storage {
         Storage::F32(Arc::new(buffer))
     }
@@ -154,7 +154,7 @@ impl Activations for f32 {
     }
 }
 
-impl Activations for bf16 {
+impl HiddenElement for bf16 {
     fn into_storage(buffer: Buffer<Self>) -> Storage {
         Storage::BF16(Arc::new(buffer))
     }

@@ -2,7 +2,7 @@
 
 use kernels::{cuda, philox};
 
-use crate::dtype::Activations;
+use crate::dtype::HiddenElement;
 use crate::pool::Buffer;
 use crate::shape::{Layout, checked_count, count};
 use crate::storage::Storage;
@@ -161,7 +161,7 @@ impl Tensor {
     }
 
     /// [`make_mut`](Self::make_mut) of another type.
-    pub(crate) fn make_mut_of<E: Activations>(&mut self) -> Result<&mut [E]> {
+    pub(crate) fn make_mut_of<E: HiddenElement>(&mut self) -> Result<&mut [E]> {
         if !self.is_contiguous() {
             *self = self.contiguous()?;
         }
@@ -185,13 +185,13 @@ impl Tensor {
     }
 
     /// A new tensor whose elements `fill` writes; it must write all of them.
-    pub(crate) fn build<E: Activations>(shape: &[usize], fill: impl FnOnce(&mut [E])) -> Self {
+    pub(crate) fn build<E: HiddenElement>(shape: &[usize], fill: impl FnOnce(&mut [E])) -> Self {
         let mut buffer = Buffer::uninit(count(shape));
         fill(&mut buffer);
         Self::from_buffer(buffer, shape)
     }
 
-    pub(crate) fn from_buffer<E: Activations>(buffer: Buffer<E>, shape: &[usize]) -> Self {
+    pub(crate) fn from_buffer<E: HiddenElement>(buffer: Buffer<E>, shape: &[usize]) -> Self {
         Self::wrap(E::into_storage(buffer), shape)
     }
 

@@ -3,6 +3,9 @@
 use tensor::ops::concat;
 use tensor::{DType, Device, Tensor};
 
+use crate::compare::assert_near;
+pub use crate::compare::{relative_distance, wide};
+
 /// The card of this process. Tests that call this are `#[ignore]`d where there may be none.
 ///
 /// # Panics
@@ -11,7 +14,7 @@ pub fn device() -> Device {
     Device::cuda(0).unwrap_or_else(|error| panic!("a card is needed: {error}"))
 }
 
-/// What a result on a card may differ from the f64 definition, as the norm of the difference over the norm.
+/// What a result on a card may differ from the f64 definition, as a [`relative_distance`].
 pub fn tolerance(dtype: DType) -> f64 {
     match dtype {
         DType::BF16 => 1e-2,
@@ -25,33 +28,8 @@ pub fn tolerance(dtype: DType) -> f64 {
 /// When it is not, with the place of the greatest difference.
 pub fn assert_close(what: &str, got: &Tensor, want: &[f64]) {
     assert_ne!(got.device(), Device::Cpu, "{what}: the result left the card");
-    let (values, limit) = (got.to_f64_vec().expect("the card works"), tolerance(got.dtype()));
-    assert_eq!(values.len(), want.len(), "{what}: number of elements");
-    let distance = relative_distance(&values, want);
-    assert!(
-        distance <= limit,
-        "{what}: {distance:e} away, allowed are {limit:e}: {}",
-        worst(&values, want)
-    );
-}
-
-/// The norm of the difference over the norm of what is wanted; where both have the same infinity, or NaN, they
-/// agree.
-pub fn relative_distance(got: &[f64], want: &[f64]) -> f64 {
-    let pairs = || got.iter().zip(want).filter(|(g, w)| !(g == w || g.is_nan() && w.is_nan()));
-    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
-    let difference = norm(&mut pairs().map(|(g, w)| g - w));
-    match difference {
-        0.0 => 0.0,
-        _ => difference / norm(&mut want.iter().copied().filter(|w| w.is_finite())),
-    }
-}
-
-fn worst(got: &[f64], want: &[f64]) -> String {
-    let differences = got.iter().zip(want).map(|(g, w)| if g == w { 0.0 } else { (g - w).abs() });
-    let greatest = differences.enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
-    greatest
-        .map_or_else(String::new, |(i, _)| format!("element {i} is {}, not {}", got[i], want[i]))
+    let values = got.to_f64_vec().expect("the card works");
+    assert_near(what, &values, want, tolerance(got.dtype()));
 }
 
 /// Standard normal values of this dtype on the host: the same for the same seed.
@@ -78,9 +56,4 @@ pub fn odd_view(x: &Tensor, card: &Device) -> Tensor {
 /// On the card aligned, and not.
 pub fn placements(x: &Tensor, card: &Device) -> [Tensor; 2] {
     [x.to_device(card).expect("there is room"), odd_view(x, card)]
-}
-
-/// The same values in f64, which ops compute by their definitions.
-pub fn wide(x: &Tensor) -> Tensor {
-    x.to_dtype(DType::F64).expect("on the host")
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use autograd::Param;
 use bert::{Checkpoint, Config, LoadReport, MaskedLm, SequenceClassifier};
 use nn::Module;
-use tensor::{CuSeqLens, DType, Tensor, safetensors};
+use tensor::{CuSeqLens, Tensor, safetensors};
+
+use crate::compare::{self, wide};
 
 /// A folder or file under `tests/golden`.
 pub fn path(name: &str) -> PathBuf {
@@ -109,30 +111,15 @@ pub fn tiny_masked_lm(golden: &Golden) -> MaskedLm {
 
 /// Makes every parameter f64: the same code then runs the plain definitions.
 pub fn widen(params: &[Param]) {
-    params.iter().for_each(|p| p.set(p.value().to_dtype(DType::F64).unwrap()));
+    params.iter().for_each(|p| p.set(wide(&p.value())));
 }
 
-/// |got - want| / |want|, Euclidean norms; of exact zeros, |got|.
+/// Fails unless the [relative distance](crate::compare::relative_distance) is at most `tolerance`.
 ///
 /// # Panics
-/// When the shapes differ.
-pub fn relative_error(got: &Tensor, want: &Tensor) -> f64 {
-    assert_eq!(got.shape(), want.shape(), "shapes");
-    let (got, want) = (got.to_f64_vec().unwrap(), want.to_f64_vec().unwrap());
-    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
-    let error = norm(&mut got.iter().zip(&want).map(|(g, w)| g - w));
-    match norm(&mut want.iter().copied()) {
-        0.0 => error,
-        scale => error / scale,
-    }
-}
-
-/// Asserts that the relative error is at most `tolerance`; a NaN fails.
-///
-/// # Panics
-/// When it is not.
+/// When it is not, or the shapes differ.
 pub fn assert_near(what: &str, got: &Tensor, want: &Tensor, tolerance: f64) {
-    let error = relative_error(got, want);
-    println!("{what}: relative error {error:.1e}");
-    assert!(error <= tolerance, "{what}: relative error {error:.1e} > {tolerance:.0e}");
+    assert_eq!(got.shape(), want.shape(), "{what}: shapes");
+    let [got, want] = [got, want].map(|x| x.to_f64_vec().expect("floats"));
+    compare::assert_near(what, &got, &want, tolerance);
 }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod card;
+pub mod compare;
 pub mod golden;
 pub mod small;
 pub mod source;

@@ -24,9 +24,6 @@ pub fn classifier([hidden, inner]: [usize; 2]) -> SequenceClassifier {
 }
 
 /// Random tokens in sequences of [`LENS`].
-///
-/// # Panics
-/// Never: the batch is not empty.
 pub fn batch() -> Batch {
     let mut rng = Rng::new(3, 1);
     let mut draw =
@@ -36,9 +33,6 @@ pub fn batch() -> Batch {
 }
 
 /// A class for each sequence.
-///
-/// # Panics
-/// Never: there are five.
 pub fn targets() -> Targets {
     let classes = Tensor::from_vec::<u32>(vec![0, 1, 2, 0, 1], &[LENS.len()]);
     Targets::Classes(classes.expect("five"))

@@ -6,6 +6,7 @@ use bert::SequenceClassifier;
 use kernels::testing::each_isa;
 use nn::{Module, Pass, Precision};
 use tensor::{DType, Pooling};
+use tests::compare::relative_distance;
 use tests::small::{self, batch, targets};
 
 fn model() -> SequenceClassifier {
@@ -31,12 +32,6 @@ fn step(model: &SequenceClassifier, precision: Precision) -> (Vec<f64>, f64, Vec
     (logits, value, model.params().iter().map(flat).collect())
 }
 
-/// |a - b| / |b|
-fn distance(a: &[f64], b: &[f64]) -> f64 {
-    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
-    norm(&mut a.iter().zip(b).map(|(a, b)| a - b)) / norm(&mut b.iter().copied()).max(1e-12)
-}
-
 #[test]
 fn a_step_is_near_that_of_f32() {
     each_isa(|isa| {
@@ -44,7 +39,7 @@ fn a_step_is_near_that_of_f32() {
         let (want_logits, want_loss, want) = step(&model, Precision::F32);
         let (logits, loss, got) = step(&model, Precision::Bf16);
         // A bf16 is within 2^-9 of its value; some twenty roundings follow one another.
-        let near = distance(&logits, &want_logits);
+        let near = relative_distance(&logits, &want_logits);
         assert!(near < 0.02 && near > 0.0, "{isa:?} logits: {near}");
         assert!((loss - want_loss).abs() < 0.01 * want_loss, "{isa:?} loss {loss}, {want_loss}");
         // Keys' biases have no gradient but roundings: softmax does not see what all scores share.
@@ -52,7 +47,7 @@ fn a_step_is_near_that_of_f32() {
         let params = model.params();
         for ((p, got), want) in params.iter().zip(&got).zip(&want).filter(|g| with_gradient(g.0.0))
         {
-            let near = distance(got, want);
+            let near = relative_distance(got, want);
             assert!(near < 0.06, "{isa:?} {}: {near}", p.name());
         }
     });

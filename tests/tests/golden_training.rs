@@ -70,7 +70,7 @@ const SGD: Recipe = Recipe {
 };
 
 fn sgd(params: &[Param], momentum: f64, nesterov: bool, weight_decay: f64) -> Box<dyn Optimizer> {
-    let group = ParamGroup { params: params.to_vec(), weight_decay, lr_factor: 1.0 };
+    let group = ParamGroup { params: params.to_vec(), weight_decay };
     Box::new(Sgd::new(vec![group], SgdOptions { momentum, nesterov }))
 }
 

@@ -9,7 +9,7 @@ impl Var {
     /// y = f(x), element by element.
     ///
     /// # Errors
-    /// When the dtype is not f32 or f64.
+    /// When the dtype is not f32, bf16 or f64.
     pub fn activation(&self, f: Activation) -> Result<Var> {
         let (x, y) = (self.value.clone(), activation::forward(f, &self.value)?);
         record("activation", [self], y, move |dy, _| Ok([Some(activation::backward(f, &x, dy)?)]))
@@ -18,7 +18,7 @@ impl Var {
     /// Exact GELU: x Phi(x).
     ///
     /// # Errors
-    /// When the dtype is not f32 or f64.
+    /// When the dtype is not f32, bf16 or f64.
     pub fn gelu(&self) -> Result<Var> {
         self.activation(Activation::Gelu)
     }
@@ -26,7 +26,7 @@ impl Var {
     /// max(x, 0); the derivative at 0 is 0.
     ///
     /// # Errors
-    /// When the dtype is not f32 or f64.
+    /// When the dtype is not f32, bf16 or f64.
     pub fn relu(&self) -> Result<Var> {
         self.activation(Activation::Relu)
     }
@@ -34,7 +34,7 @@ impl Var {
     /// tanh(x).
     ///
     /// # Errors
-    /// When the dtype is not f32 or f64.
+    /// When the dtype is not f32, bf16 or f64.
     pub fn tanh(&self) -> Result<Var> {
         self.activation(Activation::Tanh)
     }
@@ -42,7 +42,7 @@ impl Var {
     /// 1 / (1 + exp(-x)).
     ///
     /// # Errors
-    /// When the dtype is not f32 or f64.
+    /// When the dtype is not f32, bf16 or f64.
     pub fn sigmoid(&self) -> Result<Var> {
         self.activation(Activation::Sigmoid)
     }

@@ -73,20 +73,11 @@ impl Var {
     fn binary(&self, f: Binary, other: &Var) -> Result<Var> {
         let y = op::binary(f, &self.value, &other.value)?;
         let (a, b) = (self.value.clone(), other.value.clone());
-        record(name(f), [self, other], y, move |dy, [da, db]| {
+        record(f.name(), [self, other], y, move |dy, [da, db]| {
             let da = da.then(|| left(f, &b, dy).and_then(|d| Ok(sum_to(&d, a.shape())?)));
             let db = db.then(|| right(f, &a, &b, dy).and_then(|d| Ok(sum_to(&d, b.shape())?)));
             Ok([da.transpose()?, db.transpose()?])
         })
-    }
-}
-
-fn name(op: Binary) -> &'static str {
-    match op {
-        Binary::Add => "add",
-        Binary::Sub => "sub",
-        Binary::Mul => "mul",
-        Binary::Div => "div",
     }
 }
 

@@ -21,8 +21,8 @@ use crate::select::{fit, objective, perplexity};
 use crate::trainer;
 use tensor::Device;
 
-/// What is asked of every candidate.
-pub struct Question<'a> {
+/// Scores candidates by what is the same for all of them.
+pub struct Scorer<'a> {
     /// The task.
     pub task: &'a Task,
     /// The texts of the sample.
@@ -57,12 +57,12 @@ pub enum Outcome {
     Skipped(String),
 }
 
-impl Question<'_> {
+impl Scorer<'_> {
     /// Measures a candidate, or takes what an earlier call measured of the same contents.
     ///
     /// # Errors
     /// When the folder is not one of an encoder, or is damaged.
-    pub fn ask(&self, request: &Request) -> Result<Outcome> {
+    pub fn score(&self, request: &Request) -> Result<Outcome> {
         let folder = open(request, self.device)?;
         let estimate = cost::memory_estimate(
             &folder.config,

@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use crate::dropout::{Dropout, mask_group};
+use crate::layer_norm::{Row, add_params, backward_row, normalize_row, rstd_of};
 use crate::parallel::{ROW_BLOCK, add_partials, rows_per_task};
 use crate::philox::GROUP;
 use crate::simd::{Element, Simd, dispatch, each_vector, inlined, load, store};
@@ -73,7 +74,7 @@ pub fn forward<E: Element>(
     let saved = mean.par_chunks_mut(n).zip(rstd.par_chunks_mut(n));
     read.zip(write).zip(saved).enumerate().for_each(|(i, (((x, r), (z, y)), saved))| {
         let input = Input { x, r, dropout: input.dropout };
-        forward_rows((input, i * n), affine, eps, Output { z, y }, saved);
+        forward_rows(Rows { input, first: i * n }, affine, eps, Output { z, y }, saved);
     });
 }
 
@@ -120,8 +121,16 @@ fn chunks_or_none<E>(x: Option<&mut [E]>, n: usize, count: usize) -> Vec<Option<
     }
 }
 
+/// Rows of the input.
+#[derive(Clone, Copy)]
+struct Rows<'a, E> {
+    input: Input<'a, E>,
+    /// The number of the first one: masks depend on it.
+    first: usize,
+}
+
 dispatch!(fn forward_rows<E: Element>(
-    input: (Input<E>, usize), affine: (&[f32], &[f32]), eps: f32, out: Output<E>,
+    rows: Rows<E>, affine: (&[f32], &[f32]), eps: f32, out: Output<E>,
     saved: (&mut [f32], &mut [f32])
 ) = forward_body);
 dispatch!(fn backward_rows<E: Element>(
@@ -134,44 +143,22 @@ dispatch!(fn drop_rows<E: Element>(
 #[inline(always)]
 fn forward_body<S: Simd, E: Element>(
     s: S,
-    (input, first_row): (Input<E>, usize),
-    (w, b): (&[f32], &[f32]),
+    Rows { input, first }: Rows<E>,
+    affine: (&[f32], &[f32]),
     eps: f32,
     out: Output<E>,
     (means, rstds): (&mut [f32], &mut [f32]),
 ) {
-    let h = w.len();
+    let h = affine.0.len();
     for (i, (z, y)) in out.z.chunks_exact_mut(h).zip(out.y.chunks_exact_mut(h)).enumerate() {
         let (x, r) = (&input.x[i * h..][..h], &input.r[i * h..][..h]);
         let sum = match input.dropout {
-            Some(dropout) => masked_sum(s, (dropout, (first_row + i) as u32), x, r, z),
+            Some(dropout) => masked_sum(s, (dropout, (first + i) as u32), x, r, z),
             None => plain_sum(s, x, r, z),
         };
         let mean = sum / h as f32;
-        let centre = s.splat(mean);
-        let mut squares = s.splat(0.0);
-        each_vector::<S>(
-            h,
-            inlined!(|at, n| {
-                // Lanes beyond the row count as the mean.
-                let v = if n == S::LANES {
-                    E::load(s, &z[at..])
-                } else {
-                    E::load_partial(s, &z[at..at + n], mean)
-                };
-                let d = s.sub(v, centre);
-                squares = s.fma(d, d, squares);
-            }),
-        );
-        let rstd = 1.0 / (s.sum(squares) / h as f32 + eps).sqrt();
-        let scale = s.splat(rstd);
-        each_vector::<S>(
-            h,
-            inlined!(|at, n| {
-                let xhat = s.mul(s.sub(load(s, z, at, n), centre), scale);
-                store(s, s.fma(xhat, load(s, w, at, n), load(s, b, at, n)), y, at, n);
-            }),
-        );
+        let rstd = rstd_of(sum_of_squares(s, z, mean), h, eps);
+        normalize_row(s, Row { x: z, mean, rstd }, affine, y);
         (means[i], rstds[i]) = (mean, rstd);
     }
 }
@@ -215,6 +202,27 @@ fn masked_sum<S: Simd, E: Element>(
     s.sum(sum)
 }
 
+/// The sum of (z - mean)^2.
+#[inline(always)]
+fn sum_of_squares<S: Simd, E: Element>(s: S, z: &[E], mean: f32) -> f32 {
+    let centre = s.splat(mean);
+    let mut squares = s.splat(0.0);
+    each_vector::<S>(
+        z.len(),
+        inlined!(|at, n| {
+            // Lanes beyond the row count as the mean.
+            let v = if n == S::LANES {
+                E::load(s, &z[at..])
+            } else {
+                E::load_partial(s, &z[at..at + n], mean)
+            };
+            let d = s.sub(v, centre);
+            squares = s.fma(d, d, squares);
+        }),
+    );
+    s.sum(squares)
+}
+
 /// Writes dr, and adds dy xhat to the first half of `sums` and dy to the second.
 #[inline(always)]
 fn backward_body<S: Simd, E: Element>(
@@ -228,29 +236,15 @@ fn backward_body<S: Simd, E: Element>(
     let (dw, db) = sums.split_at_mut(h);
     for (i, dr) in dr.chunks_exact_mut(h).enumerate() {
         let (z, dy) = (&saved.z[i * h..][..h], &dy[i * h..][..h]);
-        let (centre, scale) = (s.splat(saved.mean[i]), s.splat(saved.rstd[i]));
-        let (mut g_sum, mut gx_sum) = (s.splat(0.0), s.splat(0.0));
-        each_vector::<S>(
-            h,
-            inlined!(|at, n| {
-                let dy = load(s, dy, at, n);
-                let xhat = s.mul(s.sub(load(s, z, at, n), centre), scale);
-                let g = s.mul(load(s, w, at, n), dy);
-                g_sum = s.add(g_sum, g);
-                gx_sum = s.fma(g, xhat, gx_sum);
-                store(s, s.fma(dy, xhat, load(s, dw, at, n)), dw, at, n);
-                store(s, s.add(load(s, db, at, n), dy), db, at, n);
-            }),
-        );
-        let g_mean = s.splat(s.sum(g_sum) / h as f32);
-        let gx_mean = s.splat(s.sum(gx_sum) / h as f32);
-        each_vector::<S>(
-            h,
-            inlined!(|at, n| {
-                let g = s.mul(load(s, w, at, n), load(s, dy, at, n));
-                let xhat = s.mul(s.sub(load(s, z, at, n), centre), scale);
-                let centred = s.sub(s.sub(g, g_mean), s.mul(xhat, gx_mean));
-                store(s, s.mul(scale, centred), dr, at, n);
+        let row = Row { x: z, mean: saved.mean[i], rstd: saved.rstd[i] };
+        backward_row(
+            s,
+            row,
+            w,
+            dy,
+            dr,
+            inlined!(|at, n, dy, xhat| {
+                add_params(s, (at, n), dy, xhat, (&mut *dw, &mut *db));
             }),
         );
     }

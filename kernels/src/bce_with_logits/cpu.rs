@@ -1,8 +1,6 @@
 //! Elementwise. Each task adds up its losses; the tasks' sums are added in order, in f64.
 
-use rayon::prelude::*;
-
-use crate::parallel::elements_per_task;
+use crate::parallel::{map2_chunks, mean2_chunks};
 use crate::simd::{Simd, dispatch, inlined, map2, math, sum2_of};
 
 /// The mean loss; `logits` and `targets` have the same length.
@@ -11,10 +9,7 @@ use crate::simd::{Simd, dispatch, inlined, map2, math, sum2_of};
 /// When the lengths differ or are 0.
 pub fn forward(logits: &[f32], targets: &[f32]) -> f32 {
     check(logits, targets);
-    let n = elements_per_task();
-    let tasks = logits.par_chunks(n).zip(targets.par_chunks(n));
-    let sums: Vec<f64> = tasks.map(|(x, t)| sum_losses(x, t)).collect();
-    (sums.iter().sum::<f64>() / logits.len() as f64) as f32
+    mean2_chunks(logits, targets, sum_losses)
 }
 
 /// dlogits from the gradient of the mean loss; all of the same length.
@@ -25,12 +20,7 @@ pub fn backward(logits: &[f32], targets: &[f32], dloss: f32, dlogits: &mut [f32]
     check(logits, targets);
     assert!(logits.len() == dlogits.len(), "bce_with_logits: lengths");
     let scale = (f64::from(dloss) / logits.len() as f64) as f32;
-    let n = elements_per_task();
-    logits
-        .par_chunks(n)
-        .zip(targets.par_chunks(n))
-        .zip(dlogits.par_chunks_mut(n))
-        .for_each(|((x, t), dx)| backward_elements(x, t, scale, dx));
+    map2_chunks(logits, targets, dlogits, |x, t, dx| backward_elements(x, t, scale, dx));
 }
 
 fn check(logits: &[f32], targets: &[f32]) {

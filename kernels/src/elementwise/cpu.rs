@@ -37,15 +37,6 @@ pub fn scale(alpha: f32, x: &[f32], y: &mut [f32]) {
     map_chunks(x, y, |x, y| scale_chunk(alpha, x, y));
 }
 
-/// y += alpha x; both `[n]`.
-///
-/// # Panics
-/// When the lengths differ.
-pub fn axpy(alpha: f32, x: &[f32], y: &mut [f32]) {
-    assert_eq!(x.len(), y.len(), "axpy: lengths");
-    map_chunks(x, y, |x, y| axpy_chunk(alpha, x, y));
-}
-
 /// y += x; both `[n]`.
 ///
 /// # Panics
@@ -88,7 +79,6 @@ pub fn unary_backward(op: Unary, x: &[f32], y: &[f32], dy: &[f32], dx: &mut [f32
 dispatch!(fn binary_chunk(op: Binary, a: &[f32], b: &[f32], y: &mut [f32]) = binary_body);
 dispatch!(fn binary_rows(op: Binary, a: &[f32], b: &[f32], y: &mut [f32]) = binary_rows_body);
 dispatch!(fn scale_chunk(alpha: f32, x: &[f32], y: &mut [f32]) = scale_body);
-dispatch!(fn axpy_chunk(alpha: f32, x: &[f32], y: &mut [f32]) = axpy_body);
 dispatch!(fn add_assign_chunk<E: Element>(x: &[E], y: &mut [E]) = add_assign_body);
 dispatch!(fn convert_chunk<From: Element, To: Element>(x: &[From], y: &mut [To]) = convert_body);
 dispatch!(fn unary_chunk(op: Unary, x: &[f32], y: &mut [f32]) = unary_body);
@@ -122,12 +112,6 @@ fn convert_body<S: Simd, From: Element, To: Element>(s: S, x: &[From], y: &mut [
 fn scale_body<S: Simd>(s: S, alpha: f32, x: &[f32], y: &mut [f32]) {
     let alpha = s.splat(alpha);
     map(s, x, y, inlined!(|x| s.mul(alpha, x)));
-}
-
-#[inline(always)]
-fn axpy_body<S: Simd>(s: S, alpha: f32, x: &[f32], y: &mut [f32]) {
-    let alpha = s.splat(alpha);
-    map2_in_place(s, y, x, inlined!(|y, x| s.fma(alpha, x, y)));
 }
 
 #[inline(always)]

@@ -23,7 +23,7 @@ mod cpu;
 pub mod cuda;
 pub mod reference;
 
-pub use cpu::{add_assign, axpy, binary, binary_row, convert, scale, unary, unary_backward};
+pub use cpu::{add_assign, binary, binary_row, convert, scale, unary, unary_backward};
 
 /// An operation on two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,16 @@ pub enum Unary {
 impl Binary {
     /// Every operation.
     pub const ALL: [Self; 4] = [Self::Add, Self::Sub, Self::Mul, Self::Div];
+
+    /// Its name in errors and on the tape.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Sub => "sub",
+            Self::Mul => "mul",
+            Self::Div => "div",
+        }
+    }
 }
 
 impl Unary {

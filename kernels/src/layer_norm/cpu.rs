@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::parallel::{rows_per_task, sum_blocks};
-use crate::simd::{Simd, dispatch, each_vector, inlined, load, store, sum_of};
+use crate::simd::{Element, Simd, dispatch, each_vector, inlined, load, store, sum_of};
 
 /// What the backward needs of the forward: one number a row each.
 #[derive(Clone, Copy)]
@@ -89,35 +89,33 @@ dispatch!(fn add_params_row(
 fn forward_body<S: Simd>(
     s: S,
     x: &[f32],
-    (w, b): (&[f32], &[f32]),
+    affine: (&[f32], &[f32]),
     eps: f32,
     y: &mut [f32],
     (means, rstds): (&mut [f32], &mut [f32]),
 ) {
-    let h = w.len();
+    let h = affine.0.len();
     for (r, (x, y)) in x.chunks_exact(h).zip(y.chunks_exact_mut(h)).enumerate() {
         let mean = sum_of(s, x, 0.0, inlined!(|v| v)) / h as f32;
-        let centre = s.splat(mean);
-        let squares = sum_of(
-            s,
-            x,
-            mean,
-            inlined!(|v| {
-                let d = s.sub(v, centre);
-                s.mul(d, d)
-            }),
-        );
-        let rstd = 1.0 / (squares / h as f32 + eps).sqrt();
-        let scale = s.splat(rstd);
-        each_vector::<S>(
-            h,
-            inlined!(|at, n| {
-                let xhat = s.mul(s.sub(load(s, x, at, n), centre), scale);
-                store(s, s.fma(xhat, load(s, w, at, n), load(s, b, at, n)), y, at, n);
-            }),
-        );
+        let rstd = rstd_of(sum_of_squares(s, x, mean), h, eps);
+        normalize_row(s, Row { x, mean, rstd }, affine, y);
         (means[r], rstds[r]) = (mean, rstd);
     }
+}
+
+/// The sum of (x - mean)^2.
+#[inline(always)]
+fn sum_of_squares<S: Simd>(s: S, x: &[f32], mean: f32) -> f32 {
+    let centre = s.splat(mean);
+    sum_of(
+        s,
+        x,
+        mean,
+        inlined!(|v| {
+            let d = s.sub(v, centre);
+            s.mul(d, d)
+        }),
+    )
 }
 
 #[inline(always)]
@@ -125,29 +123,8 @@ fn backward_body<S: Simd>(s: S, x: &[f32], w: &[f32], saved: Saved, dy: &[f32], 
     let h = w.len();
     let rows = x.chunks_exact(h).zip(dy.chunks_exact(h)).zip(dx.chunks_exact_mut(h));
     for (r, ((x, dy), dx)) in rows.enumerate() {
-        let (mean, rstd) = (saved.mean[r], saved.rstd[r]);
-        let (centre, scale) = (s.splat(mean), s.splat(rstd));
-        let (mut g_sum, mut gx_sum) = (s.splat(0.0), s.splat(0.0));
-        each_vector::<S>(
-            h,
-            inlined!(|at, n| {
-                let g = s.mul(load(s, w, at, n), load(s, dy, at, n));
-                let xhat = s.mul(s.sub(load(s, x, at, n), centre), scale);
-                g_sum = s.add(g_sum, g);
-                gx_sum = s.fma(g, xhat, gx_sum);
-            }),
-        );
-        let g_mean = s.splat(s.sum(g_sum) / h as f32);
-        let gx_mean = s.splat(s.sum(gx_sum) / h as f32);
-        each_vector::<S>(
-            h,
-            inlined!(|at, n| {
-                let g = s.mul(load(s, w, at, n), load(s, dy, at, n));
-                let xhat = s.mul(s.sub(load(s, x, at, n), centre), scale);
-                let centred = s.sub(s.sub(g, g_mean), s.mul(xhat, gx_mean));
-                store(s, s.mul(scale, centred), dx, at, n);
-            }),
-        );
+        let row = Row { x, mean: saved.mean[r], rstd: saved.rstd[r] };
+        backward_row(s, row, w, dy, dx, inlined!(|_, _, _, _| {}));
     }
 }
 
@@ -161,15 +138,103 @@ fn add_params_body<S: Simd>(
     acc: &mut [f32],
 ) {
     let h = x.len();
-    let (dw, db) = acc.split_at_mut(h);
-    let (centre, scale) = (s.splat(mean), s.splat(rstd));
+    let sums = acc.split_at_mut(h);
+    let row = Row { x, mean, rstd };
     each_vector::<S>(
         h,
         inlined!(|at, n| {
-            let dy = load(s, dy, at, n);
-            let xhat = s.mul(s.sub(load(s, x, at, n), centre), scale);
-            store(s, s.fma(dy, xhat, load(s, dw, at, n)), dw, at, n);
-            store(s, s.add(load(s, db, at, n), dy), db, at, n);
+            let (dy, xhat) = (load(s, dy, at, n), row.xhat(s, at, n));
+            add_params(s, (at, n), dy, xhat, (&mut *sums.0, &mut *sums.1));
         }),
     );
+}
+
+// What follows is the arithmetic of a row, which `add_norm` shares.
+
+/// One row and its statistics.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'a, E> {
+    /// `[H]`
+    pub x: &'a [E],
+    pub mean: f32,
+    /// One over the standard deviation.
+    pub rstd: f32,
+}
+
+impl<E: Element> Row<'_, E> {
+    /// The normalized elements of the vector of `n` that begins at `at`.
+    #[inline(always)]
+    fn xhat<S: Simd>(self, s: S, at: usize, n: usize) -> S::F {
+        s.mul(s.sub(load(s, self.x, at, n), s.splat(self.mean)), s.splat(self.rstd))
+    }
+}
+
+/// One over the standard deviation, from the sum of the squares of a centred row of `h`.
+#[inline(always)]
+pub(crate) fn rstd_of(squares: f32, h: usize, eps: f32) -> f32 {
+    1.0 / (squares / h as f32 + eps).sqrt()
+}
+
+/// y = xhat w + b; all `[H]`.
+#[inline(always)]
+pub(crate) fn normalize_row<S: Simd, E: Element>(
+    s: S,
+    row: Row<E>,
+    (w, b): (&[f32], &[f32]),
+    y: &mut [E],
+) {
+    each_vector::<S>(
+        y.len(),
+        inlined!(|at, n| {
+            let (w, b) = (load(s, w, at, n), load(s, b, at, n));
+            store(s, s.fma(row.xhat(s, at, n), w, b), y, at, n);
+        }),
+    );
+}
+
+/// dx from dy, both `[H]`. `seen(at, n, dy, xhat)` is told each vector on the way: for the gradients of w and b.
+#[inline(always)]
+pub(crate) fn backward_row<S: Simd, E: Element>(
+    s: S,
+    row: Row<E>,
+    w: &[f32],
+    dy: &[E],
+    dx: &mut [E],
+    mut seen: impl FnMut(usize, usize, S::F, S::F),
+) {
+    let h = w.len();
+    let (mut g_sum, mut gx_sum) = (s.splat(0.0), s.splat(0.0));
+    each_vector::<S>(
+        h,
+        inlined!(|at, n| {
+            let (dy, xhat) = (load(s, dy, at, n), row.xhat(s, at, n));
+            let g = s.mul(load(s, w, at, n), dy);
+            g_sum = s.add(g_sum, g);
+            gx_sum = s.fma(g, xhat, gx_sum);
+            seen(at, n, dy, xhat);
+        }),
+    );
+    let g_mean = s.splat(s.sum(g_sum) / h as f32);
+    let gx_mean = s.splat(s.sum(gx_sum) / h as f32);
+    each_vector::<S>(
+        h,
+        inlined!(|at, n| {
+            let g = s.mul(load(s, w, at, n), load(s, dy, at, n));
+            let centred = s.sub(s.sub(g, g_mean), s.mul(row.xhat(s, at, n), gx_mean));
+            store(s, s.mul(s.splat(row.rstd), centred), dx, at, n);
+        }),
+    );
+}
+
+/// Adds a vector of a row, `n` elements from `at` on, to dw and db, both `[H]`.
+#[inline(always)]
+pub(crate) fn add_params<S: Simd>(
+    s: S,
+    (at, n): (usize, usize),
+    dy: S::F,
+    xhat: S::F,
+    (dw, db): (&mut [f32], &mut [f32]),
+) {
+    store(s, s.fma(dy, xhat, load(s, dw, at, n)), dw, at, n);
+    store(s, s.add(load(s, db, at, n), dy), db, at, n);
 }

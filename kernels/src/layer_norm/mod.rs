@@ -19,4 +19,5 @@ mod cpu;
 pub mod cuda;
 pub mod reference;
 
+pub(crate) use cpu::{Row, add_params, backward_row, normalize_row, rstd_of};
 pub use cpu::{Saved, backward_input, backward_params, forward};

@@ -68,9 +68,9 @@ const SPINS: usize = 256;
 /// Words of packed B held at a time (16 MiB), but all of them where C is bf16.
 const MAX_PACKED: usize = 4 * 1024 * 1024;
 
-/// Reusable packing buffers of [`gemm_serial`](super::gemm_serial).
-#[derive(Debug, Default)]
-pub struct Scratch {
+/// Packing buffers.
+#[derive(Default)]
+struct Scratch {
     a: Buffer,
     b: Buffer,
     /// Sums of a tile of a C of bf16.
@@ -110,7 +110,7 @@ impl Product<'_> {
         // SAFETY: the caller's contract.
         unsafe {
             if self.a.rows() * self.b.cols() * self.a.cols() <= SERIAL_WORK {
-                lend(&SCRATCH, |scratch| self.run_serial(scratch));
+                self.run_serial();
             } else if let Some(narrow) = Narrow::of(self) {
                 narrow.run(self);
             } else {
@@ -123,12 +123,12 @@ impl Product<'_> {
     ///
     /// # Safety
     /// Nobody else uses C.
-    pub(super) unsafe fn run_serial(&self, scratch: &mut Scratch) {
+    pub(super) unsafe fn run_serial(&self) {
         // SAFETY: the caller's contract.
         unsafe {
             match Narrow::of(self) {
                 Some(narrow) => narrow.run_serial(self),
-                None => self.run_blocked(scratch),
+                None => lend(&SCRATCH, |scratch| self.run_blocked(scratch)),
             }
         }
     }

@@ -39,7 +39,6 @@ mod view;
 
 use rayon::prelude::*;
 
-pub use blocked::Scratch;
 use blocked::{Product, SERIAL_WORK};
 pub use view::{MatMut, MatRef, Store, Values, ValuesMut};
 
@@ -60,10 +59,10 @@ pub fn gemm(a: MatRef, b: MatRef, c: MatMut, store: Store) {
 ///
 /// # Panics
 /// As [`gemm`].
-pub fn gemm_serial(a: MatRef, b: MatRef, c: MatMut, store: Store, scratch: &mut Scratch) {
+pub fn gemm_serial(a: MatRef, b: MatRef, c: MatMut, store: Store) {
     if let Some(product) = prepare(a, b, c, store) {
         // SAFETY: `prepare` has taken the exclusive borrow of C.
-        unsafe { product.run_serial(scratch) }
+        unsafe { product.run_serial() }
     }
 }
 

@@ -212,21 +212,30 @@ fn updates_body<S: Simd>(s: S, a: &[u32], b: MatRef, c: &mut [[f32; TASK[1]]]) {
 fn update_rows<S: Simd, const R: usize>(s: S, a: &[u32], b: MatRef, c: &mut [[f32; TASK[1]]]) {
     let mut at = 0;
     while at + 2 * S::LANES <= b.cols() {
-        update_tile::<S, R, 2>(s, a, (b, at, S::LANES), c);
+        update_tile::<S, R, 2>(s, a, Columns { b, at, len: S::LANES }, c);
         at += 2 * S::LANES;
     }
     while at < b.cols() {
-        update_tile::<S, R, 1>(s, a, (b, at, S::LANES.min(b.cols() - at)), c);
+        let len = S::LANES.min(b.cols() - at);
+        update_tile::<S, R, 1>(s, a, Columns { b, at, len }, c);
         at += S::LANES;
     }
 }
 
-/// R rows and V vectors of columns of C from column `at` on, in each vector `len` of them.
+/// Vectors of columns of B from column `at` on, in each vector `len` of them.
+#[derive(Clone, Copy)]
+struct Columns<'a> {
+    b: MatRef<'a>,
+    at: usize,
+    len: usize,
+}
+
+/// R rows and V vectors of columns of C.
 #[inline(always)]
 fn update_tile<S: Simd, const R: usize, const V: usize>(
     s: S,
     a: &[u32],
-    (b, at, len): (MatRef, usize, usize),
+    Columns { b, at, len }: Columns,
     c: &mut [[f32; TASK[1]]],
 ) {
     let mut acc = [[s.splat(0.0); R]; V];

@@ -1,8 +1,6 @@
 //! Elementwise. Each task adds up its squares; the tasks' sums are added in order, in f64.
 
-use rayon::prelude::*;
-
-use crate::parallel::elements_per_task;
+use crate::parallel::{map2_chunks, mean2_chunks};
 use crate::simd::{Simd, dispatch, inlined, map2, sum2_of};
 
 /// The mean squared error; `x` and `target` have the same length.
@@ -11,10 +9,7 @@ use crate::simd::{Simd, dispatch, inlined, map2, sum2_of};
 /// When the lengths differ or are 0.
 pub fn forward(x: &[f32], target: &[f32]) -> f32 {
     check(x, target);
-    let n = elements_per_task();
-    let tasks = x.par_chunks(n).zip(target.par_chunks(n));
-    let sums: Vec<f64> = tasks.map(|(x, t)| sum_squares(x, t)).collect();
-    (sums.iter().sum::<f64>() / x.len() as f64) as f32
+    mean2_chunks(x, target, sum_squares)
 }
 
 /// dx from the gradient of the mean; all of the same length.
@@ -25,11 +20,7 @@ pub fn backward(x: &[f32], target: &[f32], dloss: f32, dx: &mut [f32]) {
     check(x, target);
     assert!(x.len() == dx.len(), "mse: lengths");
     let scale = (2.0 * f64::from(dloss) / x.len() as f64) as f32;
-    let n = elements_per_task();
-    x.par_chunks(n)
-        .zip(target.par_chunks(n))
-        .zip(dx.par_chunks_mut(n))
-        .for_each(|((x, t), dx)| backward_elements(x, t, scale, dx));
+    map2_chunks(x, target, dx, |x, t, dx| backward_elements(x, t, scale, dx));
 }
 
 fn check(x: &[f32], target: &[f32]) {

@@ -1,4 +1,4 @@
-//! A slice is halved down to blocks of one task; the results of two halves are joined on the way up.
+//! A slice is halved down to blocks of one task; the results of two halves are added on the way up.
 
 use rayon::prelude::*;
 
@@ -10,17 +10,12 @@ const LANES: usize = 32;
 
 /// The sum of `x`, 0 of an empty slice.
 pub fn sum(x: &[f32]) -> f32 {
-    tree(x, sum_block, |a, b| a + b) as f32
+    tree(x, sum_block) as f32
 }
 
 /// The sum of the squares of `x`, 0 of an empty slice; no square overflows.
 pub fn sum_squares(x: &[f32]) -> f64 {
-    tree(x, sum_squares_block, |a, b| a + b)
-}
-
-/// The greatest element of `x`: NaN if there is one, -inf of an empty slice.
-pub fn max(x: &[f32]) -> f32 {
-    tree(x, |x| f64::from(max_block(x)), |a, b| if a.is_nan() || a > b { a } else { b }) as f32
+    tree(x, sum_squares_block)
 }
 
 /// The sum of each column; `x` is `[rows, cols]`, `out` is `[cols]`.
@@ -34,22 +29,6 @@ pub fn column_sums<E: Element>(x: &[E], cols: usize, out: &mut [f32]) {
     });
 }
 
-/// The sum of each row; `x` is `[rows, cols]`, `out` is `[rows]`.
-///
-/// # Panics
-/// When the lengths do not fit.
-pub fn row_sums(x: &[f32], cols: usize, out: &mut [f32]) {
-    each_row(x, cols, out, |row| sum_block(row) as f32);
-}
-
-/// The greatest element of each row, NaN if there is one; `x` is `[rows, cols]`, `out` is `[rows]`.
-///
-/// # Panics
-/// When the lengths do not fit.
-pub fn row_max(x: &[f32], cols: usize, out: &mut [f32]) {
-    each_row(x, cols, out, max_block);
-}
-
 /// Where each row has its greatest element first; a NaN counts as the greatest. `x` is `[rows, cols]`, `out`
 /// is `[rows]`.
 ///
@@ -57,33 +36,30 @@ pub fn row_max(x: &[f32], cols: usize, out: &mut [f32]) {
 /// When the lengths do not fit or the rows are empty.
 pub fn row_argmax(x: &[f32], cols: usize, out: &mut [u32]) {
     assert!(cols > 0 || out.is_empty(), "row_argmax: empty rows");
-    each_row(x, cols, out, |row| {
-        let max = max_block(row);
-        let is_max = |v: &f32| *v == max || (v.is_nan() && max.is_nan());
-        row.iter().position(is_max).expect("the maximum is in the row") as u32
+    assert_eq!(x.len(), out.len() * cols, "row_argmax: rows");
+    let n = rows_per_task(cols);
+    out.par_chunks_mut(n).enumerate().for_each(|(i, out)| {
+        for (r, o) in out.iter_mut().enumerate() {
+            *o = argmax(&x[(i * n + r) * cols..][..cols]);
+        }
     });
 }
 
-/// `leaf` of blocks, joined in pairs; the tree depends on the length of `x` only.
-fn tree(x: &[f32], leaf: fn(&[f32]) -> f64, join: fn(f64, f64) -> f64) -> f64 {
+fn argmax(row: &[f32]) -> u32 {
+    let max = max_block(row);
+    let is_max = |v: &f32| *v == max || (v.is_nan() && max.is_nan());
+    row.iter().position(is_max).expect("the maximum is in the row") as u32
+}
+
+/// `leaf` of blocks, added in pairs; the tree depends on the length of `x` only.
+fn tree(x: &[f32], leaf: fn(&[f32]) -> f64) -> f64 {
     let blocks = x.len().div_ceil(elements_per_task());
     if blocks <= 1 {
         return leaf(x);
     }
     let (left, right) = x.split_at(blocks / 2 * elements_per_task());
-    let (a, b) = rayon::join(|| tree(left, leaf, join), || tree(right, leaf, join));
-    join(a, b)
-}
-
-/// `out[r] = f(row r)`; `x` is `[rows, cols]`.
-fn each_row<T: Send>(x: &[f32], cols: usize, out: &mut [T], f: impl Fn(&[f32]) -> T + Sync) {
-    assert_eq!(x.len(), out.len() * cols, "reduce: rows");
-    let n = rows_per_task(cols);
-    out.par_chunks_mut(n).enumerate().for_each(|(i, out)| {
-        for (r, o) in out.iter_mut().enumerate() {
-            *o = f(&x[(i * n + r) * cols..][..cols]);
-        }
-    });
+    let (a, b) = rayon::join(|| tree(left, leaf), || tree(right, leaf));
+    a + b
 }
 
 dispatch!(fn sum_block(x: &[f32]) -> f64 = sum_body);

@@ -3,7 +3,7 @@
 
 use half::bf16;
 use kernels::isa::Isa;
-use kernels::matmul::{MatMut, MatRef, Scratch, Store, Values, gemm, gemm_serial, reference};
+use kernels::matmul::{MatMut, MatRef, Store, Values, gemm, gemm_serial, reference};
 use kernels::testing::{SIZES, assert_close, random};
 
 /// Which of A, B and C are bf16; at least one operand is.
@@ -61,10 +61,8 @@ fn check(what: &str, [m, n, k]: [usize; 3], types: Types, transposed: [bool; 2],
         let before = if store.accumulate { 1.0 } else { 0.0 };
         *c += before + bias;
     }
-    let serial = |a: MatRef, b: MatRef, c: MatMut, store: Store| {
-        gemm_serial(a, b, c, store, &mut Scratch::default());
-    };
-    let (got, alone) = (run(&a, &b, types[2], store, gemm), run(&a, &b, types[2], store, serial));
+    let (got, alone) =
+        (run(&a, &b, types[2], store, gemm), run(&a, &b, types[2], store, gemm_serial));
     // Products of bf16 are exact in f32; a result of bf16 is rounded once, by half of 2^-8 at most.
     let sum = (2.0 + k as f64) * 0.5f64.powi(24);
     assert_close(what, &got, &want, if types[2] { 0.5f64.powi(8) + sum } else { sum });

@@ -3,7 +3,7 @@
 use kernels::activation::{self, Activation, reference};
 
 use super::{Hidden, hidden, same_shape, wide};
-use crate::dtype::Activations;
+use crate::dtype::HiddenElement;
 use crate::pool::Buffer;
 use crate::{Result, Tensor};
 
@@ -44,7 +44,7 @@ pub fn backward_and_value(f: Activation, x: &Tensor, dy: &Tensor) -> Result<(Ten
     })
 }
 
-fn both<E: Activations>(f: Activation, x: &[E], dy: &[E], shape: &[usize]) -> (Tensor, Tensor) {
+fn both<E: HiddenElement>(f: Activation, x: &[E], dy: &[E], shape: &[usize]) -> (Tensor, Tensor) {
     let [mut dx, mut y] = [(); 2].map(|()| Buffer::uninit(x.len()));
     activation::backward_and_value(f, x, dy, &mut dx, &mut y);
     (Tensor::from_buffer(dx, shape), Tensor::from_buffer(y, shape))

@@ -4,9 +4,10 @@ use kernels::add_norm::{self, Input, Output, Saved, reference};
 use kernels::dropout::Dropout;
 
 use super::{
-    Floats, Hidden, dense, expect_shape, floats, hidden, last_axis, on_card, same_shape, wide,
+    Floats, Hidden, dense, expect_shape, floats, hidden, last_axis, mixed, on_card, same_shape,
+    wide,
 };
-use crate::dtype::Activations;
+use crate::dtype::HiddenElement;
 use crate::pool::Buffer;
 use crate::{Result, Tensor};
 
@@ -74,11 +75,11 @@ pub fn forward(a: AddNorm, [x, r]: [&Tensor; 2], [w, b]: [&Tensor; 2]) -> Result
             let empty = Tensor::zeros(&[0]);
             Ok(Sum { y, z: wide(z, x.shape()), mean: empty.clone(), rstd: empty })
         }
-        _ => Err(mixed(&x, &w)),
+        _ => Err(mixed(OP, &x, &w)),
     }
 }
 
-fn run<E: Activations>(
+fn run<E: HiddenElement>(
     a: AddNorm,
     [x, r]: [&[E]; 2],
     [w, b]: [&[f32]; 2],
@@ -133,11 +134,11 @@ pub fn backward(
             let [dw, db] = [dw, db].map(|d| wide(d, w.shape()));
             Ok(Gradients { dx, dr, dw, db })
         }
-        _ => Err(mixed(&z, &w)),
+        _ => Err(mixed(OP, &z, &w)),
     }
 }
 
-fn run_backward<E: Activations>(
+fn run_backward<E: HiddenElement>(
     a: AddNorm,
     saved: Saved<E>,
     w: &[f32],
@@ -157,10 +158,4 @@ fn run_backward<E: Activations>(
     let dr = Tensor::from_buffer(dr, shape);
     let dx = dx.map_or_else(|| dr.clone(), |dx| Tensor::from_buffer(dx, shape));
     Ok(Gradients { dx, dr, dw, db })
-}
-
-/// The error of hidden states and parameters that do not go together.
-fn mixed(x: &Tensor, w: &Tensor) -> crate::Error {
-    let expected = if w.dtype() == crate::DType::F64 { "f64" } else { "f32 or bf16" };
-    crate::Error::DType { op: OP, expected, got: x.dtype() }
 }

@@ -7,7 +7,7 @@ use kernels::cuda::{Array, Slice};
 use kernels::dropout::Dropout;
 
 use super::{Hidden, dense, expect_shape, hidden, matrix, wide};
-use crate::dtype::Activations;
+use crate::dtype::HiddenElement;
 use crate::pool::Buffer;
 use crate::{CuSeqLens, Error, Result, Tensor};
 
@@ -91,7 +91,7 @@ pub fn forward(a: &Attention, [q, k, v]: [&Tensor; 3]) -> Result<(Tensor, Tensor
     }
 }
 
-fn run<E: Activations>(
+fn run<E: HiddenElement>(
     settings: attention::Attention,
     x: Qkv<E>,
     h: usize,
@@ -148,7 +148,7 @@ pub fn backward(
     }
 }
 
-fn run_backward<E: Activations>(
+fn run_backward<E: HiddenElement>(
     settings: attention::Attention,
     x: Qkv<E>,
     saved: (&[E], &[f32]),

@@ -13,12 +13,12 @@ const OP: &str = "elementwise";
 /// # Errors
 /// When the shapes do not fit or the dtypes differ.
 pub fn binary(op: Binary, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let shape = broadcast_shapes(name(op), a.shape(), b.shape())?;
+    let shape = broadcast_shapes(op.name(), a.shape(), b.shape())?;
     if let Some(y) = binary_row(op, a, b, &shape)? {
         return Ok(y);
     }
     let (a, b) = (a.broadcast_to(&shape)?.contiguous()?, b.broadcast_to(&shape)?.contiguous()?);
-    Ok(match floats(name(op), [&a, &b])? {
+    Ok(match floats(op.name(), [&a, &b])? {
         Floats::Cuda([a, b]) => Tensor::from_array(elementwise::cuda::binary(op, a, b)?, &shape),
         Floats::F32([a, b]) => Tensor::build(&shape, |y| elementwise::binary(op, a, b, y)),
         Floats::F64([a, b]) => wide(reference::binary(op, a, b), &shape),
@@ -32,7 +32,7 @@ fn binary_row(op: Binary, a: &Tensor, b: &Tensor, shape: &[usize]) -> Result<Opt
         return Ok(None);
     }
     let (a, b) = (a.contiguous()?, b.contiguous()?);
-    Ok(match floats(name(op), [&a, &b])? {
+    Ok(match floats(op.name(), [&a, &b])? {
         Floats::Cuda([a, b]) => {
             Some(Tensor::from_array(elementwise::cuda::binary_row(op, a, b)?, shape))
         }
@@ -105,13 +105,4 @@ pub fn add_assign(y: &mut Tensor, x: &Tensor) -> Result<()> {
         _ => *y = binary(Binary::Add, y, &x)?,
     }
     Ok(())
-}
-
-fn name(op: Binary) -> &'static str {
-    match op {
-        Binary::Add => "add",
-        Binary::Sub => "sub",
-        Binary::Mul => "mul",
-        Binary::Div => "div",
-    }
 }

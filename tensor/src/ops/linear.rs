@@ -14,10 +14,11 @@ use kernels::matmul::{Store, gemm, reference};
 use kernels::reduce;
 
 use super::{
-    Floats, Hidden, activation, expect_shape, floats, hidden, last_axis, matrix, on_card, wide,
+    Floats, Hidden, activation, expect_shape, floats, hidden, last_axis, matrix, mixed, on_card,
+    wide,
 };
-use crate::dtype::Activations;
-use crate::{Activation, DType, Device, Error, Result, Tensor};
+use crate::dtype::HiddenElement;
+use crate::{Activation, Device, Error, Result, Tensor};
 
 const OP: &str = "linear";
 
@@ -40,7 +41,7 @@ pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
             y.chunks_mut(o.max(1)).for_each(|row| row.iter_mut().zip(b).for_each(|(y, b)| *y += b));
             wide(y, &shape)
         }
-        _ => return Err(mixed(&x, &w)),
+        _ => return Err(mixed(OP, &x, &w)),
     })
 }
 
@@ -61,7 +62,7 @@ pub fn forward_activated(f: Activation, x: &Tensor, w: &Tensor, b: &Tensor) -> R
             let both = matmul::forward_gelu(x, like(w, x)?, layer, after)?;
             Ok(both.map(|array| Tensor::from_array(array, &shape)))
         }
-        _ => Err(mixed(&x, &w)),
+        _ => Err(mixed(OP, &x, &w)),
     }
 }
 
@@ -93,7 +94,7 @@ impl Operands {
     }
 }
 
-fn run<E: Activations>(x: &[E], [w, b]: [&[f32]; 2], shape: &[usize]) -> Tensor {
+fn run<E: HiddenElement>(x: &[E], [w, b]: [&[f32]; 2], shape: &[usize]) -> Tensor {
     let o = b.len();
     let rows: usize = shape[..shape.len() - 1].iter().product();
     let i = w.len() / o.max(1);
@@ -123,11 +124,11 @@ pub fn backward_input(dy: &Tensor, w: &Tensor) -> Result<Tensor> {
             Tensor::from_array(dx, &shape)
         }
         (Hidden::F64([dy]), Floats::F64([w])) => wide(reference::product(dy, w, rows, i), &shape),
-        _ => return Err(mixed(&dy, &w)),
+        _ => return Err(mixed(OP, &dy, &w)),
     })
 }
 
-fn run_input<E: Activations>(
+fn run_input<E: HiddenElement>(
     dy: &[E],
     w: &[f32],
     [rows, o, i]: [usize; 3],
@@ -162,7 +163,7 @@ pub fn backward_weight(x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     })
 }
 
-fn run_weight<E: Activations>(x: &[E], dy: &[E], [rows, o, i]: [usize; 3]) -> Tensor {
+fn run_weight<E: HiddenElement>(x: &[E], dy: &[E], [rows, o, i]: [usize; 3]) -> Tensor {
     Tensor::build(&[o, i], |dw: &mut [f32]| {
         let (x, dy) = (E::matrix(x, rows, i), E::matrix(dy, rows, o));
         gemm(dy.t(), x, f32::matrix_mut(dw, o, i), Store::default());
@@ -185,12 +186,6 @@ pub fn backward_bias(dy: &Tensor) -> Result<Tensor> {
 /// A weight in the dtype of the hidden states that it meets.
 fn like<'a>(w: Slice<'a>, x: Slice) -> Result<Slice<'a>> {
     Ok(if x.dtype() == cuda::DType::BF16 { w.in_bf16()? } else { w })
-}
-
-/// The error of hidden states and parameters that do not go together.
-fn mixed(x: &Tensor, w: &Tensor) -> Error {
-    let expected = if w.dtype() == DType::F64 { "f64" } else { "f32 or bf16" };
-    Error::DType { op: OP, expected, got: x.dtype() }
 }
 
 /// The rows of `x` seen as a matrix with `cols` columns.

@@ -19,6 +19,7 @@ pub mod embedding;
 pub mod layer_norm;
 pub mod linear;
 pub mod matmul;
+mod mean_loss;
 pub mod mse;
 pub mod pooling;
 pub mod reduce;
@@ -91,6 +92,12 @@ pub(crate) fn hidden<'a, const N: usize>(
         Floats::F64(x) => Hidden::F64(x),
         Floats::Cuda(x) => Hidden::Cuda(x),
     })
+}
+
+/// The error of hidden states and parameters that do not go together.
+pub(crate) fn mixed(op: &'static str, x: &Tensor, w: &Tensor) -> Error {
+    let expected = if w.dtype() == DType::F64 { "f64" } else { "f32 or bf16" };
+    Error::DType { op, expected, got: x.dtype() }
 }
 
 fn slices<T: crate::Element, const N: usize>(operands: [&Tensor; N]) -> Result<[&[T]; N]> {

@@ -1,11 +1,11 @@
 //! `finetune adapt`: a pretrained model goes on learning, from text of the domain where it is to be used.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bert::{Checkpoint, MaskedLm};
 use nn::{Module, count};
 
-use super::{Job, Start, make_absolute};
-use crate::args::masked_lm::{AdaptArgs, LearningArgs};
+use super::{Job, Start, as_toml, make_absolute};
+use crate::args::masked_lm::AdaptArgs;
 use crate::folder::Folder;
 use crate::progress::remark;
 use crate::run::Settings;
@@ -41,8 +41,6 @@ fn start(args: &AdaptArgs) -> Result<Start> {
 /// The flags with absolute paths, which hold from any working folder.
 fn settings(args: &AdaptArgs) -> Result<String> {
     let mut args = args.clone();
-    let LearningArgs { text, masked_lm, .. } = &mut args.learning;
-    let files = text.text.iter_mut().chain(&mut text.validation);
-    make_absolute(files.chain([&mut args.model, &mut masked_lm.output]))?;
-    toml::to_string(&args).context("the flags can't be noted in adapt.toml")
+    make_absolute(&mut args.learning, &mut args.model)?;
+    as_toml(&args, SETTINGS)
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use bert::{Checkpoint, Config, MaskedLm, Tokenizer};
 use nn::{Module, to_device};
+use serde::Serialize;
 
 use crate::args::masked_lm::LearningArgs;
 use crate::folder::{DEFAULT_LENGTH, Folder};
@@ -117,9 +118,15 @@ impl Start {
 }
 
 /// Paths that hold from any working folder.
-fn make_absolute<'a>(paths: impl IntoIterator<Item = &'a mut PathBuf>) -> Result<()> {
-    for path in paths {
+fn make_absolute(args: &mut LearningArgs, model: &mut PathBuf) -> Result<()> {
+    let files = args.text.text.iter_mut().chain(&mut args.text.validation);
+    for path in files.chain([model, &mut args.masked_lm.output]) {
         *path = std::path::absolute(&*path).context("a path of the flags")?;
     }
     Ok(())
+}
+
+/// The flags as the text of `file`.
+fn as_toml(args: &impl Serialize, file: &str) -> Result<String> {
+    toml::to_string(args).with_context(|| format!("the flags can't be noted in {file}"))
 }

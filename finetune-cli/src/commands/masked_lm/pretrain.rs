@@ -7,8 +7,8 @@ use bert::{Config, MaskedLm, VocabularyLimits, WordPieceTrainer};
 use nn::{Module, count};
 
 use super::prepare::{Split, Texts};
-use super::{Job, Start, make_absolute};
-use crate::args::masked_lm::{LearningArgs, PretrainArgs};
+use super::{Job, Start, as_toml, make_absolute};
+use crate::args::masked_lm::PretrainArgs;
 use crate::progress::remark;
 use crate::run::Settings;
 
@@ -72,8 +72,6 @@ fn config(path: &Path) -> Result<Config> {
 /// The flags with absolute paths, which hold from any working folder.
 fn settings(args: &PretrainArgs) -> Result<String> {
     let mut args = args.clone();
-    let LearningArgs { text, masked_lm, .. } = &mut args.learning;
-    let files = text.text.iter_mut().chain(&mut text.validation);
-    make_absolute(files.chain([&mut args.model_config, &mut masked_lm.output]))?;
-    toml::to_string(&args).context("the flags can't be noted in pretrain.toml")
+    make_absolute(&mut args.learning, &mut args.model_config)?;
+    as_toml(&args, SETTINGS)
 }

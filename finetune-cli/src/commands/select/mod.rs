@@ -3,6 +3,7 @@
 //! Candidates stream: one is in memory at a time, and what is known of it is on disk before the next is opened.
 
 mod command;
+mod contender;
 mod table;
 mod verification;
 
@@ -25,12 +26,13 @@ use crate::select::cache::{Cache, write_whole};
 use crate::select::candidates::{Request, requests};
 use crate::select::estimators;
 use crate::select::fusion::Fusion;
-use crate::select::score::{Outcome, Question};
+use crate::select::score::{Outcome, Scorer};
 use crate::select::summary::{Candidate, Evidence, Status, Summary, TaskSummary, Timing};
 use crate::select::{fit, halving, report};
 use command::train_args;
+use contender::measured;
 use tensor::Device;
-use verification::{Verification, measured};
+use verification::Verification;
 
 /// Folds of the sample: five leave enough rows out to be told apart, and enough in to learn from.
 const FOLDS: usize = 5;
@@ -190,9 +192,9 @@ impl Selection<'_> {
         }
     }
 
-    fn question(&self) -> Question<'_> {
+    fn scorer(&self) -> Scorer<'_> {
         let (args, data) = (self.args, self.data);
-        Question {
+        Scorer {
             task: &data.schema.task,
             texts: &data.sample.examples,
             labels: &data.sample.labels,
@@ -242,7 +244,7 @@ impl Selection<'_> {
             remarks: Vec::new(),
         };
         let outcome = match self.time_left() > 0.0 {
-            true => self.question().ask(request),
+            true => self.scorer().score(request),
             false => Ok(Outcome::Skipped("not run: the time of --budget was over".to_owned())),
         };
         tensor::pool::clear();

@@ -12,27 +12,26 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use bert::{Checkpoint, SavedDType, SequenceClassifier, save_pretrained};
+use bert::{Checkpoint, SequenceClassifier};
 use indicatif::ProgressBar;
-use nn::Module;
 
-use super::{Selection, value};
+use super::Selection;
+use super::contender::Contender;
 use crate::batches::Examples;
 use crate::data::{Dataset, LabelSet};
 use crate::folder::{Folder, outputs};
-use crate::metrics;
 use crate::predictions::standard_error;
 use crate::progress::{bar, remark};
 use crate::select::cache::{Key, write_whole};
 use crate::select::candidates::Request;
 use crate::select::halving::{Limits, Measured, Plan, order};
 use crate::select::score;
-use crate::select::summary::{Candidate, Cost, Rung, Status, Verified};
+use crate::select::summary::{Candidate, Cost, Rung, Status};
 use crate::trainer::{self, Trainer};
 
 /// Seconds of opening and saving a model, per byte of its weights: of a disk of 400 MB/s, moments included.
@@ -46,14 +45,6 @@ pub(super) struct Verification<'a> {
     selection: &'a Selection<'a>,
     /// By the contents of the tokenizer: candidates of one family share their tokens.
     encoded: RefCell<HashMap<String, Encoded>>,
-}
-
-/// A candidate in the race.
-struct Contender<'c> {
-    request: Request,
-    candidate: &'c mut Candidate,
-    folder: PathBuf,
-    rungs: Vec<Rung>,
 }
 
 impl<'a> Verification<'a> {
@@ -75,8 +66,7 @@ impl<'a> Verification<'a> {
         for (i, (request, candidate)) in candidates.iter_mut().enumerate() {
             if let Some(place) = chosen.iter().position(|&c| c == i) {
                 let folder = folder.join(place.to_string());
-                let rungs = read_rungs(&folder, &plan);
-                contenders.push(Contender { request: request.clone(), candidate, folder, rungs });
+                contenders.push(Contender::new(request.clone(), candidate, folder, &plan));
             }
         }
         self.race(&plan, &mut contenders)?;
@@ -245,6 +235,7 @@ impl<'a> Verification<'a> {
         }
     }
 
+    /// The rung that a contender reaches by training on to a step.
     fn advance(
         &self,
         contender: &Contender,
@@ -252,41 +243,38 @@ impl<'a> Verification<'a> {
         plan: &Plan,
         bar: &ProgressBar,
     ) -> Result<Rung> {
-        let selection = self.selection;
-        let (recipe, task) = (&selection.args.recipe, &selection.data.schema.task);
         let folder = score::open(&contender.request, &self.selection.device)?;
         let encoded = self.encoded(&folder)?;
         let (model, before) = self.model(contender, &folder)?;
-        let mut trainer = Trainer::with_steps(&model, recipe, plan.steps());
+        let mut trainer = Trainer::with_steps(&model, &self.selection.args.recipe, plan.steps());
         if let Some(before) = before {
             trainer.resume(&optim::State::load(&contender.moments(before.steps))?)?;
         }
-        let start = Instant::now();
-        trainer.train_to(steps, &encoded.0, &mut |_| {
-            bar.inc(1);
-            Ok(())
-        })?;
-        let seconds = before.map_or(0.0, |rung| rung.seconds) + start.elapsed().as_secs_f64();
+        let seconds = train_to(&mut trainer, steps, &encoded.0, bar)?;
         if steps < plan.steps() {
-            let weights = contender.weights(steps);
-            fs::create_dir_all(&weights)
-                .with_context(|| format!("{}: can't be written", weights.display()))?;
-            save_pretrained(
-                &weights,
-                &folder.config,
-                &model.params(),
-                &folder.tokenizer,
-                SavedDType::F32,
-            )?;
-            trainer.state()?.save(&contender.moments(steps))?;
+            contender.keep(steps, &folder, &model, &mut trainer)?;
         }
+        let seconds = seconds + before.map_or(0.0, |rung| rung.seconds);
+        self.measure(&model, &encoded.1, steps, seconds)
+    }
+
+    /// What a model does on the validation data after so many steps, which took so many seconds.
+    fn measure(
+        &self,
+        model: &SequenceClassifier,
+        validation: &Examples,
+        steps: u64,
+        seconds: f64,
+    ) -> Result<Rung> {
+        let (args, data) = (self.selection.args, self.selection.data);
+        let (recipe, task) = (&args.recipe, &data.schema.task);
         let (size, precision) = (recipe.eval_batch_size, recipe.optimization.precision.into());
-        let result = trainer::evaluate(&model, task, &encoded.1, size, precision)?;
-        let name = selection.data.metric(selection.args);
+        let result = trainer::evaluate(model, task, validation, size, precision)?;
+        let name = data.metric(args);
         let finite = |figure: Option<f64>| figure.filter(|figure| figure.is_finite());
         let metric = finite(result.figure(name));
         ensure!(metric.is_some(), "{name} has no value on the validation data after {steps} steps");
-        let error = standard_error(task, &result.predictions, &encoded.1.labels, name);
+        let error = standard_error(task, &result.predictions, &validation.labels, name);
         let loss = finite(result.loss);
         Ok(Rung { steps, metric, standard_error: finite(error), loss, seconds })
     }
@@ -329,61 +317,19 @@ impl<'a> Verification<'a> {
     }
 }
 
-impl Contender<'_> {
-    /// The rung before rung `rung` of the plan; an earlier call may have come further.
-    fn before(&self, rung: usize) -> Option<&Rung> {
-        self.rungs.get(rung.checked_sub(1)?)
-    }
-
-    /// What is known before a rung. Before the first all figures are equal, and the estimates decide.
-    fn measured(&self, rung: usize, metric: &str) -> Measured {
-        let none = Measured { figure: 0.0, standard_error: 0.0, estimate: value(self.candidate) };
-        self.before(rung).map_or(none, |before| measured(self.candidate, before, metric))
-    }
-
-    /// Where the weights at a step are.
-    fn weights(&self, step: u64) -> PathBuf {
-        self.folder.join(step.to_string())
-    }
-
-    /// Where the moments at a step are. They are written behind the weights: where they are, both are.
-    fn moments(&self, step: u64) -> PathBuf {
-        self.weights(step).join("optimizer.safetensors")
-    }
-
-    /// Removes the weights of all rungs but that of a step.
-    fn forget_weights(&self, kept: Option<u64>) {
-        let steps = self.rungs.iter().map(|rung| rung.steps).filter(|&step| Some(step) != kept);
-        steps.for_each(|step| drop(fs::remove_dir_all(self.weights(step))));
-    }
-
-    /// Puts what was reached into the row of the candidate.
-    fn note(&mut self) {
-        let rungs: Vec<Rung> =
-            self.rungs.iter().copied().filter(|rung| rung.metric.is_some()).collect();
-        if let Some(metric) = rungs.last().and_then(|rung| rung.metric) {
-            self.candidate.status = Status::Verified;
-            self.candidate.verified = Some(Verified { metric, rungs });
-        }
-    }
-}
-
-/// What was measured of a candidate after a rung.
-pub(super) fn measured(candidate: &Candidate, rung: &Rung, metric: &str) -> Measured {
-    Measured {
-        figure: metrics::rank(metric, rung.metric.unwrap_or(f64::NAN)),
-        standard_error: rung.standard_error.unwrap_or(0.0),
-        estimate: value(candidate),
-    }
-}
-
-/// What an earlier call reached, as far as it followed this plan.
-fn read_rungs(folder: &Path, plan: &Plan) -> Vec<Rung> {
-    let text = fs::read(folder.join("rungs.json")).unwrap_or_default();
-    let rungs: Vec<Rung> = serde_json::from_slice(&text).unwrap_or_default();
-    let planned = plan.rungs.iter().map(|&(_, steps)| steps);
-    let follows = rungs.into_iter().zip(planned).take_while(|(rung, steps)| rung.steps == *steps);
-    follows.map(|(rung, _)| rung).collect()
+/// Trains on to a step, and gives the seconds that took.
+fn train_to(
+    trainer: &mut Trainer,
+    steps: u64,
+    examples: &Examples,
+    bar: &ProgressBar,
+) -> Result<f64> {
+    let start = Instant::now();
+    trainer.train_to(steps, examples, &mut |_| {
+        bar.inc(1);
+        Ok(())
+    })?;
+    Ok(start.elapsed().as_secs_f64())
 }
 
 /// The cost of a scored candidate.

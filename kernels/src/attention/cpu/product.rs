@@ -6,25 +6,31 @@
 
 use crate::simd::{Element, Simd, dispatch, each_vector, inlined, load, store, turn};
 
-/// A matrix in a slice: element (r, c) is `data[r * row + c * col]`.
+/// A matrix in a slice: element (r, c) is `data[r * row_stride + c * col_stride]`.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a, E = f32> {
     data: &'a [E],
     rows: usize,
     cols: usize,
-    row: usize,
-    col: usize,
+    row_stride: usize,
+    col_stride: usize,
 }
 
 impl<'a, E> View<'a, E> {
     /// Rows of neighbouring elements, `stride` apart.
     pub(super) fn new(data: &'a [E], [rows, cols]: [usize; 2], stride: usize) -> Self {
-        Self { data, rows, cols, row: stride, col: 1 }
+        Self { data, rows, cols, row_stride: stride, col_stride: 1 }
     }
 
     /// The transpose, without a copy.
     pub(super) fn t(self) -> Self {
-        Self { rows: self.cols, cols: self.rows, row: self.col, col: self.row, ..self }
+        Self {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..self
+        }
     }
 }
 
@@ -47,6 +53,15 @@ dispatch!(
     ) = pack_transposed_body
 );
 
+/// What becomes of the rows of c.
+#[derive(Clone, Copy)]
+struct Output {
+    /// Elements of a row.
+    width: usize,
+    /// Whether the product is added to what is there.
+    accumulate: bool,
+}
+
 /// Rows of a tile: with 2 vectors, 8 accumulators hide the latency of two FMA units.
 const ROWS: usize = 4;
 
@@ -62,14 +77,14 @@ fn add_product_body<S: Simd, E: Element>(s: S, a: View<E>, b: &[f32], c: &mut [f
 
 #[inline(always)]
 fn each_tile<S: Simd, E: Element>(s: S, a: View<E>, b: &[f32], c: &mut [f32], accumulate: bool) {
-    let width = c.len() / a.rows;
+    let output = Output { width: c.len() / a.rows, accumulate };
     let mut at = 0;
-    while at + 2 * S::LANES <= width {
-        column_of_tiles::<S, E, 2>(s, a, &b[at..], &mut c[at..], (width, accumulate));
+    while at + 2 * S::LANES <= output.width {
+        column_of_tiles::<S, E, 2>(s, a, &b[at..], &mut c[at..], output);
         at += 2 * S::LANES;
     }
-    if at < width {
-        column_of_tiles::<S, E, 1>(s, a, &b[at..], &mut c[at..], (width, accumulate));
+    if at < output.width {
+        column_of_tiles::<S, E, 1>(s, a, &b[at..], &mut c[at..], output);
     }
 }
 
@@ -80,16 +95,16 @@ fn column_of_tiles<S: Simd, E: Element, const V: usize>(
     a: View<E>,
     b: &[f32],
     c: &mut [f32],
-    width: (usize, bool),
+    output: Output,
 ) {
     for r in (0..a.rows).step_by(ROWS) {
-        let below = View { data: &a.data[r * a.row..], rows: a.rows - r, ..a };
-        let c = &mut c[r * width.0..];
+        let below = View { data: &a.data[r * a.row_stride..], rows: a.rows - r, ..a };
+        let c = &mut c[r * output.width..];
         match below.rows {
-            1 => tile::<S, E, 1, V>(s, below, b, c, width),
-            2 => tile::<S, E, 2, V>(s, below, b, c, width),
-            3 => tile::<S, E, 3, V>(s, below, b, c, width),
-            _ => tile::<S, E, ROWS, V>(s, below, b, c, width),
+            1 => tile::<S, E, 1, V>(s, below, b, c, output),
+            2 => tile::<S, E, 2, V>(s, below, b, c, output),
+            3 => tile::<S, E, 3, V>(s, below, b, c, output),
+            _ => tile::<S, E, ROWS, V>(s, below, b, c, output),
         }
     }
 }
@@ -101,13 +116,13 @@ fn tile<S: Simd, E: Element, const R: usize, const V: usize>(
     a: View<E>,
     b: &[f32],
     c: &mut [f32],
-    (width, accumulate): (usize, bool),
+    Output { width, accumulate }: Output,
 ) {
     let mut acc = [[s.splat(0.0); V]; R];
     for k in 0..a.cols {
-        let (a_k, b_k) = (&a.data[k * a.col..], &b[k * width..][..V * S::LANES]);
+        let (a_k, b_k) = (&a.data[k * a.col_stride..], &b[k * width..][..V * S::LANES]);
         for r in 0..R {
-            let x = s.splat(a_k[r * a.row].widen());
+            let x = s.splat(a_k[r * a.row_stride].widen());
             for v in 0..V {
                 acc[r][v] = s.fma(x, s.load(&b_k[v * S::LANES..]), acc[r][v]);
             }
@@ -128,7 +143,7 @@ fn pack_body<S: Simd, E: Element>(s: S, x: View<E>, scale: f32, y: &mut [f32]) {
     let factor = s.splat(scale);
     for (r, y) in y.chunks_exact_mut(y.len() / x.rows).enumerate() {
         let (y, padding) = y.split_at_mut(x.cols);
-        let x = &x.data[r * x.row..][..x.cols];
+        let x = &x.data[r * x.row_stride..][..x.cols];
         each_vector::<S>(
             x.len(),
             inlined!(|at, n| store(s, s.mul(load(s, x, at, n), factor), y, at, n)),
@@ -148,25 +163,31 @@ fn pack_transposed_body<S: Simd, E: Element>(s: S, x: View<E>, scale: f32, y: &m
         let n = TURNED.min(x.cols - first);
         let y = &mut y[first * width..][..n * width];
         for r in (0..width).step_by(4) {
-            let rows = scaled_rows(s, x, [r, first, n], scale);
+            let rows = scaled_rows(s, x, Strip { row: r, first, n }, scale);
             turn_rows(&rows, n, &mut y[r..], width);
         }
     }
     y.chunks_exact_mut(width).for_each(|y| y[x.rows..].fill(0.0));
 }
 
-/// The `n` columns from `first` on of four rows. Rows beyond the last are read as the last: what becomes of them is
-/// written over.
+/// Four rows of a matrix, from `row` on, and of these the `n` columns from `first` on.
+struct Strip {
+    row: usize,
+    first: usize,
+    n: usize,
+}
+
+/// The elements of a strip. Rows beyond the last are read as the last: what becomes of them is written over.
 #[inline(always)]
 fn scaled_rows<S: Simd, E: Element>(
     s: S,
     x: View<E>,
-    [row, first, n]: [usize; 3],
+    Strip { row, first, n }: Strip,
     scale: f32,
 ) -> [[f32; TURNED]; 4] {
     let (mut rows, factor) = ([[0.0; TURNED]; 4], s.splat(scale));
     for (i, out) in rows.iter_mut().enumerate() {
-        let from = &x.data[(row + i).min(x.rows - 1) * x.row + first..][..n];
+        let from = &x.data[(row + i).min(x.rows - 1) * x.row_stride + first..][..n];
         each_vector::<S>(
             n,
             inlined!(|at, n| store(s, s.mul(load(s, from, at, n), factor), out, at, n)),
