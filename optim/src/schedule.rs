@@ -11,7 +11,7 @@
 //!
 //! Steps count from 0, as in transformers: with a warm-up the first step has rate 0.
 //! Sources: Loshchilov and Hutter, *SGDR*, 2016, <https://arxiv.org/abs/1608.03983>; transformers'
-//! `optimization.py`, whose values the tests compare with.
+//! optimization.py, whose values the tests compare with.
 
 /// The course after the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq)]
