@@ -34,6 +34,16 @@ impl Memory {
         Self { weights, gradients: weights, optimizer: 2 * weights, activations }
     }
 
+    /// Of a training step on a frozen encoder: gradients and moments of the `trained` parameters alone, and the
+    /// activations of one layer at a time, since no backward comes back to them.
+    pub fn of_frozen_step(config: &Config, params: u64, trained: u64, tokens: u64) -> Self {
+        let mut one_layer = config.clone();
+        one_layer.num_hidden_layers = 1;
+        let activations = Self::of_step(&one_layer, params, tokens, false).activations;
+        let weights = params * 4;
+        Self { weights, gradients: trained * 4, optimizer: trained * 8, activations }
+    }
+
     /// All of it.
     pub fn total(&self) -> u64 {
         (self.weights + self.gradients + self.optimizer).saturating_add(self.activations)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bert::SequenceClassifier;
-use nn::{Module, count, freeze, to_device};
+use nn::{Module, count, to_device};
 
 use super::inputs::Inputs;
 use super::session::{Session, best_metric};
@@ -185,9 +185,6 @@ fn build_model(args: &TrainArgs, folder: &Folder, task: &Task) -> Result<Sequenc
             (model, report.missing.join(", "))
         }
     };
-    if args.recipe.freeze_encoder {
-        freeze(&model.encoder().params(), true);
-    }
     let params = count(&model.params());
     let fresh = if fresh.is_empty() { String::new() } else { format!("; start fresh: {fresh}") };
     let name = args.model.as_ref().map_or(bundled::MODEL.into(), |path| path.display().to_string());
