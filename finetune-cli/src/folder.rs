@@ -8,7 +8,7 @@ use nn::{Module, to_device};
 use tensor::Device;
 
 use crate::data::{Columns, Example, LabelSet, Options, Schema, Table, Task};
-use crate::run::SETTINGS;
+use crate::trained::Trained;
 
 /// Tokens of a sequence where nothing else is said: enough for most sentences, a quarter of BERT's.
 pub const DEFAULT_LENGTH: usize = 128;
@@ -26,8 +26,8 @@ pub struct Folder {
     pub tokenizer: Tokenizer,
     /// Where its models go.
     pub device: Device,
-    /// The flags of the training, if this is the output of a run.
-    settings: toml::Table,
+    /// How it was trained, if this is the output of a run.
+    pub trained: Trained,
 }
 
 impl Folder {
@@ -74,10 +74,8 @@ impl Folder {
                 config.vocab_size
             );
         }
-        let settings = std::fs::read_to_string(path.join(SETTINGS)).unwrap_or_default();
-        let settings = settings.parse().unwrap_or_default();
-        let (path, device) = (path.to_owned(), Device::Cpu);
-        Ok(Self { path, config, tokenizer, device, settings })
+        let (path, trained) = (path.to_owned(), Trained::of(path));
+        Ok(Self { path, config, tokenizer, device: Device::Cpu, trained })
     }
 
     /// Leaves out all layers but the first `layers`.
@@ -144,17 +142,17 @@ impl Folder {
         task(&self.path, &self.config, checkpoint)
     }
 
-    /// How to read a file for this fine-tuned model and its task.
+    /// How to read a file for this fine-tuned model and its task: as in training, unless flags or the file say
+    /// otherwise.
     ///
     /// # Errors
     /// When the columns can't be found.
     pub fn schema(&self, table: &Table, options: &Options, task: &Task) -> Result<Schema> {
-        let trained = self.settings.get("label-delimiter").and_then(|value| value.as_str());
-        let trained = trained.and_then(|text| text.chars().next());
+        let options = self.trained.columns(options, table);
         Ok(Schema {
-            columns: Columns::choose(table, options)?,
+            columns: Columns::choose(table, &options)?,
             task: task.clone(),
-            label_delimiter: options.label_delimiter.or(trained),
+            label_delimiter: options.label_delimiter,
         })
     }
 
@@ -163,7 +161,7 @@ impl Folder {
     /// # Errors
     /// When the text column can't be found.
     pub fn unlabelled(&self, table: &Table, options: &Options, task: &Task) -> Result<Schema> {
-        let columns = Columns::of_text(table, options)?;
+        let columns = Columns::of_text(table, &self.trained.columns(options, table))?;
         Ok(Schema { columns, task: task.clone(), label_delimiter: None })
     }
 
@@ -174,8 +172,7 @@ impl Folder {
 
     /// The length for a fine-tuned model: as typed, or as in training, or the usual one.
     pub fn trained_length(&self, typed: Option<usize>) -> usize {
-        let trained = self.settings.get("max-length").and_then(|value| value.as_integer());
-        self.max_length(typed.or(trained.and_then(|length| usize::try_from(length).ok())))
+        self.max_length(typed.or(self.trained.max_length()))
     }
 
     /// The tokens of every example.

@@ -6,6 +6,7 @@
 //! bundled             the model and the data that are part of the program
 //! data, metrics       files to examples with labels; predictions to figures
 //! folder              a model folder: configuration, tokenizer, weights
+//! trained             how the data of its training were read
 //! batches             examples to shuffled, ragged batches
 //! optimization        a step of any training: schedule, clipping, update
 //! trainer             the training loop of a classifier, evaluation
@@ -34,6 +35,7 @@ pub mod predictions;
 pub mod progress;
 pub mod run;
 pub mod select;
+pub mod trained;
 pub mod trainer;
 
 #[cfg(doctest)]

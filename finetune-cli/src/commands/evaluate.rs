@@ -8,16 +8,18 @@ use crate::batches::Examples;
 use crate::data::{self, Dataset};
 use crate::folder::{Folder, outputs};
 use crate::progress::{remark, say};
+use crate::trained::Trained;
 use crate::trainer;
 
 /// Reads, predicts, measures, prints.
 pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     let options = args.inference.data.options();
-    let table = data::read_table(&args.file, &options)?;
     let path = super::model(&args.inference)?;
+    let table = data::read_table(&args.file, &Trained::of(&path).parsing(&options, &args.file))?;
     let device = args.inference.machine.open_device()?;
     let (folder, model, task) = Folder::open_fine_tuned(&path, &device)?;
     let schema = folder.schema(&table, &options, &task)?;
+    super::compare_texts(&args.inference, &folder, schema.columns.text.len());
     let data = Dataset::labelled(table, &schema)?;
     let max_length = folder.trained_length(args.inference.data.max_length);
     let encodings = folder.encode(&data.examples, max_length)?;

@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 
 use crate::args::inference::InferenceArgs;
 use crate::args::{Cli, Command};
+use crate::folder::Folder;
 use crate::progress::remark;
 use crate::run;
 
@@ -72,4 +73,11 @@ fn model(args: &InferenceArgs) -> Result<PathBuf> {
     let newest = run::newest()?;
     remark(args.machine.quiet, &format!("model: {}", newest.display()));
     Ok(newest)
+}
+
+/// Says if the model was trained on pairs and is asked about single texts, or the other way round.
+fn compare_texts(args: &InferenceArgs, folder: &Folder, texts: usize) {
+    if let Some(doubt) = folder.trained.doubt(texts) {
+        remark(args.machine.quiet, doubt);
+    }
 }

@@ -12,6 +12,7 @@ use crate::batches::Examples;
 use crate::data::{self, Dataset, Example, Labels, Table, Task};
 use crate::folder::{Folder, outputs};
 use crate::predictions::{Prediction, above, argmax};
+use crate::trained::Trained;
 use crate::trainer;
 
 /// Bytes of the input that are read, and answered, at a time: about a thousand sentences.
@@ -24,15 +25,21 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         let message = format!("--pair is given {pairs} times for {texts} texts; give one for each");
         return Err(wrong_flags(message));
     }
-    let input = Input::open(args)?;
     let path = super::model(&args.inference)?;
+    let input = Input::open(args, &Trained::of(&path))?;
     let device = args.inference.machine.open_device()?;
     let (folder, model, task) = Folder::open_fine_tuned(&path, &device)?;
     let predictor = Predictor { args, folder, model, task };
     match input {
-        Input::Texts(texts) => predictor.answer(texts),
+        Input::Texts(texts) => {
+            predictor.compare(if args.pair.is_empty() { 1 } else { 2 });
+            predictor.answer(texts)
+        }
         Input::Table(table) => predictor.answer_table(table),
-        Input::Lines(name, lines) => predictor.answer_lines(&name, lines),
+        Input::Lines(name, lines) => {
+            predictor.compare(1);
+            predictor.answer_lines(&name, lines)
+        }
     }
 }
 
@@ -45,7 +52,7 @@ enum Input {
 }
 
 impl Input {
-    fn open(args: &PredictArgs) -> Result<Self> {
+    fn open(args: &PredictArgs, trained: &Trained) -> Result<Self> {
         let Some(path) = &args.file else {
             return Ok(match args.texts.is_empty() {
                 true => Self::Lines("standard input".into(), Box::new(std::io::stdin())),
@@ -54,7 +61,8 @@ impl Input {
         };
         let is_text = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"));
         if !is_text || args.inference.data.file.format.is_some() {
-            return Ok(Self::Table(data::read_table(path, &args.inference.data.options())?));
+            let options = trained.parsing(&args.inference.data.options(), path);
+            return Ok(Self::Table(data::read_table(path, &options)?));
         }
         let name = path.display().to_string();
         let file = std::fs::File::open(path)
@@ -77,9 +85,14 @@ struct Predictor<'a> {
 }
 
 impl Predictor<'_> {
+    fn compare(&self, texts: usize) {
+        super::compare_texts(&self.args.inference, &self.folder, texts);
+    }
+
     fn answer_table(&self, table: Table) -> Result<()> {
         let schema =
             self.folder.unlabelled(&table, &self.args.inference.data.options(), &self.task)?;
+        self.compare(schema.columns.text.len());
         self.answer(Dataset::new(table, &schema)?.examples)
     }
 

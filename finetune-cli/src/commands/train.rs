@@ -13,7 +13,7 @@ use tensor::Device;
 use crate::args::{RecipeArgs, TrainArgs, wrong_flags};
 use crate::batches::Examples;
 use crate::bundled;
-use crate::data::{self, Dataset, Schema, Task, split};
+use crate::data::{self, Columns, Dataset, Schema, Task, split};
 use crate::folder::{Folder, outputs};
 use crate::optimization::check_schedule;
 use crate::predictions::metric_names;
@@ -61,7 +61,7 @@ impl Job {
         check_metric(&args.recipe, &schema.task)?;
         let mut folder = Folder::open(&inputs.model)?.on(&args.machine.open_device()?);
         args.truncate.map(|layers| folder.truncate(layers)).transpose()?;
-        let settings = settings(args, &folder)?;
+        let settings = settings(args, &folder, &schema.columns)?;
         let splits = tokenize(args, &folder, &schema, datasets)?;
         let model = build_model(args, &folder, &schema.task)?;
         Ok(Self { folder, task: schema.task, settings, splits, model })
@@ -100,9 +100,11 @@ pub(super) fn check_metric(recipe: &RecipeArgs, task: &Task) -> Result<()> {
 
 /// The flags of this run, from which `--config` repeats it: absolute paths, guesses filled in; nothing of the
 /// bundle, which has no path.
-fn settings(args: &TrainArgs, folder: &Folder) -> Result<String> {
+fn settings(args: &TrainArgs, folder: &Folder, columns: &Columns) -> Result<String> {
     let mut args = args.absolute().context("a path of the flags")?;
     args.data.max_length = Some(folder.max_length(args.data.max_length));
+    args.data.file.text_column = Some(columns.text.clone());
+    args.data.label_column = columns.label.clone();
     toml::to_string(&args).context("the flags can't be noted in train.toml")
 }
 

@@ -120,6 +120,11 @@ impl Columns {
         Self { text, label: None }.distinct()
     }
 
+    /// Whether `table` has the column `name` (the case may differ).
+    pub fn has(table: &Table, name: &str) -> bool {
+        find(table, name, TEXT).is_ok()
+    }
+
     fn distinct(self) -> Result<Self> {
         let mut used = HashSet::new();
         match self.text.iter().chain(&self.label).find(|&name| !used.insert(name)) {

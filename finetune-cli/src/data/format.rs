@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::error::{Error, Result};
 
 /// How rows are written in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Comma-separated with a header (`.csv`).

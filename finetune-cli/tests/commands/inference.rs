@@ -192,3 +192,77 @@ fn columns_that_predict_does_not_need_may_be_anything() {
     let out = succeeds(&["predict", "--model", &trained().folder, "--file", &file]);
     assert_eq!(out.stdout.lines().count(), 1);
 }
+
+/// Rows with a pair, of which the first text alone is trained on, and labels under an unusual name.
+fn odd_rows(rows: usize, seed: u64) -> String {
+    let csv = reviews(rows, seed);
+    let odd = csv.lines().skip(1).map(|line| {
+        let (text, label) = line.split_once(',').unwrap();
+        format!("{text},fin dam hot,{label}\n")
+    });
+    "sentence1,sentence2,verdict\n".to_owned() + &odd.collect::<String>()
+}
+
+#[test]
+fn later_files_are_read_by_the_columns_of_the_training() {
+    let place = Place::new(odd_rows(80, 3));
+    let test = place.write("test.csv", odd_rows(40, 4));
+    let columns = ["--text-column", "sentence1", "--label-column", "verdict"];
+    let more = [&["--epochs", "1", "--test", &test], &columns[..]].concat();
+    place.train(&more);
+    let model = text(&place.output);
+    let evaluate = ["evaluate", "--model", model, &test, "--json"];
+    let out = succeeds(&evaluate);
+    assert_eq!(
+        json_lines(&out.stdout)[0]["loss"].as_f64(),
+        Some(metric(&place.output, "test_loss"))
+    );
+    assert_eq!(out.stderr, "");
+    let predict = ["predict", "--model", model, "--file", &test];
+    let first = succeeds(&predict).stdout.lines().next().unwrap().to_owned();
+    assert_eq!(first.split('\t').count(), 3, "{first}");
+    // Typed columns win, and what is odd about them is said.
+    let pair = [&predict[..], &["--text-column", "sentence1,sentence2"]].concat();
+    let out = succeeds(&pair);
+    assert!(out.stderr.contains("trained on single texts, and these are pairs"), "{}", out.stderr);
+    assert!(out.stdout.lines().next().unwrap().split('\t').count() == 4, "{}", out.stdout);
+    // A file of another layout is read as it looks.
+    let other = place.write("other.csv", "id,text\n1,the hot act\n");
+    succeeds(&["predict", "--model", model, "--file", &other]);
+}
+
+#[test]
+fn a_model_of_pairs_says_that_it_is_asked_about_single_texts() {
+    let place = Place::new(odd_rows(40, 3).replacen("verdict", "label", 1));
+    place.train(&["--epochs", "1"]);
+    let predict = ["predict", "--model", text(&place.output), "the hot act"];
+    let out = succeeds(&predict);
+    assert!(
+        out.stderr.contains("trained on pairs of texts, and these are single"),
+        "{}",
+        out.stderr
+    );
+    assert_eq!(succeeds(&[&predict[..], &["--pair", "b"]].concat()).stderr, "");
+    assert_eq!(succeeds(&[&predict[..], &["--quiet"]].concat()).stderr, "");
+}
+
+/// Two stray quotes swallow the rows between them where quotes are read as such.
+#[test]
+fn literal_quotes_and_formats_of_the_training_hold_for_its_files() {
+    let place = Place::new("");
+    let rows =
+        "sentence\tlabel\n\"the hot act\tgood\nthe dam was\tpoor\nfin for\"\tgood\nbra all\tpoor\n";
+    let file = place.write("rows.txt", rows);
+    let flags =
+        ["--format", "tsv", "--literal-quotes", "--epochs", "1", "--validation-fraction", "0"];
+    train(&place.output, Path::new(&file), &flags);
+    let evaluate = ["evaluate", "--model", text(&place.output), "--json"];
+    for name in ["test.tsv", "test.data"] {
+        let test = place.write(name, rows);
+        let out = succeeds(&[&evaluate[..], &[&test]].concat());
+        assert_eq!(json_lines(&out.stdout)[0]["examples"], 4, "{name}");
+    }
+    // A file of another format has rules of its own.
+    let csv = place.write("test.csv", "sentence,label\n\"the hot, act\",good\n");
+    succeeds(&[&evaluate[..], &[&csv]].concat());
+}
