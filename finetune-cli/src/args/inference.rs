@@ -24,7 +24,7 @@ pub struct EvaluateArgs {
 /// `finetune predict`
 #[derive(Args, Clone, Debug)]
 pub struct PredictArgs {
-    /// The texts [default: the lines of standard input]
+    /// The texts [default: the lines of standard input, or its rows if --format is given]
     #[arg(value_name = "TEXT", conflicts_with = "file")]
     pub texts: Vec<String>,
     /// The second text of a pair, once for each TEXT [default: no pairs]

@@ -1,6 +1,7 @@
 //! `finetune predict`: labels for texts from the arguments, a file, or standard input.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use bert::SequenceClassifier;
@@ -9,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::args::inference::PredictArgs;
 use crate::args::wrong_flags;
 use crate::batches::Examples;
-use crate::data::{self, Dataset, Example, Labels, Table, Task};
+use crate::data::{self, Dataset, Example, Labels, Options, Table, Task};
 use crate::folder::{Folder, outputs};
 use crate::predictions::{Prediction, above, argmax};
 use crate::trained::Trained;
@@ -53,21 +54,60 @@ enum Input {
 
 impl Input {
     fn open(args: &PredictArgs, trained: &Trained) -> Result<Self> {
-        let Some(path) = &args.file else {
-            return Ok(match args.texts.is_empty() {
-                true => Self::Lines("standard input".into(), Box::new(std::io::stdin())),
-                false => Self::Texts(texts(args)),
-            });
-        };
-        let is_text = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"));
-        if !is_text || args.inference.data.file.format.is_some() {
-            let options = trained.parsing(&args.inference.data.options(), path);
-            return Ok(Self::Table(data::read_table(path, &options)?));
+        let options = args.inference.data.options();
+        match &args.file {
+            None if args.texts.is_empty() => Self::standard(&options, trained),
+            None => {
+                refuse_columns(&options, "texts that are typed have no columns; leave it out")?;
+                Ok(Self::Texts(texts(args)))
+            }
+            Some(path) if is_lines(path, &options) => Self::lines(path, &options),
+            Some(path) => {
+                Ok(Self::Table(data::read_table(path, &trained.parsing(&options, path))?))
+            }
         }
+    }
+
+    /// Standard input: a table if its format is said, else lines.
+    fn standard(options: &Options, trained: &Trained) -> Result<Self> {
+        let (name, mut input) = ("standard input", std::io::stdin());
+        let Some(format) = options.format else {
+            refuse_columns(
+                options,
+                "standard input has a text a line; give --format if it has columns",
+            )?;
+            return Ok(Self::Lines(name.into(), Box::new(input)));
+        };
+        let mut bytes = Vec::new();
+        input.read_to_end(&mut bytes).with_context(|| format!("{name}: can't be read"))?;
+        let quotes = !trained.parsing(options, Path::new(name)).literal_quotes;
+        Ok(Self::Table(data::parse_table(Path::new(name), bytes, format, quotes)?))
+    }
+
+    fn lines(path: &Path, options: &Options) -> Result<Self> {
+        refuse_columns(options, "a .txt has a text a line; give --format if it has columns")?;
         let name = path.display().to_string();
         let file = std::fs::File::open(path)
             .with_context(|| format!("{name}: can't be read; check the path"))?;
         Ok(Self::Lines(name, Box::new(file)))
+    }
+}
+
+/// Whether a file holds a text a line.
+fn is_lines(path: &Path, options: &Options) -> bool {
+    options.format.is_none() && path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"))
+}
+
+/// Refuses flags about columns where there are none.
+fn refuse_columns(options: &Options, why: &str) -> Result<()> {
+    let typed = [
+        ("--text-column", options.text_columns.is_some()),
+        ("--literal-quotes", options.literal_quotes),
+        ("--format", options.format.is_some()),
+    ];
+    match typed.iter().find(|(_, typed)| *typed) {
+        Some((flag, _)) => Err(wrong_flags(format!("{flag}: {why}"))),
+        None => Ok(()),
     }
 }
 

@@ -63,6 +63,13 @@ fn flags_that_do_not_go_together() {
     wrong(&["predict", "--model", "m", "a", "b", "--pair", "c"], "1 times for 2 texts");
     wrong(&["predict", "--model", "m", "a", "--file", "f.csv"], "cannot be used with");
     wrong(&["predict", "--model", "m", "--pair", "a"], "required arguments");
+    for flag in [&["--text-column", "a"][..], &["--literal-quotes"]] {
+        let asked = |more: &[&'static str]| [&["predict", "--model", "m"], flag, more].concat();
+        wrong(&asked(&[]), "standard input has a text a line; give --format");
+        wrong(&asked(&["a text"]), "typed have no columns");
+        wrong(&asked(&["--file", "lines.txt"]), "a .txt has a text a line; give --format");
+    }
+    wrong(&["predict", "--model", "m", "--format", "csv", "a text"], "typed have no columns");
     let place = Place::new(reviews(8, 1));
     let more = ["--load-best-model-at-end", "--validation-fraction", "0"];
     wrong(&train_args(text(&place.output), text(&place.train), &more), "need validation data");

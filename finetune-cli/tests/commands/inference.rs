@@ -76,6 +76,16 @@ fn every_way_to_give_texts_gives_the_same_answers() {
     for input in [lines.clone(), lines.clone() + "\n", lines.replace('\n', "\r\n")] {
         assert_eq!(finetune_with_input(&predict(&[]), input.as_bytes()).stdout, want);
     }
+    let other = csv.replacen("text,", "words,", 1);
+    for (flags, input) in [
+        (&["--format", "jsonl"][..], &jsonl),
+        (&["--format", "csv"], &csv),
+        (&["--format", "csv", "--text-column", "words"], &other),
+        (&["--format", "csv", "--literal-quotes"], &csv),
+    ] {
+        let out = finetune_with_input(&predict(flags), input.as_bytes());
+        assert_eq!(out.stdout, want, "{flags:?} {}", out.stderr);
+    }
 }
 
 #[test]
