@@ -395,6 +395,19 @@ fn other_files_follow_the_training_file() {
     );
 }
 
+#[test]
+fn two_columns_that_are_one_elsewhere_are_refused() {
+    let folder = Folder::new();
+    let text_columns = Some(strings(&["A", "a"]));
+    let options = Options { text_columns, ..Options::default() };
+    let schema = Schema::infer(&folder.table("train.csv", "A,a,label\np,q,x\nr,s,y\n"), &options);
+    let other = folder.table("other.csv", "a,label\np,x\n");
+    assert_eq!(
+        folder.message(Dataset::new(other, &schema.unwrap()).unwrap_err()),
+        "column `a` is named twice; text and label columns must differ"
+    );
+}
+
 // Cells.
 
 #[test]
