@@ -502,7 +502,7 @@ fn tasks_are_inferred() {
 
 #[test]
 fn classes_are_ordered_and_numbered() {
-    let (schema, data) = load("a.csv", "text,label\na,10\nb,2\nc,-1\nd,02\n", &Options::default());
+    let (schema, data) = load("a.csv", "text,label\na,10\nb,2\nc,-1\nd,2.0\n", &Options::default());
     assert_eq!(names(&schema), ["-1", "2", "10"]);
     assert_eq!(data.labels, Labels::Class(vec![2, 1, 0, 1]));
     let (schema, _) = load("a.csv", "text,label\na,10\nb,2\nc,x\nd, B \n", &Options::default());
@@ -611,6 +611,41 @@ fn many_integers_need_a_word() {
     assert_eq!(
         refusal("a.csv", format!("text,label\n{}", rows(201))),
         "a.csv: column `label` has 201 different integers, more than 200; pass --problem-type single_label_classification or regression"
+    );
+}
+
+#[test]
+fn codes_keep_their_spelling() {
+    let names = |labels: &str| {
+        let rows = labels.split(' ').map(|label| format!("t,{label}\n")).collect::<String>();
+        let (schema, data) = load("a.csv", format!("text,label\n{rows}"), &Options::default());
+        (schema.task.label_set().unwrap().names().join(" "), data)
+    };
+    assert_eq!(names("10 9 9.0 -1").0, "-1 9 10");
+    assert_eq!(names("007 7 10").0, "007 10 7");
+    assert_eq!(names("1e3 7 10").0, "10 1e3 7");
+    let (_, data) = names("007 7 10");
+    assert_eq!(data.labels, Labels::Class(vec![0, 2, 1]));
+}
+
+#[test]
+fn labels_that_are_no_numbers_among_numbers_are_said() {
+    let odd = |labels: &str| {
+        let rows = labels.split(' ').map(|label| format!("t,{label}\n")).collect::<String>();
+        let (schema, data) = load("a.csv", format!("text,label\n{rows}"), &Options::default());
+        (schema.to_string(), data.odd_labels(schema.task.label_set()))
+    };
+    let (said, odd_ones) = odd("0 1 0 nan 1 N/A 1");
+    assert_eq!(said, "one of 4 classes: 0, 1, N/A, nan; text column `text`, label column `label`");
+    let odd_ones = odd_ones.unwrap();
+    assert!(odd_ones.contains("but not `N/A` (1 row), `nan` (1 row)"), "{odd_ones}");
+    assert_eq!(odd("0 1 0 1").1, None);
+    assert_eq!(odd("a b 4 b").1, None);
+    let many = (0..12).map(|i| format!("c{i}")).collect::<Vec<_>>().join(" ");
+    assert!(
+        odd(&many)
+            .0
+            .starts_with("one of 12 classes: c0, c1, c10, c11, c2, c3, c4, c5, c6, c7 and 2 more;")
     );
 }
 

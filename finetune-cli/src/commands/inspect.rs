@@ -79,16 +79,7 @@ fn config_text(folder: &Folder, task: &str) -> String {
 }
 
 fn describe(task: Option<Task>) -> String {
-    match task {
-        None => "none; a starting point for fine-tuning".to_owned(),
-        Some(Task::Regression) => "regression".to_owned(),
-        Some(Task::SingleLabel(set)) => {
-            format!("one of {} classes: {}", set.len(), set.names().join(", "))
-        }
-        Some(Task::MultiLabel(set)) => {
-            format!("any of {} labels: {}", set.len(), set.names().join(", "))
-        }
-    }
+    task.map_or("none; a starting point for fine-tuning".to_owned(), |task| format!("{task:#}"))
 }
 
 fn table_text(rows: &[Row], params: u64) -> String {

@@ -146,12 +146,21 @@ fn labelled(path: &Path, options: &data::Options, schema: &Schema) -> Result<Dat
     Ok(Dataset::labelled(data::read_table(path, options)?, schema)?)
 }
 
+/// Says what the labels are taken for, so that a wrong guess is seen before the training.
+pub(super) fn introduce(quiet: bool, schema: &Schema, train: &Dataset) {
+    remark(quiet, &format!("task: {schema}"));
+    if let Some(odd) = train.odd_labels(schema.task.label_set()) {
+        remark(quiet, &odd);
+    }
+}
+
 fn tokenize(
     args: &TrainArgs,
     folder: &Folder,
     schema: &Schema,
     datasets: [Option<Dataset>; 3],
 ) -> Result<Splits> {
+    datasets[0].iter().for_each(|train| introduce(args.machine.quiet, schema, train));
     let (outputs, max_length) = (outputs(&schema.task), folder.max_length(args.data.max_length));
     let mut truncated = 0;
     let mut encode = |data: Dataset| -> Result<Examples> {

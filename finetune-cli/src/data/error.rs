@@ -172,8 +172,8 @@ pub enum Error {
 /// Names in a message, at most this many.
 const SHOWN: usize = 10;
 
-/// `` `a`, `b` and 3 more ``.
-fn list(items: impl ExactSizeIterator<Item = String>) -> String {
+/// `a, b and 3 more`.
+pub(super) fn list(items: impl ExactSizeIterator<Item = String>) -> String {
     let more = items.len().saturating_sub(SHOWN);
     let shown = items.take(SHOWN).collect::<Vec<_>>().join(", ");
     if more == 0 { shown } else { format!("{shown} and {more} more") }
@@ -186,7 +186,7 @@ fn quoted(names: &[String]) -> String {
     list(names.iter().map(|name| format!("`{name}`")))
 }
 
-fn counted(labels: &[(String, usize)]) -> String {
+pub(super) fn counted(labels: &[(String, usize)]) -> String {
     let rows = |count| if count == 1 { "row" } else { "rows" };
     list(labels.iter().map(|(label, count)| format!("`{label}` ({count} {})", rows(*count))))
 }

@@ -77,6 +77,7 @@ fn what_has_learned_the_task_comes_first() {
     assert_eq!(objective["head_used"], true);
     assert!(objective["head_metric"].as_f64().unwrap() > 0.9, "{objective}");
     assert!(remarks(first).contains("has a head for these labels"));
+    assert!(output.stderr.contains("task: one of 2 classes: good, poor; "), "{}", output.stderr);
     assert!(output.stdout.contains(tuned) && output.stdout.contains("finetune train --model"));
     let report = fs::read_to_string(choice.place.output.join("report.html")).unwrap();
     assert!(report.contains(base) && report.contains("</html>"));

@@ -364,3 +364,18 @@ fn a_run_in_bf16_gives_a_folder_like_any_other() {
     succeeds(&["predict", "--model", folder, "the hot day"]);
     succeeds(&["predict", "--model", folder, "--precision", "bf16", "the hot day"]);
 }
+
+#[test]
+fn what_the_labels_are_taken_for_is_said() {
+    let run = trained();
+    let task = "task: one of 2 classes: good, poor; text column `text`, label column `label`\n";
+    assert!(run.stderr.contains(task), "{}", run.stderr);
+    let rows = "text,label\nthe hot,0\nthe dam,1\nall,0\nfor all,N/A\nact,1\n";
+    let place = Place::new(rows);
+    let out = place.train(&["--epochs", "1", "--validation-fraction", "0"]);
+    assert!(
+        out.stderr.contains("most labels are numbers, but not `N/A` (1 row)"),
+        "{}",
+        out.stderr
+    );
+}

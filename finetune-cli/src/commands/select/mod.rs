@@ -99,6 +99,7 @@ impl Data {
             bail!("{}: no labels; a selection needs them", args.train.display());
         }
         check_metric(&args.recipe, &schema.task)?;
+        train::introduce(args.machine.quiet, &schema, &train);
         let sample = sample(&train, args.sample, args.recipe.optimization.seed)?;
         let folds = estimators::folds(&sample.labels, FOLDS, args.recipe.optimization.seed);
         if let Some(line) = small_classes(&sample.labels, &schema.task) {
