@@ -119,8 +119,8 @@ impl Folder {
         Ok(loaded)
     }
 
-    /// Whether a head in this folder may be one of `task`: it has the same labels in the same order, upper and
-    /// lower case apart, or none that say anything.
+    /// Whether a head in this folder may be one of `task`: it has the same labels in the same order, as a
+    /// [`LabelSet`] finds them (case may differ), or none that say anything.
     pub fn head_fits(&self, task: &Task) -> bool {
         if self.config.problem_type.is_some_and(|kind| kind != task.problem_type()) {
             return false;
@@ -130,8 +130,10 @@ impl Folder {
             return true;
         }
         let names = task.label_set().map_or(&[][..], LabelSet::names);
-        let same = |(a, b): (&String, &String)| a.to_lowercase() == b.to_lowercase();
-        names.len() == self.config.labels.len() && names.iter().zip(&self.config.labels).all(same)
+        LabelSet::from_names(self.config.labels.clone()).is_ok_and(|known| {
+            let same = |(name, id): (&String, u32)| known.id(name) == Some(id);
+            names.len() == known.len() && names.iter().zip(0..).all(same)
+        })
     }
 
     /// The task of a fine-tuned model, by its configuration and its head.

@@ -664,12 +664,24 @@ fn refuses_labels_that_training_lacks() {
     };
     assert_eq!(
         unknown("text,label\na,x\nb,y\n", "text,label\na,z\nb,x\nc,z\nd,w\n"),
-        "test.csv: labels that the training data lacks: `w` (1 row), `z` (2 rows); correct them, or add such rows to the training data"
+        "test.csv: unknown labels: `w` (1 row), `z` (2 rows); known are `x`, `y`; correct them, or train on data that has them"
     );
     assert_eq!(
         unknown("text,label\na,1\nb,2\n", "text,label\na,1.5\n"),
-        "test.csv: labels that the training data lacks: `1.5` (1 row); correct them, or add such rows to the training data (if these are scores, pass --problem-type regression)"
+        "test.csv: unknown labels: `1.5` (1 row); known are `1`, `2`; correct them, or train on data that has them (if these are scores, train with --problem-type regression)"
     );
+}
+
+#[test]
+fn the_case_of_a_label_matters_where_it_tells_classes_apart() {
+    let set = |names: &[&str]| finetune::data::LabelSet::from_names(strings(names)).unwrap();
+    let names = set(&["good", "Poor"]);
+    assert_eq!(
+        ["GOOD", "poor", "Poor", "fair"].map(|l| names.id(l)),
+        [Some(0), Some(1), Some(1), None]
+    );
+    let both = set(&["us", "US"]);
+    assert_eq!(["us", "US", "Us"].map(|l| both.id(l)), [Some(0), Some(1), None]);
 }
 
 // Rows.

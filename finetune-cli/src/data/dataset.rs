@@ -236,14 +236,15 @@ fn numbered(
         return Ok(ids);
     }
     let labels: Vec<(String, usize)> = unknown.into_iter().collect();
-    Err(Error::UnknownLabels { path: table.path().into(), hint: hint(set, &labels), labels })
+    let (path, known) = (table.path().into(), set.names().to_vec());
+    Err(Error::UnknownLabels { path, hint: hint(set, &labels), known, labels })
 }
 
 /// Numbers where the training data has integers may be scores.
 fn hint(set: &LabelSet, unknown: &[(String, usize)]) -> &'static str {
     let numeric = |name: &String| number(name).is_some();
     if set.names().iter().chain(unknown.iter().map(|(label, _)| label)).all(numeric) {
-        " (if these are scores, pass --problem-type regression)"
+        " (if these are scores, train with --problem-type regression)"
     } else {
         ""
     }

@@ -155,8 +155,16 @@ pub enum Error {
     OneClass { path: PathBuf, label: String },
     #[error("{}: every list of labels is empty; training needs at least one label", .path.display())]
     NoLabels { path: PathBuf },
-    #[error("{}: labels that the training data lacks: {}; correct them, or add such rows to the training data{hint}", .path.display(), counted(.labels))]
-    UnknownLabels { path: PathBuf, labels: Vec<(String, usize)>, hint: &'static str },
+    #[error(
+        "{}: unknown labels: {}; known are {}; correct them, or train on data that has them{hint}",
+        .path.display(), counted(.labels), quoted(.known)
+    )]
+    UnknownLabels {
+        path: PathBuf,
+        labels: Vec<(String, usize)>,
+        known: Vec<String>,
+        hint: &'static str,
+    },
     #[error("a label set needs distinct names, but `{name}` stands in it twice; correct id2label")]
     DuplicateLabel { name: String },
 

@@ -11,6 +11,8 @@ use super::error::{Error, Result};
 pub struct LabelSet {
     names: Vec<String>,
     ids: HashMap<String, u32>,
+    /// Of names in lower case; none for those that are only told apart by case.
+    lower: HashMap<String, Option<u32>>,
 }
 
 impl LabelSet {
@@ -20,12 +22,14 @@ impl LabelSet {
     /// When a name stands twice.
     pub fn from_names(names: Vec<String>) -> Result<Self> {
         let mut ids = HashMap::with_capacity(names.len());
-        for (id, name) in names.iter().enumerate() {
-            if ids.insert(name.clone(), id as u32).is_some() {
+        let mut lower = HashMap::with_capacity(names.len());
+        for (id, name) in (0..).zip(&names) {
+            if ids.insert(name.clone(), id).is_some() {
                 return Err(Error::DuplicateLabel { name: name.clone() });
             }
+            lower.entry(name.to_lowercase()).and_modify(|id| *id = None).or_insert(Some(id));
         }
-        Ok(Self { names, ids })
+        Ok(Self { names, ids, lower })
     }
 
     /// The classes of training labels: integers in numeric order if all are integers as programs write them (`7`,
@@ -61,15 +65,17 @@ impl LabelSet {
         &self.names[id as usize]
     }
 
-    /// The class of a label as a file writes it. An integer may be written `2` or `2.0`, and also means `LABEL_2`, the name that transformers gives to a class without one.
+    /// The class of a label as a file writes it: of exactly this name, or of the only one that differs in case
+    /// alone. An integer may be written `2` or `2.0`, and also means `LABEL_2`, the name that transformers gives to a
+    /// class without one.
     pub fn id(&self, label: &str) -> Option<u32> {
-        let exact = self.ids.get(label);
+        let exact = self.ids.get(label).copied();
         let other = || {
             let number = integer(label)?;
-            let named = |name: String| self.ids.get(&name);
+            let named = |name: String| self.ids.get(&name).copied();
             named(number.to_string()).or_else(|| named(format!("LABEL_{number}")))
         };
-        exact.or_else(other).copied()
+        exact.or_else(other).or_else(|| self.lower.get(&label.to_lowercase()).copied().flatten())
     }
 
     /// `{"0": name, ..}`, as in a `config.json`.

@@ -39,7 +39,7 @@ fn missing_files_and_columns() {
     let test = place.write("test.csv", "text\nthe\n");
     place.refuses(&["--test", &test], &["test.csv", "no column `label`", "`text`"]);
     let test = place.write("test.csv", "text,label\nthe,good\nthe,fair\n");
-    place.refuses(&["--test", &test], &["test.csv", "`fair` (1 row)", "training data lacks"]);
+    place.refuses(&["--test", &test], &["test.csv", "`fair` (1 row)", "known are `good`, `poor`"]);
 }
 
 #[test]
