@@ -618,7 +618,7 @@ fn many_integers_need_a_word() {
 fn codes_keep_their_spelling() {
     let names = |labels: &str| {
         let rows = labels.split(' ').map(|label| format!("t,{label}\n")).collect::<String>();
-        let (schema, data) = load("a.csv", format!("text,label\n{rows}"), &Options::default());
+        let (schema, data) = load("a.csv", &format!("text,label\n{rows}"), &Options::default());
         (schema.task.label_set().unwrap().names().join(" "), data)
     };
     assert_eq!(names("10 9 9.0 -1").0, "-1 9 10");
@@ -632,7 +632,7 @@ fn codes_keep_their_spelling() {
 fn labels_that_are_no_numbers_among_numbers_are_said() {
     let odd = |labels: &str| {
         let rows = labels.split(' ').map(|label| format!("t,{label}\n")).collect::<String>();
-        let (schema, data) = load("a.csv", format!("text,label\n{rows}"), &Options::default());
+        let (schema, data) = load("a.csv", &format!("text,label\n{rows}"), &Options::default());
         (schema.to_string(), data.odd_labels(schema.task.label_set()))
     };
     let (said, odd_ones) = odd("0 1 0 nan 1 N/A 1");

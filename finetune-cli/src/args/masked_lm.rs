@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{FileArgs, FlagsFileArgs, MachineArgs, OptimizationArgs};
+use super::data::FileArgs;
+use super::{FlagsFileArgs, MachineArgs, OptimizationArgs};
 use crate::flags;
 
 /// `finetune adapt`

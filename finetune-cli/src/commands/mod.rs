@@ -15,8 +15,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::args::inference::InferenceArgs;
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, wrong_flags};
+use crate::data::Task;
 use crate::folder::Folder;
+use crate::predictions::THRESHOLD;
 use crate::progress::remark;
 use crate::run;
 
@@ -79,5 +81,16 @@ fn model(args: &InferenceArgs) -> Result<PathBuf> {
 fn compare_texts(args: &InferenceArgs, folder: &Folder, texts: usize) {
     if let Some(doubt) = folder.trained.doubt(texts) {
         remark(args.machine.quiet, doubt);
+    }
+}
+
+/// The threshold: as typed, for a model that has one, or the usual one.
+fn threshold(args: &InferenceArgs, task: &Task) -> Result<f32> {
+    match (args.threshold, task) {
+        (None, _) => Ok(THRESHOLD),
+        (Some(threshold), Task::MultiLabel(_)) => Ok(threshold),
+        (Some(_), Task::SingleLabel(_) | Task::Regression) => Err(wrong_flags(format!(
+            "--threshold is for models that give any of several labels; the task of this one is {task}"
+        ))),
     }
 }

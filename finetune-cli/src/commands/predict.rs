@@ -30,7 +30,8 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     let input = Input::open(args, &Trained::of(&path))?;
     let device = args.inference.machine.open_device()?;
     let (folder, model, task) = Folder::open_fine_tuned(&path, &device)?;
-    let predictor = Predictor { args, folder, model, task };
+    let threshold = super::threshold(&args.inference, &task)?;
+    let predictor = Predictor { args, folder, model, task, threshold };
     match input {
         Input::Texts(texts) => {
             predictor.compare(if args.pair.is_empty() { 1 } else { 2 });
@@ -54,7 +55,7 @@ enum Input {
 
 impl Input {
     fn open(args: &PredictArgs, trained: &Trained) -> Result<Self> {
-        let options = args.inference.data.options();
+        let options = args.inference.file.options();
         match &args.file {
             None if args.texts.is_empty() => Self::standard(&options, trained),
             None => {
@@ -122,6 +123,8 @@ struct Predictor<'a> {
     folder: Folder,
     model: SequenceClassifier,
     task: Task,
+    /// From this probability on a label holds, where any of them may.
+    threshold: f32,
 }
 
 impl Predictor<'_> {
@@ -131,7 +134,7 @@ impl Predictor<'_> {
 
     fn answer_table(&self, table: Table) -> Result<()> {
         let schema =
-            self.folder.unlabelled(&table, &self.args.inference.data.options(), &self.task)?;
+            self.folder.unlabelled(&table, &self.args.inference.file.options(), &self.task)?;
         self.compare(schema.columns.text.len());
         self.answer(Dataset::new(table, &schema)?.examples)
     }
@@ -163,7 +166,7 @@ impl Predictor<'_> {
         if texts.is_empty() {
             return Ok(());
         }
-        let max_length = self.folder.trained_length(self.args.inference.data.max_length);
+        let max_length = self.folder.trained_length(self.args.inference.max_length);
         let encodings = self.folder.encode(&texts, max_length)?;
         let examples = Examples { encodings, labels: Labels::Absent, outputs: outputs(&self.task) };
         let (size, precision) =
@@ -192,7 +195,7 @@ impl Predictor<'_> {
                 format!("{}\t{:.4}\t{text}", self.name(best), p[best])
             }
             Prediction::Multi(p) => {
-                let chosen = above(p, self.args.threshold);
+                let chosen = above(p, self.threshold);
                 let named = |&i: &u32| format!("{} {:.4}", self.name(i as usize), p[i as usize]);
                 format!("{}\t{text}", chosen.iter().map(named).collect::<Vec<_>>().join(", "))
             }
@@ -215,7 +218,7 @@ impl Predictor<'_> {
                 object.insert("scores".into(), self.scores(p));
             }
             Prediction::Multi(p) => {
-                let chosen = above(p, self.args.threshold);
+                let chosen = above(p, self.threshold);
                 let names: Vec<_> = chosen.iter().map(|&i| self.name(i as usize)).collect();
                 object.insert("labels".into(), json!(names));
                 object.insert("scores".into(), self.scores(p));

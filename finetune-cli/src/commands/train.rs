@@ -15,7 +15,7 @@ use crate::batches::Examples;
 use crate::bundled;
 use crate::data::{self, Columns, Dataset, Schema, Task, split};
 use crate::folder::{Folder, outputs};
-use crate::optimization::check_schedule;
+use crate::optimization::check_flags;
 use crate::predictions::metric_names;
 use crate::progress::remark;
 use crate::run::{Run, SETTINGS, Settings, check_destination, free_name};
@@ -81,7 +81,7 @@ pub(super) fn check(args: &TrainArgs) -> Result<()> {
              --validation, or a --validation-fraction above 0",
         ));
     }
-    check_schedule(&recipe.optimization, recipe.learning_rate)?;
+    check_flags(&recipe.optimization, recipe.learning_rate)?;
     let output = args.output.as_deref();
     output.map_or(Ok(()), |output| check_destination(output, args.overwrite))
 }
@@ -104,7 +104,7 @@ fn settings(args: &TrainArgs, folder: &Folder, columns: &Columns) -> Result<Stri
     let mut args = args.absolute().context("a path of the flags")?;
     args.data.max_length = Some(folder.max_length(args.data.max_length));
     args.data.file.text_column = Some(columns.text.clone());
-    args.data.label_column = columns.label.clone();
+    args.data.labels.label_column = columns.label.clone();
     toml::to_string(&args).context("the flags can't be noted in train.toml")
 }
 

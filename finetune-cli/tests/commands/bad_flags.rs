@@ -69,6 +69,20 @@ fn flags_that_do_not_go_together() {
         wrong(&asked(&["a text"]), "typed have no columns");
         wrong(&asked(&["--file", "lines.txt"]), "a .txt has a text a line; give --format");
     }
+    // Flags of a training, and of other files, have no effect on an answer.
+    wrong(&["evaluate", "--model", "m", "f.csv", "--problem-type", "regression"], "--problem-type");
+    for flag in ["--problem-type", "--label-column", "--label-delimiter"] {
+        wrong(&["predict", "--model", "m", flag, "regression", "a text"], flag);
+    }
+    let run = trained();
+    wrong(&["predict", "--model", &run.folder, "--threshold", "0.5", "a"], "one of 2 classes");
+    let more = ["evaluate", "--model", &run.folder, &run.test, "--threshold", "0.5"];
+    wrong(&more, "--threshold is for models that give any of several labels");
+    for flag in ["--adam-beta2=0.99", "--adam-epsilon=1e-6"] {
+        wrong(&["train", "--optimizer", "sgd", flag], "are for --optimizer adamw");
+        let select = ["select", "--models", "m", "--train", "t.csv", "--optimizer", "sgd", flag];
+        wrong(&select, "are for --optimizer adamw");
+    }
     wrong(&["predict", "--model", "m", "--format", "csv", "a text"], "typed have no columns");
     let place = Place::new(reviews(8, 1));
     let more = ["--load-best-model-at-end", "--validation-fraction", "0"];

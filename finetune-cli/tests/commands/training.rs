@@ -116,6 +116,11 @@ fn several_labels_at_once() {
     assert_eq!(json_lines(&both.stdout)[0]["labels"], json!(["warm", "wet"]));
     let all = succeeds(&["predict", "--model", model, "the", "--threshold", "0"]).stdout;
     assert!(all.starts_with("warm 0.") && all.contains(", wet 0."), "{all}");
+    let recall = |threshold: &str| {
+        let args = ["evaluate", "--model", model, &test, "--json", "--threshold", threshold];
+        json_lines(&succeeds(&args).stdout)[0]["recall_micro"].as_f64().unwrap()
+    };
+    assert_eq!((recall("0"), recall("1")), (1.0, 0.0));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::args::masked_lm::LearningArgs;
 use crate::folder::{DEFAULT_LENGTH, Folder};
 use crate::masked_lm::corpus::Layout;
 use crate::masked_lm::masking::Masking;
-use crate::optimization::check_schedule;
+use crate::optimization::check_flags;
 use crate::progress::remark;
 use crate::run::{Earlier, Run, Settings, checkpoint, damaged};
 use prepare::{Corpora, Texts};
@@ -46,7 +46,7 @@ impl Job<'_> {
     /// Goes on with a run that was broken off, or makes a new one from what `start` gives. Files are looked at before
     /// anything long begins.
     fn run(&self, settings: Settings, start: impl FnOnce(&Texts) -> Result<Start>) -> Result<()> {
-        check_schedule(&self.args.optimization, self.learning_rate)?;
+        check_flags(&self.args.optimization, self.learning_rate)?;
         let (output, overwrite) = (&self.args.masked_lm.output, self.args.masked_lm.overwrite);
         match Run::take_up(output, overwrite, settings)? {
             Earlier::Nothing => self.begin(settings, start),

@@ -20,6 +20,7 @@ use crate::args::select::SelectArgs;
 use crate::args::{TrainArgs, wrong_flags};
 use crate::data::{Dataset, LabelSet, Labels, Schema, Task, split};
 use crate::memory;
+use crate::optimization::check_flags;
 use crate::progress::{self, bar, remark, say};
 use crate::select::cache::{Cache, write_whole};
 use crate::select::candidates::{Request, requests};
@@ -73,6 +74,7 @@ fn check(args: &SelectArgs) -> Result<()> {
              0, or --verify 0",
         ));
     }
+    check_flags(&args.recipe.optimization, args.recipe.learning_rate)?;
     // The training that this leads to: whether it can be written down, and whether there is a place for it.
     let next = command::base(args, Path::new("model"));
     command::line(&next)?;
