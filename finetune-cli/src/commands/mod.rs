@@ -12,7 +12,7 @@ mod train;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::args::inference::InferenceArgs;
 use crate::args::{Cli, Command, wrong_flags};
@@ -27,6 +27,8 @@ use crate::run;
 /// # Errors
 /// Whatever is wrong, in one line: what, where, what to do.
 pub fn run(cli: Cli) -> Result<()> {
+    // Here and not on the thread that computes first.
+    tensor::isa::cap().map_err(|message| anyhow!("{message}; correct it, or unset it"))?;
     match &cli.command {
         Command::Train(args) => on_threads(args.machine.hardware.threads, || train::run(args)),
         Command::Adapt(args) => {

@@ -142,3 +142,17 @@ fn configuration_files_that_are_wrong() {
     }
     place.refuses(&["--config", text(&place.path("none.toml"))], &["none.toml", "can't be read"]);
 }
+
+#[test]
+fn an_instruction_set_that_nobody_knows() {
+    let with = |value: &str, args: &[&str]| {
+        output_of(command(args).env("KERNELS_ISA", value).spawn().unwrap())
+    };
+    let ask = ["predict", "--model", &trained().folder, "the hot act"];
+    let out = with("foo", &ask);
+    let line = "error: KERNELS_ISA=foo: expected portable, avx2, avx512, avx512bf16 or amx; correct it, or unset it\n";
+    assert_eq!((out.code, out.stderr.as_str()), (Some(1), line));
+    // Empty is as good as unset.
+    let out = with("", &ask);
+    assert_eq!((out.code, out.stdout), (Some(0), succeeds(&ask).stdout), "{}", out.stderr);
+}
