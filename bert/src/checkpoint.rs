@@ -55,6 +55,17 @@ pub struct LoadReport {
 }
 
 impl LoadReport {
+    /// The unexpected tensors that are of an encoder: layers and tables beyond those of the configuration. Heads of
+    /// other tasks, the pooler and stored position numbers are none.
+    pub fn unused_encoder(&self) -> Vec<&str> {
+        let is_encoder = |name: &&str| {
+            let name = canonical(name);
+            let of_encoder = ["bert.embeddings.", "bert.encoder."];
+            of_encoder.iter().any(|part| name.starts_with(part)) && !name.ends_with("_ids")
+        };
+        self.unexpected.iter().map(String::as_str).filter(is_encoder).collect()
+    }
+
     /// Refuses what lacks a weight of the encoder; the pooler belongs to the head of a classifier.
     pub(crate) fn with_encoder(self) -> Result<Self> {
         let is_encoder =

@@ -45,7 +45,8 @@ impl Folder {
         Self { device: device.clone(), ..self }
     }
 
-    /// Opens the folder of a fine-tuned model with its weights, on `device`, and its task.
+    /// Opens the folder of a fine-tuned model with its weights, on `device`, its task, and what of the weights was not
+    /// used.
     ///
     /// # Errors
     /// Those of [`Folder::open`], and when the folder holds no head, or one of another size than the
@@ -53,15 +54,15 @@ impl Folder {
     pub fn open_fine_tuned(
         path: &Path,
         device: &Device,
-    ) -> Result<(Self, SequenceClassifier, Task)> {
+    ) -> Result<(Self, SequenceClassifier, Task, LoadReport)> {
         let config = config(path)?;
         // Each is half of the time from start to first answer.
         let (tokenizer, tuned) =
             rayon::join(|| Tokenizer::load(path), || fine_tuned(path, &config));
         let folder = Self::new(path, config, tokenizer?)?.on(device);
-        let (model, task) = tuned?;
+        let (model, task, report) = tuned?;
         to_device(&model.params(), device)?;
-        Ok((folder, model, task))
+        Ok((folder, model, task, report))
     }
 
     fn new(path: &Path, config: Config, tokenizer: Tokenizer) -> Result<Self> {
@@ -200,12 +201,12 @@ fn config(path: &Path) -> Result<Config> {
     }
 }
 
-fn fine_tuned(path: &Path, config: &Config) -> Result<(SequenceClassifier, Task)> {
+fn fine_tuned(path: &Path, config: &Config) -> Result<(SequenceClassifier, Task, LoadReport)> {
     let mut checkpoint = Checkpoint::open(path)?;
     let task = task(path, config, &checkpoint)?;
     let (model, report) = SequenceClassifier::load(&mut checkpoint, config, outputs(&task), 0)?;
     match report.missing.is_empty() {
-        true => Ok((model, task)),
+        true => Ok((model, task, report)),
         false => bail!(not_fine_tuned(path, &report.missing.join(", "))),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::args::inference::EvaluateArgs;
 use crate::batches::Examples;
 use crate::data::{self, Dataset};
-use crate::folder::{Folder, outputs};
+use crate::folder::outputs;
 use crate::predictions::report_at;
 use crate::progress::{remark, say};
 use crate::trained::Trained;
@@ -17,8 +17,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     let options = args.options();
     let path = super::model(&args.inference)?;
     let table = data::read_table(&args.file, &Trained::of(&path).parsing(&options, &args.file))?;
-    let device = args.inference.machine.open_device()?;
-    let (folder, model, task) = Folder::open_fine_tuned(&path, &device)?;
+    let (folder, model, task) = super::open(&args.inference, &path)?;
     let threshold = super::threshold(&args.inference, &task)?;
     let schema = folder.schema(&table, &options, &task)?;
     super::compare_texts(&args.inference, &folder, schema.columns.text.len());

@@ -10,9 +10,10 @@ mod select;
 mod session;
 mod train;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use bert::{LoadReport, SequenceClassifier};
 
 use crate::args::inference::InferenceArgs;
 use crate::args::{Cli, Command, wrong_flags};
@@ -77,6 +78,26 @@ fn model(args: &InferenceArgs) -> Result<PathBuf> {
     let newest = run::newest()?;
     remark(args.machine.quiet, &format!("model: {}", newest.display()));
     Ok(newest)
+}
+
+/// The fine-tuned model in a folder, ready to answer.
+fn open(args: &InferenceArgs, path: &Path) -> Result<(Folder, SequenceClassifier, Task)> {
+    let device = args.machine.open_device()?;
+    let (folder, model, task, report) = Folder::open_fine_tuned(path, &device)?;
+    remark_unused(args.machine.quiet, path, &report);
+    Ok((folder, model, task))
+}
+
+/// Says if the weights have more of an encoder than the configuration asks for.
+fn remark_unused(quiet: bool, path: &Path, report: &LoadReport) {
+    if let [first, ..] = report.unused_encoder()[..] {
+        let (path, n) = (path.display(), report.unused_encoder().len());
+        let line = format!(
+            "{path}: {n} weights of the encoder are not used, such as {first}: config.json asks for a smaller model \
+             (num_hidden_layers?)"
+        );
+        remark(quiet, &line);
+    }
 }
 
 /// Says if the model was trained on pairs and is asked about single texts, or the other way round.

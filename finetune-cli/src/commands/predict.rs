@@ -28,8 +28,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     }
     let path = super::model(&args.inference)?;
     let input = Input::open(args, &Trained::of(&path))?;
-    let device = args.inference.machine.open_device()?;
-    let (folder, model, task) = Folder::open_fine_tuned(&path, &device)?;
+    let (folder, model, task) = super::open(&args.inference, &path)?;
     let threshold = super::threshold(&args.inference, &task)?;
     let predictor = Predictor { args, folder, model, task, threshold };
     match input {

@@ -7,6 +7,7 @@ use bert::SequenceClassifier;
 use nn::{Module, count, to_device};
 
 use super::inputs::Inputs;
+use super::remark_unused;
 use super::session::{Session, best_metric};
 use tensor::Device;
 
@@ -193,6 +194,10 @@ fn build_model(args: &TrainArgs, folder: &Folder, task: &Task) -> Result<Sequenc
         }
         false => {
             let (model, report) = folder.classifier(task, seed)?;
+            // What --truncate leaves out is known.
+            if args.truncate.is_none() {
+                remark_unused(args.machine.quiet, &folder.path, &report);
+            }
             (model, report.missing.join(", "))
         }
     };

@@ -384,3 +384,27 @@ fn what_the_labels_are_taken_for_is_said() {
         out.stderr
     );
 }
+
+#[test]
+fn layers_that_the_configuration_leaves_out_are_said() {
+    let place = Place::new(reviews(20, 3));
+    let model = place.copy_of(&trained().folder);
+    let mut config = read_json(&model.join("config.json"));
+    config["num_hidden_layers"] = 1.into();
+    fs::write(model.join("config.json"), config.to_string()).unwrap();
+    let train =
+        ["train", "--train", text(&place.train), "--output", text(&place.output), "--model"];
+    let short = text(&model);
+    let said = "16 weights of the encoder are not used, such as bert.encoder.layer.1.";
+    for args in
+        [[&train[..], &[short, "--epochs", "1"]].concat(), vec!["predict", "--model", short, "a"]]
+    {
+        let out = succeeds(&args);
+        assert!(out.stderr.contains(said), "{}", out.stderr);
+    }
+    // A head of another task, and layers that are left out on purpose, are no surprise.
+    let whole = trained().folder.as_str();
+    let again = [&train[..], &[whole, "--epochs", "1", "--truncate", "1", "--overwrite"]].concat();
+    let out = succeeds(&again);
+    assert!(!out.stderr.contains("not used"), "{}", out.stderr);
+}

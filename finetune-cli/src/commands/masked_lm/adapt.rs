@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use bert::{Checkpoint, MaskedLm};
 use nn::{Module, count};
 
+use super::super::remark_unused;
 use super::{Job, Start, make_absolute};
 use crate::args::masked_lm::{AdaptArgs, LearningArgs};
 use crate::folder::Folder;
@@ -33,6 +34,7 @@ fn start(args: &AdaptArgs) -> Result<Start> {
         0 => "",
         _ => "; it has no masked-language-model head: the head starts random",
     };
+    remark_unused(args.learning.machine.quiet, &path, &report);
     let (path, params) = (path.display(), count(&model.params()));
     remark(args.learning.machine.quiet, &format!("model: {path}, {params} parameters{fresh}"));
     Ok(Start { config, tokenizer, model })
