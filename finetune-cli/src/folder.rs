@@ -8,6 +8,7 @@ use nn::{Module, to_device};
 use tensor::Device;
 
 use crate::data::{Columns, Example, LabelSet, Options, Schema, Table, Task};
+use crate::hub;
 use crate::trained::Trained;
 
 /// Tokens of a sequence where nothing else is said: enough for most sentences, a quarter of BERT's.
@@ -31,13 +32,13 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder.
+    /// Opens the folder, or the one that this is the name of in the Hugging Face cache.
     ///
     /// # Errors
     /// When configuration or tokenizer are missing or not valid, or do not fit each other.
     pub fn open(path: &Path) -> Result<Self> {
-        let config = config(path)?;
-        Self::new(path, config, Tokenizer::load(path)?)
+        let path = &hub::resolve(path);
+        Self::new(path, config(path)?, Tokenizer::load(path)?)
     }
 
     /// The same folder with models on `device`.
@@ -197,7 +198,7 @@ impl Folder {
 fn config(path: &Path) -> Result<Config> {
     match path.is_dir() {
         true => Ok(Config::load(path)?),
-        false => bail!("{}: no such folder; --model takes the folder of a model", path.display()),
+        false => bail!(hub::not_found(path)),
     }
 }
 

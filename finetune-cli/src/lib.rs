@@ -5,6 +5,7 @@
 //! config_file         flags from a TOML file
 //! bundled             the model and the data that are part of the program
 //! data, metrics       files to examples with labels; predictions to figures
+//! hub                 models by name: the Hugging Face cache
 //! folder              a model folder: configuration, tokenizer, weights
 //! trained             how the data of its training were read
 //! batches             examples to shuffled, ragged batches
@@ -27,6 +28,7 @@ pub mod data;
 pub mod flags;
 pub mod flops;
 pub mod folder;
+pub mod hub;
 pub mod masked_lm;
 pub mod memory;
 pub mod metrics;

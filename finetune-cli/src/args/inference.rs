@@ -56,8 +56,8 @@ pub struct PredictArgs {
 /// What both take: the model, and how it is run.
 #[derive(Args, Clone, Debug)]
 pub struct InferenceArgs {
-    /// The folder of the fine-tuned model [default: the newest in runs/]
-    #[arg(long, value_name = "DIR")]
+    /// The folder of the fine-tuned model, or its name in the Hugging Face cache [default: the newest in runs/]
+    #[arg(long, value_name = "DIR_OR_NAME")]
     pub model: Option<PathBuf>,
     /// Sequences in a forward pass
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::count::<usize>)]

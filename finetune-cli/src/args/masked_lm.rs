@@ -13,8 +13,8 @@ use crate::flags;
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AdaptArgs {
-    /// The folder of the pretrained model
-    #[arg(long, value_name = "DIR")]
+    /// The folder of the pretrained model, or its name in the Hugging Face cache
+    #[arg(long, value_name = "DIR_OR_NAME")]
     pub model: PathBuf,
     /// Passes over the text
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = flags::count::<u32>, help_heading = "Recipe")]

@@ -89,8 +89,8 @@ pub struct FlagsFileArgs {
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TrainArgs {
-    /// The folder of the pretrained model; none for the bundled one
-    #[arg(long, value_name = "DIR", help = bundled::model_help())]
+    /// The pretrained model; none for the bundled one
+    #[arg(long, value_name = "DIR_OR_NAME", help = bundled::model_help())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
     /// Training data: CSV, TSV, JSONL or JSON [default: the bundled reviews, all three parts]
@@ -307,8 +307,8 @@ impl From<PrecisionName> for nn::Precision {
 /// `finetune inspect`
 #[derive(Args, Clone, Debug)]
 pub struct InspectArgs {
-    /// The folder of the model
-    #[arg(value_name = "DIR")]
+    /// The folder of the model, or its name in the Hugging Face cache
+    #[arg(value_name = "DIR_OR_NAME")]
     pub model: PathBuf,
     /// Print one JSON object
     #[arg(long)]

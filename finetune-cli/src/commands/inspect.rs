@@ -28,7 +28,7 @@ impl Row {
 /// Prints configuration, parameters, memory and task.
 pub(super) fn run(args: &InspectArgs) -> Result<()> {
     let folder = Folder::open(&args.model)?;
-    let checkpoint = Checkpoint::open(&args.model)?;
+    let checkpoint = Checkpoint::open(&folder.path)?;
     let rows = rows(&checkpoint);
     let params = rows.iter().map(Row::elements).sum();
     let tokens = args.batch_size as u64 * args.max_length as u64;

@@ -19,6 +19,7 @@ use crate::args::inference::InferenceArgs;
 use crate::args::{Cli, Command, wrong_flags};
 use crate::data::Task;
 use crate::folder::Folder;
+use crate::hub;
 use crate::predictions::THRESHOLD;
 use crate::progress::remark;
 use crate::run;
@@ -72,8 +73,8 @@ fn on_threads(threads: Option<u16>, command: impl FnOnce() -> Result<()> + Send)
 
 /// The fine-tuned model that was named, or the newest; then it says which.
 fn model(args: &InferenceArgs) -> Result<PathBuf> {
-    if let Some(path) = &args.model {
-        return Ok(path.clone());
+    if let Some(name) = &args.model {
+        return Ok(hub::resolve(name));
     }
     let newest = run::newest()?;
     remark(args.machine.quiet, &format!("model: {}", newest.display()));

@@ -102,6 +102,9 @@ pub(super) fn check_metric(recipe: &RecipeArgs, task: &Task) -> Result<()> {
 /// The flags of this run, from which `--config` repeats it: absolute paths, guesses filled in; nothing of the
 /// bundle, which has no path.
 fn settings(args: &TrainArgs, folder: &Folder, columns: &Columns) -> Result<String> {
+    let mut args = args.clone();
+    // Of a name in the cache, the folder.
+    args.model = args.model.map(|_| folder.path.clone());
     let mut args = args.absolute().context("a path of the flags")?;
     args.data.max_length = Some(folder.max_length(args.data.max_length));
     args.data.file.text_column = Some(columns.text.clone());

@@ -276,3 +276,43 @@ fn literal_quotes_and_formats_of_the_training_hold_for_its_files() {
     let csv = place.write("test.csv", "sentence,label\n\"the hot, act\",good\n");
     succeeds(&[&evaluate[..], &[&csv]].concat());
 }
+
+#[test]
+fn models_are_found_by_name_in_the_hugging_face_cache() {
+    let place = Place::new(reviews(40, 3));
+    let model = place.path("hub/models--org--tuned");
+    let snapshot = model.join("snapshots/abc");
+    for folder in [&snapshot, &model.join("refs")] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::write(model.join("refs/main"), "abc").unwrap();
+    for name in names(Path::new(&trained().folder)) {
+        fs::copy(trained().file(&name), snapshot.join(&name)).unwrap();
+    }
+    let run = |args: &[&str]| {
+        let mut command = command(args);
+        let child = command.env("HF_HUB_CACHE", place.path("hub")).current_dir(place.folder.path());
+        let out = output_of(child.spawn().unwrap());
+        assert_eq!(out.code, Some(0), "{args:?}\n{}", out.stderr);
+        out
+    };
+    let (train_file, quick) = (text(&place.train), ["--model", "org/tuned", "--epochs", "1"]);
+    run(&["predict", "--model", "org/tuned", "the hot act"]);
+    run(&["evaluate", "--model", "org/tuned", train_file]);
+    run(&["inspect", "org/tuned"]);
+    run(&[&["train", "--train", train_file, "--output", "run"], &quick[..]].concat());
+    run(&[&["adapt", "--text", train_file, "--output", "adapted"], &quick[..]].concat());
+    // What is noted is the folder, from which the run is repeated.
+    succeeds(&[
+        "train",
+        "--config",
+        text(&place.path("run/train.toml")),
+        "--output",
+        text(&place.path("again")),
+    ]);
+    assert_eq!(weights(&place.path("again")), weights(&place.path("run")));
+    refused(
+        &["predict", "--model", "org/other", "a"],
+        &["org/other", "Hugging Face cache", "hf download"],
+    );
+}

@@ -8,6 +8,7 @@ use super::super::remark_unused;
 use super::{Job, Start, make_absolute};
 use crate::args::masked_lm::{AdaptArgs, LearningArgs};
 use crate::folder::Folder;
+use crate::hub;
 use crate::progress::remark;
 use crate::run::Settings;
 
@@ -16,8 +17,9 @@ const SETTINGS: &str = "adapt.toml";
 
 /// Adapts a model.
 pub fn run(args: &AdaptArgs) -> Result<()> {
-    let text = settings(args)?;
-    job(args).run(Settings { file: SETTINGS, text: &text }, |_| start(args))
+    let args = AdaptArgs { model: hub::resolve(&args.model), ..args.clone() };
+    let text = settings(&args)?;
+    job(&args).run(Settings { file: SETTINGS, text: &text }, |_| start(&args))
 }
 
 fn job(args: &AdaptArgs) -> Job<'_> {
