@@ -14,6 +14,7 @@
 //! masked_lm           masked-language modelling on plain text
 //! select              choosing a starting point: estimates, costs, ranking
 //! flops, memory       what a model costs
+//! cgroup              what a container may take
 //! run                 the output folder: complete, or not there
 //! commands            train, adapt, pretrain, select, evaluate, predict, inspect, bench
 //! ```
@@ -22,6 +23,7 @@
 pub mod args;
 pub mod batches;
 pub mod bundled;
+pub mod cgroup;
 pub mod commands;
 pub mod config_file;
 pub mod data;

@@ -2,6 +2,8 @@
 
 use bert::Config;
 
+use crate::cgroup;
+
 /// Bytes, by what they are for.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Memory {
@@ -67,9 +69,11 @@ pub fn peak() -> Option<u64> {
     kilobytes("/proc/self/status", "VmHWM:")
 }
 
-/// Bytes that can be had without pushing others out of memory; none where the system is not Linux.
+/// Bytes that can be had without pushing others out of memory, or over a limit of the [container](cgroup); none where
+/// the system is not Linux.
 pub fn available() -> Option<u64> {
-    kilobytes("/proc/meminfo", "MemAvailable:")
+    let free = kilobytes("/proc/meminfo", "MemAvailable:")?;
+    Some(cgroup::available().map_or(free, |left| left.min(free)))
 }
 
 /// The bytes behind `key` in a file of lines such as `VmHWM:   108544 kB`.
