@@ -156,3 +156,15 @@ fn an_instruction_set_that_nobody_knows() {
     let out = with("", &ask);
     assert_eq!((out.code, out.stdout), (Some(0), succeeds(&ask).stdout), "{}", out.stderr);
 }
+
+/// The recipe of the bundled model, or of a file, is not what was typed.
+#[test]
+fn usage_is_that_of_the_typed_flags() {
+    let output = finetune(&["train", "--epoch", "3"]);
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("unexpected argument '--epoch'"), "{}", output.stderr);
+    assert!(!output.stderr.contains("--learning-rate"), "{}", output.stderr);
+    let typed = finetune(&["train", "--model", "m", "--epoch", "3"]);
+    let shown = |out: &Output| out.stderr.lines().next().unwrap().to_owned();
+    assert_eq!(shown(&output), shown(&typed));
+}
