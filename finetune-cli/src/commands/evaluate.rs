@@ -22,6 +22,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     let schema = folder.schema(&table, &options, &task)?;
     super::compare_texts(&args.inference, &folder, schema.columns.text.len());
     let data = Dataset::labelled(table, &schema)?;
+    data.empty_texts().iter().for_each(|line| remark(args.inference.machine.quiet, line));
     let max_length = folder.trained_length(args.inference.max_length);
     let encodings = folder.encode(&data.examples, max_length)?;
     let truncated = encodings.iter().filter(|e| e.truncated).count();

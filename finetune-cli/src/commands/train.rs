@@ -120,30 +120,34 @@ pub(super) fn read(args: &TrainArgs, inputs: &Inputs) -> Result<(Schema, [Option
     let other = |path: &Option<PathBuf>| {
         path.as_ref().map(|path| labelled(path, &options, &schema)).transpose()
     };
+    let say_empty = |data: &Dataset| data.empty_texts().iter().for_each(|line| remark(quiet, line));
     let (mut validation, test) = (other(&inputs.validation)?, other(&inputs.test)?);
     let mut train = Dataset::new(table, &schema)?;
+    [Some(&train), validation.as_ref(), test.as_ref()].into_iter().flatten().for_each(say_empty);
     if let Some(limit) = args.max_train_samples {
         train.truncate(limit);
         train.check_classes(schema.task.label_set())?;
     }
     if validation.is_none() && args.validation_fraction > 0.0 {
-        let (_, held_out) = split::stratified(
-            &train.labels,
-            args.validation_fraction,
-            args.recipe.optimization.seed,
-        )?;
-        let (rest, part) = train.divide(&held_out);
-        let how = match &schema.task {
-            Task::SingleLabel(_) => "with equal shares of each class",
-            Task::MultiLabel(_) | Task::Regression => "at random",
-        };
-        let (held, all) = (part.len(), part.len() + rest.len());
-        let line =
-            format!("no --validation: {held} of {all} training examples are held out, {how}");
-        remark(quiet, &line);
+        let (rest, part) = hold_out(args, &schema.task, train)?;
         (train, validation) = (rest, Some(part));
     }
     Ok((schema, [Some(train), validation, test]))
+}
+
+/// Training data without a part of it, and that part.
+fn hold_out(args: &TrainArgs, task: &Task, train: Dataset) -> Result<(Dataset, Dataset)> {
+    let (share, seed) = (args.validation_fraction, args.recipe.optimization.seed);
+    let (_, held_out) = split::stratified(&train.labels, share, seed)?;
+    let (rest, part) = train.divide(&held_out);
+    let how = match task {
+        Task::SingleLabel(_) => "with equal shares of each class",
+        Task::MultiLabel(_) | Task::Regression => "at random",
+    };
+    let (held, all) = (part.len(), part.len() + rest.len());
+    let line = format!("no --validation: {held} of {all} training examples are held out, {how}");
+    remark(args.machine.quiet, &line);
+    Ok((rest, part))
 }
 
 fn labelled(path: &Path, options: &data::Options, schema: &Schema) -> Result<Dataset> {

@@ -128,6 +128,15 @@ impl Dataset {
         }
     }
 
+    /// Says how many rows have a text without a letter: in CSV nobody can tell whether it is missing.
+    pub fn empty_texts(&self) -> Option<String> {
+        let blank = |text: &String| text.trim().is_empty();
+        let is_empty = |e: &&Example| blank(&e.text) || e.pair.as_ref().is_some_and(blank);
+        let count = self.examples.iter().filter(is_empty).count();
+        let rows = if count == 1 { "row has" } else { "rows have" };
+        (count > 0).then(|| format!("{}: {count} {rows} an empty text", self.path.display()))
+    }
+
     /// Says which labels are no numbers where most are: `N/A` among `0` and `1` is hardly meant as a class.
     pub fn odd_labels(&self, set: Option<&LabelSet>) -> Option<String> {
         let (Labels::Class(ids), Some(set)) = (&self.labels, set) else { return None };
