@@ -283,3 +283,28 @@ fn numbers_out_of_range() {
         }
     }
 }
+
+#[test]
+fn what_sentence_transformers_needs_goes_over() {
+    let job = Job::new(sentences(100, 5));
+    let model = job.place.copy_of(base_model());
+    fs::create_dir(model.join("1_Pooling")).unwrap();
+    let files = [
+        (
+            "modules.json",
+            r#"[{"idx": 0, "path": ""}, {"idx": 1, "path": "1_Pooling"}, {"idx": 2, "path": "2_Normalize"}]"#,
+        ),
+        ("1_Pooling/config.json", r#"{"pooling_mode_mean_tokens": true}"#),
+        ("sentence_bert_config.json", r#"{"max_seq_length": 256}"#),
+        ("config_sentence_transformers.json", "{}"),
+    ];
+    for (name, content) in files {
+        fs::write(model.join(name), content).unwrap();
+    }
+    fs::write(model.join("README.md"), "of another model").unwrap();
+    succeeds(&job.adapt(text(&model), &["--epochs", "1"]));
+    for (name, content) in files {
+        assert_eq!(fs::read_to_string(job.place.output.join(name)).unwrap(), content, "{name}");
+    }
+    assert!(!job.place.output.join("README.md").exists());
+}

@@ -23,8 +23,9 @@ pub fn run(args: &AdaptArgs) -> Result<()> {
 }
 
 fn job(args: &AdaptArgs) -> Job<'_> {
-    let AdaptArgs { learning: args, epochs, batch_size, learning_rate, .. } = args;
-    Job { args, epochs: *epochs, batch_size: *batch_size, learning_rate: *learning_rate }
+    let AdaptArgs { model, learning: args, epochs, batch_size, learning_rate, .. } = args;
+    let (base, epochs, batch_size) = (Some(model.as_path()), *epochs, *batch_size);
+    Job { args, base, epochs, batch_size, learning_rate: *learning_rate }
 }
 
 fn start(args: &AdaptArgs) -> Result<Start> {

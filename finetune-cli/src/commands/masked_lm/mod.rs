@@ -3,6 +3,7 @@
 mod adapt;
 mod prepare;
 mod pretrain;
+mod sentence;
 mod session;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ const SHORTEST: usize = 3;
 /// What a run is told, by either command: they differ in their defaults.
 struct Job<'a> {
     args: &'a LearningArgs,
+    /// The folder of the model that goes on learning, if there is one.
+    base: Option<&'a Path>,
     epochs: u32,
     batch_size: usize,
     learning_rate: f64,
@@ -64,6 +67,7 @@ impl Job<'_> {
         let layout = Layout { length, line_by_line: self.args.text.line_by_line };
         let run =
             Run::create(&self.args.masked_lm.output, self.args.masked_lm.overwrite, settings)?;
+        self.base.map_or(Ok(()), |base| sentence::copy(base, run.folder()))?;
         let corpora = Corpora::write(&texts, run.folder(), &start.tokenizer, layout)?;
         remark(self.args.machine.quiet, &corpora.describe(length));
         Session::new(self, run, &start, &masking, corpora).begin()

@@ -23,7 +23,8 @@ pub fn run(args: &PretrainArgs) -> Result<()> {
 
 fn job(args: &PretrainArgs) -> Job<'_> {
     let PretrainArgs { learning: args, epochs, batch_size, learning_rate, .. } = args;
-    Job { args, epochs: *epochs, batch_size: *batch_size, learning_rate: *learning_rate }
+    let (epochs, batch_size) = (*epochs, *batch_size);
+    Job { args, base: None, epochs, batch_size, learning_rate: *learning_rate }
 }
 
 fn start(args: &PretrainArgs, texts: &Texts) -> Result<Start> {
