@@ -112,7 +112,7 @@ fn is_subcommand(arg: &OsString) -> bool {
     Cli::command().get_subcommands().any(|c| arg.to_str() == Some(c.get_name()))
 }
 
-/// Whether `--config` is the file of flags: that of `pretrain` is the configuration of a model.
+/// Whether there is a `--config`; `inspect` and `bench` have none.
 fn takes_flags_file(subcommand: &OsString) -> bool {
     let cli = Cli::command();
     let command = cli.find_subcommand(subcommand).expect("found by is_subcommand");

@@ -40,9 +40,8 @@ pub struct AdaptArgs {
 #[serde(rename_all = "kebab-case")]
 pub struct PretrainArgs {
     /// The architecture: a config.json, or a folder with one
-    #[arg(long = "config", value_name = "CONFIG")]
-    #[serde(rename = "config")]
-    pub model_config: PathBuf,
+    #[arg(long, value_name = "CONFIG")]
+    pub architecture: PathBuf,
     /// Word pieces of the vocabulary that is trained first, special tokens included [default: as the
     /// configuration says]
     #[arg(long, value_name = "N", value_parser = flags::count::<usize>)]
@@ -70,6 +69,10 @@ pub struct PretrainArgs {
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub learning: LearningArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    #[allow(missing_docs)]
+    pub flags_file: FlagsFileArgs,
 }
 
 /// What both commands take.

@@ -28,7 +28,7 @@ fn job(args: &PretrainArgs) -> Job<'_> {
 }
 
 fn start(args: &PretrainArgs, texts: &Texts) -> Result<Start> {
-    let mut config = config(&args.model_config)?;
+    let mut config = config(&args.architecture)?;
     let size = args.vocab_size.unwrap_or(config.vocab_size);
     let mut trainer = WordPieceTrainer::new(!args.cased);
     texts.for_each(&mut |split, texts| match split {
@@ -53,7 +53,7 @@ fn config(path: &Path) -> Result<Config> {
         true => Config::load(path)?,
         false => {
             let text = std::fs::read_to_string(path).with_context(|| {
-                format!("--config {}: can't be read; name a config.json", path.display())
+                format!("--architecture {}: can't be read; name a config.json", path.display())
             })?;
             Config::parse(&text, path)?
         }
@@ -75,6 +75,6 @@ fn settings(args: &PretrainArgs) -> Result<String> {
     let mut args = args.clone();
     let LearningArgs { text, masked_lm, .. } = &mut args.learning;
     let files = text.text.iter_mut().chain(&mut text.validation);
-    make_absolute(files.chain([&mut args.model_config, &mut masked_lm.output]))?;
+    make_absolute(files.chain([&mut args.architecture, &mut masked_lm.output]))?;
     toml::to_string(&args).context("the flags can't be noted in pretrain.toml")
 }
