@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use tensor::DType;
 use tensor::safetensors::File;
 
+use crate::shapes::Expected;
 use crate::{Error, Mismatch, Result};
 
 /// The weights in one file.
@@ -54,6 +55,17 @@ pub struct LoadReport {
 }
 
 impl LoadReport {
+    /// The unexpected tensors that are of an encoder: layers and tables beyond those of the configuration. Heads of
+    /// other tasks, the pooler and stored position numbers are none.
+    pub fn unused_encoder(&self) -> Vec<&str> {
+        let is_encoder = |name: &&str| {
+            let name = canonical(name);
+            let of_encoder = ["bert.embeddings.", "bert.encoder."];
+            of_encoder.iter().any(|part| name.starts_with(part)) && !name.ends_with("_ids")
+        };
+        self.unexpected.iter().map(String::as_str).filter(is_encoder).collect()
+    }
+
     /// Refuses what lacks a weight of the encoder; the pooler belongs to the head of a classifier.
     pub(crate) fn with_encoder(self) -> Result<Self> {
         let is_encoder =
@@ -134,7 +146,7 @@ impl Checkpoint {
         let pairs: Vec<(&Param, Stored)> =
             params.iter().filter_map(|p| Some((p, find(p)?))).collect();
         let report = self.report(params);
-        self.check_shapes(&pairs)?;
+        self.check_shapes(pairs.iter().map(|(p, _)| (p.name().to_owned(), p.shape())))?;
         self.check_dtypes(&pairs)?;
         let closed = || self.paths.iter().map(|_| None).collect();
         let all = pairs.par_iter().map_init(closed, |files: &mut Vec<Option<File>>, pair| {
@@ -156,13 +168,21 @@ impl Checkpoint {
         LoadReport { missing, unexpected }
     }
 
-    fn check_shapes(&self, pairs: &[(&Param, Stored)]) -> Result<()> {
-        let mismatch = |(param, stored): &(&Param, Stored)| {
-            let found = self.files[stored.file].shape(&stored.name).unwrap_or_default().to_vec();
-            let (name, expected) = (param.name().to_owned(), param.shape());
+    /// Refuses a configuration of another model by the headers, before there is memory for what it asks for.
+    pub(crate) fn check(&self, expected: Vec<Expected>) -> Result<()> {
+        let lacking = expected.iter().filter(|(name, _)| !self.contains(name));
+        let missing = lacking.map(|(name, _)| name.clone()).collect();
+        self.check_shapes(expected)?;
+        LoadReport { missing, unexpected: Vec::new() }.with_encoder().map(drop)
+    }
+
+    /// Compares those that are stored.
+    fn check_shapes(&self, expected: impl IntoIterator<Item = Expected>) -> Result<()> {
+        let mismatch = |(name, expected): Expected| {
+            let found = self.shape(&name)?.to_vec();
             (found != expected).then_some(Mismatch { name, expected, found })
         };
-        let mismatches: Vec<Mismatch> = pairs.iter().filter_map(mismatch).collect();
+        let mismatches: Vec<Mismatch> = expected.into_iter().filter_map(mismatch).collect();
         match mismatches.is_empty() {
             true => Ok(()),
             false => Err(Error::Shapes { path: self.folder.display().to_string(), mismatches }),

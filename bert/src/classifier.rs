@@ -12,7 +12,7 @@ use autograd::{Param, Var};
 use nn::{Dropout, Initializer, Linear, Module, Pass, loss};
 use tensor::Tensor;
 
-use crate::{Batch, Checkpoint, Config, Encoder, LoadReport, Result};
+use crate::{Batch, Checkpoint, Config, Encoder, LoadReport, Result, shapes};
 
 /// The truth about a batch.
 #[derive(Clone, Debug)]
@@ -53,6 +53,7 @@ impl SequenceClassifier {
         outputs: usize,
         seed: u64,
     ) -> Result<(Self, LoadReport)> {
+        checkpoint.check([shapes::encoder(config), shapes::pooler(config)].concat())?;
         let head = Initializer::bert(config.initializer_range, seed);
         let (h, zeros) = (config.hidden_size, Initializer::zeros());
         // Random numbers take a while: none where they would be overwritten.

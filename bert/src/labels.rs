@@ -2,20 +2,20 @@
 
 use serde_json::{Map, Value};
 
+use crate::Result;
 use crate::fields::Fields;
-use crate::{Error, Result};
 
 /// The most classes a model may have: keeps a hostile `num_labels` from filling the memory.
 const MOST_LABELS: usize = 1 << 16;
 
-/// The labels in the order of their ids; none if the file names neither labels nor their number.
+/// The labels in the order of their ids; none if the file names neither labels nor their number. `label2id` is not
+/// looked at, as in transformers: what a model answers is `id2label`.
 pub(crate) fn read(fields: &Fields) -> Result<Vec<String>> {
     let labels = match fields.object("id2label")? {
         Some(id2label) => in_order(fields, id2label)?,
         None => numbered(fields)?,
     };
     check_unique(fields, &labels)?;
-    check_inverse(fields, &labels)?;
     Ok(labels)
 }
 
@@ -72,17 +72,4 @@ fn check_unique(fields: &Fields, labels: &[String]) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-fn check_inverse(fields: &Fields, labels: &[String]) -> Result<()> {
-    let Some(label2id) = fields.object("label2id")?.filter(|_| !labels.is_empty()) else {
-        return Ok(());
-    };
-    let agrees = |(i, label): (usize, &String)| {
-        label2id.get(label).and_then(Value::as_u64) == Some(i as u64)
-    };
-    if label2id.len() == labels.len() && labels.iter().enumerate().all(agrees) {
-        return Ok(());
-    }
-    Err(Error::config(fields.path, "label2id: is not the inverse of id2label; correct one of them"))
 }

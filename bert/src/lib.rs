@@ -15,6 +15,7 @@ mod known_keys;
 mod labels;
 mod masked_lm;
 mod save;
+mod shapes;
 mod tokenizer;
 
 pub use batch::Batch;

@@ -17,7 +17,7 @@ use autograd::{Param, Var, ops};
 use nn::{Initializer, LayerNorm, Linear, Module, Pass, loss};
 use tensor::{Activation, Tensor};
 
-use crate::{Batch, Checkpoint, Config, Encoder, Error, LoadReport, Result};
+use crate::{Batch, Checkpoint, Config, Encoder, Error, LoadReport, Result, shapes};
 
 /// What begins the names of the head's weights.
 const HEAD: &str = "cls.predictions";
@@ -57,6 +57,7 @@ impl MaskedLm {
         if !config.ties_word_embeddings() && checkpoint.contains(COPIES[0]) {
             return Err(Error::Untied);
         }
+        checkpoint.check([shapes::encoder(config), shapes::masked_lm(config, HEAD)].concat())?;
         let head = Initializer::bert(config.initializer_range, seed);
         let model = Self::build(config, [&Initializer::zeros(), &head]);
         let mut report = checkpoint.load(&model.params())?.with_encoder()?;

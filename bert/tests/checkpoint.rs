@@ -118,6 +118,8 @@ fn the_report_names_what_is_missing_and_unexpected() {
     let ids = Tensor::from_vec(vec![0i64, 1, 2], &[1, 3]).unwrap();
     tensors.push(("bert.embeddings.position_ids".into(), ids));
     tensors.push(("cls.predictions.bias".into(), values(0.0, &[5])));
+    let deeper = ["encoder.layer.7.output.dense.bias", "bert.encoder.layer.8.output.dense.bias"];
+    tensors.extend(deeper.map(|name| (name.to_owned(), values(0.0, &[4]))));
     let dir = folder(&tensors);
     let mut wanted = params(&PART);
     wanted.extend(params(&[("classifier.weight", &[2, 4])]));
@@ -126,10 +128,13 @@ fn the_report_names_what_is_missing_and_unexpected() {
     assert!(!checkpoint.contains("classifier.weight"));
     assert_eq!(checkpoint.shape("bert.pooler.dense.weight"), Some([4, 4].as_slice()));
     assert_eq!(checkpoint.shape("classifier.weight"), None);
-    assert_eq!(checkpoint.names().len(), 5);
+    assert_eq!(checkpoint.names().len(), 7);
     let report = checkpoint.load(&wanted).unwrap();
     assert_eq!(report.missing, ["bert.embeddings.LayerNorm.weight", "classifier.weight"]);
-    assert_eq!(report.unexpected, ["bert.embeddings.position_ids", "cls.predictions.bias"]);
+    let [bare, prefixed] = deeper;
+    let other = ["bert.embeddings.position_ids", prefixed, "cls.predictions.bias", bare];
+    assert_eq!(report.unexpected, other);
+    assert_eq!(report.unused_encoder(), [prefixed, bare]);
 }
 
 #[test]

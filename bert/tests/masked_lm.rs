@@ -141,3 +141,20 @@ fn a_decoder_of_its_own_is_refused() {
     let error = MaskedLm::load(&mut write(dir.path(), &tensors), &config, 0).unwrap_err();
     assert!(error.to_string().contains("tie_word_embeddings"), "{error}");
 }
+
+/// The sizes are within their bounds, and 26 GB of weights: the headers refuse them before the allocator does.
+#[test]
+fn sizes_that_the_file_does_not_have_take_no_memory() {
+    let dir = TempDir::new().unwrap();
+    let model = MaskedLm::new(&config(json!({})), 3);
+    let mut checkpoint = write(dir.path(), &named(&model.params(), str::to_owned));
+    let hostile = config(json!({"vocab_size": 1 << 24, "hidden_size": 384}));
+    let table = "word_embeddings.weight: expected [16777216, 384], found [2000, 8]";
+    let deep = config(json!({"num_hidden_layers": 1024}));
+    for (config, part) in [(hostile, table), (deep, "bert.encoder.layer.1023.")] {
+        let masked = MaskedLm::load(&mut checkpoint, &config, 0).err().unwrap().to_string();
+        let classifier =
+            SequenceClassifier::load(&mut checkpoint, &config, 2, 0).err().unwrap().to_string();
+        assert!(masked.contains(part) && classifier.contains(part), "{part}");
+    }
+}

@@ -93,7 +93,7 @@ pub fn model_help() -> String {
     let lines = RECIPE.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let settings = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ");
     format!(
-        "The folder of the pretrained model [default: {MODEL}, and with it, where neither typed nor in \
-         --config: {settings}]"
+        "The folder of the pretrained model, or its name in the Hugging Face cache [default: {MODEL}, and with \
+         it, where neither typed nor in --config: {settings}]"
     )
 }

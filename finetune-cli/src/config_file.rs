@@ -16,6 +16,20 @@ use toml::Value;
 use crate::args::Cli;
 use crate::bundled;
 
+/// The command line, with the flags of [`expand`]. Whoever typed something wrong is told of that, and not of flags
+/// from elsewhere.
+///
+/// # Errors
+/// Those of [`expand`], and a [`clap::Error`] where the flags are wrong or ask for help.
+pub fn parse_args(argv: impl IntoIterator<Item = OsString>) -> Result<Cli> {
+    let typed: Vec<OsString> = argv.into_iter().collect();
+    let expanded = Cli::try_parse_from(expand(typed.clone())?);
+    Ok(expanded.map_err(|error| match Cli::try_parse_from(typed) {
+        Err(alone) if alone.kind() == error.kind() => alone,
+        _ => error,
+    })?)
+}
+
 /// The arguments with those of `--config FILE`, and of the recipe of the bundled model if that is to be
 /// trained, inserted behind the subcommand.
 ///
@@ -98,7 +112,7 @@ fn is_subcommand(arg: &OsString) -> bool {
     Cli::command().get_subcommands().any(|c| arg.to_str() == Some(c.get_name()))
 }
 
-/// Whether `--config` is the file of flags: that of `pretrain` is the configuration of a model.
+/// Whether there is a `--config`; `inspect` and `bench` have none.
 fn takes_flags_file(subcommand: &OsString) -> bool {
     let cli = Cli::command();
     let command = cli.find_subcommand(subcommand).expect("found by is_subcommand");

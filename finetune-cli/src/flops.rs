@@ -28,8 +28,13 @@ pub fn parameters(config: &Config, outputs: usize) -> u64 {
     let embeddings = rows as u64 * h + 2 * h;
     // Query, key, value and output; two maps of the feed-forward part; two LayerNorms.
     let layer = 4 * (h * h + h) + (2 * h * f + f + h) + 4 * h;
-    let head = (h * h + h) + outputs as u64 * (h + 1);
-    embeddings + config.num_hidden_layers as u64 * layer + head
+    embeddings + config.num_hidden_layers as u64 * layer + head_parameters(config, outputs)
+}
+
+/// The parameters of the pooler and the head alone: those that train on a frozen encoder.
+pub fn head_parameters(config: &Config, outputs: usize) -> u64 {
+    let h = config.hidden_size as u64;
+    (h * h + h) + outputs as u64 * (h + 1)
 }
 
 #[cfg(test)]
@@ -61,5 +66,7 @@ mod tests {
         );
         let model = SequenceClassifier::new(&tiny, 5, 0);
         assert_eq!(parameters(&tiny, 5), count(&model.params()) as u64);
+        let encoder = count(&model.encoder().params()) as u64;
+        assert_eq!(head_parameters(&tiny, 5), count(&model.params()) as u64 - encoder);
     }
 }

@@ -8,7 +8,8 @@ use nn::{Module, to_device};
 use tensor::Device;
 
 use crate::data::{Columns, Example, LabelSet, Options, Schema, Table, Task};
-use crate::run::SETTINGS;
+use crate::hub;
+use crate::trained::Trained;
 
 /// Tokens of a sequence where nothing else is said: enough for most sentences, a quarter of BERT's.
 pub const DEFAULT_LENGTH: usize = 128;
@@ -26,18 +27,18 @@ pub struct Folder {
     pub tokenizer: Tokenizer,
     /// Where its models go.
     pub device: Device,
-    /// The flags of the training, if this is the output of a run.
-    settings: toml::Table,
+    /// How it was trained, if this is the output of a run.
+    pub trained: Trained,
 }
 
 impl Folder {
-    /// Opens the folder.
+    /// Opens the folder, or the one that this is the name of in the Hugging Face cache.
     ///
     /// # Errors
     /// When configuration or tokenizer are missing or not valid, or do not fit each other.
     pub fn open(path: &Path) -> Result<Self> {
-        let config = config(path)?;
-        Self::new(path, config, Tokenizer::load(path)?)
+        let path = &hub::resolve(path);
+        Self::new(path, config(path)?, Tokenizer::load(path)?)
     }
 
     /// The same folder with models on `device`.
@@ -45,7 +46,8 @@ impl Folder {
         Self { device: device.clone(), ..self }
     }
 
-    /// Opens the folder of a fine-tuned model with its weights, on `device`, and its task.
+    /// Opens the folder of a fine-tuned model with its weights, on `device`, its task, and what of the weights was not
+    /// used.
     ///
     /// # Errors
     /// Those of [`Folder::open`], and when the folder holds no head, or one of another size than the
@@ -53,15 +55,15 @@ impl Folder {
     pub fn open_fine_tuned(
         path: &Path,
         device: &Device,
-    ) -> Result<(Self, SequenceClassifier, Task)> {
+    ) -> Result<(Self, SequenceClassifier, Task, LoadReport)> {
         let config = config(path)?;
         // Each is half of the time from start to first answer.
         let (tokenizer, tuned) =
             rayon::join(|| Tokenizer::load(path), || fine_tuned(path, &config));
         let folder = Self::new(path, config, tokenizer?)?.on(device);
-        let (model, task) = tuned?;
+        let (model, task, report) = tuned?;
         to_device(&model.params(), device)?;
-        Ok((folder, model, task))
+        Ok((folder, model, task, report))
     }
 
     fn new(path: &Path, config: Config, tokenizer: Tokenizer) -> Result<Self> {
@@ -74,10 +76,8 @@ impl Folder {
                 config.vocab_size
             );
         }
-        let settings = std::fs::read_to_string(path.join(SETTINGS)).unwrap_or_default();
-        let settings = settings.parse().unwrap_or_default();
-        let (path, device) = (path.to_owned(), Device::Cpu);
-        Ok(Self { path, config, tokenizer, device, settings })
+        let (path, trained) = (path.to_owned(), Trained::of(path));
+        Ok(Self { path, config, tokenizer, device: Device::Cpu, trained })
     }
 
     /// Leaves out all layers but the first `layers`.
@@ -121,8 +121,8 @@ impl Folder {
         Ok(loaded)
     }
 
-    /// Whether a head in this folder may be one of `task`: it has the same labels in the same order, upper and
-    /// lower case apart, or none that say anything.
+    /// Whether a head in this folder may be one of `task`: it has the same labels in the same order, as a
+    /// [`LabelSet`] finds them (case may differ), or none that say anything.
     pub fn head_fits(&self, task: &Task) -> bool {
         if self.config.problem_type.is_some_and(|kind| kind != task.problem_type()) {
             return false;
@@ -132,8 +132,10 @@ impl Folder {
             return true;
         }
         let names = task.label_set().map_or(&[][..], LabelSet::names);
-        let same = |(a, b): (&String, &String)| a.to_lowercase() == b.to_lowercase();
-        names.len() == self.config.labels.len() && names.iter().zip(&self.config.labels).all(same)
+        LabelSet::from_names(self.config.labels.clone()).is_ok_and(|known| {
+            let same = |(name, id): (&String, u32)| known.id(name) == Some(id);
+            names.len() == known.len() && names.iter().zip(0..).all(same)
+        })
     }
 
     /// The task of a fine-tuned model, by its configuration and its head.
@@ -144,17 +146,17 @@ impl Folder {
         task(&self.path, &self.config, checkpoint)
     }
 
-    /// How to read a file for this fine-tuned model and its task.
+    /// How to read a file for this fine-tuned model and its task: as in training, unless flags or the file say
+    /// otherwise.
     ///
     /// # Errors
     /// When the columns can't be found.
     pub fn schema(&self, table: &Table, options: &Options, task: &Task) -> Result<Schema> {
-        let trained = self.settings.get("label-delimiter").and_then(|value| value.as_str());
-        let trained = trained.and_then(|text| text.chars().next());
+        let options = self.trained.columns(options, table);
         Ok(Schema {
-            columns: Columns::choose(table, options)?,
+            columns: Columns::choose(table, &options)?,
             task: task.clone(),
-            label_delimiter: options.label_delimiter.or(trained),
+            label_delimiter: options.label_delimiter,
         })
     }
 
@@ -163,7 +165,7 @@ impl Folder {
     /// # Errors
     /// When the text column can't be found.
     pub fn unlabelled(&self, table: &Table, options: &Options, task: &Task) -> Result<Schema> {
-        let columns = Columns::of_text(table, options)?;
+        let columns = Columns::of_text(table, &self.trained.columns(options, table))?;
         Ok(Schema { columns, task: task.clone(), label_delimiter: None })
     }
 
@@ -174,8 +176,7 @@ impl Folder {
 
     /// The length for a fine-tuned model: as typed, or as in training, or the usual one.
     pub fn trained_length(&self, typed: Option<usize>) -> usize {
-        let trained = self.settings.get("max-length").and_then(|value| value.as_integer());
-        self.max_length(typed.or(trained.and_then(|length| usize::try_from(length).ok())))
+        self.max_length(typed.or(self.trained.max_length()))
     }
 
     /// The tokens of every example.
@@ -197,16 +198,16 @@ impl Folder {
 fn config(path: &Path) -> Result<Config> {
     match path.is_dir() {
         true => Ok(Config::load(path)?),
-        false => bail!("{}: no such folder; --model takes the folder of a model", path.display()),
+        false => bail!(hub::not_found(path)),
     }
 }
 
-fn fine_tuned(path: &Path, config: &Config) -> Result<(SequenceClassifier, Task)> {
+fn fine_tuned(path: &Path, config: &Config) -> Result<(SequenceClassifier, Task, LoadReport)> {
     let mut checkpoint = Checkpoint::open(path)?;
     let task = task(path, config, &checkpoint)?;
     let (model, report) = SequenceClassifier::load(&mut checkpoint, config, outputs(&task), 0)?;
     match report.missing.is_empty() {
-        true => Ok((model, task)),
+        true => Ok((model, task, report)),
         false => bail!(not_fine_tuned(path, &report.missing.join(", "))),
     }
 }

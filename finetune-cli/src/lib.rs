@@ -5,13 +5,16 @@
 //! config_file         flags from a TOML file
 //! bundled             the model and the data that are part of the program
 //! data, metrics       files to examples with labels; predictions to figures
+//! hub                 models by name: the Hugging Face cache
 //! folder              a model folder: configuration, tokenizer, weights
+//! trained             how the data of its training were read
 //! batches             examples to shuffled, ragged batches
 //! optimization        a step of any training: schedule, clipping, update
 //! trainer             the training loop of a classifier, evaluation
 //! masked_lm           masked-language modelling on plain text
 //! select              choosing a starting point: estimates, costs, ranking
 //! flops, memory       what a model costs
+//! cgroup              what a container may take
 //! run                 the output folder: complete, or not there
 //! commands            train, adapt, pretrain, select, evaluate, predict, inspect, bench
 //! ```
@@ -20,12 +23,14 @@
 pub mod args;
 pub mod batches;
 pub mod bundled;
+pub mod cgroup;
 pub mod commands;
 pub mod config_file;
 pub mod data;
 pub mod flags;
 pub mod flops;
 pub mod folder;
+pub mod hub;
 pub mod masked_lm;
 pub mod memory;
 pub mod metrics;
@@ -34,6 +39,7 @@ pub mod predictions;
 pub mod progress;
 pub mod run;
 pub mod select;
+pub mod trained;
 pub mod trainer;
 
 #[cfg(doctest)]

@@ -3,12 +3,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use finetune::{args::Cli, commands, config_file, progress::warn};
+use finetune::{commands, config_file, progress::warn};
 
 fn main() -> ExitCode {
-    let result = config_file::expand(std::env::args_os())
-        .and_then(|argv| commands::run(Cli::parse_from(argv)));
+    let result = config_file::parse_args(std::env::args_os()).and_then(commands::run);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,

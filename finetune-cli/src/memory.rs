@@ -3,6 +3,8 @@
 use bert::Config;
 use tensor::Device;
 
+use crate::cgroup;
+
 /// Bytes, by what they are for.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Memory {
@@ -35,6 +37,16 @@ impl Memory {
         Self { weights, gradients: weights, optimizer: 2 * weights, activations }
     }
 
+    /// Of a training step on a frozen encoder: gradients and moments of the `trained` parameters alone, and the
+    /// activations of one layer at a time, since no backward comes back to them.
+    pub fn of_frozen_step(config: &Config, params: u64, trained: u64, tokens: u64) -> Self {
+        let mut one_layer = config.clone();
+        one_layer.num_hidden_layers = 1;
+        let activations = Self::of_step(&one_layer, params, tokens, false).activations;
+        let weights = params * 4;
+        Self { weights, gradients: trained * 4, optimizer: trained * 8, activations }
+    }
+
     /// All of it.
     pub fn total(&self) -> u64 {
         (self.weights + self.gradients + self.optimizer).saturating_add(self.activations)
@@ -59,9 +71,11 @@ pub fn peak(device: &Device) -> Option<u64> {
     device.peak_memory().or_else(|| kilobytes("/proc/self/status", "VmHWM:"))
 }
 
-/// Bytes that can be had without pushing others out of memory; none where the system is not Linux.
+/// Bytes that can be had without pushing others out of memory, or over a limit of the [container](cgroup); none where
+/// the system is not Linux.
 pub fn available() -> Option<u64> {
-    kilobytes("/proc/meminfo", "MemAvailable:")
+    let free = kilobytes("/proc/meminfo", "MemAvailable:")?;
+    Some(cgroup::available().map_or(free, |left| left.min(free)))
 }
 
 /// The bytes behind `key` in a file of lines such as `VmHWM:   108544 kB`.

@@ -25,11 +25,18 @@ use crate::args::{OptimizationArgs, OptimizerName, ScheduleName, wrong_flags};
 /// The last learning rate of the polynomial schedule: transformers' default.
 const POLYNOMIAL_END: f64 = 1e-7;
 
-/// Refuses a schedule that would rise from its peak.
+/// Refuses a schedule that would rise from its peak, and settings of another update rule.
 ///
 /// # Errors
-/// When it would.
-pub fn check_schedule(args: &OptimizationArgs, peak: f64) -> Result<()> {
+/// When it would, or there are some.
+pub fn check_flags(args: &OptimizationArgs, peak: f64) -> Result<()> {
+    let usual = AdamOptions::default();
+    let of_adam = (args.adam_beta2, args.adam_epsilon) != (usual.beta2, usual.eps);
+    if args.optimizer == OptimizerName::Sgd && of_adam {
+        return Err(wrong_flags(
+            "--adam-beta2 and --adam-epsilon are for --optimizer adamw; sgd takes its momentum from --adam-beta1 alone",
+        ));
+    }
     match args.lr_scheduler_type == ScheduleName::Polynomial && peak <= POLYNOMIAL_END {
         false => Ok(()),
         true => Err(wrong_flags(

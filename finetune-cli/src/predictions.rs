@@ -52,8 +52,21 @@ pub fn above(probabilities: &[f32], threshold: f32) -> Vec<u32> {
     chosen.map(|(_, i)| i).collect()
 }
 
+/// From this probability on a label holds where nothing else is said: it is likelier than not.
+pub const THRESHOLD: f32 = 0.5;
+
 /// The figures of predictions against the truth; `None` if there are no labels.
 pub fn report(task: &Task, predictions: &[Prediction], labels: &Labels) -> Option<Report> {
+    report_at(THRESHOLD, task, predictions, labels)
+}
+
+/// [`report`], with labels that hold from `threshold` on where any of them may.
+pub fn report_at(
+    threshold: f32,
+    task: &Task,
+    predictions: &[Prediction],
+    labels: &Labels,
+) -> Option<Report> {
     let names = || task.label_set().map(|set| set.names().to_vec()).unwrap_or_default();
     match labels {
         Labels::Absent => None,
@@ -62,7 +75,7 @@ pub fn report(task: &Task, predictions: &[Prediction], labels: &Labels) -> Optio
             Some(metrics::single_label(truth, &ids, &names()))
         }
         Labels::Multi(truth) => {
-            let sets: Vec<Vec<u32>> = predictions.iter().map(|p| labels_of(p, 0.5)).collect();
+            let sets: Vec<Vec<u32>> = predictions.iter().map(|p| labels_of(p, threshold)).collect();
             Some(metrics::multi_label(truth, &sets, &names()))
         }
         Labels::Score(truth) => {

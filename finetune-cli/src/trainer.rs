@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use bert::SequenceClassifier;
-use nn::{Module, Pass, Precision};
+use nn::{Module, Pass, Precision, freeze};
 
 use crate::args::RecipeArgs;
 use crate::batches::{self, Examples};
@@ -32,7 +32,8 @@ pub struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// Prepares to train `model` on `examples` examples by `recipe`. Frozen parameters stay as they are.
+    /// Prepares to train `model` on `examples` examples by `recipe`, which may freeze the encoder. Frozen parameters
+    /// stay as they are.
     pub fn new(model: &'a SequenceClassifier, recipe: &'a RecipeArgs, examples: usize) -> Self {
         let total = steps_per_epoch(examples, recipe) * u64::from(recipe.epochs);
         Self::with_steps(model, recipe, total)
@@ -40,6 +41,9 @@ impl<'a> Trainer<'a> {
 
     /// Prepares to train for `total` steps, whatever the recipe says of epochs.
     pub fn with_steps(model: &'a SequenceClassifier, recipe: &'a RecipeArgs, total: u64) -> Self {
+        if recipe.freeze_encoder {
+            freeze(&model.encoder().params(), true);
+        }
         let (args, peak) = (&recipe.optimization, recipe.learning_rate);
         let optimization = Optimization::new(model.params(), args, peak, total);
         Self { model, recipe, optimization }

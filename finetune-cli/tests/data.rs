@@ -395,6 +395,19 @@ fn other_files_follow_the_training_file() {
     );
 }
 
+#[test]
+fn two_columns_that_are_one_elsewhere_are_refused() {
+    let folder = Folder::new();
+    let text_columns = Some(strings(&["A", "a"]));
+    let options = Options { text_columns, ..Options::default() };
+    let schema = Schema::infer(&folder.table("train.csv", "A,a,label\np,q,x\nr,s,y\n"), &options);
+    let other = folder.table("other.csv", "a,label\np,x\n");
+    assert_eq!(
+        folder.message(Dataset::new(other, &schema.unwrap()).unwrap_err()),
+        "column `a` is named twice; text and label columns must differ"
+    );
+}
+
 // Cells.
 
 #[test]
@@ -489,7 +502,7 @@ fn tasks_are_inferred() {
 
 #[test]
 fn classes_are_ordered_and_numbered() {
-    let (schema, data) = load("a.csv", "text,label\na,10\nb,2\nc,-1\nd,02\n", &Options::default());
+    let (schema, data) = load("a.csv", "text,label\na,10\nb,2\nc,-1\nd,2.0\n", &Options::default());
     assert_eq!(names(&schema), ["-1", "2", "10"]);
     assert_eq!(data.labels, Labels::Class(vec![2, 1, 0, 1]));
     let (schema, _) = load("a.csv", "text,label\na,10\nb,2\nc,x\nd, B \n", &Options::default());
@@ -602,6 +615,41 @@ fn many_integers_need_a_word() {
 }
 
 #[test]
+fn codes_keep_their_spelling() {
+    let names = |labels: &str| {
+        let rows = labels.split(' ').map(|label| format!("t,{label}\n")).collect::<String>();
+        let (schema, data) = load("a.csv", &format!("text,label\n{rows}"), &Options::default());
+        (schema.task.label_set().unwrap().names().join(" "), data)
+    };
+    assert_eq!(names("10 9 9.0 -1").0, "-1 9 10");
+    assert_eq!(names("007 7 10").0, "007 10 7");
+    assert_eq!(names("1e3 7 10").0, "10 1e3 7");
+    let (_, data) = names("007 7 10");
+    assert_eq!(data.labels, Labels::Class(vec![0, 2, 1]));
+}
+
+#[test]
+fn labels_that_are_no_numbers_among_numbers_are_said() {
+    let odd = |labels: &str| {
+        let rows = labels.split(' ').map(|label| format!("t,{label}\n")).collect::<String>();
+        let (schema, data) = load("a.csv", &format!("text,label\n{rows}"), &Options::default());
+        (schema.to_string(), data.odd_labels(schema.task.label_set()))
+    };
+    let (said, odd_ones) = odd("0 1 0 nan 1 N/A 1");
+    assert_eq!(said, "one of 4 classes: 0, 1, N/A, nan; text column `text`, label column `label`");
+    let odd_ones = odd_ones.unwrap();
+    assert!(odd_ones.contains("but not `N/A` (1 row), `nan` (1 row)"), "{odd_ones}");
+    assert_eq!(odd("0 1 0 1").1, None);
+    assert_eq!(odd("a b 4 b").1, None);
+    let many = (0..12).map(|i| format!("c{i}")).collect::<Vec<_>>().join(" ");
+    assert!(
+        odd(&many)
+            .0
+            .starts_with("one of 12 classes: c0, c1, c10, c11, c2, c3, c4, c5, c6, c7 and 2 more;")
+    );
+}
+
+#[test]
 fn refuses_one_class() {
     let want = "a.csv: every label is `x`; training needs at least two classes";
     assert_eq!(refusal("a.csv", "text,label\na,x\nb,x\n"), want);
@@ -616,12 +664,24 @@ fn refuses_labels_that_training_lacks() {
     };
     assert_eq!(
         unknown("text,label\na,x\nb,y\n", "text,label\na,z\nb,x\nc,z\nd,w\n"),
-        "test.csv: labels that the training data lacks: `w` (1 row), `z` (2 rows); correct them, or add such rows to the training data"
+        "test.csv: unknown labels: `w` (1 row), `z` (2 rows); known are `x`, `y`; correct them, or train on data that has them"
     );
     assert_eq!(
         unknown("text,label\na,1\nb,2\n", "text,label\na,1.5\n"),
-        "test.csv: labels that the training data lacks: `1.5` (1 row); correct them, or add such rows to the training data (if these are scores, pass --problem-type regression)"
+        "test.csv: unknown labels: `1.5` (1 row); known are `1`, `2`; correct them, or train on data that has them (if these are scores, train with --problem-type regression)"
     );
+}
+
+#[test]
+fn the_case_of_a_label_matters_where_it_tells_classes_apart() {
+    let set = |names: &[&str]| finetune::data::LabelSet::from_names(strings(names)).unwrap();
+    let names = set(&["good", "Poor"]);
+    assert_eq!(
+        ["GOOD", "poor", "Poor", "fair"].map(|l| names.id(l)),
+        [Some(0), Some(1), Some(1), None]
+    );
+    let both = set(&["us", "US"]);
+    assert_eq!(["us", "US", "Us"].map(|l| both.id(l)), [Some(0), Some(1), None]);
 }
 
 // Rows.

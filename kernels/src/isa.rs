@@ -1,7 +1,8 @@
 //! Which instruction set the kernels use.
 //!
 //! The choice is made once, at run time, from what the CPU reports. `KERNELS_ISA` caps it (`portable`,
-//! `avx2`, `avx512`, `avx512bf16` or `amx`), which is how one machine tests and measures every path. Results
+//! `avx2`, `avx512`, `avx512bf16` or `amx`), unless it is empty, which is how one machine tests and measures every path;
+//! a program that does not want to panic looks at it first, by [`cap`]. Results
 //! may differ in the last bits between instruction sets; on one instruction set they never depend on the number
 //! of threads.
 
@@ -99,15 +100,22 @@ fn parse(name: &str) -> Option<Isa> {
     }
 }
 
+/// The widest instruction set that `KERNELS_ISA` allows: all of them where it is not set or empty.
+///
+/// # Errors
+/// When it is no name of an instruction set; the message says which there are.
+pub fn cap() -> Result<Isa, String> {
+    let name = std::env::var_os("KERNELS_ISA").unwrap_or_default();
+    if name.is_empty() {
+        return Ok(ALL[ALL.len() - 1]);
+    }
+    let known = name.to_str().and_then(parse);
+    known.ok_or_else(|| format!("KERNELS_ISA={}: expected {NAMES}", name.display()))
+}
+
 #[cold]
 fn choose() -> Isa {
-    let cap = match std::env::var("KERNELS_ISA") {
-        Ok(name) => {
-            parse(&name).unwrap_or_else(|| panic!("KERNELS_ISA={name}: expected {}", NAMES))
-        }
-        Err(_) => ALL[ALL.len() - 1],
-    };
-    let isa = cap.min(widest());
+    let isa = cap().unwrap_or_else(|message| panic!("{message}")).min(widest());
     // Unless `set` has come in between, on another thread.
     match CURRENT.compare_exchange(0, isa as u8, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(_) => isa,

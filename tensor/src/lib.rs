@@ -36,6 +36,7 @@ pub use tensor::Tensor;
 pub use kernels::activation::Activation;
 pub use kernels::dropout::Dropout;
 pub use kernels::elementwise::{Binary, Unary};
+pub use kernels::isa;
 pub use kernels::philox;
 pub use kernels::pooling::Pooling;
 

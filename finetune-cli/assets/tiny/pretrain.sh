@@ -23,7 +23,7 @@ done
 # So small a network does not learn by heart what it reads 16 times: no dropout. Fine-tuning has it again.
 sed 's/dropout_prob": 0.1/dropout_prob": 0.0/' "$here/config.json" > "$work/config.json"
 
-"${FINETUNE:-finetune}" pretrain --config "$work/config.json" --vocab-size 7000 --text \
+"${FINETUNE:-finetune}" pretrain --architecture "$work/config.json" --vocab-size 7000 --text \
     "$data/sst2/train.csv" "$data/sst2/validation.csv" "$data/cr/reviews.tsv" "$data/ag_news/train.jsonl" \
     "$data/msrp/train.csv" "$data/msrp/validation.csv" "$data/sts15/train.csv" "$data/sts15/test.csv" \
     "$data/trec/train.jsonl" "$here/../reviews/train.csv" "$work/amazonReviewSnippets.txt" \

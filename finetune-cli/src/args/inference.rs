@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{DataArgs, FlagsFileArgs, MachineArgs, PrecisionName};
+use super::data::{FileArgs, LabelArgs};
+use super::{FlagsFileArgs, MachineArgs, PrecisionName};
+use crate::data::Options;
 use crate::flags;
 
 /// `finetune evaluate`
@@ -16,15 +18,25 @@ pub struct EvaluateArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Data")]
+    #[allow(missing_docs)]
+    pub labels: LabelArgs,
+    #[command(flatten, next_help_heading = None)]
     #[allow(missing_docs)]
     pub inference: InferenceArgs,
+}
+
+impl EvaluateArgs {
+    /// As the data modules take them.
+    pub fn options(&self) -> Options {
+        self.labels.options(self.inference.file.options())
+    }
 }
 
 /// `finetune predict`
 #[derive(Args, Clone, Debug)]
 pub struct PredictArgs {
-    /// The texts [default: the lines of standard input]
+    /// The texts [default: the lines of standard input, or its rows if --format is given]
     #[arg(value_name = "TEXT", conflicts_with = "file")]
     pub texts: Vec<String>,
     /// The second text of a pair, once for each TEXT [default: no pairs]
@@ -36,9 +48,6 @@ pub struct PredictArgs {
     /// Print one JSON object a line, with the scores of all labels
     #[arg(long)]
     pub json: bool,
-    /// From this probability on a label of a multi-label model holds
-    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = flags::probability)]
-    pub threshold: f32,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub inference: InferenceArgs,
@@ -47,8 +56,8 @@ pub struct PredictArgs {
 /// What both take: the model, and how it is run.
 #[derive(Args, Clone, Debug)]
 pub struct InferenceArgs {
-    /// The folder of the fine-tuned model [default: the newest in runs/]
-    #[arg(long, value_name = "DIR")]
+    /// The folder of the fine-tuned model, or its name in the Hugging Face cache [default: the newest in runs/]
+    #[arg(long, value_name = "DIR_OR_NAME")]
     pub model: Option<PathBuf>,
     /// Sequences in a forward pass
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = flags::count::<usize>)]
@@ -56,9 +65,15 @@ pub struct InferenceArgs {
     /// What the forward pass computes in, however the model was trained
     #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
     pub precision: PrecisionName,
-    #[command(flatten)]
+    /// From this probability on a label of a multi-label model holds [default: 0.5]
+    #[arg(long, value_name = "P", value_parser = flags::probability)]
+    pub threshold: Option<f32>,
+    #[command(flatten, next_help_heading = "Data")]
     #[allow(missing_docs)]
-    pub data: DataArgs,
+    pub file: FileArgs,
+    /// Tokens of a sequence, special ones included; longer ones are truncated [default: as in training]
+    #[arg(long, value_name = "TOKENS", value_parser = flags::length, help_heading = "Data")]
+    pub max_length: Option<usize>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub machine: MachineArgs,

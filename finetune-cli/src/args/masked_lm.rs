@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{FileArgs, FlagsFileArgs, MachineArgs, OptimizationArgs};
+use super::data::FileArgs;
+use super::{FlagsFileArgs, MachineArgs, OptimizationArgs};
 use crate::flags;
 
 /// `finetune adapt`
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AdaptArgs {
-    /// The folder of the pretrained model
-    #[arg(long, value_name = "DIR")]
+    /// The folder of the pretrained model, or its name in the Hugging Face cache
+    #[arg(long, value_name = "DIR_OR_NAME")]
     pub model: PathBuf,
     /// Passes over the text
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = flags::count::<u32>, help_heading = "Recipe")]
@@ -39,9 +40,8 @@ pub struct AdaptArgs {
 #[serde(rename_all = "kebab-case")]
 pub struct PretrainArgs {
     /// The architecture: a config.json, or a folder with one
-    #[arg(long = "config", value_name = "CONFIG")]
-    #[serde(rename = "config")]
-    pub model_config: PathBuf,
+    #[arg(long, value_name = "CONFIG")]
+    pub architecture: PathBuf,
     /// Word pieces of the vocabulary that is trained first, special tokens included [default: as the
     /// configuration says]
     #[arg(long, value_name = "N", value_parser = flags::count::<usize>)]
@@ -69,6 +69,10 @@ pub struct PretrainArgs {
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub learning: LearningArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    #[allow(missing_docs)]
+    pub flags_file: FlagsFileArgs,
 }
 
 /// What both commands take.

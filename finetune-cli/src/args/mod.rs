@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod bench;
+pub mod data;
 pub mod hardware;
 pub mod inference;
 pub mod masked_lm;
@@ -9,13 +10,13 @@ pub mod select;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use tensor::Device;
 
+use data::DataArgs;
 use hardware::HardwareArgs;
 
-use crate::data::{Format, Options, ProblemType};
 use crate::{bundled, flags};
 
 /// Fine-tune pretrained encoders on your data.
@@ -53,75 +54,6 @@ pub fn wrong_flags(message: impl std::fmt::Display) -> anyhow::Error {
     Cli::command().error(ErrorKind::ArgumentConflict, message).into()
 }
 
-/// How data files are read.
-#[derive(Args, Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[command(next_help_heading = "Data")]
-pub struct DataArgs {
-    #[command(flatten)]
-    #[serde(flatten)]
-    #[allow(missing_docs)]
-    pub file: FileArgs,
-    /// The label column [default: guessed from the usual names]
-    #[arg(long, value_name = "NAME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub label_column: Option<String>,
-    /// single_label_classification, multi_label_classification or regression [default: by the labels]
-    #[arg(long, value_name = "TYPE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub problem_type: Option<ProblemType>,
-    /// What stands between the labels of one cell; makes the task multi-label [default: JSON lists only]
-    #[arg(long, value_name = "CHAR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub label_delimiter: Option<char>,
-    /// Tokens of a sequence, special ones included; longer ones are truncated [default: 128, or the
-    /// positions of the model if it has fewer; evaluate and predict: as in training]
-    #[arg(long, value_name = "TOKENS", value_parser = flags::length)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_length: Option<usize>,
-}
-
-impl DataArgs {
-    /// As the data modules take them.
-    pub fn options(&self) -> Options {
-        Options {
-            label_column: self.label_column.clone(),
-            problem_type: self.problem_type,
-            label_delimiter: self.label_delimiter,
-            ..self.file.options()
-        }
-    }
-}
-
-/// How a file with texts is read, labelled or not.
-#[derive(Args, Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct FileArgs {
-    /// The text column, or the two columns of a pair: A,B [default: guessed from the usual names]
-    #[arg(long, value_name = "A[,B]", value_delimiter = ',', action = ArgAction::Set)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text_column: Option<Vec<String>>,
-    /// csv, tsv, jsonl or json [default: by extension]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub format: Option<Format>,
-    /// Quotes in CSV and TSV are ordinary characters
-    #[arg(long)]
-    pub literal_quotes: bool,
-}
-
-impl FileArgs {
-    /// As the data modules take them.
-    pub fn options(&self) -> Options {
-        Options {
-            text_columns: self.text_column.clone(),
-            format: self.format,
-            literal_quotes: self.literal_quotes,
-            ..Options::default()
-        }
-    }
-}
-
 /// How the machine is used.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Machine")]
@@ -157,8 +89,8 @@ pub struct FlagsFileArgs {
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TrainArgs {
-    /// The folder of the pretrained model; none for the bundled one
-    #[arg(long, value_name = "DIR", help = bundled::model_help())]
+    /// The pretrained model; none for the bundled one
+    #[arg(long, value_name = "DIR_OR_NAME", help = bundled::model_help())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
     /// Training data: CSV, TSV, JSONL or JSON [default: the bundled reviews, all three parts]
@@ -271,7 +203,8 @@ pub struct RecipeArgs {
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Optimization")]
 pub struct OptimizationArgs {
-    /// Decoupled weight decay, of everything but biases and LayerNorm
+    /// Weight decay of everything but biases and LayerNorm: decoupled with adamw, part of the gradient (L2) with
+    /// sgd
     #[arg(long, value_name = "RATE", default_value_t = 0.01, value_parser = flags::not_negative)]
     pub weight_decay: f64,
     /// The course of the learning rate after the warm-up
@@ -293,10 +226,10 @@ pub struct OptimizationArgs {
     /// Decay rate of Adam's mean, or SGD's momentum
     #[arg(long, value_name = "RATE", default_value_t = 0.9, value_parser = flags::share)]
     pub adam_beta1: f64,
-    /// Decay rate of Adam's mean square
+    /// Decay rate of Adam's mean square; not for sgd
     #[arg(long, value_name = "RATE", default_value_t = 0.999, value_parser = flags::share)]
     pub adam_beta2: f64,
-    /// Adam's epsilon
+    /// Adam's epsilon; not for sgd
     #[arg(long, value_name = "EPS", default_value = "1e-8", value_parser = flags::positive)]
     pub adam_epsilon: f64,
     /// Write loss and learning rate to metrics.jsonl every N steps
@@ -374,8 +307,8 @@ impl From<PrecisionName> for nn::Precision {
 /// `finetune inspect`
 #[derive(Args, Clone, Debug)]
 pub struct InspectArgs {
-    /// The folder of the model
-    #[arg(value_name = "DIR")]
+    /// The folder of the model, or its name in the Hugging Face cache
+    #[arg(value_name = "DIR_OR_NAME")]
     pub model: PathBuf,
     /// Print one JSON object
     #[arg(long)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::{DataArgs, FlagsFileArgs, MachineArgs, RecipeArgs};
+use super::data::DataArgs;
+use super::{FlagsFileArgs, MachineArgs, RecipeArgs};
 use crate::flags;
 
 /// `finetune select`

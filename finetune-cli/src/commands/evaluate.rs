@@ -6,26 +6,31 @@ use serde_json::json;
 use crate::args::inference::EvaluateArgs;
 use crate::batches::Examples;
 use crate::data::{self, Dataset};
-use crate::folder::{Folder, outputs};
+use crate::folder::outputs;
+use crate::predictions::report_at;
 use crate::progress::{remark, say};
+use crate::trained::Trained;
 use crate::trainer;
 
 /// Reads, predicts, measures, prints.
 pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
-    let options = args.inference.data.options();
-    let table = data::read_table(&args.file, &options)?;
+    let options = args.options();
     let path = super::model(&args.inference)?;
-    let device = args.inference.machine.open_device()?;
-    let (folder, model, task) = Folder::open_fine_tuned(&path, &device)?;
+    let table = data::read_table(&args.file, &Trained::of(&path).parsing(&options, &args.file))?;
+    let (folder, model, task) = super::open(&args.inference, &path)?;
+    let threshold = super::threshold(&args.inference, &task)?;
     let schema = folder.schema(&table, &options, &task)?;
+    super::compare_texts(&args.inference, &folder, schema.columns.text.len());
     let data = Dataset::labelled(table, &schema)?;
-    let max_length = folder.trained_length(args.inference.data.max_length);
+    data.empty_texts().iter().for_each(|line| remark(args.inference.machine.quiet, line));
+    let max_length = folder.trained_length(args.inference.max_length);
     let encodings = folder.encode(&data.examples, max_length)?;
     let truncated = encodings.iter().filter(|e| e.truncated).count();
     let examples = Examples { encodings, labels: data.labels, outputs: outputs(&task) };
     let precision = args.inference.precision.into();
     let result = trainer::evaluate(&model, &task, &examples, args.inference.batch_size, precision)?;
-    let report = result.report.expect("there are labels");
+    let report = report_at(threshold, &task, &result.predictions, &examples.labels);
+    let report = report.expect("there are labels");
     if args.json {
         let mut line = serde_json::to_value(&report)?;
         line["loss"] = json!(result.loss);

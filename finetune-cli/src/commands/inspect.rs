@@ -28,7 +28,7 @@ impl Row {
 /// Prints configuration, parameters, memory and task.
 pub(super) fn run(args: &InspectArgs) -> Result<()> {
     let folder = Folder::open(&args.model)?;
-    let checkpoint = Checkpoint::open(&args.model)?;
+    let checkpoint = Checkpoint::open(&folder.path)?;
     let rows = rows(&checkpoint);
     let params = rows.iter().map(Row::elements).sum();
     let tokens = args.batch_size as u64 * args.max_length as u64;
@@ -79,16 +79,7 @@ fn config_text(folder: &Folder, task: &str) -> String {
 }
 
 fn describe(task: Option<Task>) -> String {
-    match task {
-        None => "none; a starting point for fine-tuning".to_owned(),
-        Some(Task::Regression) => "regression".to_owned(),
-        Some(Task::SingleLabel(set)) => {
-            format!("one of {} classes: {}", set.len(), set.names().join(", "))
-        }
-        Some(Task::MultiLabel(set)) => {
-            format!("any of {} labels: {}", set.len(), set.names().join(", "))
-        }
-    }
+    task.map_or("none; a starting point for fine-tuning".to_owned(), |task| format!("{task:#}"))
 }
 
 fn table_text(rows: &[Row], params: u64) -> String {

@@ -10,12 +10,17 @@ mod select;
 mod session;
 mod train;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use bert::{LoadReport, SequenceClassifier};
 
 use crate::args::inference::InferenceArgs;
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, wrong_flags};
+use crate::data::Task;
+use crate::folder::Folder;
+use crate::hub;
+use crate::predictions::THRESHOLD;
 use crate::progress::remark;
 use crate::run;
 
@@ -24,6 +29,8 @@ use crate::run;
 /// # Errors
 /// Whatever is wrong, in one line: what, where, what to do.
 pub fn run(cli: Cli) -> Result<()> {
+    // Here and not on the thread that computes first.
+    tensor::isa::cap().map_err(|message| anyhow!("{message}; correct it, or unset it"))?;
     match &cli.command {
         Command::Train(args) => on_threads(args.machine.hardware.threads, || train::run(args)),
         Command::Adapt(args) => {
@@ -66,10 +73,48 @@ fn on_threads(threads: Option<u16>, command: impl FnOnce() -> Result<()> + Send)
 
 /// The fine-tuned model that was named, or the newest; then it says which.
 fn model(args: &InferenceArgs) -> Result<PathBuf> {
-    if let Some(path) = &args.model {
-        return Ok(path.clone());
+    if let Some(name) = &args.model {
+        return Ok(hub::resolve(name));
     }
     let newest = run::newest()?;
     remark(args.machine.quiet, &format!("model: {}", newest.display()));
     Ok(newest)
+}
+
+/// The fine-tuned model in a folder, ready to answer.
+fn open(args: &InferenceArgs, path: &Path) -> Result<(Folder, SequenceClassifier, Task)> {
+    let device = args.machine.open_device()?;
+    let (folder, model, task, report) = Folder::open_fine_tuned(path, &device)?;
+    remark_unused(args.machine.quiet, path, &report);
+    Ok((folder, model, task))
+}
+
+/// Says if the weights have more of an encoder than the configuration asks for.
+fn remark_unused(quiet: bool, path: &Path, report: &LoadReport) {
+    if let [first, ..] = report.unused_encoder()[..] {
+        let (path, n) = (path.display(), report.unused_encoder().len());
+        let line = format!(
+            "{path}: {n} weights of the encoder are not used, such as {first}: config.json asks for a smaller model \
+             (num_hidden_layers?)"
+        );
+        remark(quiet, &line);
+    }
+}
+
+/// Says if the model was trained on pairs and is asked about single texts, or the other way round.
+fn compare_texts(args: &InferenceArgs, folder: &Folder, texts: usize) {
+    if let Some(doubt) = folder.trained.doubt(texts) {
+        remark(args.machine.quiet, doubt);
+    }
+}
+
+/// The threshold: as typed, for a model that has one, or the usual one.
+fn threshold(args: &InferenceArgs, task: &Task) -> Result<f32> {
+    match (args.threshold, task) {
+        (None, _) => Ok(THRESHOLD),
+        (Some(threshold), Task::MultiLabel(_)) => Ok(threshold),
+        (Some(_), Task::SingleLabel(_) | Task::Regression) => Err(wrong_flags(format!(
+            "--threshold is for models that give any of several labels; the task of this one is {task}"
+        ))),
+    }
 }

@@ -1,6 +1,7 @@
 //! `finetune predict`: labels for texts from the arguments, a file, or standard input.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use bert::SequenceClassifier;
@@ -9,9 +10,10 @@ use serde_json::{Map, Value, json};
 use crate::args::inference::PredictArgs;
 use crate::args::wrong_flags;
 use crate::batches::Examples;
-use crate::data::{self, Dataset, Example, Labels, Table, Task};
+use crate::data::{self, Dataset, Example, Labels, Options, Table, Task};
 use crate::folder::{Folder, outputs};
 use crate::predictions::{Prediction, above, argmax};
+use crate::trained::Trained;
 use crate::trainer;
 
 /// Bytes of the input that are read, and answered, at a time: about a thousand sentences.
@@ -24,15 +26,21 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         let message = format!("--pair is given {pairs} times for {texts} texts; give one for each");
         return Err(wrong_flags(message));
     }
-    let input = Input::open(args)?;
     let path = super::model(&args.inference)?;
-    let device = args.inference.machine.open_device()?;
-    let (folder, model, task) = Folder::open_fine_tuned(&path, &device)?;
-    let predictor = Predictor { args, folder, model, task };
+    let input = Input::open(args, &Trained::of(&path))?;
+    let (folder, model, task) = super::open(&args.inference, &path)?;
+    let threshold = super::threshold(&args.inference, &task)?;
+    let predictor = Predictor { args, folder, model, task, threshold };
     match input {
-        Input::Texts(texts) => predictor.answer(texts),
+        Input::Texts(texts) => {
+            predictor.compare(if args.pair.is_empty() { 1 } else { 2 });
+            predictor.answer(texts)
+        }
         Input::Table(table) => predictor.answer_table(table),
-        Input::Lines(name, lines) => predictor.answer_lines(&name, lines),
+        Input::Lines(name, lines) => {
+            predictor.compare(1);
+            predictor.answer_lines(&name, lines)
+        }
     }
 }
 
@@ -45,21 +53,61 @@ enum Input {
 }
 
 impl Input {
-    fn open(args: &PredictArgs) -> Result<Self> {
-        let Some(path) = &args.file else {
-            return Ok(match args.texts.is_empty() {
-                true => Self::Lines("standard input".into(), Box::new(std::io::stdin())),
-                false => Self::Texts(texts(args)),
-            });
-        };
-        let is_text = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"));
-        if !is_text || args.inference.data.file.format.is_some() {
-            return Ok(Self::Table(data::read_table(path, &args.inference.data.options())?));
+    fn open(args: &PredictArgs, trained: &Trained) -> Result<Self> {
+        let options = args.inference.file.options();
+        match &args.file {
+            None if args.texts.is_empty() => Self::standard(&options, trained),
+            None => {
+                refuse_columns(&options, "texts that are typed have no columns; leave it out")?;
+                Ok(Self::Texts(texts(args)))
+            }
+            Some(path) if is_lines(path, &options) => Self::lines(path, &options),
+            Some(path) => {
+                Ok(Self::Table(data::read_table(path, &trained.parsing(&options, path))?))
+            }
         }
+    }
+
+    /// Standard input: a table if its format is said, else lines.
+    fn standard(options: &Options, trained: &Trained) -> Result<Self> {
+        let (name, mut input) = ("standard input", std::io::stdin());
+        let Some(format) = options.format else {
+            refuse_columns(
+                options,
+                "standard input has a text a line; give --format if it has columns",
+            )?;
+            return Ok(Self::Lines(name.into(), Box::new(input)));
+        };
+        let mut bytes = Vec::new();
+        input.read_to_end(&mut bytes).with_context(|| format!("{name}: can't be read"))?;
+        let quotes = !trained.parsing(options, Path::new(name)).literal_quotes;
+        Ok(Self::Table(data::parse_table(Path::new(name), bytes, format, quotes)?))
+    }
+
+    fn lines(path: &Path, options: &Options) -> Result<Self> {
+        refuse_columns(options, "a .txt has a text a line; give --format if it has columns")?;
         let name = path.display().to_string();
         let file = std::fs::File::open(path)
             .with_context(|| format!("{name}: can't be read; check the path"))?;
         Ok(Self::Lines(name, Box::new(file)))
+    }
+}
+
+/// Whether a file holds a text a line.
+fn is_lines(path: &Path, options: &Options) -> bool {
+    options.format.is_none() && path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"))
+}
+
+/// Refuses flags about columns where there are none.
+fn refuse_columns(options: &Options, why: &str) -> Result<()> {
+    let typed = [
+        ("--text-column", options.text_columns.is_some()),
+        ("--literal-quotes", options.literal_quotes),
+        ("--format", options.format.is_some()),
+    ];
+    match typed.iter().find(|(_, typed)| *typed) {
+        Some((flag, _)) => Err(wrong_flags(format!("{flag}: {why}"))),
+        None => Ok(()),
     }
 }
 
@@ -74,12 +122,19 @@ struct Predictor<'a> {
     folder: Folder,
     model: SequenceClassifier,
     task: Task,
+    /// From this probability on a label holds, where any of them may.
+    threshold: f32,
 }
 
 impl Predictor<'_> {
+    fn compare(&self, texts: usize) {
+        super::compare_texts(&self.args.inference, &self.folder, texts);
+    }
+
     fn answer_table(&self, table: Table) -> Result<()> {
         let schema =
-            self.folder.unlabelled(&table, &self.args.inference.data.options(), &self.task)?;
+            self.folder.unlabelled(&table, &self.args.inference.file.options(), &self.task)?;
+        self.compare(schema.columns.text.len());
         self.answer(Dataset::new(table, &schema)?.examples)
     }
 
@@ -110,7 +165,7 @@ impl Predictor<'_> {
         if texts.is_empty() {
             return Ok(());
         }
-        let max_length = self.folder.trained_length(self.args.inference.data.max_length);
+        let max_length = self.folder.trained_length(self.args.inference.max_length);
         let encodings = self.folder.encode(&texts, max_length)?;
         let examples = Examples { encodings, labels: Labels::Absent, outputs: outputs(&self.task) };
         let (size, precision) =
@@ -139,7 +194,7 @@ impl Predictor<'_> {
                 format!("{}\t{:.4}\t{text}", self.name(best), p[best])
             }
             Prediction::Multi(p) => {
-                let chosen = above(p, self.args.threshold);
+                let chosen = above(p, self.threshold);
                 let named = |&i: &u32| format!("{} {:.4}", self.name(i as usize), p[i as usize]);
                 format!("{}\t{text}", chosen.iter().map(named).collect::<Vec<_>>().join(", "))
             }
@@ -162,7 +217,7 @@ impl Predictor<'_> {
                 object.insert("scores".into(), self.scores(p));
             }
             Prediction::Multi(p) => {
-                let chosen = above(p, self.args.threshold);
+                let chosen = above(p, self.threshold);
                 let names: Vec<_> = chosen.iter().map(|&i| self.name(i as usize)).collect();
                 object.insert("labels".into(), json!(names));
                 object.insert("scores".into(), self.scores(p));

@@ -4,18 +4,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bert::SequenceClassifier;
-use nn::{Module, count, freeze, to_device};
+use nn::{Module, count, to_device};
 
 use super::inputs::Inputs;
+use super::remark_unused;
 use super::session::{Session, best_metric};
 use tensor::Device;
 
 use crate::args::{RecipeArgs, TrainArgs, wrong_flags};
 use crate::batches::Examples;
 use crate::bundled;
-use crate::data::{self, Dataset, Schema, Task, split};
+use crate::data::{self, Columns, Dataset, Schema, Task, split};
 use crate::folder::{Folder, outputs};
-use crate::optimization::check_schedule;
+use crate::optimization::check_flags;
 use crate::predictions::metric_names;
 use crate::progress::remark;
 use crate::run::{Run, SETTINGS, Settings, check_destination, free_name};
@@ -61,7 +62,7 @@ impl Job {
         check_metric(&args.recipe, &schema.task)?;
         let mut folder = Folder::open(&inputs.model)?.on(&args.machine.open_device()?);
         args.truncate.map(|layers| folder.truncate(layers)).transpose()?;
-        let settings = settings(args, &folder)?;
+        let settings = settings(args, &folder, &schema.columns)?;
         let splits = tokenize(args, &folder, &schema, datasets)?;
         let model = build_model(args, &folder, &schema.task)?;
         Ok(Self { folder, task: schema.task, settings, splits, model })
@@ -81,7 +82,7 @@ pub(super) fn check(args: &TrainArgs) -> Result<()> {
              --validation, or a --validation-fraction above 0",
         ));
     }
-    check_schedule(&recipe.optimization, recipe.learning_rate)?;
+    check_flags(&recipe.optimization, recipe.learning_rate)?;
     let output = args.output.as_deref();
     output.map_or(Ok(()), |output| check_destination(output, args.overwrite))
 }
@@ -100,9 +101,14 @@ pub(super) fn check_metric(recipe: &RecipeArgs, task: &Task) -> Result<()> {
 
 /// The flags of this run, from which `--config` repeats it: absolute paths, guesses filled in; nothing of the
 /// bundle, which has no path.
-fn settings(args: &TrainArgs, folder: &Folder) -> Result<String> {
+fn settings(args: &TrainArgs, folder: &Folder, columns: &Columns) -> Result<String> {
+    let mut args = args.clone();
+    // Of a name in the cache, the folder.
+    args.model = args.model.map(|_| folder.path.clone());
     let mut args = args.absolute().context("a path of the flags")?;
     args.data.max_length = Some(folder.max_length(args.data.max_length));
+    args.data.file.text_column = Some(columns.text.clone());
+    args.data.labels.label_column = columns.label.clone();
     toml::to_string(&args).context("the flags can't be noted in train.toml")
 }
 
@@ -114,34 +120,46 @@ pub(super) fn read(args: &TrainArgs, inputs: &Inputs) -> Result<(Schema, [Option
     let other = |path: &Option<PathBuf>| {
         path.as_ref().map(|path| labelled(path, &options, &schema)).transpose()
     };
+    let say_empty = |data: &Dataset| data.empty_texts().iter().for_each(|line| remark(quiet, line));
     let (mut validation, test) = (other(&inputs.validation)?, other(&inputs.test)?);
     let mut train = Dataset::new(table, &schema)?;
+    [Some(&train), validation.as_ref(), test.as_ref()].into_iter().flatten().for_each(say_empty);
     if let Some(limit) = args.max_train_samples {
         train.truncate(limit);
         train.check_classes(schema.task.label_set())?;
     }
     if validation.is_none() && args.validation_fraction > 0.0 {
-        let (_, held_out) = split::stratified(
-            &train.labels,
-            args.validation_fraction,
-            args.recipe.optimization.seed,
-        )?;
-        let (rest, part) = train.divide(&held_out);
-        let how = match &schema.task {
-            Task::SingleLabel(_) => "with equal shares of each class",
-            Task::MultiLabel(_) | Task::Regression => "at random",
-        };
-        let (held, all) = (part.len(), part.len() + rest.len());
-        let line =
-            format!("no --validation: {held} of {all} training examples are held out, {how}");
-        remark(quiet, &line);
+        let (rest, part) = hold_out(args, &schema.task, train)?;
         (train, validation) = (rest, Some(part));
     }
     Ok((schema, [Some(train), validation, test]))
 }
 
+/// Training data without a part of it, and that part.
+fn hold_out(args: &TrainArgs, task: &Task, train: Dataset) -> Result<(Dataset, Dataset)> {
+    let (share, seed) = (args.validation_fraction, args.recipe.optimization.seed);
+    let (_, held_out) = split::stratified(&train.labels, share, seed)?;
+    let (rest, part) = train.divide(&held_out);
+    let how = match task {
+        Task::SingleLabel(_) => "with equal shares of each class",
+        Task::MultiLabel(_) | Task::Regression => "at random",
+    };
+    let (held, all) = (part.len(), part.len() + rest.len());
+    let line = format!("no --validation: {held} of {all} training examples are held out, {how}");
+    remark(args.machine.quiet, &line);
+    Ok((rest, part))
+}
+
 fn labelled(path: &Path, options: &data::Options, schema: &Schema) -> Result<Dataset> {
     Ok(Dataset::labelled(data::read_table(path, options)?, schema)?)
+}
+
+/// Says what the labels are taken for, so that a wrong guess is seen before the training.
+pub(super) fn introduce(quiet: bool, schema: &Schema, train: &Dataset) {
+    remark(quiet, &format!("task: {schema}"));
+    if let Some(odd) = train.odd_labels(schema.task.label_set()) {
+        remark(quiet, &odd);
+    }
 }
 
 fn tokenize(
@@ -150,6 +168,7 @@ fn tokenize(
     schema: &Schema,
     datasets: [Option<Dataset>; 3],
 ) -> Result<Splits> {
+    datasets[0].iter().for_each(|train| introduce(args.machine.quiet, schema, train));
     let (outputs, max_length) = (outputs(&schema.task), folder.max_length(args.data.max_length));
     let mut truncated = 0;
     let mut encode = |data: Dataset| -> Result<Examples> {
@@ -182,12 +201,13 @@ fn build_model(args: &TrainArgs, folder: &Folder, task: &Task) -> Result<Sequenc
         }
         false => {
             let (model, report) = folder.classifier(task, seed)?;
+            // What --truncate leaves out is known.
+            if args.truncate.is_none() {
+                remark_unused(args.machine.quiet, &folder.path, &report);
+            }
             (model, report.missing.join(", "))
         }
     };
-    if args.recipe.freeze_encoder {
-        freeze(&model.encoder().params(), true);
-    }
     let params = count(&model.params());
     let fresh = if fresh.is_empty() { String::new() } else { format!("; start fresh: {fresh}") };
     let name = args.model.as_ref().map_or(bundled::MODEL.into(), |path| path.display().to_string());

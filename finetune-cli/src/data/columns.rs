@@ -120,6 +120,11 @@ impl Columns {
         Self { text, label: None }.distinct()
     }
 
+    /// Whether `table` has the column `name` (the case may differ).
+    pub fn has(table: &Table, name: &str) -> bool {
+        find(table, name, TEXT).is_ok()
+    }
+
     fn distinct(self) -> Result<Self> {
         let mut used = HashSet::new();
         match self.text.iter().chain(&self.label).find(|&name| !used.insert(name)) {
@@ -131,11 +136,12 @@ impl Columns {
     /// The same columns under the names that `table` has for them (the case may differ).
     ///
     /// # Errors
-    /// When a text column is not there. A missing label column becomes `None`: a file to predict on.
+    /// When a text column is not there, or two names that differ in case alone are one column here. A missing label
+    /// column becomes `None`: a file to predict on.
     pub fn within(&self, table: &Table) -> Result<Self> {
         let text = find_texts(table, &self.text)?;
         let label = self.label.as_deref().and_then(|name| find(table, name, LABEL).ok());
-        Ok(Self { text, label })
+        Self { text, label }.distinct()
     }
 
     /// Checks that `table` has the label column.

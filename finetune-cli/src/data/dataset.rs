@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::error::{Error, Result};
-use super::labels::LabelSet;
+use super::error::{Error, Result, counted};
+use super::labels::{LabelSet, number};
 use super::schema::{LabelCells, Schema, Task};
 use super::table::{Cell, Column, Table};
 
@@ -128,6 +128,32 @@ impl Dataset {
         }
     }
 
+    /// Says how many rows have a text without a letter: in CSV nobody can tell whether it is missing.
+    pub fn empty_texts(&self) -> Option<String> {
+        let blank = |text: &String| text.trim().is_empty();
+        let is_empty = |e: &&Example| blank(&e.text) || e.pair.as_ref().is_some_and(blank);
+        let count = self.examples.iter().filter(is_empty).count();
+        let rows = if count == 1 { "row has" } else { "rows have" };
+        (count > 0).then(|| format!("{}: {count} {rows} an empty text", self.path.display()))
+    }
+
+    /// Says which labels are no numbers where most are: `N/A` among `0` and `1` is hardly meant as a class.
+    pub fn odd_labels(&self, set: Option<&LabelSet>) -> Option<String> {
+        let (Labels::Class(ids), Some(set)) = (&self.labels, set) else { return None };
+        let mut rows = vec![0; set.len()];
+        ids.iter().for_each(|&id| rows[id as usize] += 1);
+        let counts = set.names().iter().cloned().zip(rows).filter(|(_, rows)| *rows > 0);
+        let (numbers, odd): (Vec<_>, Vec<_>) = counts.partition(|(name, _)| number(name).is_some());
+        let rows = |labels: &[(String, usize)]| labels.iter().map(|(_, rows)| rows).sum::<usize>();
+        (!odd.is_empty() && rows(&numbers) > rows(&odd)).then(|| {
+            let (path, odd) = (self.path.display(), counted(&odd));
+            format!(
+                "{path}: most labels are numbers, but not {odd}, which count as classes of their own; remove such rows \
+                 if they have no label"
+            )
+        })
+    }
+
     /// Keeps the first `limit` examples (`--max-train-samples` and the like); the classes stay as they are.
     pub fn truncate(&mut self, limit: usize) {
         self.examples.truncate(limit);
@@ -219,14 +245,15 @@ fn numbered(
         return Ok(ids);
     }
     let labels: Vec<(String, usize)> = unknown.into_iter().collect();
-    Err(Error::UnknownLabels { path: table.path().into(), hint: hint(set, &labels), labels })
+    let (path, known) = (table.path().into(), set.names().to_vec());
+    Err(Error::UnknownLabels { path, hint: hint(set, &labels), known, labels })
 }
 
 /// Numbers where the training data has integers may be scores.
 fn hint(set: &LabelSet, unknown: &[(String, usize)]) -> &'static str {
-    let numeric = |name: &String| super::labels::number(name).is_some();
+    let numeric = |name: &String| number(name).is_some();
     if set.names().iter().chain(unknown.iter().map(|(label, _)| label)).all(numeric) {
-        " (if these are scores, pass --problem-type regression)"
+        " (if these are scores, train with --problem-type regression)"
     } else {
         ""
     }

@@ -155,8 +155,16 @@ pub enum Error {
     OneClass { path: PathBuf, label: String },
     #[error("{}: every list of labels is empty; training needs at least one label", .path.display())]
     NoLabels { path: PathBuf },
-    #[error("{}: labels that the training data lacks: {}; correct them, or add such rows to the training data{hint}", .path.display(), counted(.labels))]
-    UnknownLabels { path: PathBuf, labels: Vec<(String, usize)>, hint: &'static str },
+    #[error(
+        "{}: unknown labels: {}; known are {}; correct them, or train on data that has them{hint}",
+        .path.display(), counted(.labels), quoted(.known)
+    )]
+    UnknownLabels {
+        path: PathBuf,
+        labels: Vec<(String, usize)>,
+        known: Vec<String>,
+        hint: &'static str,
+    },
     #[error("a label set needs distinct names, but `{name}` stands in it twice; correct id2label")]
     DuplicateLabel { name: String },
 
@@ -172,8 +180,8 @@ pub enum Error {
 /// Names in a message, at most this many.
 const SHOWN: usize = 10;
 
-/// `` `a`, `b` and 3 more ``.
-fn list(items: impl ExactSizeIterator<Item = String>) -> String {
+/// `a, b and 3 more`.
+pub(super) fn list(items: impl ExactSizeIterator<Item = String>) -> String {
     let more = items.len().saturating_sub(SHOWN);
     let shown = items.take(SHOWN).collect::<Vec<_>>().join(", ");
     if more == 0 { shown } else { format!("{shown} and {more} more") }
@@ -186,7 +194,7 @@ fn quoted(names: &[String]) -> String {
     list(names.iter().map(|name| format!("`{name}`")))
 }
 
-fn counted(labels: &[(String, usize)]) -> String {
+pub(super) fn counted(labels: &[(String, usize)]) -> String {
     let rows = |count| if count == 1 { "row" } else { "rows" };
     list(labels.iter().map(|(label, count)| format!("`{label}` ({count} {})", rows(*count))))
 }

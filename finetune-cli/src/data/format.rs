@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::error::{Error, Result};
 
 /// How rows are written in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Comma-separated with a header (`.csv`).
@@ -66,9 +66,13 @@ pub(super) fn check(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The whole file; a byte order mark is still in front.
-pub(super) fn read_text(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(|source| unreadable(path, source))?;
+/// The bytes of the whole file.
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|source| unreadable(path, source))
+}
+
+/// Bytes as text; a byte order mark is still in front. `path` is for messages.
+pub(super) fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let byte = error.utf8_error().valid_up_to();
         let bytes = error.as_bytes();

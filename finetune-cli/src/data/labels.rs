@@ -11,6 +11,8 @@ use super::error::{Error, Result};
 pub struct LabelSet {
     names: Vec<String>,
     ids: HashMap<String, u32>,
+    /// Of names in lower case; none for those that are only told apart by case.
+    lower: HashMap<String, Option<u32>>,
 }
 
 impl LabelSet {
@@ -20,16 +22,19 @@ impl LabelSet {
     /// When a name stands twice.
     pub fn from_names(names: Vec<String>) -> Result<Self> {
         let mut ids = HashMap::with_capacity(names.len());
-        for (id, name) in names.iter().enumerate() {
-            if ids.insert(name.clone(), id as u32).is_some() {
+        let mut lower = HashMap::with_capacity(names.len());
+        for (id, name) in (0..).zip(&names) {
+            if ids.insert(name.clone(), id).is_some() {
                 return Err(Error::DuplicateLabel { name: name.clone() });
             }
+            lower.entry(name.to_lowercase()).and_modify(|id| *id = None).or_insert(Some(id));
         }
-        Ok(Self { names, ids })
+        Ok(Self { names, ids, lower })
     }
 
-    /// The classes of training labels: integers in numeric order if all are integers, else strings in
-    /// lexicographic order (of code points), as scikit-learn and the Hugging Face examples number them.
+    /// The classes of training labels: integers in numeric order if all are integers as programs write them (`7`,
+    /// `7.0`, but not `007`, which is a code), else strings in lexicographic order (of code points), as scikit-learn
+    /// and the Hugging Face examples number them.
     pub fn from_training<'a>(labels: impl Iterator<Item = &'a str>) -> Self {
         let distinct: BTreeSet<&str> = labels.collect();
         let integers: Option<BTreeSet<i64>> = distinct.iter().map(|label| integer(label)).collect();
@@ -60,16 +65,17 @@ impl LabelSet {
         &self.names[id as usize]
     }
 
-    /// The class of a label as a file writes it. An integer may be written `2`, `2.0` or `02`, and also means
-    /// `LABEL_2`, the name that transformers gives to a class without one.
+    /// The class of a label as a file writes it: of exactly this name, or of the only one that differs in case
+    /// alone. An integer may be written `2` or `2.0`, and also means `LABEL_2`, the name that transformers gives to a
+    /// class without one.
     pub fn id(&self, label: &str) -> Option<u32> {
-        let exact = self.ids.get(label);
+        let exact = self.ids.get(label).copied();
         let other = || {
             let number = integer(label)?;
-            let named = |name: String| self.ids.get(&name);
+            let named = |name: String| self.ids.get(&name).copied();
             named(number.to_string()).or_else(|| named(format!("LABEL_{number}")))
         };
-        exact.or_else(other).copied()
+        exact.or_else(other).or_else(|| self.lower.get(&label.to_lowercase()).copied().flatten())
     }
 
     /// `{"0": name, ..}`, as in a `config.json`.
@@ -89,8 +95,18 @@ pub(super) fn number(label: &str) -> Option<f64> {
     label.parse().ok().filter(|x: &f64| x.is_finite())
 }
 
-/// The integer that a label is: `2`, `02`, `2.0`, `-1`.
-pub(super) fn integer(label: &str) -> Option<i64> {
+/// The integer that a label is as programs write it: `2`, `2.0`, `-1`, but neither `02` nor `2e0`, which would lose
+/// their spelling.
+fn integer(label: &str) -> Option<i64> {
+    let digits = label.split_once('.').map_or(label, |(digits, zeros)| {
+        let only_zeros = !zeros.is_empty() && zeros.bytes().all(|b| b == b'0');
+        if only_zeros { digits } else { label }
+    });
+    whole(digits).filter(|number| number.to_string() == digits)
+}
+
+/// The integer that a label means, however it is written: `2`, `02`, `2.0`, `-1`.
+pub(super) fn whole(label: &str) -> Option<i64> {
     /// Above 2^53 an f64 no longer holds every integer.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let rounded = || number(label).filter(|x| x.fract() == 0.0 && x.abs() <= EXACT);

@@ -60,19 +60,28 @@ pub struct Options {
 pub fn read_table(path: &Path, options: &Options) -> Result<Table> {
     format::check(path)?;
     let format = options.format.map_or_else(|| Format::of(path), Ok)?;
-    let text = format::read_text(path)?;
+    parse_table(path, format::read_bytes(path)?, format, !options.literal_quotes)
+}
+
+/// The table that these bytes are, from standard input say; `name` is for messages. In CSV and TSV, `quotes` may
+/// surround a cell.
+///
+/// # Errors
+/// When they are not UTF-8, have no rows or break the rules of the format.
+pub fn parse_table(name: &Path, bytes: Vec<u8>, format: Format, quotes: bool) -> Result<Table> {
+    let text = format::text_of(name, bytes)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     if text.trim().is_empty() {
-        return Err(Error::Empty { path: path.into() });
+        return Err(Error::Empty { path: name.into() });
     }
     let table = match format {
-        Format::Csv => delimited::parse(path, text, b',', !options.literal_quotes),
-        Format::Tsv => delimited::parse(path, text, b'\t', !options.literal_quotes),
-        Format::Jsonl => json::parse_lines(path, text),
-        Format::Json => json::parse_array(path, text),
+        Format::Csv => delimited::parse(name, text, b',', quotes),
+        Format::Tsv => delimited::parse(name, text, b'\t', quotes),
+        Format::Jsonl => json::parse_lines(name, text),
+        Format::Json => json::parse_array(name, text),
     }?;
     if table.rows() == 0 {
-        return Err(Error::NoRows { path: path.into() });
+        return Err(Error::NoRows { path: name.into() });
     }
     Ok(table)
 }

@@ -1,13 +1,15 @@
 //! What the labels mean: the task and its classes.
 
 use std::collections::HashSet;
+use std::fmt;
 
 pub use bert::ProblemType;
 
 use super::Options;
 use super::columns::{Columns, no_label};
+use super::error::list;
 use super::error::{Error, Result};
-use super::labels::{LabelSet, integer, number};
+use super::labels::{LabelSet, number, whole};
 use super::table::{Cell, Column, Table};
 
 /// More different integers than this may be scores as well as classes, so the user has to say. The largest
@@ -44,6 +46,27 @@ impl Task {
     }
 }
 
+/// `one of 2 classes: negative, positive`; of many names the first ten, with `{:#}` all.
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let names = |set: &LabelSet| match f.alternate() {
+            true => set.names().join(", "),
+            false => list(set.names().iter().cloned()),
+        };
+        match self {
+            Self::Regression => f.write_str("regression"),
+            Self::SingleLabel(set) => {
+                let names = names(set);
+                write!(f, "one of {} classes: {names}", set.len())
+            }
+            Self::MultiLabel(set) => {
+                let names = names(set);
+                write!(f, "any of {} labels: {names}", set.len())
+            }
+        }
+    }
+}
+
 /// How every file of a run is read: inferred from the training file, or put together from a saved model.
 ///
 /// The task is inferred from all labels of the training file, and then holds for all files:
@@ -52,7 +75,7 @@ impl Task {
 /// 2. A JSON list, or a CSV cell that looks like one (`["a", "b"]`, `[1]`, `[]`): multi-label.
 /// 3. All labels are numbers and one has a fractional part (`4`, `3.8`, `4.2`): regression.
 /// 4. All labels are integers (`1`, `1.0`): single label up to [`MAX_INTEGER_CLASSES`] (200) different
-///    values; with more the user has to say.
+///    values; with more the user has to say. `007` keeps its spelling: one such label makes all of them names.
 /// 5. All others (strings, booleans): single label. Numbers of which one has a fractional part beside labels that
 ///    are none (`3.5` and `n/a`) are an error: that is a bad score, not a class.
 ///
@@ -84,6 +107,18 @@ impl Schema {
         };
         let task = cells.task(problem)?;
         Ok(Self { columns, task, label_delimiter: options.label_delimiter })
+    }
+}
+
+/// `one of 2 classes: negative, positive; text column `text`, label column `label``.
+impl fmt::Display for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}; ", self.task)?;
+        match &self.columns.text[..] {
+            [first, second] => write!(f, "text columns `{first}` and `{second}`")?,
+            names => write!(f, "text column `{}`", names.concat())?,
+        }
+        self.columns.label.iter().try_for_each(|label| write!(f, ", label column `{label}`"))
     }
 }
 
@@ -166,12 +201,12 @@ impl LabelCells<'_> {
             return Ok(ProblemType::MultiLabel);
         }
         let labels = self.singles()?;
-        let fractional = |label: &String| number(label).is_some() && integer(label).is_none();
+        let fractional = |label: &String| number(label).is_some() && whole(label).is_none();
         if labels.iter().any(fractional) {
             self.scores()?;
             return Ok(ProblemType::Regression);
         }
-        let integers: Option<HashSet<i64>> = labels.iter().map(|label| integer(label)).collect();
+        let integers: Option<HashSet<i64>> = labels.iter().map(|label| whole(label)).collect();
         match integers.map_or(0, |integers| integers.len()) {
             count if count > MAX_INTEGER_CLASSES => {
                 let (path, column) = (self.table.path().into(), self.column.name.clone());

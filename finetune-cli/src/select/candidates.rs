@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::hub;
+
 /// A candidate as it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -45,17 +47,10 @@ impl Request {
     /// # Errors
     /// When neither is there.
     pub fn folder(&self) -> Result<PathBuf> {
-        let path = PathBuf::from(&self.model);
-        if path.is_dir() {
-            return Ok(path);
-        }
-        match cached(&self.model, &hub()) {
-            Some(folder) => Ok(folder),
-            None => bail!(
-                "{}: no such folder, and no model of that name in the Hugging Face cache; fetch it \
-                 with `hf download`, or correct the path",
-                self.model
-            ),
+        let folder = hub::resolve(Path::new(&self.model));
+        match folder.is_dir() {
+            true => Ok(folder),
+            false => bail!(hub::not_found(&folder)),
         }
     }
 }
@@ -83,35 +78,6 @@ fn read_list(path: &Path) -> Result<Vec<String>> {
     Ok(named.map(str::to_owned).collect())
 }
 
-/// Where `huggingface_hub` keeps models.
-///
-/// Source: <https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables>.
-fn hub() -> PathBuf {
-    let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    if let Some(hub) = variable("HF_HUB_CACHE") {
-        return hub;
-    }
-    let home = variable("HF_HOME").unwrap_or_else(|| {
-        let cache = variable("XDG_CACHE_HOME")
-            .or_else(|| variable("HOME").map(|home| home.join(".cache")))
-            .unwrap_or_default();
-        cache.join("huggingface")
-    });
-    home.join("hub")
-}
-
-/// The snapshot of a model that `refs/main` names.
-fn cached(name: &str, hub: &Path) -> Option<PathBuf> {
-    let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains('\\');
-    if !name.split('/').all(plain) {
-        return None;
-    }
-    let folder = hub.join(format!("models--{}", name.replace('/', "--")));
-    let commit = fs::read_to_string(folder.join("refs/main")).ok()?;
-    let commit = Some(commit.trim()).filter(|c| c.chars().all(|c| c.is_ascii_alphanumeric()))?;
-    Some(folder.join("snapshots").join(commit)).filter(|snapshot| snapshot.is_dir())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,21 +94,6 @@ mod tests {
             assert_eq!(parsed(whole), (whole.into(), None));
         }
         assert_eq!(Request::parse("a:5").truncated(2), Request::parse("a:2"));
-    }
-
-    #[test]
-    fn names_are_looked_up_in_the_cache() {
-        let hub = tempfile::tempdir().expect("a folder");
-        let model = hub.path().join("models--org--name");
-        fs::create_dir_all(model.join("snapshots/abc123")).expect("a snapshot");
-        fs::create_dir_all(model.join("refs")).expect("refs");
-        fs::write(model.join("refs/main"), "abc123\n").expect("a ref");
-        assert_eq!(cached("org/name", hub.path()), Some(model.join("snapshots/abc123")));
-        for missing in ["org/other", "../name", "", "org//name"] {
-            assert_eq!(cached(missing, hub.path()), None, "{missing}");
-        }
-        fs::write(model.join("refs/main"), "../../elsewhere").expect("a ref");
-        assert_eq!(cached("org/name", hub.path()), None);
     }
 
     #[test]

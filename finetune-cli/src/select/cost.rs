@@ -36,7 +36,15 @@ pub fn memory_estimate(
 ) -> u64 {
     let params = flops::parameters(config, outputs);
     let tokens = recipe.batch_size as u64 * max_length as u64;
-    Memory::of_step(config, params, tokens, recipe.optimization.checkpoint_activations).total()
+    let memory = match recipe.freeze_encoder {
+        true => {
+            Memory::of_frozen_step(config, params, flops::head_parameters(config, outputs), tokens)
+        }
+        false => {
+            Memory::of_step(config, params, tokens, recipe.optimization.checkpoint_activations)
+        }
+    };
+    memory.total()
 }
 
 /// Measures training steps on the first rows of the sample. The model is not the same afterwards.
@@ -61,7 +69,11 @@ pub fn measure(
     let mean = all as f64 / sample.len() as f64;
     let per_example = steps.seconds / timed as f64 * mean;
     let lens = sample.encodings.iter().map(|e| e.ids.len());
-    let per_row = flops::training(config, lens) / sample.len() as f64;
+    let flops = match recipe.freeze_encoder {
+        true => flops::forward(config, lens),
+        false => flops::training(config, lens),
+    };
+    let per_row = flops / sample.len() as f64;
     let longest = sample.encodings.iter().map(|e| e.ids.len()).max().unwrap_or(1);
     let epoch = per_example * work.train as f64
         + work.forward_seconds.map_or(0.0, |seconds| seconds * work.validation as f64);

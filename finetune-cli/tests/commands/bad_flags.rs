@@ -63,6 +63,27 @@ fn flags_that_do_not_go_together() {
     wrong(&["predict", "--model", "m", "a", "b", "--pair", "c"], "1 times for 2 texts");
     wrong(&["predict", "--model", "m", "a", "--file", "f.csv"], "cannot be used with");
     wrong(&["predict", "--model", "m", "--pair", "a"], "required arguments");
+    for flag in [&["--text-column", "a"][..], &["--literal-quotes"]] {
+        let asked = |more: &[&'static str]| [&["predict", "--model", "m"], flag, more].concat();
+        wrong(&asked(&[]), "standard input has a text a line; give --format");
+        wrong(&asked(&["a text"]), "typed have no columns");
+        wrong(&asked(&["--file", "lines.txt"]), "a .txt has a text a line; give --format");
+    }
+    // Flags of a training, and of other files, have no effect on an answer.
+    wrong(&["evaluate", "--model", "m", "f.csv", "--problem-type", "regression"], "--problem-type");
+    for flag in ["--problem-type", "--label-column", "--label-delimiter"] {
+        wrong(&["predict", "--model", "m", flag, "regression", "a text"], flag);
+    }
+    let run = trained();
+    wrong(&["predict", "--model", &run.folder, "--threshold", "0.5", "a"], "one of 2 classes");
+    let more = ["evaluate", "--model", &run.folder, &run.test, "--threshold", "0.5"];
+    wrong(&more, "--threshold is for models that give any of several labels");
+    for flag in ["--adam-beta2=0.99", "--adam-epsilon=1e-6"] {
+        wrong(&["train", "--optimizer", "sgd", flag], "are for --optimizer adamw");
+        let select = ["select", "--models", "m", "--train", "t.csv", "--optimizer", "sgd", flag];
+        wrong(&select, "are for --optimizer adamw");
+    }
+    wrong(&["predict", "--model", "m", "--format", "csv", "a text"], "typed have no columns");
     let place = Place::new(reviews(8, 1));
     let more = ["--load-best-model-at-end", "--validation-fraction", "0"];
     wrong(&train_args(text(&place.output), text(&place.train), &more), "need validation data");
@@ -120,4 +141,30 @@ fn configuration_files_that_are_wrong() {
         place.refuses(&["--config", &config], &parts);
     }
     place.refuses(&["--config", text(&place.path("none.toml"))], &["none.toml", "can't be read"]);
+}
+
+#[test]
+fn an_instruction_set_that_nobody_knows() {
+    let with = |value: &str, args: &[&str]| {
+        output_of(command(args).env("KERNELS_ISA", value).spawn().unwrap())
+    };
+    let ask = ["predict", "--model", &trained().folder, "the hot act"];
+    let out = with("foo", &ask);
+    let line = "error: KERNELS_ISA=foo: expected portable, avx2, avx512, avx512bf16 or amx; correct it, or unset it\n";
+    assert_eq!((out.code, out.stderr.as_str()), (Some(1), line));
+    // Empty is as good as unset.
+    let out = with("", &ask);
+    assert_eq!((out.code, out.stdout), (Some(0), succeeds(&ask).stdout), "{}", out.stderr);
+}
+
+/// The recipe of the bundled model, or of a file, is not what was typed.
+#[test]
+fn usage_is_that_of_the_typed_flags() {
+    let output = finetune(&["train", "--epoch", "3"]);
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("unexpected argument '--epoch'"), "{}", output.stderr);
+    assert!(!output.stderr.contains("--learning-rate"), "{}", output.stderr);
+    let typed = finetune(&["train", "--model", "m", "--epoch", "3"]);
+    let shown = |out: &Output| out.stderr.lines().next().unwrap().to_owned();
+    assert_eq!(shown(&output), shown(&typed));
 }

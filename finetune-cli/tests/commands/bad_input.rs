@@ -39,13 +39,14 @@ fn missing_files_and_columns() {
     let test = place.write("test.csv", "text\nthe\n");
     place.refuses(&["--test", &test], &["test.csv", "no column `label`", "`text`"]);
     let test = place.write("test.csv", "text,label\nthe,good\nthe,fair\n");
-    place.refuses(&["--test", &test], &["test.csv", "`fair` (1 row)", "training data lacks"]);
+    place.refuses(&["--test", &test], &["test.csv", "`fair` (1 row)", "known are `good`, `poor`"]);
 }
 
 #[test]
 fn an_empty_text_is_kept() {
     let place = Place::new("text,label\n,a\nthe,b\nall,a\n,b\n");
-    place.train(&["--epochs", "1", "--validation-fraction", "0"]);
+    let out = place.train(&["--epochs", "1", "--validation-fraction", "0"]);
+    assert!(out.stderr.contains("train.csv: 2 rows have an empty text\n"), "{}", out.stderr);
     assert_eq!(metrics(&place.output)[0]["step"], 1);
 }
 

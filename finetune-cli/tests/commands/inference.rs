@@ -76,6 +76,16 @@ fn every_way_to_give_texts_gives_the_same_answers() {
     for input in [lines.clone(), lines.clone() + "\n", lines.replace('\n', "\r\n")] {
         assert_eq!(finetune_with_input(&predict(&[]), input.as_bytes()).stdout, want);
     }
+    let other = csv.replacen("text,", "words,", 1);
+    for (flags, input) in [
+        (&["--format", "jsonl"][..], &jsonl),
+        (&["--format", "csv"], &csv),
+        (&["--format", "csv", "--text-column", "words"], &other),
+        (&["--format", "csv", "--literal-quotes"], &csv),
+    ] {
+        let out = finetune_with_input(&predict(flags), input.as_bytes());
+        assert_eq!(out.stdout, want, "{flags:?} {}", out.stderr);
+    }
 }
 
 #[test]
@@ -191,4 +201,118 @@ fn columns_that_predict_does_not_need_may_be_anything() {
     let file = place.write("rows.csv", "text,score,stars\na plain text,1,2\n");
     let out = succeeds(&["predict", "--model", &trained().folder, "--file", &file]);
     assert_eq!(out.stdout.lines().count(), 1);
+}
+
+/// Rows with a pair, of which the first text alone is trained on, and labels under an unusual name.
+fn odd_rows(rows: usize, seed: u64) -> String {
+    let csv = reviews(rows, seed);
+    let odd = csv.lines().skip(1).map(|line| {
+        let (text, label) = line.split_once(',').unwrap();
+        format!("{text},fin dam hot,{label}\n")
+    });
+    "sentence1,sentence2,verdict\n".to_owned() + &odd.collect::<String>()
+}
+
+#[test]
+fn later_files_are_read_by_the_columns_of_the_training() {
+    let place = Place::new(odd_rows(80, 3));
+    let test = place.write("test.csv", odd_rows(40, 4));
+    let columns = ["--text-column", "sentence1", "--label-column", "verdict"];
+    let more = [&["--epochs", "1", "--test", &test], &columns[..]].concat();
+    place.train(&more);
+    let model = text(&place.output);
+    let evaluate = ["evaluate", "--model", model, &test, "--json"];
+    let out = succeeds(&evaluate);
+    assert_eq!(
+        json_lines(&out.stdout)[0]["loss"].as_f64(),
+        Some(metric(&place.output, "test_loss"))
+    );
+    assert_eq!(out.stderr, "");
+    let predict = ["predict", "--model", model, "--file", &test];
+    let first = succeeds(&predict).stdout.lines().next().unwrap().to_owned();
+    assert_eq!(first.split('\t').count(), 3, "{first}");
+    // Typed columns win, and what is odd about them is said.
+    let pair = [&predict[..], &["--text-column", "sentence1,sentence2"]].concat();
+    let out = succeeds(&pair);
+    assert!(out.stderr.contains("trained on single texts, and these are pairs"), "{}", out.stderr);
+    assert!(out.stdout.lines().next().unwrap().split('\t').count() == 4, "{}", out.stdout);
+    // A file of another layout is read as it looks.
+    let other = place.write("other.csv", "id,text\n1,the hot act\n");
+    succeeds(&["predict", "--model", model, "--file", &other]);
+}
+
+#[test]
+fn a_model_of_pairs_says_that_it_is_asked_about_single_texts() {
+    let place = Place::new(odd_rows(40, 3).replacen("verdict", "label", 1));
+    place.train(&["--epochs", "1"]);
+    let predict = ["predict", "--model", text(&place.output), "the hot act"];
+    let out = succeeds(&predict);
+    assert!(
+        out.stderr.contains("trained on pairs of texts, and these are single"),
+        "{}",
+        out.stderr
+    );
+    assert_eq!(succeeds(&[&predict[..], &["--pair", "b"]].concat()).stderr, "");
+    assert_eq!(succeeds(&[&predict[..], &["--quiet"]].concat()).stderr, "");
+}
+
+/// Two stray quotes swallow the rows between them where quotes are read as such.
+#[test]
+fn literal_quotes_and_formats_of_the_training_hold_for_its_files() {
+    let place = Place::new("");
+    let rows =
+        "sentence\tlabel\n\"the hot act\tgood\nthe dam was\tpoor\nfin for\"\tgood\nbra all\tpoor\n";
+    let file = place.write("rows.txt", rows);
+    let flags =
+        ["--format", "tsv", "--literal-quotes", "--epochs", "1", "--validation-fraction", "0"];
+    train(&place.output, Path::new(&file), &flags);
+    let evaluate = ["evaluate", "--model", text(&place.output), "--json"];
+    for name in ["test.tsv", "test.data"] {
+        let test = place.write(name, rows);
+        let out = succeeds(&[&evaluate[..], &[&test]].concat());
+        assert_eq!(json_lines(&out.stdout)[0]["examples"], 4, "{name}");
+    }
+    // A file of another format has rules of its own.
+    let csv = place.write("test.csv", "sentence,label\n\"the hot, act\",good\n");
+    succeeds(&[&evaluate[..], &[&csv]].concat());
+}
+
+#[test]
+fn models_are_found_by_name_in_the_hugging_face_cache() {
+    let place = Place::new(reviews(40, 3));
+    let model = place.path("hub/models--org--tuned");
+    let snapshot = model.join("snapshots/abc");
+    for folder in [&snapshot, &model.join("refs")] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::write(model.join("refs/main"), "abc").unwrap();
+    for name in names(Path::new(&trained().folder)) {
+        fs::copy(trained().file(&name), snapshot.join(&name)).unwrap();
+    }
+    let run = |args: &[&str]| {
+        let mut command = command(args);
+        let child = command.env("HF_HUB_CACHE", place.path("hub")).current_dir(place.folder.path());
+        let out = output_of(child.spawn().unwrap());
+        assert_eq!(out.code, Some(0), "{args:?}\n{}", out.stderr);
+        out
+    };
+    let (train_file, quick) = (text(&place.train), ["--model", "org/tuned", "--epochs", "1"]);
+    run(&["predict", "--model", "org/tuned", "the hot act"]);
+    run(&["evaluate", "--model", "org/tuned", train_file]);
+    run(&["inspect", "org/tuned"]);
+    run(&[&["train", "--train", train_file, "--output", "run"], &quick[..]].concat());
+    run(&[&["adapt", "--text", train_file, "--output", "adapted"], &quick[..]].concat());
+    // What is noted is the folder, from which the run is repeated.
+    succeeds(&[
+        "train",
+        "--config",
+        text(&place.path("run/train.toml")),
+        "--output",
+        text(&place.path("again")),
+    ]);
+    assert_eq!(weights(&place.path("again")), weights(&place.path("run")));
+    refused(
+        &["predict", "--model", "org/other", "a"],
+        &["org/other", "Hugging Face cache", "hf download"],
+    );
 }

@@ -38,7 +38,7 @@ impl Job {
     }
 
     pub fn pretrain<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
-        let fixed = ["pretrain", "--text", &self.text, "--config", &self.config];
+        let fixed = ["pretrain", "--text", &self.text, "--architecture", &self.config];
         let output = ["--vocab-size", "100", "--output", text(&self.place.output)];
         [&fixed[..], &output, more].concat()
     }
@@ -138,6 +138,10 @@ fn seed_and_nothing_else_decides() {
     };
     let first = run("a", &["--threads", "1"]);
     assert_eq!(run("b", &["--threads", "2"]), first);
+    // The flags are noted, and repeat the run.
+    let (flags, again) = (job.place.path("a/pretrain.toml"), job.place.path("again"));
+    succeeds(&["pretrain", "--config", text(&flags), "--output", text(&again)]);
+    assert_eq!(weights(&again), first);
     assert_ne!(run("c", &["--seed", "1"]), first);
     assert_ne!(run("d", &["--mlm-probability", "0.3"]), first);
     assert_ne!(run("e", &["--line-by-line"]), first);
@@ -229,13 +233,13 @@ fn what_the_model_can_not_do() {
     job.refuses(&job.adapt("/nowhere", &[]), &["/nowhere", "no such folder"]);
     let config = |name: &str, json: &str| job.place.write(name, json);
     let misspelt = config("a.json", &CONFIG.replace("hidden_size", "hidden_sizes"));
-    pretrain(&["--config", &misspelt], &["a.json", "unknown keys: hidden_sizes"]);
+    pretrain(&["--architecture", &misspelt], &["a.json", "unknown keys: hidden_sizes"]);
     let other = config("b.json", &CONFIG.replace("\"bert\"", "\"mamba\""));
-    pretrain(&["--config", &other], &["b.json", "model_type", "mamba"]);
-    pretrain(&["--config", "/nowhere.json"], &["/nowhere.json", "can't be read"]);
-    pretrain(&["--config", &config("c.json", "{")], &["c.json", "not a JSON object"]);
+    pretrain(&["--architecture", &other], &["b.json", "model_type", "mamba"]);
+    pretrain(&["--architecture", "/nowhere.json"], &["/nowhere.json", "can't be read"]);
+    pretrain(&["--architecture", &config("c.json", "{")], &["c.json", "not a JSON object"]);
     let short = config("d.json", &CONFIG.replace("embeddings\": 32", "embeddings\": 2"));
-    pretrain(&["--config", &short], &["2 positions", "at least"]);
+    pretrain(&["--architecture", &short], &["2 positions", "at least"]);
     // A run that diverges before there is anything worth keeping leaves nothing.
     let diverging = ["--learning-rate", "1e30", "--warmup-ratio", "0", "--epochs", "9"];
     pretrain(
@@ -282,4 +286,29 @@ fn numbers_out_of_range() {
             assert!(output.stderr.contains(part), "{flag} {value}: {}", output.stderr);
         }
     }
+}
+
+#[test]
+fn what_sentence_transformers_needs_goes_over() {
+    let job = Job::new(sentences(100, 5));
+    let model = job.place.copy_of(base_model());
+    fs::create_dir(model.join("1_Pooling")).unwrap();
+    let files = [
+        (
+            "modules.json",
+            r#"[{"idx": 0, "path": ""}, {"idx": 1, "path": "1_Pooling"}, {"idx": 2, "path": "2_Normalize"}]"#,
+        ),
+        ("1_Pooling/config.json", r#"{"pooling_mode_mean_tokens": true}"#),
+        ("sentence_bert_config.json", r#"{"max_seq_length": 256}"#),
+        ("config_sentence_transformers.json", "{}"),
+    ];
+    for (name, content) in files {
+        fs::write(model.join(name), content).unwrap();
+    }
+    fs::write(model.join("README.md"), "of another model").unwrap();
+    succeeds(&job.adapt(text(&model), &["--epochs", "1"]));
+    for (name, content) in files {
+        assert_eq!(fs::read_to_string(job.place.output.join(name)).unwrap(), content, "{name}");
+    }
+    assert!(!job.place.output.join("README.md").exists());
 }

@@ -77,6 +77,7 @@ fn what_has_learned_the_task_comes_first() {
     assert_eq!(objective["head_used"], true);
     assert!(objective["head_metric"].as_f64().unwrap() > 0.9, "{objective}");
     assert!(remarks(first).contains("has a head for these labels"));
+    assert!(output.stderr.contains("task: one of 2 classes: good, poor; "), "{}", output.stderr);
     assert!(output.stdout.contains(tuned) && output.stdout.contains("finetune train --model"));
     let report = fs::read_to_string(choice.place.output.join("report.html")).unwrap();
     assert!(report.contains(base) && report.contains("</html>"));
@@ -133,6 +134,29 @@ fn rungs_continue_and_end_where_training_ends() {
     // Once more, from what is on disk.
     let (again, _) = choice.select(&models, &["--verify", "3", "--no-truncate"]);
     assert_eq!(summary["candidates"], again["candidates"]);
+}
+
+/// Proof and cost are of the training that the next command does, which has the flag as well.
+#[test]
+fn a_frozen_encoder_is_frozen_in_the_verification_too() {
+    let choice = Choice::of_reviews();
+    let more = ["--verify", "1", "--no-truncate", "--train-best", "--freeze-encoder"];
+    let (frozen, output) = choice.select(&[base_model()], &more);
+    assert!(output.stdout.contains("--freeze-encoder"), "{}", output.stdout);
+    let (frozen, best) = (row(&frozen, base_model()), choice.place.output.join("best"));
+    let loss = |row: &Value| row["verified"]["rungs"][0]["loss"].as_f64().unwrap();
+    assert_eq!(loss(frozen), metric(&best, "eval_loss"));
+    let (free, _) = choice.select(&[base_model()], &more[..3]);
+    let free = row(&free, base_model());
+    assert_ne!(loss(frozen), loss(free));
+    let cost = |row: &Value, name: &str| row["evidence"]["cost"][name].as_f64().unwrap();
+    assert_eq!(3.0 * cost(frozen, "epoch_flops"), cost(free, "epoch_flops"));
+    // 16 bytes a parameter become 4, but for the head.
+    let saved = cost(free, "projected_memory") - cost(frozen, "projected_memory");
+    assert!(
+        saved > 11.0 * (cost(free, "parameters") - 32.0 * 33.0 - 2.0 * 33.0),
+        "{free} {frozen}"
+    );
 }
 
 #[test]

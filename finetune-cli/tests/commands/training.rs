@@ -116,6 +116,11 @@ fn several_labels_at_once() {
     assert_eq!(json_lines(&both.stdout)[0]["labels"], json!(["warm", "wet"]));
     let all = succeeds(&["predict", "--model", model, "the", "--threshold", "0"]).stdout;
     assert!(all.starts_with("warm 0.") && all.contains(", wet 0."), "{all}");
+    let recall = |threshold: &str| {
+        let args = ["evaluate", "--model", model, &test, "--json", "--threshold", threshold];
+        json_lines(&succeeds(&args).stdout)[0]["recall_micro"].as_f64().unwrap()
+    };
+    assert_eq!((recall("0"), recall("1")), (1.0, 0.0));
 }
 
 #[test]
@@ -363,4 +368,43 @@ fn a_run_in_bf16_gives_a_folder_like_any_other() {
     assert!((a - b).abs() < 0.02, "{a} and {b}");
     succeeds(&["predict", "--model", folder, "the hot day"]);
     succeeds(&["predict", "--model", folder, "--precision", "bf16", "the hot day"]);
+}
+
+#[test]
+fn what_the_labels_are_taken_for_is_said() {
+    let run = trained();
+    let task = "task: one of 2 classes: good, poor; text column `text`, label column `label`\n";
+    assert!(run.stderr.contains(task), "{}", run.stderr);
+    let rows = "text,label\nthe hot,0\nthe dam,1\nall,0\nfor all,N/A\nact,1\n";
+    let place = Place::new(rows);
+    let out = place.train(&["--epochs", "1", "--validation-fraction", "0"]);
+    assert!(
+        out.stderr.contains("most labels are numbers, but not `N/A` (1 row)"),
+        "{}",
+        out.stderr
+    );
+}
+
+#[test]
+fn layers_that_the_configuration_leaves_out_are_said() {
+    let place = Place::new(reviews(20, 3));
+    let model = place.copy_of(&trained().folder);
+    let mut config = read_json(&model.join("config.json"));
+    config["num_hidden_layers"] = 1.into();
+    fs::write(model.join("config.json"), config.to_string()).unwrap();
+    let train =
+        ["train", "--train", text(&place.train), "--output", text(&place.output), "--model"];
+    let short = text(&model);
+    let said = "16 weights of the encoder are not used, such as bert.encoder.layer.1.";
+    for args in
+        [[&train[..], &[short, "--epochs", "1"]].concat(), vec!["predict", "--model", short, "a"]]
+    {
+        let out = succeeds(&args);
+        assert!(out.stderr.contains(said), "{}", out.stderr);
+    }
+    // A head of another task, and layers that are left out on purpose, are no surprise.
+    let whole = trained().folder.as_str();
+    let again = [&train[..], &[whole, "--epochs", "1", "--truncate", "1", "--overwrite"]].concat();
+    let out = succeeds(&again);
+    assert!(!out.stderr.contains("not used"), "{}", out.stderr);
 }

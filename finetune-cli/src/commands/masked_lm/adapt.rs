@@ -4,9 +4,11 @@ use anyhow::Result;
 use bert::{Checkpoint, MaskedLm};
 use nn::{Module, count};
 
+use super::super::remark_unused;
 use super::{Job, Start, as_toml, make_absolute};
 use crate::args::masked_lm::AdaptArgs;
 use crate::folder::Folder;
+use crate::hub;
 use crate::progress::remark;
 use crate::run::Settings;
 
@@ -15,13 +17,15 @@ const SETTINGS: &str = "adapt.toml";
 
 /// Adapts a model.
 pub fn run(args: &AdaptArgs) -> Result<()> {
-    let text = settings(args)?;
-    job(args).run(Settings { file: SETTINGS, text: &text }, |_| start(args))
+    let args = AdaptArgs { model: hub::resolve(&args.model), ..args.clone() };
+    let text = settings(&args)?;
+    job(&args).run(Settings { file: SETTINGS, text: &text }, |_| start(&args))
 }
 
 fn job(args: &AdaptArgs) -> Job<'_> {
-    let AdaptArgs { learning: args, epochs, batch_size, learning_rate, .. } = args;
-    Job { args, epochs: *epochs, batch_size: *batch_size, learning_rate: *learning_rate }
+    let AdaptArgs { model, learning: args, epochs, batch_size, learning_rate, .. } = args;
+    let (base, epochs, batch_size) = (Some(model.as_path()), *epochs, *batch_size);
+    Job { args, base, epochs, batch_size, learning_rate: *learning_rate }
 }
 
 fn start(args: &AdaptArgs) -> Result<Start> {
@@ -33,6 +37,7 @@ fn start(args: &AdaptArgs) -> Result<Start> {
         0 => "",
         _ => "; it has no masked-language-model head: the head starts random",
     };
+    remark_unused(args.learning.machine.quiet, &path, &report);
     let (path, params) = (path.display(), count(&model.params()));
     remark(args.learning.machine.quiet, &format!("model: {path}, {params} parameters{fresh}"));
     Ok(Start { config, tokenizer, model })

@@ -3,6 +3,7 @@
 mod adapt;
 mod prepare;
 mod pretrain;
+mod sentence;
 mod session;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use crate::args::masked_lm::LearningArgs;
 use crate::folder::{DEFAULT_LENGTH, Folder};
 use crate::masked_lm::corpus::Layout;
 use crate::masked_lm::masking::Masking;
-use crate::optimization::check_schedule;
+use crate::optimization::check_flags;
 use crate::progress::remark;
 use crate::run::{Earlier, Run, Settings, checkpoint, damaged};
 use prepare::{Corpora, Texts};
@@ -31,6 +32,8 @@ const SHORTEST: usize = 3;
 /// What a run is told, by either command: they differ in their defaults.
 struct Job<'a> {
     args: &'a LearningArgs,
+    /// The folder of the model that goes on learning, if there is one.
+    base: Option<&'a Path>,
     epochs: u32,
     batch_size: usize,
     learning_rate: f64,
@@ -47,7 +50,7 @@ impl Job<'_> {
     /// Goes on with a run that was broken off, or makes a new one from what `start` gives. Files are looked at before
     /// anything long begins.
     fn run(&self, settings: Settings, start: impl FnOnce(&Texts) -> Result<Start>) -> Result<()> {
-        check_schedule(&self.args.optimization, self.learning_rate)?;
+        check_flags(&self.args.optimization, self.learning_rate)?;
         let (output, overwrite) = (&self.args.masked_lm.output, self.args.masked_lm.overwrite);
         match Run::take_up(output, overwrite, settings)? {
             Earlier::Nothing => self.begin(settings, start),
@@ -65,6 +68,7 @@ impl Job<'_> {
         let layout = Layout { length, line_by_line: self.args.text.line_by_line };
         let run =
             Run::create(&self.args.masked_lm.output, self.args.masked_lm.overwrite, settings)?;
+        self.base.map_or(Ok(()), |base| sentence::copy(base, run.folder()))?;
         let corpora = Corpora::write(&texts, run.folder(), &start.tokenizer, layout)?;
         remark(self.args.machine.quiet, &corpora.describe(length));
         Session::new(self, run, &start, &masking, corpora).begin()

@@ -23,11 +23,12 @@ pub fn run(args: &PretrainArgs) -> Result<()> {
 
 fn job(args: &PretrainArgs) -> Job<'_> {
     let PretrainArgs { learning: args, epochs, batch_size, learning_rate, .. } = args;
-    Job { args, epochs: *epochs, batch_size: *batch_size, learning_rate: *learning_rate }
+    let (epochs, batch_size) = (*epochs, *batch_size);
+    Job { args, base: None, epochs, batch_size, learning_rate: *learning_rate }
 }
 
 fn start(args: &PretrainArgs, texts: &Texts) -> Result<Start> {
-    let mut config = config(&args.model_config)?;
+    let mut config = config(&args.architecture)?;
     let size = args.vocab_size.unwrap_or(config.vocab_size);
     let mut trainer = WordPieceTrainer::new(!args.cased);
     texts.for_each(&mut |split, texts| match split {
@@ -52,7 +53,7 @@ fn config(path: &Path) -> Result<Config> {
         true => Config::load(path)?,
         false => {
             let text = std::fs::read_to_string(path).with_context(|| {
-                format!("--config {}: can't be read; name a config.json", path.display())
+                format!("--architecture {}: can't be read; name a config.json", path.display())
             })?;
             Config::parse(&text, path)?
         }
@@ -72,6 +73,6 @@ fn config(path: &Path) -> Result<Config> {
 /// The flags with absolute paths, which hold from any working folder.
 fn settings(args: &PretrainArgs) -> Result<String> {
     let mut args = args.clone();
-    make_absolute(&mut args.learning, &mut args.model_config)?;
+    make_absolute(&mut args.learning, &mut args.architecture)?;
     as_toml(&args, SETTINGS)
 }

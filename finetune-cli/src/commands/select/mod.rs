@@ -21,6 +21,7 @@ use crate::args::select::SelectArgs;
 use crate::args::{TrainArgs, wrong_flags};
 use crate::data::{Dataset, LabelSet, Labels, Schema, Task, split};
 use crate::memory;
+use crate::optimization::check_flags;
 use crate::progress::{self, bar, remark, say};
 use crate::select::cache::{Cache, write_whole};
 use crate::select::candidates::{Request, requests};
@@ -75,6 +76,7 @@ fn check(args: &SelectArgs) -> Result<()> {
              0, or --verify 0",
         ));
     }
+    check_flags(&args.recipe.optimization, args.recipe.learning_rate)?;
     // The training that this leads to: whether it can be written down, and whether there is a place for it.
     let next = command::base(args, Path::new("model"));
     command::line(&next)?;
@@ -101,6 +103,7 @@ impl Data {
             bail!("{}: no labels; a selection needs them", args.train.display());
         }
         check_metric(&args.recipe, &schema.task)?;
+        train::introduce(args.machine.quiet, &schema, &train);
         let sample = sample(&train, args.sample, args.recipe.optimization.seed)?;
         let folds = estimators::folds(&sample.labels, FOLDS, args.recipe.optimization.seed);
         if let Some(line) = small_classes(&sample.labels, &schema.task) {

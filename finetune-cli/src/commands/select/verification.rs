@@ -156,9 +156,10 @@ impl<'a> Verification<'a> {
         let (recipe, data) = (&self.selection.args.recipe, self.selection.data);
         let most = |f: &dyn Fn(&Cost) -> f64| costs.iter().map(f).fold(0.0, f64::max);
         let step = |cost: &Cost| cost.seconds_per_example.unwrap_or(0.0) * recipe.batch_size as f64;
-        // A forward pass is a third of a training step.
+        // A forward pass is a third of a training step, and all of one on a frozen encoder.
+        let forward = if recipe.freeze_encoder { 1.0 } else { 1.0 / 3.0 };
         let rung = |cost: &Cost| {
-            cost.seconds_per_example.unwrap_or(0.0) / 3.0 * data.validation_rows() as f64
+            cost.seconds_per_example.unwrap_or(0.0) * forward * data.validation_rows() as f64
                 + cost.parameters as f64 * 4.0 * SECONDS_PER_BYTE
         };
         Limits {
