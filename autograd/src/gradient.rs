@@ -26,7 +26,7 @@ impl Gradient {
     /// Every element.
     ///
     /// # Errors
-    /// When it is on a card that is full.
+    /// When it is on a GPU that is full.
     pub fn to_dense(&self) -> Result<Tensor> {
         self.clone().into_dense()
     }

@@ -28,7 +28,7 @@ impl Gradients {
     /// is made whole: see [`Gradients::of`].
     ///
     /// # Panics
-    /// When that is on a card that is full.
+    /// When that is on a GPU that is full.
     pub fn param(&self, param: &Param) -> Option<Tensor> {
         self.of(param).map(|grad| grad.to_dense().expect("room for the gradient of a table"))
     }

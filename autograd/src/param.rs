@@ -89,7 +89,7 @@ impl Param {
     /// Moves the value to a device.
     ///
     /// # Errors
-    /// When the card is full.
+    /// When the GPU is full.
     ///
     /// # Panics
     /// When updates of some rows are deferred.

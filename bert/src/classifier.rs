@@ -122,7 +122,7 @@ impl Module for SequenceClassifier {
 /// The mean loss of a batch, by the kind of targets, which are on the host, wherever the logits are.
 ///
 /// # Errors
-/// When the targets do not fit the logits, or a card is full.
+/// When the targets do not fit the logits, or a GPU is full.
 pub fn loss(logits: &Var, targets: &Targets) -> Result<Var> {
     let beside = |values: &Tensor| values.to_device(&logits.value().device());
     Ok(match targets {

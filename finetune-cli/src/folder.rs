@@ -51,7 +51,7 @@ impl Folder {
     ///
     /// # Errors
     /// Those of [`Folder::open`], and when the folder holds no head, or one of another size than the
-    /// configuration says, or a card is full.
+    /// configuration says, or a GPU is full.
     pub fn open_fine_tuned(
         path: &Path,
         device: &Device,
@@ -97,7 +97,7 @@ impl Folder {
     /// unless it is of this task, by [`head_fits`](Self::head_fits) and its size.
     ///
     /// # Errors
-    /// When the weights are missing, mis-shaped or not finite, or a card is full.
+    /// When the weights are missing, mis-shaped or not finite, or a GPU is full.
     pub fn classifier(&self, task: &Task, seed: u64) -> Result<(SequenceClassifier, LoadReport)> {
         let mut checkpoint = Checkpoint::open(&self.path)?;
         if !self.head_fits(task) {

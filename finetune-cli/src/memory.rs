@@ -65,7 +65,7 @@ pub fn human(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
 }
 
-/// The most memory this process has held on a device so far, in bytes: tensors on a card, everything on the host, where
+/// The most memory this process has held on a device so far, in bytes: tensors on a GPU, everything on the host, where
 /// only Linux tells.
 pub fn peak(device: &Device) -> Option<u64> {
     device.peak_memory().or_else(|| kilobytes("/proc/self/status", "VmHWM:"))

@@ -77,7 +77,7 @@ impl From<&Batch> for BatchSize {
     }
 }
 
-/// Seconds of the parts of a step on the host; on a card, those that it took to ask for them.
+/// Seconds of the parts of a step on the host; on a GPU, those that it took to ask for them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StepTimes {
     /// From the batch to the loss.
@@ -112,7 +112,7 @@ pub struct Diverged {
     pub what: String,
 }
 
-/// A step that was made, whose figures may still be on their way from a card.
+/// A step that was made, whose figures may still be on their way from a GPU.
 struct Made {
     step: u64,
     loss: Later,
@@ -124,7 +124,7 @@ struct Made {
 
 /// Parameters on their way down.
 ///
-/// The host runs ahead of a card: it prepares the next step while the card computes this one, and reads the loss
+/// The host runs ahead of a GPU: it prepares the next step while the GPU computes this one, and reads the loss
 /// of a step when the next one is under way. So a step's figures come back one step late there, the last ones
 /// from [`Optimization::finish`].
 pub struct Optimization<'a> {
@@ -199,11 +199,11 @@ impl<'a> Optimization<'a> {
         Ok(self.optimizer.flush()?)
     }
 
-    /// One step down a loss, which is the mean over a batch. Gives the log of this step, on a card that of the one
+    /// One step down a loss, which is the mean over a batch. Gives the log of this step, on a GPU that of the one
     /// before.
     ///
     /// # Errors
-    /// Those of the loss, and when it or the gradients are not finite, on a card those of the step before.
+    /// Those of the loss, and when it or the gradients are not finite, on a GPU those of the step before.
     pub fn step(
         &mut self,
         size: BatchSize,

@@ -138,7 +138,7 @@ impl<'a> Trainer<'a> {
         self.optimization.flush()
     }
 
-    /// One step on these rows of the examples. Gives its log, on a card that of the one before; see
+    /// One step on these rows of the examples. Gives its log, on a GPU that of the one before; see
     /// [`Optimization::step`].
     ///
     /// # Errors

@@ -1,8 +1,8 @@
-//! The kernels of a card against what it can do: copies, elementwise ops, normalization, attention and matrix products,
+//! The kernels of a GPU against what it can do: copies, elementwise ops, normalization, attention and matrix products,
 //! as JSON lines. `tests/gpu/torch_kernels.py` prints the same of PyTorch.
 //!
 //! Each figure is the median of 20 timings of 50 launches in a row, in f32 or bf16 as the size of hidden states asks;
-//! rates count operations, or bytes read and written once. Without a card it says so and ends. With `--test` every kernel
+//! rates count operations, or bytes read and written once. Without a GPU it says so and ends. With `--test` every kernel
 //! runs once, at a small size: the program is checked, and its figures mean nothing.
 
 use std::time::Instant;
@@ -37,7 +37,7 @@ fn main() {
         Ok(device) => device,
         Err(error) => return println!("skipped: {error}"),
     };
-    println!("{{\"card\": \"{}\"}}", device.label());
+    println!("{{\"gpu\": \"{}\"}}", device.label());
     let test = std::env::args().any(|argument| argument == "--test");
     if let Err(error) = (Bench { device, test }).run() {
         eprintln!("error: {error}");

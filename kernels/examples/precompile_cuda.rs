@@ -1,6 +1,6 @@
-//! Compiles every CUDA kernel for cards that need not be here, so that their first run has nothing to compile.
+//! Compiles every CUDA kernel for GPUs that need not be here, so that their first run has nothing to compile.
 //!
-//! `cargo run -p kernels --example precompile_cuda -- 9.0 FOLDER`, with the compute capability of the cards, and NVRTC
+//! `cargo run -p kernels --example precompile_cuda -- 9.0 FOLDER`, with the compute capability of the GPUs, and NVRTC
 //! in LD_LIBRARY_PATH; there, `KERNELS_CUDA_CACHE=FOLDER`.
 
 use std::path::Path;

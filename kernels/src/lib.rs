@@ -1,7 +1,7 @@
-//! The arithmetic of a transformer: every op forward and backward, over plain slices and over arrays of a card.
+//! The arithmetic of a transformer: every op forward and backward, over plain slices and over arrays of a GPU.
 //!
 //! An op is a folder: `mod.rs` holds the equations, `reference.rs` the plain definition in f64, `cpu.rs`
-//! the kernel that runs; `cuda.rs` and a file in CUDA C are the kernel for a card ([`cuda`]). Nothing here knows
+//! the kernel that runs; `cuda.rs` and a file in CUDA C are the kernel for a GPU ([`cuda`]). Nothing here knows
 //! of tensors, graphs or layers. Slices are row-major; a matrix `[rows, cols]` is a slice of `rows * cols`
 //! elements. Lengths that do not fit are bugs of the caller and panic; the `tensor` crate checks shapes and
 //! returns errors before it calls.

@@ -20,7 +20,7 @@ pub fn count(params: &[Param]) -> usize {
 /// Moves parameters to a device.
 ///
 /// # Errors
-/// When a card is full.
+/// When a GPU is full.
 ///
 /// # Panics
 /// When updates of some rows are deferred (`Optimizer::catch_up`).

@@ -168,7 +168,7 @@ impl Adam {
         Self { options, groups, slots, step: 0 }
     }
 
-    fn on_card(&self) -> bool {
+    fn on_gpu(&self) -> bool {
         self.slots.first().is_some_and(|slot| slot.param.device() != Device::Cpu)
     }
 
@@ -183,7 +183,7 @@ impl Adam {
     }
 
     /// All parameters in one launch, which computes the factor of clipping itself.
-    fn step_on_card(&mut self, grads: &Gradients, size: &StepSize) -> Result<()> {
+    fn step_on_gpu(&mut self, grads: &Gradients, size: &StepSize) -> Result<()> {
         let (factor, clip) = match &size.grad_scale {
             GradScale::Factor(factor) => (*factor, None),
             GradScale::Clip { norm, max_norm } => (1.0, Some(Clip { norm, max_norm: *max_norm })),
@@ -215,7 +215,7 @@ impl Adam {
     }
 }
 
-/// A parameter in the middle of a step on a card.
+/// A parameter in the middle of a step on a GPU.
 struct Moving<'a> {
     slot: &'a mut Slot,
     step: Step,
@@ -257,8 +257,8 @@ fn settings(
 
 impl Optimizer for Adam {
     fn step(&mut self, grads: &Gradients, size: StepSize) -> Result<()> {
-        match self.on_card() {
-            true => self.step_on_card(grads, &size)?,
+        match self.on_gpu() {
+            true => self.step_on_gpu(grads, &size)?,
             false => self.step_on_host(grads, &size)?,
         }
         self.step += 1;

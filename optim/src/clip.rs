@@ -5,7 +5,7 @@
 //! factor = min(1, max_norm / (norm + 1e-6))
 //! ```
 //!
-//! Where the gradients are on a card the norm stays there, and the update reads it from there: the host does not wait
+//! Where the gradients are on a GPU the norm stays there, and the update reads it from there: the host does not wait
 //! for it. All gradients are scaled by one factor, so the direction of the step stays. 1e-6 is PyTorch's, against
 //! division by zero. Source: Pascanu, Mikolov, Bengio, 2013, <https://arxiv.org/abs/1211.5063>.
 

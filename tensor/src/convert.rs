@@ -17,7 +17,7 @@ impl Tensor {
     /// The same values in row-major order: this tensor itself where it is so already, else a copy.
     ///
     /// # Errors
-    /// When it is on a card that is full.
+    /// When it is on a GPU that is full.
     pub fn contiguous(&self) -> Result<Self> {
         if self.is_contiguous() {
             return Ok(self.clone());
@@ -40,13 +40,13 @@ impl Tensor {
     /// The values in another dtype, each rounded to the nearest; floats to integers cut off towards zero.
     ///
     /// # Errors
-    /// When it is on a card that is full; a card converts between f32 and bf16 only.
+    /// When it is on a GPU that is full; a GPU converts between f32 and bf16 only.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
         if dtype == self.dtype() {
             return Ok(self.clone());
         }
         if self.device() != Device::Cpu {
-            return self.convert_on_card(dtype);
+            return self.convert_on_gpu(dtype);
         }
         match (self.dtype(), dtype) {
             // Activations, often.
@@ -67,7 +67,7 @@ impl Tensor {
     /// The values in f64, in row-major order on the host, whatever the dtype.
     ///
     /// # Errors
-    /// When they are on a card, which fails.
+    /// When they are on a GPU, which fails.
     pub fn to_f64_vec(&self) -> Result<Vec<f64>> {
         self.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec()
     }
@@ -107,12 +107,12 @@ impl Tensor {
         Self::wrap(T::wrap(view.iter().copied().collect()), self.shape())
     }
 
-    fn convert_on_card(&self, dtype: DType) -> Result<Self> {
+    fn convert_on_gpu(&self, dtype: DType) -> Result<Self> {
         let to = match dtype {
             DType::F32 => cuda::DType::F32,
             DType::BF16 => cuda::DType::BF16,
             got => {
-                let expected = "f32 or bf16 on a card";
+                let expected = "f32 or bf16 on a GPU";
                 return Err(Error::DType { op: "to_dtype", expected, got });
             }
         };

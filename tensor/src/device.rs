@@ -7,17 +7,17 @@ use kernels::cuda::{self, Array};
 use crate::storage::Storage;
 use crate::{DType, Error, Result, Tensor};
 
-/// The host's memory and processor, or a CUDA card.
+/// The host's memory and processor, or a CUDA GPU.
 ///
 /// An op runs where its operands are and leaves its result there. Operands on two devices are an error, never a
 /// silent copy; [`Tensor::to_device`] copies. Token ids, labels and offsets are the exception: they stay on the
-/// host, where they are checked, and an op on a card takes them along.
+/// host, where they are checked, and an op on a GPU takes them along.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Device {
     /// The host.
     #[default]
     Cpu,
-    /// A card.
+    /// A GPU.
     Cuda(cuda::Device),
 }
 
@@ -30,11 +30,11 @@ impl Device {
         Ok(Device::Cuda(cuda::Device::open(ordinal)?))
     }
 
-    /// With the name of the card: `NVIDIA H200 (cuda:0)`.
+    /// With the name of the GPU: `NVIDIA H200 (cuda:0)`.
     pub fn label(&self) -> String {
         match self {
             Device::Cpu => self.to_string(),
-            Device::Cuda(card) => card.label(),
+            Device::Cuda(gpu) => gpu.label(),
         }
     }
 
@@ -45,28 +45,28 @@ impl Device {
     pub fn synchronize(&self) -> Result<()> {
         match self {
             Device::Cpu => Ok(()),
-            Device::Cuda(card) => Ok(card.synchronize()?),
+            Device::Cuda(gpu) => Ok(gpu.synchronize()?),
         }
     }
 
-    /// The most bytes that tensors have held at once on a card, since [`Device::reset_peak_memory`] or the beginning; none
+    /// The most bytes that tensors have held at once on a GPU, since [`Device::reset_peak_memory`] or the beginning; none
     /// for the CPU, whose memory the operating system counts.
     pub fn peak_memory(&self) -> Option<u64> {
         match self {
             Device::Cpu => None,
-            Device::Cuda(card) => Some(card.peak_memory() as u64),
+            Device::Cuda(gpu) => Some(gpu.peak_memory() as u64),
         }
     }
 
     /// Begins a new count of [`Device::peak_memory`].
     pub fn reset_peak_memory(&self) {
-        if let Device::Cuda(card) = self {
-            card.reset_peak_memory();
+        if let Device::Cuda(gpu) = self {
+            gpu.reset_peak_memory();
         }
     }
 }
 
-/// The value of a tensor of one element, which may still be on its way from a card.
+/// The value of a tensor of one element, which may still be on its way from a GPU.
 #[derive(Debug)]
 pub enum Later {
     /// It is here.
@@ -76,7 +76,7 @@ pub enum Later {
 }
 
 impl Later {
-    /// The value; waits for it, but not for what was asked of the card since.
+    /// The value; waits for it, but not for what was asked of the GPU since.
     ///
     /// # Errors
     /// When something that was asked before has failed.
@@ -93,7 +93,7 @@ impl std::fmt::Display for Device {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Device::Cpu => f.write_str("cpu"),
-            Device::Cuda(card) => write!(f, "cuda:{}", card.ordinal()),
+            Device::Cuda(gpu) => write!(f, "cuda:{}", gpu.ordinal()),
         }
     }
 }
@@ -110,22 +110,22 @@ impl Tensor {
     /// The same values on `device`: this tensor itself where it is there already, else a copy in row-major order.
     ///
     /// # Errors
-    /// When the card is full, or the dtype is not one that cards hold: f32, bf16, u32.
+    /// When the GPU is full, or the dtype is not one that GPUs hold: f32, bf16, u32.
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         match (self.device(), device) {
             (from, to) if from == *to => Ok(self.clone()),
-            (Device::Cpu, Device::Cuda(card)) => self.upload(card),
+            (Device::Cpu, Device::Cuda(gpu)) => self.upload(gpu),
             (_, Device::Cpu) => self.download(),
-            // There is no road from card to card but through the host.
+            // There is no road from GPU to GPU but through the host.
             (_, to) => self.download()?.to_device(to),
         }
     }
 
     /// The value of a tensor of one element, to be waited for later: a step of training goes on while its loss is
-    /// copied from the card.
+    /// copied from the GPU.
     ///
     /// # Errors
-    /// When there is not exactly one element, or the card holds it in another type than f32.
+    /// When there is not exactly one element, or the GPU holds it in another type than f32.
     pub fn item_later(&self) -> Result<Later> {
         match self.device() {
             Device::Cpu => Ok(Later::Here(self.item()?)),
@@ -139,14 +139,14 @@ impl Tensor {
         }
     }
 
-    fn upload(&self, card: &cuda::Device) -> Result<Self> {
+    fn upload(&self, gpu: &cuda::Device) -> Result<Self> {
         let host = self.contiguous()?;
         let array = match self.dtype() {
-            DType::F32 => Array::from_host(card, host.as_slice::<f32>()?),
-            DType::BF16 => Array::from_host(card, host.as_slice::<half::bf16>()?),
-            DType::U32 => Array::from_host(card, host.as_slice::<u32>()?),
+            DType::F32 => Array::from_host(gpu, host.as_slice::<f32>()?),
+            DType::BF16 => Array::from_host(gpu, host.as_slice::<half::bf16>()?),
+            DType::U32 => Array::from_host(gpu, host.as_slice::<u32>()?),
             got => {
-                let expected = "f32, bf16 or u32 for a card";
+                let expected = "f32, bf16 or u32 for a GPU";
                 return Err(Error::DType { op: "to_device", expected, got });
             }
         };
@@ -163,7 +163,7 @@ impl Tensor {
         }
     }
 
-    /// The elements on the card, which lie in row-major order.
+    /// The elements on the GPU, which lie in row-major order.
     pub(crate) fn as_array(&self, op: &'static str) -> Result<cuda::Slice<'_>> {
         let Storage::Cuda(array) = &self.storage else {
             return Err(Error::Device { op, expected: "a CUDA device".into(), got: Device::Cpu });
@@ -176,7 +176,7 @@ impl Tensor {
         Ok(array.slice().narrow(span.start, span.len()))
     }
 
-    /// The elements on the card for writing, in row-major order and all of their array. An array that other
+    /// The elements on the GPU for writing, in row-major order and all of their array. An array that other
     /// tensors share is copied first.
     pub(crate) fn make_array_mut(&mut self, op: &'static str) -> Result<&mut Array> {
         let whole = |t: &Self, array: &Arc<Array>| {

@@ -70,7 +70,7 @@ pub enum Error {
         /// Where this one is.
         got: Device,
     },
-    /// A card did not do what it was asked.
+    /// A GPU did not do what it was asked.
     #[error(transparent)]
     Cuda(#[from] kernels::cuda::Error),
     /// Offsets that are no division of the tokens into sequences.

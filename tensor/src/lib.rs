@@ -4,7 +4,7 @@
 //! [`Tensor::transpose`], [`Tensor::narrow`] and [`Tensor::broadcast_to`] copy nothing. Arithmetic lives in
 //! [`ops`], one file per op: it checks shapes, allocates the result and calls the kernel. `f32` runs the
 //! fast kernels; `f64` runs their plain definitions, so that anything built on tensors can be checked in
-//! double precision without a second implementation. Tensors that were brought to a card
+//! double precision without a second implementation. Tensors that were brought to a GPU
 //! ([`Tensor::to_device`]) are computed there.
 //!
 //! Nothing here records derivatives: that is the `autograd` crate, one layer up.

@@ -37,7 +37,7 @@ impl Rows {
     /// The whole table, `[V, H]`.
     ///
     /// # Errors
-    /// When it is on a card that is full.
+    /// When it is on a GPU that is full.
     pub fn to_dense(&self) -> Result<Tensor> {
         scatter(&self.values, &self.ids, self.shape[0])
     }

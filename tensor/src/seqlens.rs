@@ -23,7 +23,7 @@ pub struct CuSeqLens(Arc<Shared>);
 /// What clones share.
 struct Shared {
     offsets: Vec<u32>,
-    /// Copies of the offsets on cards, made when an op there first asks: every layer of a step reads them.
+    /// Copies of the offsets on GPUs, made when an op there first asks: every layer of a step reads them.
     uploaded: Mutex<Vec<Arc<Array>>>,
 }
 
@@ -64,16 +64,16 @@ impl CuSeqLens {
         &self.0.offsets
     }
 
-    /// The B + 1 offsets on a card: uploaded when it first asks, the same copy after that and for all clones.
+    /// The B + 1 offsets on a GPU: uploaded when it first asks, the same copy after that and for all clones.
     ///
     /// # Errors
-    /// When the card is full.
-    pub(crate) fn on_card(&self, card: &cuda::Device) -> Result<Arc<Array>> {
+    /// When the GPU is full.
+    pub(crate) fn on_gpu(&self, gpu: &cuda::Device) -> Result<Arc<Array>> {
         let mut uploaded = self.0.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(array) = uploaded.iter().find(|array| array.device() == card) {
+        if let Some(array) = uploaded.iter().find(|array| array.device() == gpu) {
             return Ok(array.clone());
         }
-        let array = Arc::new(Array::from_host(card, self.offsets())?);
+        let array = Arc::new(Array::from_host(gpu, self.offsets())?);
         uploaded.push(array.clone());
         Ok(array)
     }

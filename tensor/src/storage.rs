@@ -9,7 +9,7 @@ use crate::DType;
 use crate::pool::Buffer;
 
 /// Reference-counted elements. f32 and bf16, the types of activations, come from the [pool](crate::pool); those on
-/// a card, f32, bf16 and u32, from that card's own.
+/// a GPU, f32, bf16 and u32, from that GPU's own.
 #[derive(Clone, Debug)]
 #[doc(hidden)]
 pub enum Storage {

@@ -46,7 +46,7 @@ impl Tensor {
     /// Zeros of this tensor's shape and dtype (f64 stays f64, everything else becomes f32), where it is.
     ///
     /// # Errors
-    /// When the card is full.
+    /// When the GPU is full.
     pub fn zeros_like(&self) -> Result<Self> {
         Ok(match (self.device(), self.dtype()) {
             (Device::Cpu, DType::F64) => Self::wrap(f64::wrap(vec![0.0; self.len()]), self.shape()),
@@ -57,12 +57,12 @@ impl Tensor {
     /// Zeros of `shape`, f32, on `device`.
     ///
     /// # Errors
-    /// When the card is full.
+    /// When the GPU is full.
     pub fn zeros_on(shape: &[usize], device: &Device) -> Result<Self> {
         Ok(match device {
             Device::Cpu => Self::zeros(shape),
-            Device::Cuda(card) => {
-                let array = cuda::Array::zeros(card, cuda::DType::F32, count(shape))?;
+            Device::Cuda(gpu) => {
+                let array = cuda::Array::zeros(gpu, cuda::DType::F32, count(shape))?;
                 Self::from_array(array, shape)
             }
         })
@@ -121,7 +121,7 @@ impl Tensor {
     /// The elements as they lie in memory.
     ///
     /// # Errors
-    /// When the dtype is another, the tensor is on a card, or it is a strided view (call [`Tensor::contiguous`] first).
+    /// When the dtype is another, the tensor is on a GPU, or it is a strided view (call [`Tensor::contiguous`] first).
     pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
         let values = self.elements::<T>("as_slice")?;
         if !self.is_contiguous() {
@@ -134,7 +134,7 @@ impl Tensor {
     /// A copy of the elements in row-major order, on the host.
     ///
     /// # Errors
-    /// When the dtype is another, or the card fails.
+    /// When the dtype is another, or the GPU fails.
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         Ok(self.to_device(&Device::Cpu)?.contiguous()?.as_slice::<T>()?.to_vec())
     }

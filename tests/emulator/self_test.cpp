@@ -217,7 +217,7 @@ void failures() {
   expect(launch_code("deadlock", {1}, {32}, 0, 1) == 719, "a deadlock");
   expect(launch_code("waits_in_vain", {1}, {2}, 0) == 719, "a wait for nothing");
   expect(launch_code("traps", {3}, {64}, 0) == 719, "a trap");
-  sums();  // the card is as before
+  sums();  // the GPU is as before
 }
 
 void limits() {

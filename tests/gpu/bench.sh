@@ -1,5 +1,5 @@
 #!/bin/sh
-# bench.sh [kernels|steps|epochs]...: speed on the card of this machine, all three without arguments; builds nothing.
+# bench.sh [kernels|steps|epochs]...: speed on the GPU of this machine, all three without arguments; builds nothing.
 # Needs what prepare.sh built, and a python3 with PyTorch for the other side.
 #
 #   kernels  copies, elementwise ops, attention and matrix products of ours, then PyTorch's (cuBLASLt and FlashAttention)

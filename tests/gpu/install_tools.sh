@@ -1,5 +1,5 @@
 #!/bin/sh
-# install_tools.sh [FOLDER]: NVRTC and ptxas of CUDA 13.0 from Python packages, without a card, a driver or root, into
+# install_tools.sh [FOLDER]: NVRTC and ptxas of CUDA 13.0 from Python packages, without a GPU, a driver or root, into
 # FOLDER (target/cuda-tools). Kernels here include no header of the toolkit, so nothing else of it is needed.
 #
 # 13.0, because a driver takes the code of its own version and earlier ones.

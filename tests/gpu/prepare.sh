@@ -1,9 +1,9 @@
 #!/bin/sh
-# prepare.sh [MODEL DATA [STEP.PY]]: builds what run.sh and bench.sh need on a machine with a card and without Rust, into
-# target/gpu: the tests of the card, the benchmark of the kernels, the program. With a model folder and a folder of
+# prepare.sh [MODEL DATA [STEP.PY]]: builds what run.sh and bench.sh need on a machine with a GPU and without Rust, into
+# target/gpu: the tests of the GPU, the benchmark of the kernels, the program. With a model folder and a folder of
 # train.csv, validation.csv and test.csv (sst2, say), it takes these along for the main job; where $PYTHON (python3)
 # has PyTorch and safetensors, the weights are rounded to bf16, which halves the way. STEP.PY is the other side of
-# bench.sh's training steps. Where install_tools.sh has put NVRTC, kernels are compiled here for cards of $CAPABILITY
+# bench.sh's training steps. Where install_tools.sh has put NVRTC, kernels are compiled here for GPUs of $CAPABILITY
 # (9.0), which saves the other side a minute or two. target/gpu.tar.gz is all of it, to be unpacked in target there.
 set -e
 root=$(cd "$(dirname "$0")/../.." && pwd)

@@ -1,11 +1,11 @@
 #!/bin/sh
-# run.sh [tests|sanitizer|job]...: whether the kernels are right on the card of this machine; all three without
+# run.sh [tests|sanitizer|job]...: whether the kernels are right on the GPU of this machine; all three without
 # arguments. Needs the driver, NVRTC and what prepare.sh built, nothing else.
 #
 #   tests      every op, whole models and training against the CPU (tests/tests/devices); then the models once more on
-#              each rung of the matmul ladder that the card would not choose
+#              each rung of the matmul ladder that the GPU would not choose
 #   sanitizer  the same under compute-sanitizer, memcheck, racecheck and synccheck, where that is installed
-#   job        if prepare.sh was given a model and data, the main job on the card and on the CPU: accuracies within half
+#   job        if prepare.sh was given a model and data, the main job on the GPU and on the CPU: accuracies within half
 #              a point
 #
 # What the steps say goes to $OUT/log.tar.gz after each of them ($OUT is target/gpu unless it is set). A step that takes
@@ -73,9 +73,9 @@ run_job() {
   for precision in f32 bf16; do
     main_job "cuda-$precision" --device cuda --precision "$precision"
     main_job "cpu-$precision" --device cpu --precision "$precision"
-    card=$(accuracy "cuda-$precision") host=$(accuracy "cpu-$precision")
-    echo "main job, $precision: card $card, CPU $host"
-    awk -v a="$card" -v b="$host" 'BEGIN { exit !(a != "" && b != "" && a - b <= 0.005 && b - a <= 0.005) }' || {
+    gpu_accuracy=$(accuracy "cuda-$precision") host=$(accuracy "cpu-$precision")
+    echo "main job, $precision: GPU $gpu_accuracy, CPU $host"
+    awk -v a="$gpu_accuracy" -v b="$host" 'BEGIN { exit !(a != "" && b != "" && a - b <= 0.005 && b - a <= 0.005) }' || {
       echo "main job, $precision: FAILED"
       failed=1
     }

@@ -41,7 +41,7 @@ fn worst(got: &[f64], want: &[f64]) -> String {
 /// The same values in f64, which ops compute by their definitions.
 ///
 /// # Panics
-/// When they are on a card.
+/// When they are on a GPU.
 pub fn wide(x: &Tensor) -> Tensor {
     x.to_dtype(DType::F64).expect("on the host")
 }

@@ -1,14 +1,14 @@
-//! What the tests over the whole stack share: golden values, a card, and the project's own source.
+//! What the tests over the whole stack share: golden values, a GPU, and the project's own source.
 //!
 //! The tests themselves are in `tests/tests`, one file a question: are the derivatives right
 //! (`gradients`), do values agree with PyTorch (`golden_ops`, `golden_bert`, `golden_training`) and with a
-//! real checkpoint (`golden_minilm`), does a card compute the same (`devices`), do its kernels compile
+//! real checkpoint (`golden_minilm`), does a GPU compute the same (`devices`), do its kernels compile
 //! (`kernel_resources`), do the layers keep to their places (`layering`).
 #![forbid(unsafe_code)]
 
-pub mod card;
 pub mod compare;
 pub mod golden;
+pub mod gpu;
 pub mod small;
 pub mod source;
 

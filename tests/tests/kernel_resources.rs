@@ -1,5 +1,5 @@
 //! Every kernel through NVIDIA's own tools: NVRTC to PTX for compute_80 and compute_90a, `ptxas` to machine code, and
-//! what that takes of registers and shared memory. No card is needed; the tools are.
+//! what that takes of registers and shared memory. No GPU is needed; the tools are.
 //!
 //! They are looked for in `$CUDA_TOOLS`, a folder with `lib` and `bin` such as `nvidia/cu13` of the Python packages
 //! (`tests/gpu/install_tools.sh` makes one), in `target/cuda-tools`, and in `/usr/local/cuda`.

@@ -90,7 +90,7 @@ fn unsafe_lives_in_kernels_alone() {
     }
 }
 
-/// Folders of `kernels/src` that are no ops: what ops share on the CPU and on a card, and a copy that the host leaves
+/// Folders of `kernels/src` that are no ops: what ops share on the CPU and on a GPU, and a copy that the host leaves
 /// to `ndarray`.
 const NO_OPS: [&str; 3] = ["copy", "cuda", "simd"];
 
@@ -98,7 +98,7 @@ const NO_OPS: [&str; 3] = ["copy", "cuda", "simd"];
 const EXCEPTIONS: [(&str, &str); 6] = [
     // The kernel is a ladder of files (views, packing, blocking, one micro-kernel an instruction set).
     ("matmul", "kernels/src/matmul/cpu.rs"),
-    // A generator, used through dropout; `tensor` passes it on as it is. On a card it is part of `common.cuh`.
+    // A generator, used through dropout; `tensor` passes it on as it is. On a GPU it is part of `common.cuh`.
     ("philox", "kernels/src/philox/cuda.rs"),
     ("philox", "tests/tests/devices/philox.rs"),
     ("philox", "tensor/src/ops/philox.rs"),

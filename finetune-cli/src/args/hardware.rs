@@ -16,7 +16,7 @@ pub struct HardwareArgs {
     /// Threads; the results do not depend on it [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
-    /// Where the model runs: cpu, cuda (the first card), cuda:N, or auto (a card if there is one)
+    /// Where the model runs: cpu, cuda (the first GPU), cuda:N, or auto (a GPU if there is one)
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: DeviceName,
 }
@@ -24,11 +24,11 @@ pub struct HardwareArgs {
 /// A device as it is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceName {
-    /// The first card if it can be used, else the CPU.
+    /// The first GPU if it can be used, else the CPU.
     Auto,
     /// The CPU.
     Cpu,
-    /// A card by its number.
+    /// A GPU by its number.
     Cuda(usize),
 }
 
@@ -61,10 +61,10 @@ impl fmt::Display for DeviceName {
 }
 
 impl DeviceName {
-    /// Opens the device; unless `quiet`, a remark says why `auto` left the card alone.
+    /// Opens the device; unless `quiet`, a remark says why `auto` left the GPU alone.
     ///
     /// # Errors
-    /// When a card was asked for and there is no driver, no such card, or it is too old.
+    /// When a GPU was asked for and there is no driver, no such GPU, or it is too old.
     pub fn open(self, quiet: bool) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::Cpu),

@@ -37,7 +37,7 @@ pub enum Command {
     Adapt(Box<masked_lm::AdaptArgs>),
     /// Pretrain a model from random weights on plain text, with a vocabulary made from it.
     Pretrain(Box<masked_lm::PretrainArgs>),
-    /// Find the best starting point for your data among pretrained models, and prove it.
+    /// Find the best starting point for your data among pretrained models, and check it in short runs.
     Select(Box<select::SelectArgs>),
     /// Measure a fine-tuned model on a labelled file.
     Evaluate(inference::EvaluateArgs),
@@ -67,7 +67,7 @@ pub struct MachineArgs {
 }
 
 impl MachineArgs {
-    /// Opens the device; a remark says why `auto` left the card alone.
+    /// Opens the device; a remark says why `auto` left the GPU alone.
     ///
     /// # Errors
     /// As [`DeviceName::open`](hardware::DeviceName::open).

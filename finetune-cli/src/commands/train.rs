@@ -213,7 +213,7 @@ fn build_model(args: &TrainArgs, folder: &Folder, task: &Task) -> Result<Sequenc
     let name = args.model.as_ref().map_or(bundled::MODEL.into(), |path| path.display().to_string());
     let place = match &folder.device {
         Device::Cpu => String::new(),
-        card => format!(", on {}", card.label()),
+        gpu => format!(", on {}", gpu.label()),
     };
     let line = format!("model: {name}, {params} parameters{place}{fresh}");
     remark(args.machine.quiet, &line);

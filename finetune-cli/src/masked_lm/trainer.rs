@@ -66,7 +66,7 @@ impl<'a> MaskedLmTrainer<'a> {
         self.optimization.steps_done()
     }
 
-    /// The next step over a corpus, always the same one. Gives its log, on a card that of the one before; see
+    /// The next step over a corpus, always the same one. Gives its log, on a GPU that of the one before; see
     /// [`Optimization::step`].
     ///
     /// # Errors

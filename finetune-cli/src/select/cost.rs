@@ -103,7 +103,7 @@ impl Steps {
         };
         let mut trainer = Trainer::with_steps(model, recipe, 1 + TIMED as u64);
         trainer.step(sample, &batch(0))?;
-        // A card has only been asked for it.
+        // A GPU has only been asked for it.
         let device = model.params()[0].device();
         device.synchronize()?;
         let rows: Vec<Vec<usize>> = (1..=TIMED).map(batch).collect();

@@ -7,7 +7,7 @@ use crate::parallel::{elements_per_task, map_chunks, map2_chunks};
 use crate::simd::{Element, Simd, dispatch, each_vector, inlined, load, map, map2, math, store};
 
 /// From 14 on both forms of GELU are x in f32, from -14 on 0, because `exp` has no denormals here: beyond, where
-/// products are inf * 0, the kernels compute with ±14. Those of a card, which has them, do with ±15.
+/// products are inf * 0, the kernels compute with ±14. Those of a GPU, which has them, do with ±15.
 const GELU_FAR: f32 = 14.0;
 
 /// y = op x; both `[n]`.

@@ -1,4 +1,4 @@
-//! On a card: maps of one element to one element; see `activation.cu`.
+//! On a GPU: maps of one element to one element; see `activation.cu`.
 
 use super::Activation;
 use crate::cuda::{Array, DType, Launch, Result, Slice, Source, blocks_for};
@@ -9,7 +9,7 @@ pub(crate) static SOURCE: Source =
 /// y = f(x), f32 or bf16, as x.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When x is u32.
@@ -28,7 +28,7 @@ pub fn forward(f: Activation, x: Slice) -> Result<Array> {
 /// dx from the input x and the gradient dy of the output, f32 or bf16.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When lengths or types differ, or they are u32.
@@ -46,7 +46,7 @@ pub fn backward(f: Activation, x: Slice, dy: Slice) -> Result<Array> {
 /// As [`backward`], and y once more: (dx, y).
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// As [`backward`].

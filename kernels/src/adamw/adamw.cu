@@ -1,7 +1,7 @@
 // AdamW of all parameters of a step in one launch, and the norm of all their gradients, f32.
 //
 // A model has hundreds of tensors, most of them short: a launch for each would cost more than the arithmetic. So a
-// table on the card lists the tensors, and a second one cuts them into pieces of PIECE elements, a block each, which
+// table on the GPU lists the tensors, and a second one cuts them into pieces of PIECE elements, a block each, which
 // keeps the blocks equal however the lengths differ.
 #include "common.cuh"
 

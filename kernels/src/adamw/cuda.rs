@@ -1,4 +1,4 @@
-//! On a card: all parameters of a step in one launch, from a table of addresses; see `adamw.cu`.
+//! On a GPU: all parameters of a step in one launch, from a table of addresses; see `adamw.cu`.
 
 use super::Step;
 use super::cpu::Factors;
@@ -26,7 +26,7 @@ pub struct Update<'a> {
     pub v: &'a mut Array,
 }
 
-/// Clipping by the norm of all gradients, which stays on the card.
+/// Clipping by the norm of all gradients, which stays on the GPU.
 #[derive(Clone, Copy, Debug)]
 pub struct Clip<'a> {
     /// That norm, one f32.
@@ -38,7 +38,7 @@ pub struct Clip<'a> {
 /// The Euclidean norm of all gradients together, one f32; squares and sums are f64.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When there is none, or one is not f32 or on another device.
@@ -68,7 +68,7 @@ pub fn norm(grads: &[Slice]) -> Result<Array> {
 /// NaN if the norm is, in place of the `grad_scale` of each step.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When lengths, types or devices differ, or a step is 0.
@@ -126,7 +126,7 @@ impl Words {
     }
 }
 
-/// Tensors and the pieces that they are cut into, on the card.
+/// Tensors and the pieces that they are cut into, on the GPU.
 struct Table {
     words: Array,
     /// Words of the tensors; the pieces follow.

@@ -1,4 +1,4 @@
-//! On a card: a warp a row, which stays in registers, or for long rows a block; see `add_norm.cu`.
+//! On a GPU: a warp a row, which stays in registers, or for long rows a block; see `add_norm.cu`.
 
 use crate::cuda::{Array, BLOCK, DType, DropoutParam, Launch, Result, Slice, Source, WARP};
 use crate::dropout::Dropout;
@@ -60,7 +60,7 @@ pub struct Gradients {
 /// z and y of x and r, `[rows, H]` in f32 or bf16, with w and b, `[H]` in f32.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When the lengths or types do not fit.
@@ -131,8 +131,8 @@ pub fn backward(saved: Saved, w: Slice, dropout: Option<Dropout>, dy: Slice) -> 
     Ok(Gradients { dr, dx, dw, db })
 }
 
-/// Starts a kernel that writes dr, dx and partial sums of dw and db, and adds these up: as many as blocks fit the card
-/// at once, so that their order, and with it the last bit of dw and db, is that of the card.
+/// Starts a kernel that writes dr, dx and partial sums of dw and db, and adds these up: as many as blocks fit the GPU
+/// at once, so that their order, and with it the last bit of dw and db, is that of the GPU.
 fn in_one(launch: Launch, mean: Slice, cols: usize) -> Result<[Array; 2]> {
     let (device, rows) = (mean.device(), mean.len());
     let at_once = device.multiprocessor().count * BACKWARD_BLOCKS;

@@ -1,4 +1,4 @@
-//! On a card: a thread an element; see `copy.cu`.
+//! On a GPU: a thread an element; see `copy.cu`.
 
 use crate::cuda::{Array, DType, Launch, Param, Result, Slice, Source, blocks_for};
 
@@ -24,7 +24,7 @@ unsafe impl Param for View {}
 /// The elements of a view of `x`, in row-major order.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When the view leaves `x` or has more than eight axes.
@@ -48,7 +48,7 @@ pub fn row_major(x: Slice, offset: usize, shape: &[usize], strides: &[usize]) ->
 /// Tensors side by side: `[rows, widths[i]]` each, to `[rows, sum of widths]`.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When there are none, their types or devices differ, or a length is no multiple of `rows`.

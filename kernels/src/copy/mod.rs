@@ -1,4 +1,4 @@
-//! Copies on a card: a strided view to row-major order, and tensors side by side. (On the host `ndarray` does
+//! Copies on a GPU: a strided view to row-major order, and tensors side by side. (On the host `ndarray` does
 //! this.)
 //!
 //! ```text

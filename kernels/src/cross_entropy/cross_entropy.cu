@@ -60,7 +60,7 @@ extern "C" __global__ void cross_entropy_rows(const float *x, const u32 *labels,
     }
 }
 
-// dloss is read here, on the card: the host never waits for it.
+// dloss is read here, on the GPU: the host never waits for it.
 extern "C" __global__ void cross_entropy_backward(const float *x, const u32 *labels, const float *rsums,
                                                   const float *dloss, float *dx, int cols) {
     x += size_t(blockIdx.x) * cols;

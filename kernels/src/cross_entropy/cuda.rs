@@ -1,4 +1,4 @@
-//! On a card: a block of threads a row; see `cross_entropy.cu`.
+//! On a GPU: a block of threads a row; see `cross_entropy.cu`.
 
 use crate::cuda::{Array, DType, Launch, Result, Slice, Source, WARP};
 use crate::reduce::cuda::Partials;
@@ -13,7 +13,7 @@ const LARGEST_BLOCK: usize = 512;
 /// on the host, where they are checked.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When there are no rows, the lengths or types do not fit or a label is not below C.
@@ -32,7 +32,7 @@ pub fn forward(logits: Slice, labels: &[u32]) -> Result<[Array; 2]> {
 }
 
 /// dlogits `[rows, C]`, from the operands, what the forward saved, and the gradient of the loss, one element that
-/// stays on the card.
+/// stays on the GPU.
 ///
 /// # Errors
 /// As [`forward`].

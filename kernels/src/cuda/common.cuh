@@ -5,7 +5,7 @@
 // Sizes of rows and columns are int, counts of elements size_t.
 #pragma once
 
-#ifndef EMULATED_CARD
+#ifndef EMULATED_GPU
 typedef unsigned long size_t;
 #endif
 typedef unsigned char u8;
@@ -27,7 +27,7 @@ struct bf16 {
 __device__ __forceinline__ float to_float(float x) { return x; }
 __device__ __forceinline__ float to_float(bf16 x) { return __uint_as_float(u32(x.bits) << 16); }
 
-#ifdef EMULATED_CARD
+#ifdef EMULATED_GPU
 #include "emulated_common.h" // of tests/emulator/device, like all that is included so; no real compiler sees it
 #else
 

@@ -1,4 +1,4 @@
-//! How often the host starts a kernel, and how often it stands still until a card answers. A step of training is meant
+//! How often the host starts a kernel, and how often it stands still until a GPU answers. A step of training is meant
 //! to take few launches and no waiting; a test asks.
 
 use std::cell::Cell;

@@ -1,4 +1,4 @@
-//! A card: its context, its stream, and what it is.
+//! A GPU: its context, its stream, and what it is.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -32,7 +32,7 @@ pub(super) struct Inner {
 /// What the blocks that run at once share out among them.
 #[derive(Clone, Copy, Debug)]
 pub struct Multiprocessor {
-    /// How many of them the card has.
+    /// How many of them the GPU has.
     pub count: usize,
     /// Threads of all blocks on one.
     pub threads: usize,
@@ -167,7 +167,7 @@ impl Inner {
         }
         Self::query(ordinal).map_err(|e| Error::Driver {
             call: "cuDevicePrimaryCtxRetain",
-            card: format!("cuda:{ordinal}"),
+            gpu: format!("cuda:{ordinal}"),
             reason: reason(e),
         })?
     }

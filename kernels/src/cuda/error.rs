@@ -1,4 +1,4 @@
-//! What can go wrong between here and the card.
+//! What can go wrong between here and the GPU.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,13 @@ use cudarc::driver::DriverError;
 
 use super::Device;
 
-/// Why something did not happen on a card.
+/// Why something did not happen on a GPU.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
     /// There is no driver, or none that can be used.
     #[error("no CUDA driver that can be used ({0}): install NVIDIA's newest or use --device cpu")]
     NoDriver(String),
-    /// The driver sees fewer cards.
+    /// The driver sees fewer GPUs.
     #[error("no CUDA device {ordinal}: {}", match count {
         0 => "the driver sees none; if there is one, look at CUDA_VISIBLE_DEVICES".to_owned(),
         1 => "there is one, cuda:0".to_owned(),
@@ -24,20 +24,20 @@ pub enum Error {
         /// How many there are.
         count: usize,
     },
-    /// The card is older than Ampere.
+    /// The GPU is older than Ampere.
     #[error("{name} has compute capability {}.{}: 8.0 (Ampere) or later is needed", capability.0, capability.1)]
     TooOld {
-        /// The name of the card.
+        /// The name of the GPU.
         name: String,
         /// Its compute capability.
         capability: (u32, u32),
     },
-    /// The driver has no memory in the order of a stream here, as with some virtual cards.
+    /// The driver has no memory in the order of a stream here, as with some virtual GPUs.
     #[error(
         "{name}: its driver has no memory pools (cuMemAllocAsync) here, which are needed; use --device cpu"
     )]
     NoPools {
-        /// The name of the card.
+        /// The name of the GPU.
         name: String,
     },
     /// The compiler of kernels is missing.
@@ -46,7 +46,7 @@ pub enum Error {
          Python package nvidia-cuda-nvrtc and put its lib folder into LD_LIBRARY_PATH"
     )]
     NoCompiler,
-    /// A kernel does not compile: the compiler is older than the card, or it is a bug here.
+    /// A kernel does not compile: the compiler is older than the GPU, or it is a bug here.
     #[error("{source_file} does not compile for {target} with NVRTC {}:\n{log}", version(*compiler))]
     Compile {
         /// The file.
@@ -68,49 +68,49 @@ pub enum Error {
     },
     /// The driver does not load what a newer compiler made.
     #[error(
-        "{source_file} on {card}: {reason}; NVRTC is of CUDA {}, the driver of {}: install a newer driver, or NVRTC \
+        "{source_file} on {gpu}: {reason}; NVRTC is of CUDA {}, the driver of {}: install a newer driver, or NVRTC \
          of that version",
         version(versions[0]), version(versions[1])
     )]
     OldDriver {
         /// The file.
         source_file: &'static str,
-        /// Name and number of the card.
-        card: String,
+        /// Name and number of the GPU.
+        gpu: String,
         /// The versions of NVRTC and of the driver, 13020 for 13.2.
         versions: [i32; 2],
         /// The driver's words.
         reason: String,
     },
-    /// The card's memory is full.
+    /// The GPU's memory is full.
     #[error(
-        "out of memory on {card}: {} asked for, {} of {} free{}; a smaller --batch-size or --max-length, \
+        "out of memory on {gpu}: {} asked for, {} of {} free{}; a smaller --batch-size or --max-length, \
          --precision bf16 and --checkpoint-activations take less",
         mebibytes(*asked), mebibytes(*free), mebibytes(*total),
         if *used > 0 { format!(", {} in use here", mebibytes(*used)) } else { String::new() }
     )]
     OutOfMemory {
-        /// Name and number of the card.
-        card: String,
+        /// Name and number of the GPU.
+        gpu: String,
         /// Bytes asked for.
         asked: usize,
         /// Bytes free.
         free: usize,
-        /// Bytes of the card.
+        /// Bytes of the GPU.
         total: usize,
         /// Bytes of living arrays of this process.
         used: usize,
     },
     /// A kernel was not started. The driver refuses all launches after the fault of an earlier one.
     #[error(
-        "{kernel} on {card}, grid {grid:?}, block {block}, {shared} bytes of shared memory: {reason} \
+        "{kernel} on {gpu}, grid {grid:?}, block {block}, {shared} bytes of shared memory: {reason} \
          {EARLIER}"
     )]
     Launch {
         /// The kernel.
         kernel: String,
-        /// Name and number of the card.
-        card: String,
+        /// Name and number of the GPU.
+        gpu: String,
         /// Blocks.
         grid: [u32; 3],
         /// Threads of a block.
@@ -121,12 +121,12 @@ pub enum Error {
         reason: String,
     },
     /// Any other call of the driver. Kernels run in the background, so it may report an earlier one's fault.
-    #[error("{call} on {card}: {reason} {EARLIER}")]
+    #[error("{call} on {gpu}: {reason} {EARLIER}")]
     Driver {
         /// What was asked.
         call: &'static str,
-        /// Name and number of the card.
-        card: String,
+        /// Name and number of the GPU.
+        gpu: String,
         /// The driver's words.
         reason: String,
     },
@@ -161,8 +161,8 @@ pub(super) fn reason(error: DriverError) -> String {
 
 /// The error of a call other than a launch or an allocation.
 pub(super) fn failed(call: &'static str, device: &Device) -> impl FnOnce(DriverError) -> Error {
-    let card = device.label();
-    move |error| Error::Driver { call, card, reason: reason(error) }
+    let gpu = device.label();
+    move |error| Error::Driver { call, gpu, reason: reason(error) }
 }
 
 #[cfg(test)]

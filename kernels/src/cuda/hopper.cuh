@@ -1,11 +1,11 @@
 // Instructions of Hopper (sm_90a) that CUDA C has no words for, one function each: tensor copies (TMA), the barriers
 // in shared memory that they complete on, and wgmma, the matrix product of a warpgroup, four warps, with operands in
-// shared memory. Each has a twin that does the same on the emulated card, in
+// shared memory. Each has a twin that does the same on the emulated GPU, in
 // tests/emulator/device/emulated_hopper.h.
 //
 // Sources: PTX ISA 9.1, "Asynchronous Warpgroup Level Matrix Shared Memory Layout" (9.7.15.5.1.2) with its strides,
 // canonical layouts and matrix descriptor; "wgmma.mma_async", "wgmma.fence", "mbarrier", "cp.async.bulk.tensor",
-// "setmaxnreg". No card has run this file yet: it compiles and assembles for sm_90a, and the twins follow the
+// "setmaxnreg". No GPU has run this file yet: it compiles and assembles for sm_90a, and the twins follow the
 // documentation.
 //
 // Matrices in shared memory, as a tensor copy with 128-byte swizzle writes a box of 64 x R elements of bf16: R rows
@@ -39,7 +39,7 @@ __device__ __forceinline__ u64 with_address(u64 descriptor, u32 address) {
     return descriptor | (address & 0x3ffff) >> 4;
 }
 
-#ifdef EMULATED_CARD
+#ifdef EMULATED_GPU
 #include "emulated_hopper.h"
 #elif __CUDA_ARCH__ >= 900
 

@@ -10,7 +10,7 @@ use super::{Array, DType, Device, Error, Param, Result, Slice, Source, counts};
 /// enough registers each that several blocks fit a multiprocessor.
 pub(crate) const BLOCK: u32 = 256;
 
-/// Threads of a warp, on every card so far.
+/// Threads of a warp, on every GPU so far.
 pub(crate) const WARP: usize = 32;
 
 /// Shared memory of a block that needs no permission.
@@ -139,7 +139,7 @@ impl<'a> Launch<'a> {
         counts::launched();
         started.map_err(|error| Error::Launch {
             kernel: self.kernel.to_owned(),
-            card: self.device.label(),
+            gpu: self.device.label(),
             grid: self.grid,
             block: self.block,
             shared,

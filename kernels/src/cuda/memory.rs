@@ -1,4 +1,4 @@
-//! Arrays on the card: typed pieces of memory, which come from a [`Pool`](super::pool::Pool) and go back to it.
+//! Arrays on the GPU: typed pieces of memory, which come from a [`Pool`](super::pool::Pool) and go back to it.
 
 use std::sync::OnceLock;
 
@@ -53,7 +53,7 @@ mod private {
     impl Sealed for u32 {}
 }
 
-/// Elements in the memory of a card. Dropping it returns the memory to the pool.
+/// Elements in the memory of a GPU. Dropping it returns the memory to the pool.
 pub struct Array {
     device: Device,
     block: Block,
@@ -75,7 +75,7 @@ impl Array {
     /// `len` elements of unspecified value.
     ///
     /// # Errors
-    /// When the card is full.
+    /// When the GPU is full.
     pub fn uninit(device: &Device, dtype: DType, len: usize) -> Result<Self> {
         let block = device.inner().pool.take(device, len * dtype.size())?;
         Ok(Self { device: device.clone(), block, dtype, len, rounded: OnceLock::new() })
@@ -84,7 +84,7 @@ impl Array {
     /// `len` zeros.
     ///
     /// # Errors
-    /// When the card is full.
+    /// When the GPU is full.
     pub fn zeros(device: &Device, dtype: DType, len: usize) -> Result<Self> {
         let array = Self::uninit(device, dtype, len)?;
         if len > 0 {
@@ -101,7 +101,7 @@ impl Array {
     /// The elements of `host`.
     ///
     /// # Errors
-    /// When the card is full.
+    /// When the GPU is full.
     pub fn from_host<T: Element>(device: &Device, host: &[T]) -> Result<Self> {
         let array = Self::uninit(device, T::DTYPE, host.len())?;
         device.inner().staging.upload(device, bytes(host), array.block.address)?;
@@ -111,7 +111,7 @@ impl Array {
     /// A copy.
     ///
     /// # Errors
-    /// When the card is full.
+    /// When the GPU is full.
     pub fn duplicate(slice: Slice) -> Result<Self> {
         let device = slice.device();
         let mut copy = Self::uninit(device, slice.dtype(), slice.len())?;
@@ -179,7 +179,7 @@ impl Array {
     /// products in bf16 are rounded once, not once per use, and an update rewrites the copy with the weights.
     ///
     /// # Errors
-    /// When the card refuses or is full.
+    /// When the GPU refuses or is full.
     pub fn rounded(&self) -> Result<Slice<'_>> {
         if let Some(rounded) = self.rounded.get() {
             return Ok(rounded.slice());
@@ -194,7 +194,7 @@ impl Array {
         [self.block.address, rounded]
     }
 
-    /// Its address on the card, for a kernel that writes there.
+    /// Its address on the GPU, for a kernel that writes there.
     pub(crate) fn address_mut(&mut self) -> u64 {
         self.rounded.take();
         self.block.address
@@ -229,7 +229,7 @@ impl<'a> Slice<'a> {
     /// The same elements in bf16: these themselves if they are, else a part of [`Array::rounded`].
     ///
     /// # Errors
-    /// When the card refuses or is full.
+    /// When the GPU refuses or is full.
     ///
     /// # Panics
     /// When they are u32.
@@ -289,7 +289,7 @@ impl<'a> Slice<'a> {
         self.len == 0
     }
 
-    /// Its address on the card.
+    /// Its address on the GPU.
     pub(crate) fn address(self) -> u64 {
         self.array.block.address + (self.start * self.dtype().size()) as u64
     }

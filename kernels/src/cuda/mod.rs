@@ -1,13 +1,13 @@
-//! What all ops need of a card: the device, its memory, compiled kernels, launches.
+//! What all ops need of a GPU: the device, its memory, compiled kernels, launches.
 //!
-//! An op on a card is two files in its folder: `softmax.cu`, the kernel in CUDA C, and `cuda.rs`, which checks
-//! lengths and launches it. The same binary starts where there is no card: the driver is loaded when the first
-//! [`Device`] is opened, and the text of the kernels, which is part of the program, is compiled for that card by
+//! An op on a GPU is two files in its folder: `softmax.cu`, the kernel in CUDA C, and `cuda.rs`, which checks
+//! lengths and launches it. The same binary starts where there is no GPU: the driver is loaded when the first
+//! [`Device`] is opened, and the text of the kernels, which is part of the program, is compiled for that GPU by
 //! NVRTC when it is first used (`module.rs`). Everything happens on one stream per device, in the order of the
 //! calls and in the background: launches, copies and the memory pool (`pool.rs`) need no locks and no waiting. The
 //! host waits where it reads: [`Slice::to_host`], [`Pending::wait`], [`Device::synchronize`].
 //!
-//! Errors come back as [`Error`], with the kernel and the card in the message. A kernel's own fault (an address out
+//! Errors come back as [`Error`], with the kernel and the GPU in the message. A kernel's own fault (an address out
 //! of range) shows at a later call, as everywhere in CUDA.
 
 mod args;

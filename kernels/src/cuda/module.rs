@@ -1,13 +1,13 @@
 //! From CUDA C to functions: compiled by NVRTC at first use, kept on disk.
 //!
 //! The text of every kernel is in the program. When one is first asked for on a device, its file is compiled to
-//! that card's machine code, once for each type of hidden states, and stored as
+//! that GPU's machine code, once for each type of hidden states, and stored as
 //! `NAME-TYPE-ARCHITECTURE-HASH.cubin` in `$KERNELS_CUDA_CACHE`, else `finetune/cuda` in the user's cache folder;
 //! later runs load it from there and need no compiler. The hash is over text, headers, options with the architecture,
 //! and the version of this crate, all that machine code follows from but the compiler's version: what an older compiler
 //! made stays good. A damaged file is noticed by a second hash, in front of its content, and compiled again, as is one
 //! that the driver does not load. A cache that cannot be written costs time, nothing else. [`precompile`] fills it for a
-//! card that is elsewhere.
+//! GPU that is elsewhere.
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_char};
@@ -175,7 +175,7 @@ fn refused(device: &Device, source: &Source, error: DriverError) -> Error {
     match (compiler_version(), driver_version()) {
         (compiler, Ok(driver)) if driver < compiler => Error::OldDriver {
             source_file: source.name,
-            card: device.label(),
+            gpu: device.label(),
             versions: [compiler, driver],
             reason: reason(error),
         },
@@ -183,7 +183,7 @@ fn refused(device: &Device, source: &Source, error: DriverError) -> Error {
     }
 }
 
-/// The architecture by name: the instructions of Hopper that later cards do not have need the `a`.
+/// The architecture by name: the instructions of Hopper that later GPUs do not have need the `a`.
 fn target((major, minor): (u32, u32)) -> String {
     match (major, minor) {
         (9, 0) => "sm_90a".to_owned(),
@@ -238,7 +238,7 @@ fn store(file: &Path, image: &[u8]) -> std::io::Result<()> {
     std::fs::rename(partial, file)
 }
 
-/// A file as PTX for a virtual architecture such as `compute_80`: for tests, which assemble it and need no card.
+/// A file as PTX for a virtual architecture such as `compute_80`: for tests, which assemble it and need no GPU.
 ///
 /// # Errors
 /// When NVRTC is missing or refuses.
@@ -251,7 +251,7 @@ pub fn ptx(source: &Source, hidden: DType, architecture: &str) -> Result<Vec<u8>
     })
 }
 
-/// Compiles every file for cards of that compute capability into `folder`, which such a machine can then name in
+/// Compiles every file for GPUs of that compute capability into `folder`, which such a machine can then name in
 /// `KERNELS_CUDA_CACHE`. Gives the number of files.
 ///
 /// # Errors

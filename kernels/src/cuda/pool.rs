@@ -1,9 +1,9 @@
-//! Memory of the card, used again in the order of the stream.
+//! Memory of the GPU, used again in the order of the stream.
 //!
 //! Asking the driver for memory costs more than most kernels, and the arrays of one training step are those of
 //! the next: a dropped array's block stays in the [`Pool`] and serves the next one of about its size. Nothing
 //! waits: a block is handed out while a kernel still reads its old contents, because the kernel that writes the
-//! new ones stands behind that one in the only stream. Only when the card is full are blocks at rest given back
+//! new ones stands behind that one in the only stream. Only when the GPU is full are blocks at rest given back
 //! to the driver, and the request made again.
 //!
 //! `KERNELS_CUDA_POOL=off` takes every array from the driver and returns it there, so that `compute-sanitizer`
@@ -18,7 +18,7 @@ use cudarc::driver::{DriverError, result, sys};
 use super::error::failed;
 use super::{Device, Error, Result};
 
-/// A piece of the card's memory.
+/// A piece of the GPU's memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {
     pub(super) address: sys::CUdeviceptr,
@@ -116,7 +116,7 @@ impl Pool {
         }
         let (free, total) = device.memory().unwrap_or_default();
         let used = self.used.load(Ordering::Relaxed);
-        Error::OutOfMemory { card: device.label(), asked, free, total, used }
+        Error::OutOfMemory { gpu: device.label(), asked, free, total, used }
     }
 }
 

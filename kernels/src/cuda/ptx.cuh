@@ -1,6 +1,6 @@
 // Instructions of Ampere and later that CUDA C has no words for, one function each: matrix fragments (ldmatrix,
 // mma.sync), asynchronous copies (cp.async) and the power of two. Each has a twin that does the same on the emulated
-// card, in tests/emulator/device/emulated_ptx.h.
+// GPU, in tests/emulator/device/emulated_ptx.h.
 //
 // Fragments, for lane l with g = l / 4 and t = l % 4 (PTX ISA, "Matrix Fragments for mma.m16n8k16"):
 //
@@ -10,7 +10,7 @@
 #pragma once
 #include "common.cuh"
 
-#ifdef EMULATED_CARD
+#ifdef EMULATED_GPU
 #include "emulated_ptx.h"
 #else
 

@@ -1,7 +1,7 @@
-//! Host memory that the card reads and writes by itself.
+//! Host memory that the GPU reads and writes by itself.
 //!
 //! A copy from ordinary memory makes the driver wait or copy twice. Here the bytes go into page-locked memory and
-//! the card fetches them when the stream comes to that point: the host goes on at once. A buffer is used again
+//! the GPU fetches them when the stream comes to that point: the host goes on at once. A buffer is used again
 //! when the event behind its copy has passed.
 
 use std::sync::{Mutex, PoisonError};
@@ -36,7 +36,7 @@ struct Pinned {
 unsafe impl Send for Pinned {}
 
 impl Staging {
-    /// Copies `from` to `to` on the card, in the order of the stream.
+    /// Copies `from` to `to` on the GPU, in the order of the stream.
     pub(super) fn upload(&self, device: &Device, from: &[u8], to: sys::CUdeviceptr) -> Result<()> {
         device.bind()?;
         for (i, piece) in from.chunks(PIECE).enumerate() {
@@ -48,7 +48,7 @@ impl Staging {
         Ok(())
     }
 
-    /// Begins to copy an f32 from the card.
+    /// Begins to copy an f32 from the GPU.
     fn download(&self, device: &Device, from: sys::CUdeviceptr) -> Result<Pending> {
         device.bind()?;
         let buffer = self.take(device, size_of::<f32>())?;

@@ -1,4 +1,4 @@
-//! On a card: a thread makes the mask of four columns; see `dropout.cu`.
+//! On a GPU: a thread makes the mask of four columns; see `dropout.cu`.
 
 use super::Dropout;
 use crate::cuda::{Array, DType, DropoutParam, Launch, Result, Slice, Source, blocks_for};
@@ -9,7 +9,7 @@ pub(crate) static SOURCE: Source =
 /// y = mask * x, or the backward, the same map of dy; `[rows, cols]`, f32.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When the length is no multiple of `cols`, x is not f32, or p is not in [0, 1).

@@ -1,4 +1,4 @@
-//! On a card; see `elementwise.cu`. f32, but for [`add_assign`] and [`convert`].
+//! On a GPU; see `elementwise.cu`. f32, but for [`add_assign`] and [`convert`].
 
 use super::{Binary, Unary};
 use crate::cuda::{Array, DType, Launch, Result, Slice, Source, blocks_for};
@@ -12,7 +12,7 @@ const PACK: usize = 4;
 /// y = a op b.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When the lengths differ or one is not f32.
@@ -24,7 +24,7 @@ pub fn binary(op: Binary, a: Slice, b: Slice) -> Result<Array> {
 /// y = a op b, the row `b` (`[cols]`) repeated over the rows of a; a and y are `[rows, cols]`.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When the length of a is no multiple of that of b, b is empty, or one is not f32.
@@ -48,7 +48,7 @@ pub fn binary_row(op: Binary, a: Slice, b: Slice) -> Result<Array> {
 /// y = op x.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When x is not f32.
@@ -67,7 +67,7 @@ pub fn unary(op: Unary, x: Slice) -> Result<Array> {
 /// dx from the input x, the output y and its gradient dy.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When the lengths differ or one is not f32.
@@ -82,7 +82,7 @@ pub fn unary_backward(op: Unary, x: Slice, y: Slice, dy: Slice) -> Result<Array>
 /// y = alpha x.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When x is not f32.
@@ -100,7 +100,7 @@ pub fn scale(alpha: f32, x: Slice) -> Result<Array> {
 /// y += x, both f32 or both bf16.
 ///
 /// # Errors
-/// When the card refuses.
+/// When the GPU refuses.
 ///
 /// # Panics
 /// When lengths or types differ, or they are u32.
@@ -117,7 +117,7 @@ pub fn add_assign(y: &mut Array, x: Slice) -> Result<()> {
 /// The values of f32 in bf16, or the other way round.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When x has dtype `to` already, or either is u32.

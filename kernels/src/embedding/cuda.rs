@@ -1,4 +1,4 @@
-//! On a card: a warp copies a token, blocks add up the tokens of an id; see `embedding.cu`.
+//! On a GPU: a warp copies a token, blocks add up the tokens of an id; see `embedding.cu`.
 
 use crate::cuda::{Array, BLOCK, DType, Launch, Result, Slice, Source, WARP};
 
@@ -14,7 +14,7 @@ const TOKENS_PER_WARP: usize = 32;
 /// `y = table[ids]`; `table` is `[V, H]` in f32, `ids` is `[T]`, on the host, `y` is `[T, H]`.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When the lengths do not fit, an id is not below V, or the table is not f32.
@@ -92,7 +92,7 @@ impl Groups {
         Self { ids, starts, order }
     }
 
-    /// One behind the other: a single copy to the card.
+    /// One behind the other: a single copy to the GPU.
     fn concat(&self) -> Vec<u32> {
         [&self.ids[..], &self.starts, &self.order].concat()
     }

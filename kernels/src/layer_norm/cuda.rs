@@ -1,4 +1,4 @@
-//! On a card: a block a row, and for dw and db a thread a column; see `layer_norm.cu`.
+//! On a GPU: a block a row, and for dw and db a thread a column; see `layer_norm.cu`.
 
 use crate::cuda::{Array, BLOCK, DType, Launch, Result, Slice, Source, WARP};
 
@@ -25,7 +25,7 @@ pub struct Output {
 /// y = layer_norm(x) w + b: x `[rows, H]`, w and b `[H]`, all f32.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When the lengths do not fit or an operand is not f32.

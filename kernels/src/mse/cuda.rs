@@ -1,4 +1,4 @@
-//! On a card; see `mse.cu` and `kernels/src/reduce/mean_loss.rs`.
+//! On a GPU; see `mse.cu` and `kernels/src/reduce/mean_loss.rs`.
 
 use crate::cuda::{Array, Result, Slice, Source};
 use crate::reduce::MeanLoss;
@@ -12,7 +12,7 @@ pub(crate) static LOSS: MeanLoss = MeanLoss {
 /// The mean loss, one f32, from predictions and targets, f32.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When the lengths differ or are 0, or one is not f32.
@@ -20,10 +20,10 @@ pub fn forward(x: Slice, targets: Slice) -> Result<Array> {
     LOSS.forward(x, targets)
 }
 
-/// dx from the gradient of the loss, one f32 on the card.
+/// dx from the gradient of the loss, one f32 on the GPU.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// As [`forward`], and when `dloss` is not one f32.

@@ -1,4 +1,4 @@
-//! On a card: a block takes 32 columns of a sequence, a lane each; see `pooling.cu`.
+//! On a GPU: a block takes 32 columns of a sequence, a lane each; see `pooling.cu`.
 
 use super::Pooling;
 use crate::cuda::{Array, DType, Launch, Result, Slice, Source, WARP};
@@ -18,7 +18,7 @@ pub struct Batch<'a> {
 /// y `[B, H]` of each sequence of x `[T, H]`, f32 or bf16.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When the lengths or types do not fit. That the offsets ascend to T is for the caller to know.

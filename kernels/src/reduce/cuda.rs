@@ -1,5 +1,5 @@
-//! On a card; see `reduce.cu`. How a sum is shared out depends on the number of elements and their alignment, not
-//! on the card or on chance: the same bits on every run.
+//! On a GPU; see `reduce.cu`. How a sum is shared out depends on the number of elements and their alignment, not
+//! on the GPU or on chance: the same bits on every run.
 
 use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source, WARP};
 
@@ -9,7 +9,7 @@ pub(crate) static SOURCE: Source =
 /// The sum of x, one f32.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When x is not f32.
@@ -20,7 +20,7 @@ pub fn sum(x: Slice) -> Result<Array> {
 /// The sum of the squares of x, on the host: this waits.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When x is not f32.
@@ -53,7 +53,7 @@ impl Partials {
     pub(crate) fn of_elements(device: &Device, n: usize) -> Result<Self> {
         /// Elements that are worth a block.
         const SHARE: usize = 4096;
-        /// Blocks that keep every card busy.
+        /// Blocks that keep every GPU busy.
         const MOST: usize = 1024;
         Self::uninit(device, n.div_ceil(SHARE).clamp(1, MOST))
     }
@@ -99,7 +99,7 @@ impl Partials {
 /// Where there are many rows, chunks of them are summed side by side, and then the chunks.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When the length is no multiple of `cols`, or x is u32.
@@ -117,7 +117,7 @@ pub fn column_sums(x: Slice, cols: usize) -> Result<Array> {
     chunk_sums(sums.slice(), [chunks, cols], 1)
 }
 
-/// Chunks of rows: enough that all columns together keep a card busy, no more than have some rows each.
+/// Chunks of rows: enough that all columns together keep a GPU busy, no more than have some rows each.
 fn row_chunks(rows: usize, cols: usize) -> usize {
     /// Warps of columns times chunks.
     const BUSY: usize = 2048;
@@ -147,7 +147,7 @@ fn chunk_sums(x: Slice, [rows, cols]: [usize; 2], chunks: usize) -> Result<Array
 /// Where each row has its greatest element first, u32; a NaN counts as the greatest. x is `[rows, cols]`, f32.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When the length is no multiple of `cols`, `cols` is 0, or x is not f32.

@@ -1,8 +1,8 @@
-//! On a card: losses that are the mean of a function of prediction and target, element by element.
+//! On a GPU: losses that are the mean of a function of prediction and target, element by element.
 //!
 //! ```text
 //! forward    loss = 1/n sum_i f(x_i, t_i)          partial sums of blocks, then their total
-//! backward   dx_i = dloss/n f'(x_i, t_i)           dloss is one f32 on the card, which no one waits for
+//! backward   dx_i = dloss/n f'(x_i, t_i)           dloss is one f32 on the GPU, which no one waits for
 //! ```
 //!
 //! Both kernels are the loss's own: `partials(x, t, sums, n, packs)` and `backward(x, t, dloss, dx, n, packs)`.

@@ -1,4 +1,4 @@
-//! On a card: a block of threads a row, or a warp; see `softmax.cu`.
+//! On a GPU: a block of threads a row, or a warp; see `softmax.cu`.
 
 use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source, WARP};
 
@@ -8,7 +8,7 @@ pub(crate) static SOURCE: Source =
 /// y `[rows, cols]` from x, f32.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When the length is no multiple of `cols`, or x is not f32.

@@ -3,7 +3,7 @@
 use kernels::adamw::{self, Table, cuda, reference};
 pub use kernels::adamw::{Lazy, Step};
 
-use super::{Floats, floats, on_card, reduce, same_shape, wide, wide_scalar};
+use super::{Floats, floats, on_gpu, reduce, same_shape, wide, wide_scalar};
 use crate::{DType, Device, Error, Result, Rows, Tensor};
 
 const OP: &str = "adamw";
@@ -27,7 +27,7 @@ pub struct Update<'a> {
 /// `grad_scale` of each [`Step`].
 #[derive(Clone, Copy, Debug)]
 pub struct Clip<'a> {
-    /// What [`norm`] returned; on a card it is read there.
+    /// What [`norm`] returned; on a GPU it is read there.
     pub norm: &'a Tensor,
     /// What the norm is brought down to if it is greater.
     pub max_norm: f64,
@@ -48,8 +48,8 @@ pub fn update(
     same_shape(OP, w, g)?;
     same_shape(OP, w, m)?;
     same_shape(OP, w, v)?;
-    if on_card(OP, [w, g, m, v])? {
-        return update_on_card(&mut [Update { step, w, g, m, v }], None);
+    if on_gpu(OP, [w, g, m, v])? {
+        return update_on_gpu(&mut [Update { step, w, g, m, v }], None);
     }
     if w.dtype() == DType::F64 {
         return update_wide(step, w, g, (m, v));
@@ -59,14 +59,14 @@ pub fn update(
     Ok(())
 }
 
-/// Updates all parameters of a step: one launch on a card, one after the other on the host.
+/// Updates all parameters of a step: one launch on a GPU, one after the other on the host.
 ///
 /// # Errors
 /// When the shapes, dtypes or devices differ.
 pub fn update_all(updates: &mut [Update], clip: Option<Clip>) -> Result<()> {
     let Some(first) = updates.first() else { return Ok(()) };
-    if on_card(OP, [first.w])? {
-        return update_on_card(updates, clip);
+    if on_gpu(OP, [first.w])? {
+        return update_on_gpu(updates, clip);
     }
     let factor = clip.map(|clip| clip.factor()).transpose()?;
     for Update { step, w, g, m, v } in updates {
@@ -76,13 +76,13 @@ pub fn update_all(updates: &mut [Update], clip: Option<Clip>) -> Result<()> {
     Ok(())
 }
 
-/// The Euclidean norm of all gradients together, a scalar where they are: f32 on a card, f64 on the host; 0 of none.
+/// The Euclidean norm of all gradients together, a scalar where they are: f32 on a GPU, f64 on the host; 0 of none.
 ///
 /// # Errors
 /// When a gradient is neither f32 nor f64, or they are on several devices.
 pub fn norm(grads: &[&Tensor]) -> Result<Tensor> {
-    let on_card = grads.first().map_or(Ok(false), |g| on_card(OP, [g]))?;
-    if !on_card {
+    let on_gpu = grads.first().map_or(Ok(false), |g| on_gpu(OP, [g]))?;
+    if !on_gpu {
         let squares = grads.iter().map(|g| reduce::sum_squares(g));
         return Ok(wide_scalar(squares.sum::<Result<f64>>()?.sqrt()));
     }
@@ -101,7 +101,7 @@ impl Clip<'_> {
     }
 }
 
-fn update_on_card(updates: &mut [Update], clip: Option<Clip>) -> Result<()> {
+fn update_on_gpu(updates: &mut [Update], clip: Option<Clip>) -> Result<()> {
     let device = updates[0].w.device();
     let mut grads = Vec::with_capacity(updates.len());
     for Update { w, g, m, v, .. } in updates.iter() {
@@ -127,17 +127,17 @@ fn update_on_card(updates: &mut [Update], clip: Option<Clip>) -> Result<()> {
     Ok(cuda::update(&mut arrays, clip)?)
 }
 
-/// An error unless `x` is f32 on that card.
-fn expect_f32(card: &Device, x: &Tensor) -> Result<()> {
+/// An error unless `x` is f32 on that GPU.
+fn expect_f32(gpu: &Device, x: &Tensor) -> Result<()> {
     match (x.device(), x.dtype()) {
-        (got, _) if got != *card => Err(Error::Device { op: OP, expected: card.to_string(), got }),
+        (got, _) if got != *gpu => Err(Error::Device { op: OP, expected: gpu.to_string(), got }),
         (_, DType::F32) => Ok(()),
-        (_, got) => Err(Error::DType { op: OP, expected: "f32 on a card", got }),
+        (_, got) => Err(Error::DType { op: OP, expected: "f32 on a GPU", got }),
     }
 }
 
 /// For deferred updates of the table `w` with these moments, `None` for zeros; nothing if `w` is no table of f32 on
-/// the host. On a card all rows are updated at once: at terabytes a second the whole table of a vocabulary costs a
+/// the host. On a GPU all rows are updated at once: at terabytes a second the whole table of a vocabulary costs a
 /// tenth of a millisecond, less than to keep account of which rows are behind.
 ///
 /// # Errors

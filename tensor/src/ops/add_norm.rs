@@ -4,8 +4,7 @@ use kernels::add_norm::{self, Input, Output, Saved, reference};
 use kernels::dropout::Dropout;
 
 use super::{
-    Floats, Hidden, dense, expect_shape, floats, hidden, last_axis, mixed, on_card, same_shape,
-    wide,
+    Floats, Hidden, dense, expect_shape, floats, hidden, last_axis, mixed, on_gpu, same_shape, wide,
 };
 use crate::dtype::HiddenElement;
 use crate::pool::Buffer;
@@ -57,7 +56,7 @@ pub fn forward(a: AddNorm, [x, r]: [&Tensor; 2], [w, b]: [&Tensor; 2]) -> Result
     same_shape(OP, x, r)?;
     expect_shape(OP, w, &[h])?;
     expect_shape(OP, b, &[h])?;
-    on_card(OP, [x, r, w, b])?;
+    on_gpu(OP, [x, r, w, b])?;
     let [x, r, w, b] = dense([x, r, w, b])?;
     match (hidden(OP, [&x, &r])?, floats(OP, [&w, &b])?) {
         (Hidden::F32(xs), Floats::F32(affine)) => run(a, xs, affine, x.shape()),
@@ -108,7 +107,7 @@ pub fn backward(
 ) -> Result<Gradients> {
     same_shape(OP, z, dy)?;
     expect_shape(OP, w, &[last_axis(OP, z)?])?;
-    on_card(OP, [z, w, dy])?;
+    on_gpu(OP, [z, w, dy])?;
     let [z, w, dy] = dense([z, w, dy])?;
     match (hidden(OP, [&z, &dy])?, floats(OP, [&w])?) {
         (Hidden::F32([zs, dys]), Floats::F32([ws])) => {

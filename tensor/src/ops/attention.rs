@@ -43,13 +43,13 @@ impl Attention {
         keys.iter().try_for_each(|x| expect_shape(OP, x, &[self.keys.total(), h]))
     }
 
-    /// The offsets of queries and keys on a card, which has kernels for heads of this size.
-    fn on_card(&self, head_dim: usize, card: &kernels::cuda::Device) -> Result<[Arc<Array>; 2]> {
+    /// The offsets of queries and keys on a GPU, which has kernels for heads of this size.
+    fn on_gpu(&self, head_dim: usize, gpu: &kernels::cuda::Device) -> Result<[Arc<Array>; 2]> {
         if head_dim > cuda::MAX_HEAD_DIM {
-            let expected = format!("heads of at most {} on a card", cuda::MAX_HEAD_DIM);
+            let expected = format!("heads of at most {} on a GPU", cuda::MAX_HEAD_DIM);
             return Err(Error::Shape { op: OP, expected, got: vec![self.heads, head_dim] });
         }
-        Ok([self.queries.on_card(card)?, self.keys.on_card(card)?])
+        Ok([self.queries.on_gpu(gpu)?, self.keys.on_gpu(gpu)?])
     }
 
     /// What the kernel takes, for hidden size `h`; scores are scaled by 1 / sqrt(D).
@@ -81,7 +81,7 @@ pub fn forward(a: &Attention, [q, k, v]: [&Tensor; 3]) -> Result<(Tensor, Tensor
     a.check(h, [q], [k, v])?;
     let (settings, [q, k, v]) = (a.kernel(h)?, dense([q, k, v])?);
     match hidden(OP, [&q, &k, &v])? {
-        Hidden::Cuda(x) => run_on_card(a, settings, x, h),
+        Hidden::Cuda(x) => run_on_gpu(a, settings, x, h),
         Hidden::F32([q, k, v]) => run(settings, Qkv { q, k, v }, h),
         Hidden::BF16([q, k, v]) => run(settings, Qkv { q, k, v }, h),
         Hidden::F64([q, k, v]) => {
@@ -103,13 +103,13 @@ fn run<E: HiddenElement>(
     Ok((o, lse))
 }
 
-fn run_on_card(
+fn run_on_gpu(
     a: &Attention,
     settings: attention::Attention,
     [q, k, v]: [Slice; 3],
     h: usize,
 ) -> Result<(Tensor, Tensor)> {
-    let [queries, keys] = a.on_card(settings.head_dim, q.device())?;
+    let [queries, keys] = a.on_gpu(settings.head_dim, q.device())?;
     let at = cuda::Offsets { queries: queries.slice(), keys: keys.slice() };
     let (o, lse) = cuda::forward(settings, at, cuda::Qkv { q, k, v })?;
     let rows = a.queries.total();
@@ -131,7 +131,7 @@ pub fn backward(
     let settings = a.kernel(h)?;
     let operands = dense([q, k, v, o, d_o])?;
     match hidden(OP, operands.each_ref())? {
-        Hidden::Cuda(x) => run_backward_on_card(a, settings, x, lse),
+        Hidden::Cuda(x) => run_backward_on_gpu(a, settings, x, lse),
         Hidden::F32([q, k, v, o, d_o]) => {
             Ok(run_backward(settings, Qkv { q, k, v }, (o, lse.as_slice()?), d_o, h))
         }
@@ -164,13 +164,13 @@ fn run_backward<E: HiddenElement>(
     })
 }
 
-fn run_backward_on_card(
+fn run_backward_on_gpu(
     a: &Attention,
     settings: attention::Attention,
     [q, k, v, o, d_o]: [Slice; 5],
     lse: &Tensor,
 ) -> Result<[Tensor; 3]> {
-    let [queries, keys] = a.on_card(settings.head_dim, q.device())?;
+    let [queries, keys] = a.on_gpu(settings.head_dim, q.device())?;
     let at = cuda::Offsets { queries: queries.slice(), keys: keys.slice() };
     let saved = (o, lse.as_array(OP)?);
     let grads = cuda::backward(settings, at, cuda::Qkv { q, k, v }, saved, d_o)?;

@@ -2,14 +2,14 @@
 
 use kernels::bce_with_logits::{self, cuda, reference};
 
-use super::mean_loss::{CardKernels, Definition, Kernels, MeanLoss};
+use super::mean_loss::{Definition, GpuKernels, Kernels, MeanLoss};
 use crate::{Result, Tensor};
 
 const LOSS: MeanLoss = MeanLoss {
     op: "bce_with_logits",
     f32: Kernels { forward: bce_with_logits::forward, backward: bce_with_logits::backward },
     f64: Definition { forward: reference::forward, backward: reference::backward },
-    cuda: CardKernels { forward: cuda::forward, backward: cuda::backward },
+    cuda: GpuKernels { forward: cuda::forward, backward: cuda::backward },
 };
 
 /// The loss, a scalar; both operands have the same shape.

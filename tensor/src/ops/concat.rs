@@ -20,7 +20,7 @@ pub fn forward(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
     first.check_axis(OP, axis)?;
     parts.iter().try_for_each(|part| check(first, part, axis))?;
     match first.dtype() {
-        DType::F32 | DType::U32 if first.device() != Device::Cpu => join_on_card(parts, axis),
+        DType::F32 | DType::U32 if first.device() != Device::Cpu => join_on_gpu(parts, axis),
         DType::F32 => join::<f32>(parts, axis),
         DType::F64 => join::<f64>(parts, axis),
         DType::U32 => join::<u32>(parts, axis),
@@ -29,7 +29,7 @@ pub fn forward(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
 }
 
 fn check(first: &Tensor, part: &Tensor, axis: usize) -> Result<()> {
-    super::on_card(OP, [first, part])?;
+    super::on_gpu(OP, [first, part])?;
     if part.dtype() != first.dtype() {
         return Err(Error::DType { op: OP, expected: first.dtype().name(), got: part.dtype() });
     }
@@ -48,7 +48,7 @@ fn join<T: Element>(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
 }
 
 /// The axes before `axis` are rows, the others columns: the parts lie side by side.
-fn join_on_card(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
+fn join_on_gpu(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
     let mut shape = parts[0].shape().to_vec();
     shape[axis] = parts.iter().map(|part| part.shape()[axis]).sum();
     let parts = parts.iter().map(|part| part.contiguous()).collect::<Result<Vec<_>>>()?;

@@ -2,7 +2,7 @@
 
 use kernels::cross_entropy::{self, reference};
 
-use super::{Floats, card_scalar, expect_shape, floats, indices, matrix, wide, wide_scalar};
+use super::{Floats, expect_shape, floats, gpu_scalar, indices, matrix, wide, wide_scalar};
 use crate::{Result, Tensor};
 
 const OP: &str = "cross_entropy";
@@ -43,7 +43,7 @@ pub fn backward(logits: &Tensor, labels: &Tensor, rsum: &Tensor, dloss: &Tensor)
     Ok(match floats(OP, [&x])? {
         Floats::Cuda([v]) => {
             let (rsum, dloss) = (rsum.as_array(OP)?, dloss.contiguous()?);
-            let dx = cross_entropy::cuda::backward(v, labels, rsum, card_scalar(OP, &x, &dloss)?)?;
+            let dx = cross_entropy::cuda::backward(v, labels, rsum, gpu_scalar(OP, &x, &dloss)?)?;
             Tensor::from_array(dx, x.shape())
         }
         Floats::F32([v]) => {

@@ -2,7 +2,7 @@
 
 use kernels::elementwise::{self, Binary, Unary, reference};
 
-use super::{Floats, Hidden, floats, hidden, on_card, same_shape, wide};
+use super::{Floats, Hidden, floats, hidden, on_gpu, same_shape, wide};
 use crate::shape::broadcast_shapes;
 use crate::{DType, Result, Tensor};
 
@@ -95,7 +95,7 @@ pub fn scale(alpha: f64, x: &Tensor) -> Result<Tensor> {
 pub fn add_assign(y: &mut Tensor, x: &Tensor) -> Result<()> {
     same_shape("add", y, x)?;
     let x = x.contiguous()?;
-    on_card("add", [y, &x])?;
+    on_gpu("add", [y, &x])?;
     match (y.dtype(), hidden("add", [&x])?) {
         (DType::F32, Hidden::F32([x])) => elementwise::add_assign(y.make_mut()?, x),
         (DType::BF16, Hidden::BF16([x])) => elementwise::add_assign(y.make_mut_of()?, x),

@@ -76,7 +76,7 @@ pub fn backward(
     match floats(OP, [&x, &w, &dy])? {
         Floats::Cuda(operands) => {
             let saved = [saved.0.as_array(OP)?, saved.1.as_array(OP)?];
-            backward_on_card(operands, saved, x.shape(), wanted)
+            backward_on_gpu(operands, saved, x.shape(), wanted)
         }
         Floats::F32([xs, ws, dys]) => {
             let saved = Saved { mean: saved.0.as_slice()?, rstd: saved.1.as_slice()? };
@@ -100,7 +100,7 @@ fn params(x: &[f32], saved: Saved, dy: &[f32], shape: &[usize]) -> Result<(Tenso
     Ok((dw, db))
 }
 
-fn backward_on_card(
+fn backward_on_gpu(
     [x, w, dy]: [Slice; 3],
     saved: [Slice; 2],
     shape: &[usize],

@@ -14,7 +14,7 @@ use kernels::matmul::{Store, gemm, reference};
 use kernels::reduce;
 
 use super::{
-    Floats, Hidden, activation, expect_shape, floats, hidden, last_axis, matrix, mixed, on_card,
+    Floats, Hidden, activation, expect_shape, floats, hidden, last_axis, matrix, mixed, on_gpu,
     wide,
 };
 use crate::dtype::HiddenElement;
@@ -45,7 +45,7 @@ pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
     })
 }
 
-/// z = x w^T + b and f(z). On a card GELU is made while the product is written.
+/// z = x w^T + b and f(z). On a GPU GELU is made while the product is written.
 ///
 /// # Errors
 /// When the shapes do not fit or the dtypes differ.
@@ -87,7 +87,7 @@ impl Operands {
             None => Tensor::zeros_on(&[outputs], &w.device())?.to_dtype(w.dtype())?,
         };
         expect_shape(OP, &b, &[outputs])?;
-        on_card(OP, [&x, &w, &b])?;
+        on_gpu(OP, [&x, &w, &b])?;
         let mut shape = x.shape().to_vec();
         *shape.last_mut().expect("checked by rows_of") = outputs;
         Ok(Self { x, w, b, layer, shape })
@@ -112,7 +112,7 @@ pub fn backward_input(dy: &Tensor, w: &Tensor) -> Result<Tensor> {
     let (o, i) = matrix(OP, w)?;
     let rows = rows_of(dy, o)?;
     let (dy, w) = (dy.contiguous()?, w.contiguous()?);
-    on_card(OP, [&dy, &w])?;
+    on_gpu(OP, [&dy, &w])?;
     let mut shape = dy.shape().to_vec();
     *shape.last_mut().expect("checked by rows_of") = i;
     Ok(match (hidden(OP, [&dy])?, floats(OP, [&w])?) {

@@ -9,7 +9,7 @@
 
 use kernels::matmul::{MatRef, Store, cuda, gemm_batched, reference};
 
-use super::{Floats, floats, on_card};
+use super::{Floats, floats, on_gpu};
 use crate::shape::{Layout, broadcast_shapes, count};
 use crate::storage::Storage;
 use crate::{DType, Element, Error, Result, Tensor};
@@ -27,8 +27,8 @@ pub fn forward(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         return forward_wide(&a, &b, &shape);
     }
     let lead = &shape[..shape.len() - 2];
-    if on_card(OP, [&a, &b])? {
-        return forward_on_card(&a, &b, &shape);
+    if on_gpu(OP, [&a, &b])? {
+        return forward_on_gpu(&a, &b, &shape);
     }
     let (a, b) = (Batches::new(&a, lead)?, Batches::new(&b, lead)?);
     Ok(Tensor::build(&shape, |y| {
@@ -73,7 +73,7 @@ fn output_shape(a: &Tensor, b: &Tensor) -> Result<Vec<usize>> {
 }
 
 /// Where the operands lie, which may be anywhere in their arrays.
-fn forward_on_card(a: &Tensor, b: &Tensor, shape: &[usize]) -> Result<Tensor> {
+fn forward_on_gpu(a: &Tensor, b: &Tensor, shape: &[usize]) -> Result<Tensor> {
     let (lead, &[m, n]) = shape.split_last_chunk::<2>().expect("made by output_shape");
     let sizes = [m, n, a.shape()[a.rank() - 1]];
     let layouts = [(a, [m, sizes[2]]), (b, [sizes[2], n])]

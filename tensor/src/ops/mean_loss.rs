@@ -3,7 +3,7 @@
 
 use kernels::cuda::{self, Array, Slice};
 
-use super::{Floats, card_scalar, floats, not_empty, same_shape, wide, wide_scalar};
+use super::{Floats, floats, gpu_scalar, not_empty, same_shape, wide, wide_scalar};
 use crate::{Result, Tensor};
 
 /// One such loss.
@@ -12,7 +12,7 @@ pub(super) struct MeanLoss {
     pub op: &'static str,
     pub f32: Kernels,
     pub f64: Definition,
-    pub cuda: CardKernels,
+    pub cuda: GpuKernels,
 }
 
 /// The loss from x and targets; dx, written to the last operand, from these and the gradient of the loss.
@@ -27,8 +27,8 @@ pub(super) struct Definition {
     pub backward: fn(&[f64], &[f64], f64) -> Vec<f64>,
 }
 
-/// The same on a card.
-pub(super) struct CardKernels {
+/// The same on a GPU.
+pub(super) struct GpuKernels {
     pub forward: fn(Slice, Slice) -> cuda::Result<Array>,
     pub backward: fn(Slice, Slice, Slice) -> cuda::Result<Array>,
 }
@@ -53,7 +53,7 @@ impl MeanLoss {
         Ok(match floats(self.op, [&x, &t])? {
             Floats::Cuda([v, t]) => {
                 let dloss = dloss.contiguous()?;
-                let dx = (self.cuda.backward)(v, t, card_scalar(self.op, &x, &dloss)?)?;
+                let dx = (self.cuda.backward)(v, t, gpu_scalar(self.op, &x, &dloss)?)?;
                 Tensor::from_array(dx, x.shape())
             }
             Floats::F32([v, t]) => {

@@ -1,7 +1,7 @@
 //! The operations, one file each: check shapes, allocate the result, call the kernel.
 //!
 //! Every op takes f32, which runs the fast kernel, and f64, which runs the plain definition beside it
-//! (`kernels/src/*/reference.rs`). Both operands have the same dtype. Where they are on a card, its kernel runs there
+//! (`kernels/src/*/reference.rs`). Both operands have the same dtype. Where they are on a GPU, its kernel runs there
 //! (`kernels/src/*/cuda.rs`); indices stay on the host. `forward` and `backward` stand
 //! together; the derivative rules of `autograd` call them. The ops of a transformer layer also take hidden states
 //! in bf16, with parameters, and their gradients, in f32.
@@ -37,7 +37,7 @@ pub(crate) enum Floats<'a, const N: usize> {
     F32([&'a [f32]; N]),
     /// To the definitions.
     F64([&'a [f64]; N]),
-    /// f32, to the kernels of the card.
+    /// f32, to the kernels of the GPU.
     Cuda([Slice<'a>; N]),
 }
 
@@ -51,10 +51,10 @@ pub(crate) fn floats<'a, const N: usize>(
     if let Some(other) = operands.iter().find(|t| t.dtype() != dtype) {
         return refuse(dtype.name(), other.dtype());
     }
-    if on_card(op, operands)? {
+    if on_gpu(op, operands)? {
         return match dtype {
             DType::F32 => Ok(Floats::Cuda(arrays(op, operands)?)),
-            other => refuse("f32 on a card", other),
+            other => refuse("f32 on a GPU", other),
         };
     }
     match dtype {
@@ -72,7 +72,7 @@ pub(crate) enum Hidden<'a, const N: usize> {
     BF16([&'a [bf16]; N]),
     /// To the definitions.
     F64([&'a [f64]; N]),
-    /// All f32 or all bf16, to the kernels of the card.
+    /// All f32 or all bf16, to the kernels of the GPU.
     Cuda([Slice<'a>; N]),
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn hidden<'a, const N: usize>(
     operands: [&'a Tensor; N],
 ) -> Result<Hidden<'a, N>> {
     if operands.iter().all(|t| t.dtype() == DType::BF16) {
-        return Ok(match on_card(op, operands)? {
+        return Ok(match on_gpu(op, operands)? {
             true => Hidden::Cuda(arrays(op, operands)?),
             false => Hidden::BF16(slices(operands)?),
         });
@@ -120,13 +120,13 @@ fn arrays<'a, const N: usize>(
     Ok(arrays)
 }
 
-/// One f32 on the card of `x`, such as the gradient of a loss: kernels read it there, no one waits for it.
-pub(crate) fn card_scalar<'a>(
+/// One f32 on the GPU of `x`, such as the gradient of a loss: kernels read it there, no one waits for it.
+pub(crate) fn gpu_scalar<'a>(
     op: &'static str,
     x: &Tensor,
     scalar: &'a Tensor,
 ) -> Result<Slice<'a>> {
-    on_card(op, [x, scalar])?;
+    on_gpu(op, [x, scalar])?;
     if scalar.len() != 1 {
         let expected = "of one element".to_owned();
         return Err(Error::Shape { op, expected, got: scalar.shape().to_vec() });
@@ -137,8 +137,8 @@ pub(crate) fn card_scalar<'a>(
     }
 }
 
-/// Whether the operands are on a card; an error when they are on several devices.
-pub(crate) fn on_card<const N: usize>(op: &'static str, operands: [&Tensor; N]) -> Result<bool> {
+/// Whether the operands are on a GPU; an error when they are on several devices.
+pub(crate) fn on_gpu<const N: usize>(op: &'static str, operands: [&Tensor; N]) -> Result<bool> {
     let device = operands[0].device();
     match operands.iter().map(|t| t.device()).find(|d| *d != device) {
         Some(got) => Err(Error::Device { op, expected: device.to_string(), got }),

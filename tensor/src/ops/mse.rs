@@ -2,14 +2,14 @@
 
 use kernels::mse::{self, cuda, reference};
 
-use super::mean_loss::{CardKernels, Definition, Kernels, MeanLoss};
+use super::mean_loss::{Definition, GpuKernels, Kernels, MeanLoss};
 use crate::{Result, Tensor};
 
 const LOSS: MeanLoss = MeanLoss {
     op: "mse",
     f32: Kernels { forward: mse::forward, backward: mse::backward },
     f64: Definition { forward: reference::forward, backward: reference::backward },
-    cuda: CardKernels { forward: cuda::forward, backward: cuda::backward },
+    cuda: GpuKernels { forward: cuda::forward, backward: cuda::backward },
 };
 
 /// The loss, a scalar; both operands have the same shape.

@@ -19,8 +19,8 @@ pub fn forward(how: Pooling, x: &Tensor, batch: &CuSeqLens) -> Result<Tensor> {
     let (shape, cu) = ([batch.batch(), h], batch.offsets());
     Ok(match hidden(OP, [&x])? {
         Hidden::Cuda([v]) => {
-            let ends = batch.on_card(v.device())?;
-            let y = pooling::cuda::forward(how, v, on_card(&ends, batch), h)?;
+            let ends = batch.on_gpu(v.device())?;
+            let y = pooling::cuda::forward(how, v, on_gpu(&ends, batch), h)?;
             Tensor::from_array(y, &shape)
         }
         Hidden::F32([v]) => Tensor::build(&shape, |y| pooling::forward(how, v, cu, h, y)),
@@ -39,8 +39,8 @@ pub fn backward(how: Pooling, dy: &Tensor, batch: &CuSeqLens) -> Result<Tensor> 
     let (shape, cu) = ([batch.total(), h], batch.offsets());
     Ok(match hidden(OP, [&dy])? {
         Hidden::Cuda([v]) => {
-            let ends = batch.on_card(v.device())?;
-            let dx = pooling::cuda::backward(how, v, on_card(&ends, batch), h)?;
+            let ends = batch.on_gpu(v.device())?;
+            let dx = pooling::cuda::backward(how, v, on_gpu(&ends, batch), h)?;
             Tensor::from_array(dx, &shape)
         }
         Hidden::F32([v]) => Tensor::build(&shape, |dx| pooling::backward(how, v, cu, h, dx)),
@@ -49,7 +49,7 @@ pub fn backward(how: Pooling, dy: &Tensor, batch: &CuSeqLens) -> Result<Tensor> 
     })
 }
 
-/// The batch as kernels of a card take it.
-fn on_card<'a>(ends: &'a Array, batch: &CuSeqLens) -> Batch<'a> {
+/// The batch as kernels of a GPU take it.
+fn on_gpu<'a>(ends: &'a Array, batch: &CuSeqLens) -> Batch<'a> {
     Batch { cu_seqlens: ends.slice(), tokens: batch.total() }
 }

@@ -38,7 +38,7 @@ pub fn mean(x: &Tensor) -> Result<Tensor> {
 pub fn sum_axis(x: &Tensor, axis: usize) -> Result<Tensor> {
     x.check_axis("sum_axis", axis)?;
     match (x.dtype(), x.rank()) {
-        (DType::F32, _) if x.device() != Device::Cpu => sum_axis_on_card(x, axis),
+        (DType::F32, _) if x.device() != Device::Cpu => sum_axis_on_gpu(x, axis),
         (DType::F32, 2) if axis == 0 => column_sums(x),
         (DType::F32, _) => Ok(Tensor::from_ndarray(&x.view::<f32>()?.sum_axis(Axis(axis)))),
         (DType::F64, _) => Ok(Tensor::from_ndarray(&x.view::<f64>()?.sum_axis(Axis(axis)))),
@@ -134,7 +134,7 @@ fn column_sums(x: &Tensor) -> Result<Tensor> {
 }
 
 /// The axes before and behind `axis` join to the columns of a matrix whose rows lie along it.
-fn sum_axis_on_card(x: &Tensor, axis: usize) -> Result<Tensor> {
+fn sum_axis_on_gpu(x: &Tensor, axis: usize) -> Result<Tensor> {
     let (before, behind) = (&x.shape()[..axis], &x.shape()[axis + 1..]);
     let [outer, inner]: [usize; 2] = [before.iter().product(), behind.iter().product()];
     let matrix = x.reshape(&[outer, x.shape()[axis], inner])?.transpose(0, 1)?.contiguous()?;

@@ -109,7 +109,7 @@ std::vector<std::string> operator+(std::vector<std::string> left, const std::vec
   return left;
 }
 
-// A vector that is not aligned is a fault on a card, too; a C++ compiler may let it pass.
+// A vector that is not aligned is a fault on a GPU, too; a C++ compiler may let it pass.
 std::vector<std::string> sanitizer_flags() {
   return {"-fsanitize=address", "-fsanitize=alignment", "-fno-sanitize-recover=alignment"};
 }
@@ -170,7 +170,7 @@ std::string compile(const Source& source, const std::vector<Source>& headers, co
   std::string map = "-ffile-prefix-map=" + folder.path.string() + "/=";
   std::error_code ignored;
   std::string here = "-fdebug-prefix-map=" + fs::current_path(ignored).string() + "=.";
-  auto expand = std::vector<std::string>{compiler, "-E", "-x", "c++", "-DEMULATED_CARD", "-D__CUDACC_RTC__"} +
+  auto expand = std::vector<std::string>{compiler, "-E", "-x", "c++", "-DEMULATED_GPU", "-D__CUDACC_RTC__"} +
                 compiler_flags() + options.arguments +
                 std::vector<std::string>{"-I" + folder.path.string(), "-I" + include.string(), "-include",
                                          (include / "cuda_emulator.h").string(), input.string(), "-o",

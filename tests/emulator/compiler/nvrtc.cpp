@@ -99,7 +99,7 @@ EXPORT nvrtcResult nvrtcGetProgramLog(Program* program, char* log) {
   return NVRTC_SUCCESS;
 }
 
-// What a card would take as PTX or as machine code is the shared object here.
+// What a GPU would take as PTX or as machine code is the shared object here.
 EXPORT nvrtcResult nvrtcGetCUBINSize(Program* program, size_t* size) { return size_of_image(program, size); }
 EXPORT nvrtcResult nvrtcGetCUBIN(Program* program, char* to) { return copy_image(program, to); }
 EXPORT nvrtcResult nvrtcGetPTXSize(Program* program, size_t* size) { return size_of_image(program, size); }

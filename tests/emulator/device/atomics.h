@@ -35,7 +35,7 @@ EMULATOR_ATOMIC(atomicSub, unsigned, old - value)
 EMULATOR_ATOMIC(atomicExch, float, value)
 EMULATOR_ATOMIC(atomicInc, unsigned, old >= value ? 0 : old + 1)
 EMULATOR_ATOMIC(atomicDec, unsigned, old == 0 || old > value ? value : old - 1)
-// Signed sums wrap on the card.
+// Signed sums wrap on the GPU.
 EMULATOR_ATOMIC(atomicAdd, int, static_cast<int>(static_cast<unsigned>(old) + static_cast<unsigned>(value)))
 EMULATOR_ATOMIC(atomicSub, int, static_cast<int>(static_cast<unsigned>(old) - static_cast<unsigned>(value)))
 #undef EMULATOR_ATOMIC_INTEGER

@@ -1,5 +1,5 @@
-// Arithmetic as CUDA names it. The fast forms (`__expf`) are the exact ones here: results differ from a card's
-// within what a card's own documentation allows.
+// Arithmetic as CUDA names it. The fast forms (`__expf`) are the exact ones here: results differ from a GPU's
+// within what a GPU's own documentation allows.
 #pragma once
 
 #define EMULATOR_MATH1(NAME)                                         \

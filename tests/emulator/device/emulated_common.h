@@ -1,4 +1,4 @@
-// What kernels/src/cuda/common.cuh does by PTX or by names that C++ has not, for the emulated card, in the same order.
+// What kernels/src/cuda/common.cuh does by PTX or by names that C++ has not, for the emulated GPU, in the same order.
 #pragma once
 
 inline bf16 to_bf16(float x) {

@@ -1,4 +1,4 @@
-// What cuTensorMapEncodeTiled writes into the 128 bytes of a CUtensorMap here. On a card they are opaque.
+// What cuTensorMapEncodeTiled writes into the 128 bytes of a CUtensorMap here. On a GPU they are opaque.
 #pragma once
 
 namespace emulator {

@@ -1,4 +1,4 @@
-// float4 and its like, with CUDA's alignments: a misaligned vector access is a fault on the card.
+// float4 and its like, with CUDA's alignments: a misaligned vector access is a fault on the GPU.
 #pragma once
 
 #define EMULATOR_VECTORS(TYPE, NAME, ALIGN2, ALIGN4)                                                  \

@@ -111,7 +111,7 @@ EMULATOR_REDUCE(xor, unsigned, 0u, a ^ b)
 EMULATOR_REDUCE(max, int, 0x80000000u, a > b ? a : b)
 EMULATOR_REDUCE(min, int, 0x7fffffffu, a < b ? a : b)
 #undef EMULATOR_REDUCE
-// Signed sums wrap, as on the card, so they are sums of unsigned ones.
+// Signed sums wrap, as on the GPU, so they are sums of unsigned ones.
 inline int __reduce_add_sync(unsigned mask, int value) {
   return static_cast<int>(__reduce_add_sync(mask, static_cast<unsigned>(value)));
 }

@@ -51,7 +51,7 @@ struct Context {
   int retained;
 };
 
-constexpr int MAX_CARDS = 16;
+constexpr int MAX_GPUS = 16;
 constexpr int MULTIPROCESSORS = 4;
 constexpr int THREADS_PER_MULTIPROCESSOR = 2048;
 constexpr int BLOCKS_PER_MULTIPROCESSOR = 32;
@@ -59,9 +59,9 @@ constexpr int SHARED_DEFAULT = 48 * 1024;  // what a launch may ask for without 
 constexpr int SHARED_RESERVED = 1024;      // of each block, for the system
 
 // Device (device.cpp): what the environment asks for, read once.
-int card_count();
+int gpu_count();
 int capability();  // 80 or 90
-size_t card_memory();
+size_t gpu_memory();
 int shared_opt_in();
 int shared_per_multiprocessor();
 Context* current_context();

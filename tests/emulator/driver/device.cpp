@@ -1,4 +1,4 @@
-// Cards, their properties and their contexts.
+// GPUs, their properties and their contexts.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -11,7 +11,7 @@ EXPORT const char* __asan_default_options() { return "detect_leaks=0:detect_odr_
 namespace emulator {
 namespace {
 
-Context contexts[MAX_CARDS];
+Context contexts[MAX_GPUS];
 thread_local Context* current = nullptr;
 bool initialized = false;
 
@@ -20,7 +20,7 @@ double environment_number(const char* name, double otherwise) {
   return text && *text ? std::atof(text) : otherwise;
 }
 
-bool is_card(CUdevice device) { return device >= 0 && device < card_count(); }
+bool is_gpu(CUdevice device) { return device >= 0 && device < gpu_count(); }
 
 struct Attribute {
   int number, value;
@@ -57,8 +57,8 @@ bool find_attribute(int number, CUdevice device, int& value) {
 
 }  // namespace
 
-int card_count() {
-  static const int count = std::clamp(static_cast<int>(environment_number("EMULATED_CARDS", 1)), 0, MAX_CARDS);
+int gpu_count() {
+  static const int count = std::clamp(static_cast<int>(environment_number("EMULATED_GPUS", 1)), 0, MAX_GPUS);
   return count;
 }
 
@@ -67,7 +67,7 @@ int capability() {
   return value;
 }
 
-size_t card_memory() {
+size_t gpu_memory() {
   static const auto bytes = static_cast<size_t>(environment_number("EMULATED_MEMORY", 4294967296.0));
   return bytes;
 }
@@ -89,7 +89,7 @@ using namespace emulator;
 
 EXPORT CUresult cuInit(unsigned flags) {
   if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
-  if (card_count() == 0) return CUDA_ERROR_NO_DEVICE;
+  if (gpu_count() == 0) return CUDA_ERROR_NO_DEVICE;
   initialized = true;
   return CUDA_SUCCESS;
 }
@@ -98,53 +98,53 @@ EXPORT CUresult cuDriverGetVersion(int* version) { return *version = 13000, CUDA
 
 EXPORT CUresult cuDeviceGetCount(int* count) {
   if (!initialized) return CUDA_ERROR_NOT_INITIALIZED;
-  return *count = card_count(), CUDA_SUCCESS;
+  return *count = gpu_count(), CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuDeviceGet(CUdevice* device, int ordinal) {
   if (!initialized) return CUDA_ERROR_NOT_INITIALIZED;
-  if (!is_card(ordinal)) return CUDA_ERROR_INVALID_DEVICE;
+  if (!is_gpu(ordinal)) return CUDA_ERROR_INVALID_DEVICE;
   return *device = ordinal, CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuDeviceGetName(char* name, int length, CUdevice device) {
-  if (!is_card(device)) return CUDA_ERROR_INVALID_DEVICE;
+  if (!is_gpu(device)) return CUDA_ERROR_INVALID_DEVICE;
   if (length <= 0) return CUDA_ERROR_INVALID_VALUE;
-  std::strncpy(name, "Emulated card", length);
+  std::strncpy(name, "Emulated GPU", length);
   name[length - 1] = 0;
   return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) {
-  if (!is_card(device)) return CUDA_ERROR_INVALID_DEVICE;
-  std::memcpy(uuid->bytes, "emulated card  ", 16);
+  if (!is_gpu(device)) return CUDA_ERROR_INVALID_DEVICE;
+  std::memcpy(uuid->bytes, "emulated GPU  ", 16);
   uuid->bytes[15] = static_cast<char>(device);
   return CUDA_SUCCESS;
 }
 EXPORT CUresult cuDeviceGetUuid(CUuuid* uuid, CUdevice device) { return cuDeviceGetUuid_v2(uuid, device); }
 
 EXPORT CUresult cuDeviceGetAttribute(int* value, int attribute, CUdevice device) {
-  if (!is_card(device)) return CUDA_ERROR_INVALID_DEVICE;
+  if (!is_gpu(device)) return CUDA_ERROR_INVALID_DEVICE;
   return find_attribute(attribute, device, *value) ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 }
 
 EXPORT CUresult cuDeviceTotalMem_v2(size_t* bytes, CUdevice device) {
-  if (!is_card(device)) return CUDA_ERROR_INVALID_DEVICE;
-  return *bytes = card_memory(), CUDA_SUCCESS;
+  if (!is_gpu(device)) return CUDA_ERROR_INVALID_DEVICE;
+  return *bytes = gpu_memory(), CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device) {
   Lock lock(library_lock());
-  if (!is_card(device)) return CUDA_ERROR_INVALID_DEVICE;
+  if (!is_gpu(device)) return CUDA_ERROR_INVALID_DEVICE;
   contexts[device].device = device;
   contexts[device].retained += 1;
   return *context = &contexts[device], CUDA_SUCCESS;
 }
 
-// A card would free the memory of a context with its last release; here it lives on, for ASan to see no ghosts.
+// A GPU would free the memory of a context with its last release; here it lives on, for ASan to see no ghosts.
 EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
   Lock lock(library_lock());
-  if (!is_card(device)) return CUDA_ERROR_INVALID_DEVICE;
+  if (!is_gpu(device)) return CUDA_ERROR_INVALID_DEVICE;
   if (contexts[device].retained == 0) return CUDA_ERROR_INVALID_CONTEXT;
   contexts[device].retained -= 1;
   return CUDA_SUCCESS;

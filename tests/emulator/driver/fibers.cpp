@@ -43,7 +43,7 @@ void allocate_stack(Fiber& fiber, size_t) {
   constexpr size_t GUARD = 4096;  // a page that no one may touch ends a runaway stack
   void* pages = mmap(nullptr, STACK_BYTES + GUARD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED || mprotect(pages, GUARD, PROT_NONE) != 0) {
-    std::perror("emulated card: no memory for the stack of a thread");
+    std::perror("emulated GPU: no memory for the stack of a thread");
     std::abort();
   }
   fiber.bottom = static_cast<char*>(pages) + GUARD;

@@ -1,4 +1,4 @@
-// Launches: the limits that a card checks, then the scheduler.
+// Launches: the limits that a GPU checks, then the scheduler.
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -28,7 +28,7 @@ CUresult launch(Function* f, uint3 grid, uint3 block, size_t shared_bytes, void*
   std::string why;
   if (run_grid({f->entry->name, f->entry->call, params, grid, block, shared_bytes, m.start, m.bytes}, why))
     return CUDA_SUCCESS;
-  std::fprintf(stderr, "emulated card: %s\n", why.c_str());
+  std::fprintf(stderr, "emulated GPU: %s\n", why.c_str());
   return CUDA_ERROR_LAUNCH_FAILED;
 }
 

@@ -1,4 +1,4 @@
-// Memory of the cards: one allocation of the host for each, of exactly the size that was asked for.
+// Memory of the GPUs: one allocation of the host for each, of exactly the size that was asked for.
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -9,7 +9,7 @@
 namespace emulator {
 namespace {
 
-constexpr int VARIABLE = -1;  // in place of a card: a variable of a module
+constexpr int VARIABLE = -1;  // in place of a GPU: a variable of a module
 
 struct Allocation {
   size_t bytes;
@@ -19,13 +19,13 @@ struct Allocation {
 // Never destroyed, as programs may free memory while they exit.
 auto& allocations = *new std::map<CUdeviceptr, Allocation>;
 auto& host_allocations = *new std::set<void*>;
-size_t used[MAX_CARDS];
+size_t used[MAX_GPUS];
 
 CUresult allocate(CUdeviceptr* result, size_t bytes) {
   Lock lock(library_lock());
   Context* context = current_context();
   if (!context) return CUDA_ERROR_INVALID_CONTEXT;
-  size_t free_bytes = card_memory() - used[context->device];
+  size_t free_bytes = gpu_memory() - used[context->device];
   void* memory = nullptr;
   if (bytes > free_bytes || posix_memalign(&memory, 256, bytes) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
   std::memset(memory, 0xff, bytes);  // NaN in every float format: what is read before it is written shows
@@ -96,8 +96,8 @@ EXPORT CUresult cuMemFreeAsync(CUdeviceptr pointer, CUstream) { return cuMemFree
 EXPORT CUresult cuMemGetInfo_v2(size_t* free_bytes, size_t* total) {
   Lock lock(library_lock());
   if (!current_context()) return CUDA_ERROR_INVALID_CONTEXT;
-  *total = card_memory();
-  *free_bytes = card_memory() - used[current_context()->device];
+  *total = gpu_memory();
+  *free_bytes = gpu_memory() - used[current_context()->device];
   return CUDA_SUCCESS;
 }
 

@@ -84,7 +84,7 @@ CUresult load(Module*& result, const void* image) {
     return result = module, CUDA_SUCCESS;
   }
   const char* why = dlerror();
-  std::fprintf(stderr, "emulated card: cannot load a module: %s\n", why ? why : "it is none of the emulated NVRTC");
+  std::fprintf(stderr, "emulated GPU: cannot load a module: %s\n", why ? why : "it is none of the emulated NVRTC");
   if (module->library) dlclose(module->library);
   close(file);
   delete module;

@@ -1,4 +1,4 @@
-// The default pool of each card. Memory goes back to the host at once, so a pool is a number to remember.
+// The default pool of each GPU. Memory goes back to the host at once, so a pool is a number to remember.
 #include "api.h"
 
 namespace emulator {
@@ -8,11 +8,11 @@ struct Pool {
   unsigned long long release_threshold;
 };
 
-Pool pools[MAX_CARDS];
+Pool pools[MAX_GPUS];
 constexpr int RELEASE_THRESHOLD = 4;  // of CUmemPool_attribute
 
 CUresult pool_of(Pool** pool, CUdevice device) {
-  if (device < 0 || device >= card_count()) return CUDA_ERROR_INVALID_DEVICE;
+  if (device < 0 || device >= gpu_count()) return CUDA_ERROR_INVALID_DEVICE;
   return *pool = &pools[device], CUDA_SUCCESS;
 }
 

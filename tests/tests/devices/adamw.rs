@@ -1,9 +1,9 @@
-//! `adamw` on a card.
+//! `adamw` on a GPU.
 
 use tensor::ops::adamw::{self, Clip, Step, Update};
 use tensor::ops::{elementwise, linear};
 use tensor::{DType, Device, Tensor};
-use tests::card::{assert_close, device, normal, odd_view, wide};
+use tests::gpu::{assert_close, device, normal, odd_view, wide};
 
 /// Of one piece, and of several with a remainder.
 const SIZES: [usize; 4] = [1, 7, 1000, 70001];
@@ -50,18 +50,18 @@ fn gradients(step: u64) -> Vec<Tensor> {
     (0..).zip(SIZES).map(|(i, n)| normal(&[n], 100 * step + i, DType::F32)).collect()
 }
 
-/// Some updates, with gradients clipped to that norm, on the card against the definition on the host.
-fn check(card: &Device, max_norm: Option<f64>, upload: impl Fn(&Tensor) -> Tensor) {
+/// Some updates, with gradients clipped to that norm, on the GPU against the definition on the host.
+fn check(gpu: &Device, max_norm: Option<f64>, upload: impl Fn(&Tensor) -> Tensor) {
     let model = Model::new();
-    let (mut there, mut want) = (model.map(|t| t.to_device(card).unwrap()), model.map(wide));
+    let (mut there, mut want) = (model.map(|t| t.to_device(gpu).unwrap()), model.map(wide));
     for step in 1..=STEPS {
         let grads = gradients(step);
-        let [on_card, wide] = [&upload as &dyn Fn(&Tensor) -> Tensor, &wide]
+        let [on_gpu, wide] = [&upload as &dyn Fn(&Tensor) -> Tensor, &wide]
             .map(|f| grads.iter().map(f).collect::<Vec<Tensor>>());
         let [norm, want_norm] =
-            [&on_card, &wide].map(|g| adamw::norm(&g.iter().collect::<Vec<_>>()).unwrap());
+            [&on_gpu, &wide].map(|g| adamw::norm(&g.iter().collect::<Vec<_>>()).unwrap());
         assert_close("norm", &norm, &want_norm.to_f64_vec().unwrap());
-        there.update(step, &on_card, max_norm.map(|max_norm| Clip { norm: &norm, max_norm }));
+        there.update(step, &on_gpu, max_norm.map(|max_norm| Clip { norm: &norm, max_norm }));
         want.update(step, &wide, max_norm.map(|max_norm| Clip { norm: &want_norm, max_norm }));
     }
     for (got, want) in there.0.iter().zip(&want.0) {
@@ -74,23 +74,23 @@ fn check(card: &Device, max_norm: Option<f64>, upload: impl Fn(&Tensor) -> Tenso
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn equals_the_definition() {
-    let card = device();
+    let gpu = device();
     for max_norm in [None, Some(1.0), Some(1e6)] {
-        check(&card, max_norm, |g| g.to_device(&card).unwrap());
+        check(&gpu, max_norm, |g| g.to_device(&gpu).unwrap());
     }
-    check(&card, Some(1.0), |g| odd_view(g, &card));
+    check(&gpu, Some(1.0), |g| odd_view(g, &gpu));
 }
 
 /// One launch for all, or one each: the same bits.
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn alone_and_together_agree() {
-    let card = device();
+    let gpu = device();
     let model = Model::new();
-    let [mut together, mut alone] = [0, 1].map(|_| model.map(|t| t.to_device(&card).unwrap()));
-    let grads: Vec<Tensor> = gradients(1).iter().map(|g| g.to_device(&card).unwrap()).collect();
+    let [mut together, mut alone] = [0, 1].map(|_| model.map(|t| t.to_device(&gpu).unwrap()));
+    let grads: Vec<Tensor> = gradients(1).iter().map(|g| g.to_device(&gpu).unwrap()).collect();
     together.update(1, &grads, None);
     for (i, ([w, m, v], g)) in alone.0.iter_mut().zip(&grads).enumerate() {
         adamw::update(settings(i, 1), w, g, (m, v)).unwrap();
@@ -101,12 +101,12 @@ fn alone_and_together_agree() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn a_norm_of_nan_is_seen() {
-    let card = device();
-    let mut model = Model::new().map(|t| t.to_device(&card).unwrap());
-    let mut grads: Vec<Tensor> = gradients(1).iter().map(|g| g.to_device(&card).unwrap()).collect();
-    grads[0] = Tensor::full(f32::NAN, &[1]).to_device(&card).unwrap();
+    let gpu = device();
+    let mut model = Model::new().map(|t| t.to_device(&gpu).unwrap());
+    let mut grads: Vec<Tensor> = gradients(1).iter().map(|g| g.to_device(&gpu).unwrap()).collect();
+    grads[0] = Tensor::full(f32::NAN, &[1]).to_device(&gpu).unwrap();
     let norm = adamw::norm(&grads.iter().collect::<Vec<_>>()).unwrap();
     assert!(norm.item().unwrap().is_nan());
     model.update(1, &grads, Some(Clip { norm: &norm, max_norm: 1.0 }));
@@ -114,11 +114,11 @@ fn a_norm_of_nan_is_seen() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn shared_weights_are_copied_first() {
-    let card = device();
+    let gpu = device();
     let [mut w, g, mut m] =
-        [0, 1, 2].map(|i| normal(&[33], i, DType::F32).to_device(&card).unwrap());
+        [0, 1, 2].map(|i| normal(&[33], i, DType::F32).to_device(&gpu).unwrap());
     let mut v = w.zeros_like().unwrap();
     let (kept, before) = (w.clone(), w.to_vec::<f32>().unwrap());
     adamw::update(settings(1, 1), &mut w, &g, (&mut m, &mut v)).unwrap();
@@ -127,31 +127,31 @@ fn shared_weights_are_copied_first() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn tables_are_updated_whole() {
-    let card = device();
-    let table = Tensor::zeros_on(&[5, 3], &card).unwrap();
+    let gpu = device();
+    let table = Tensor::zeros_on(&[5, 3], &gpu).unwrap();
     assert!(adamw::lazy(&table, None).unwrap().is_none());
     assert!(adamw::lazy(&Tensor::zeros(&[5, 3]), None).unwrap().is_some());
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn weights_that_were_rounded_are_rounded_again() {
-    let card = device();
+    let gpu = device();
     // A product in bf16 leaves a copy of the weights in bf16 beside them. 33 columns: no pack of four fits at the end.
-    let x = normal(&[5, 33], 1, DType::BF16).to_device(&card).unwrap();
+    let x = normal(&[5, 33], 1, DType::BF16).to_device(&gpu).unwrap();
     let [mut w, g, mut m] =
-        [2, 3, 4].map(|i| normal(&[7, 33], i, DType::F32).to_device(&card).unwrap());
+        [2, 3, 4].map(|i| normal(&[7, 33], i, DType::F32).to_device(&gpu).unwrap());
     let mut v = w.zeros_like().unwrap();
     let product = |w: &Tensor| linear::forward(&x, w, None).unwrap().to_f64_vec().unwrap();
     let before = product(&w);
     adamw::update(settings(1, 1), &mut w, &g, (&mut m, &mut v)).unwrap();
-    let fresh = w.to_device(&Device::Cpu).unwrap().to_device(&card).unwrap();
+    let fresh = w.to_device(&Device::Cpu).unwrap().to_device(&gpu).unwrap();
     assert_eq!(product(&w), product(&fresh));
     assert_ne!(product(&w), before);
     // Written by anything else, the copy is gone.
     elementwise::add_assign(&mut w, &g).unwrap();
-    let fresh = w.to_device(&Device::Cpu).unwrap().to_device(&card).unwrap();
+    let fresh = w.to_device(&Device::Cpu).unwrap().to_device(&gpu).unwrap();
     assert_eq!(product(&w), product(&fresh));
 }

@@ -1,9 +1,9 @@
-//! `add_norm` on a card.
+//! `add_norm` on a GPU.
 
 use tensor::ops::add_norm::{self, AddNorm};
 use tensor::philox::Key;
 use tensor::{DType, Device, Dropout, Tensor};
-use tests::card::{assert_close, device, normal, odd_view, wide};
+use tests::gpu::{assert_close, device, normal, odd_view, wide};
 
 /// Rows and columns: in the registers of a warp, at both ends of what fits, and longer.
 const SIZES: [[usize; 2]; 12] = [
@@ -41,8 +41,8 @@ impl Case {
         Self { x, r, w, b, dy }
     }
 
-    /// Forward and backward on the card, of operands as `upload` puts them there, against the definition. In the
-    /// backward that has the z of the card, which in bf16 is rounded.
+    /// Forward and backward on the GPU, of operands as `upload` puts them there, against the definition. In the
+    /// backward that has the z of the GPU, which in bf16 is rounded.
     fn check(&self, a: AddNorm, upload: impl Fn(&Tensor) -> Tensor) {
         let what = format!("add_norm {:?} {:?} {:?}", self.x.dtype(), self.x.shape(), a.dropout);
         let close = |name: &str, got: &Tensor, want: &Tensor| {
@@ -68,46 +68,46 @@ impl Case {
 }
 
 fn equals_the_definition(dtype: DType) {
-    let card = device();
+    let gpu = device();
     for (seed, shape) in (0..).zip(SIZES) {
         let p = [None, Some(0.1), Some(0.0)][seed as usize % 3];
-        Case::new(shape, seed, dtype).check(add_norm(p), |t| t.to_device(&card).unwrap());
+        Case::new(shape, seed, dtype).check(add_norm(p), |t| t.to_device(&gpu).unwrap());
     }
     for shape in [[33, 384], [3, 1032]] {
         for p in [None, Some(0.5)] {
-            Case::new(shape, 20, dtype).check(add_norm(p), |t| t.to_device(&card).unwrap());
+            Case::new(shape, 20, dtype).check(add_norm(p), |t| t.to_device(&gpu).unwrap());
         }
     }
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn equals_the_definition_in_f32() {
     equals_the_definition(DType::F32);
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn equals_the_definition_in_bf16() {
     equals_the_definition(DType::BF16);
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn views_may_begin_anywhere() {
-    let card = device();
+    let gpu = device();
     for dtype in [DType::F32, DType::BF16] {
         for shape in [[3, 8], [33, 384], [2, 2048]] {
-            Case::new(shape, 30, dtype).check(add_norm(Some(0.1)), |t| odd_view(t, &card));
+            Case::new(shape, 30, dtype).check(add_norm(Some(0.1)), |t| odd_view(t, &gpu));
         }
     }
 }
 
 /// The factors alone: with r = 0, z is m x.
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn the_mask_is_that_of_the_host() {
-    let card = device();
+    let gpu = device();
     for shape in [[5, 1], [33, 33], [3, 384], [3, 1030]] {
         let x = normal(&shape, 40, DType::F32);
         let [r, w] = [Tensor::zeros(&shape), Tensor::zeros(&shape[1..])];
@@ -115,20 +115,20 @@ fn the_mask_is_that_of_the_host() {
             let [x, r, w] = [&x, &r, &w].map(|t| t.to_device(device).unwrap());
             add_norm::forward(add_norm(Some(0.3)), [&x, &r], [&w, &w]).unwrap().z
         };
-        let [there, here] = [&card, &Device::Cpu].map(|d| forward(d).to_vec::<f32>().unwrap());
+        let [there, here] = [&gpu, &Device::Cpu].map(|d| forward(d).to_vec::<f32>().unwrap());
         assert_eq!(there, here, "{shape:?}");
     }
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn nan_stays_in_its_row() {
-    let card = device();
+    let gpu = device();
     for cols in [33, 384, 1030] {
         let mut x = normal(&[4, cols], 50, DType::F32).to_vec::<f32>().unwrap();
         (x[cols + 5], x[3 * cols - 1]) = (f32::NAN, f32::INFINITY);
-        let x = Tensor::from_vec(x, &[4, cols]).unwrap().to_device(&card).unwrap();
-        let w = normal(&[cols], 51, DType::F32).to_device(&card).unwrap();
+        let x = Tensor::from_vec(x, &[4, cols]).unwrap().to_device(&gpu).unwrap();
+        let w = normal(&[cols], 51, DType::F32).to_device(&gpu).unwrap();
         let y = add_norm::forward(add_norm(None), [&x, &x], [&w, &w]).unwrap().y;
         let is_nan = |row: &[f32]| row.iter().filter(|y| y.is_nan()).count();
         let rows: Vec<usize> = y.to_vec::<f32>().unwrap().chunks(cols).map(is_nan).collect();
@@ -137,12 +137,12 @@ fn nan_stays_in_its_row() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn the_same_bits_every_time() {
-    let card = device();
+    let gpu = device();
     let case = Case::new([1000, 384], 60, DType::F32);
     let [x, r, w, b, dy] =
-        [&case.x, &case.r, &case.w, &case.b, &case.dy].map(|t| t.to_device(&card).unwrap());
+        [&case.x, &case.r, &case.w, &case.b, &case.dy].map(|t| t.to_device(&gpu).unwrap());
     let params = || {
         let a = add_norm(Some(0.1));
         let sum = add_norm::forward(a, [&x, &r], [&w, &b]).unwrap();

@@ -1,10 +1,10 @@
-//! `attention` on a card.
+//! `attention` on a GPU.
 
 use kernels::dropout::Dropout;
 use kernels::philox::Key;
 use tensor::ops::attention::{self, Attention};
 use tensor::{CuSeqLens, DType, Device, Tensor};
-use tests::card::{assert_close, device, normal, wide};
+use tests::gpu::{assert_close, device, normal, wide};
 
 const DROPOUT: Dropout = Dropout { p: 0.25, key: Key { seed: 11 << 32 | 7, step: 3, site: 5 } };
 
@@ -28,16 +28,16 @@ fn run(a: &Attention, [q, k, v, d_o]: &Inputs) -> ([Tensor; 4], Tensor) {
     ([o, dq, dk, dv], lse)
 }
 
-fn run_on(card: &Device, a: &Attention, x: &Inputs) -> ([Tensor; 4], Tensor) {
-    run(a, &x.each_ref().map(|x| x.to_device(card).unwrap()))
+fn run_on(gpu: &Device, a: &Attention, x: &Inputs) -> ([Tensor; 4], Tensor) {
+    run(a, &x.each_ref().map(|x| x.to_device(gpu).unwrap()))
 }
 
 fn values(x: &Tensor) -> Vec<f64> {
     x.to_f64_vec().unwrap()
 }
 
-fn check(card: &Device, what: &str, a: &Attention, x: &Inputs) {
-    let (got, _) = run_on(card, a, x);
+fn check(gpu: &Device, what: &str, a: &Attention, x: &Inputs) {
+    let (got, _) = run_on(gpu, a, x);
     let (want, _) = run(a, &x.each_ref().map(wide));
     for (name, (got, want)) in ["o", "dq", "dk", "dv"].iter().zip(got.iter().zip(&want)) {
         assert_close(&format!("{name}, {what}"), got, &values(want));
@@ -52,55 +52,55 @@ fn ragged(most: usize, heads: usize, dropout: Option<Dropout>) -> Attention {
 }
 
 fn equals_the_definition(dtype: DType, head_dims: &[usize]) {
-    let card = device();
+    let gpu = device();
     for (i, &head_dim) in head_dims.iter().enumerate() {
         for dropout in [None, Some(DROPOUT)] {
             for most in [usize::MAX, 20, 1] {
                 let a = ragged(most, 1 + i % 3, dropout);
                 let what = format!("{dtype:?}, N {}, D {head_dim}, {dropout:?}", a.heads);
-                check(&card, &what, &a, &inputs(&a, head_dim, dtype));
+                check(&gpu, &what, &a, &inputs(&a, head_dim, dtype));
             }
         }
     }
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn f32_equals_the_definition() {
     equals_the_definition(DType::F32, &[7, 32, 64, 1, 96, 128, 256]);
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn bf16_equals_the_definition() {
     equals_the_definition(DType::BF16, &[7, 16, 32, 64, 96, 128]);
 }
 
 /// The sums of the exponentials are f32 in both, but for bf16 the exponentials are approximate to 2^-22.
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn lse_is_the_log_of_the_sum_of_exponentials() {
-    let card = device();
+    let gpu = device();
     let a = ragged(usize::MAX, 2, Some(DROPOUT));
     let x = inputs(&a, 32, DType::BF16);
     let (_, want) = run(&a, &x.each_ref().map(|x| x.to_dtype(DType::F32).unwrap()));
-    let (_, lse) = run_on(&card, &a, &x);
+    let (_, lse) = run_on(&gpu, &a, &x);
     assert_close("lse", &lse, &values(&want));
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn a_batch_equals_its_members_alone() {
-    let card = device();
+    let gpu = device();
     for dtype in [DType::F32, DType::BF16] {
         let a = ragged(usize::MAX, 2, None);
         let x = inputs(&a, 64, dtype);
-        let (together, _) = run_on(&card, &a, &x);
+        let (together, _) = run_on(&gpu, &a, &x);
         for i in 0..LENS.len() {
             let rows = a.keys.range(i);
             let part = |x: &Tensor| x.narrow(0, rows.start, rows.len()).unwrap();
             let alone = Attention::of_all(&CuSeqLens::from_lens(&[rows.len()]).unwrap(), 2, None);
-            let (alone, _) = run_on(&card, &alone, &x.each_ref().map(part));
+            let (alone, _) = run_on(&gpu, &alone, &x.each_ref().map(part));
             for (alone, together) in alone.iter().zip(&together) {
                 assert_eq!(values(alone), values(&part(together)), "{dtype:?}, sequence {i}");
             }
@@ -110,39 +110,39 @@ fn a_batch_equals_its_members_alone() {
 
 /// Scores up to some thousand are known to 1e-3, and so are the probabilities, in f32.
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn huge_scores_stay_finite() {
-    let card = device();
+    let gpu = device();
     for (dtype, tolerance) in [(DType::F32, 2e-3), (DType::BF16, 1e-2)] {
         let a = ragged(usize::MAX, 2, None);
         let [q, k, v, d_o] = inputs(&a, 32, DType::F32);
         let huge =
             |x: &Tensor| tensor::ops::elementwise::scale(32.0, x).unwrap().to_dtype(dtype).unwrap();
         let x = [huge(&q), huge(&k), v.to_dtype(dtype).unwrap(), d_o.to_dtype(dtype).unwrap()];
-        let (got, lse) = run_on(&card, &a, &x);
+        let (got, lse) = run_on(&gpu, &a, &x);
         assert!(values(&lse).iter().any(|&lse| lse > 3e3), "no huge score in this test");
         assert!(got.iter().chain([&lse]).flat_map(values).all(f64::is_finite), "{dtype:?}");
         let (want, _) = run(&a, &x.each_ref().map(wide));
-        let distance = tests::card::relative_distance(&values(&got[0]), &values(&want[0]));
+        let distance = tests::gpu::relative_distance(&values(&got[0]), &values(&want[0]));
         assert!(distance < tolerance, "{dtype:?}: {distance:e}");
     }
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn nan_stays_inside_its_sequence_and_head() {
-    let card = device();
+    let gpu = device();
     let a = Attention::of_all(&CuSeqLens::from_lens(&[20, 20, 20]).unwrap(), 3, None);
     for dtype in [DType::F32, DType::BF16] {
         let clean = inputs(&a, 32, dtype);
-        let (want, _) = run_on(&card, &a, &clean);
+        let (want, _) = run_on(&gpu, &a, &clean);
         for poisoned in 0..4 {
             let mut x = clean.clone();
             let mut poison = values(&x[poisoned]);
             // Token 27 is in the second sequence, column 33 in the second head.
             poison[27 * 96 + 33] = f64::NAN;
             x[poisoned] = Tensor::from_vec(poison, &[60, 96]).unwrap().to_dtype(dtype).unwrap();
-            let (got, _) = run_on(&card, &a, &x);
+            let (got, _) = run_on(&gpu, &a, &x);
             for (got, want) in got.iter().zip(&want) {
                 for (i, (got, want)) in values(got).iter().zip(values(want)).enumerate() {
                     let inside = (20..40).contains(&(i / 96)) && i % 96 / 32 == 1;
@@ -156,10 +156,10 @@ fn nan_stays_inside_its_sequence_and_head() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn heads_wider_than_the_kernels_are_an_error() {
-    let card = device();
+    let gpu = device();
     let a = ragged(1, 1, None);
-    let [q, k, v, _] = inputs(&a, 257, DType::F32).map(|x| x.to_device(&card).unwrap());
+    let [q, k, v, _] = inputs(&a, 257, DType::F32).map(|x| x.to_device(&gpu).unwrap());
     assert!(attention::forward(&a, [&q, &k, &v]).is_err());
 }

@@ -1,9 +1,9 @@
-//! `embedding` on a card.
+//! `embedding` on a GPU.
 
 use tensor::ops::embedding;
 use tensor::philox::Rng;
 use tensor::{DType, Tensor};
-use tests::card::{assert_close, device, normal, odd_view, wide};
+use tests::gpu::{assert_close, device, normal, odd_view, wide};
 
 /// Rows of the table, columns, tokens: few ids of many tokens, many of few, ids without tokens.
 const SIZES: [[usize; 3]; 9] = [
@@ -25,21 +25,21 @@ fn ids(v: usize, tokens: usize, seed: u64) -> Tensor {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn equals_the_definition() {
-    let card = device();
+    let gpu = device();
     for (seed, size @ [v, h, tokens]) in (0..).zip(SIZES) {
         let (table, dy) =
             (normal(&[v, h], seed, DType::F32), normal(&[tokens, h], 50 + seed, DType::F32));
         let ids = ids(v, tokens, seed);
         let want = embedding::forward(&wide(&table), &ids).unwrap().to_f64_vec().unwrap();
-        for there in [table.to_device(&card).unwrap(), odd_view(&table, &card)] {
+        for there in [table.to_device(&gpu).unwrap(), odd_view(&table, &gpu)] {
             let y = embedding::forward(&there, &ids).unwrap();
             assert_close(&format!("embedding {size:?}"), &y, &want);
             assert_eq!(y.to_f64_vec().unwrap(), want, "rows are copied");
         }
         let want = embedding::backward(&wide(&dy), &ids, v).unwrap().to_dense().unwrap();
-        for there in [dy.to_device(&card).unwrap(), odd_view(&dy, &card)] {
+        for there in [dy.to_device(&gpu).unwrap(), odd_view(&dy, &gpu)] {
             let rows = embedding::backward(&there, &ids, v).unwrap();
             let dtable = rows.to_dense().unwrap();
             assert_close(&format!("its backward {size:?}"), &dtable, &want.to_f64_vec().unwrap());
@@ -48,30 +48,30 @@ fn equals_the_definition() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn the_same_bits_every_time() {
-    let card = device();
-    let dy = normal(&[1000, 33], 90, DType::F32).to_device(&card).unwrap();
+    let gpu = device();
+    let dy = normal(&[1000, 33], 90, DType::F32).to_device(&gpu).unwrap();
     let ids = ids(2, 1000, 90);
     let sums = || embedding::backward(&dy, &ids, 2).unwrap().to_dense().unwrap();
     assert_eq!(sums().to_vec::<f32>().unwrap(), sums().to_vec::<f32>().unwrap());
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn no_tokens_give_zeros() {
-    let card = device();
-    let dy = Tensor::zeros_on(&[0, 5], &card).unwrap();
+    let gpu = device();
+    let dy = Tensor::zeros_on(&[0, 5], &gpu).unwrap();
     let ids = Tensor::from_vec::<u32>(vec![], &[0]).unwrap();
     let dtable = embedding::backward(&dy, &ids, 3).unwrap().to_dense().unwrap();
     assert_eq!(dtable.to_vec::<f32>().unwrap(), [0.0; 15]);
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn ids_are_checked_on_the_host() {
-    let card = device();
-    let table = Tensor::zeros_on(&[3, 5], &card).unwrap();
+    let gpu = device();
+    let table = Tensor::zeros_on(&[3, 5], &gpu).unwrap();
     let ids = Tensor::from_vec(vec![0u32, 3], &[2]).unwrap();
     let error = embedding::forward(&table, &ids).unwrap_err();
     assert!(error.to_string().contains("index 3 at position 1"), "{error}");

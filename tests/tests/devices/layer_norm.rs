@@ -1,8 +1,8 @@
-//! `layer_norm` on a card.
+//! `layer_norm` on a GPU.
 
 use tensor::ops::layer_norm;
 use tensor::{DType, Device, Tensor};
-use tests::card::{assert_close, device, normal, odd_view, wide};
+use tests::gpu::{assert_close, device, normal, odd_view, wide};
 
 /// Rows and columns, both awkward.
 const SIZES: [[usize; 2]; 10] = [
@@ -34,7 +34,7 @@ impl Case {
         Self { x, w, b, dy }
     }
 
-    /// Forward and backward on the card, of operands as `upload` puts them there, against the definition.
+    /// Forward and backward on the GPU, of operands as `upload` puts them there, against the definition.
     fn check(&self, what: &str, upload: impl Fn(&Tensor) -> Tensor) {
         let [x, w, b, dy] = [&self.x, &self.w, &self.b, &self.dy];
         let want = layer_norm::forward(&wide(x), &wide(w), &wide(b), EPS).unwrap();
@@ -57,46 +57,46 @@ impl Case {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn equals_the_definition() {
-    let card = device();
+    let gpu = device();
     for (seed, shape) in (0..).zip(SIZES) {
         let case = Case::new(shape, seed);
-        case.check(&format!("layer_norm {shape:?}"), |t| t.to_device(&card).unwrap());
+        case.check(&format!("layer_norm {shape:?}"), |t| t.to_device(&gpu).unwrap());
     }
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn views_may_begin_anywhere() {
-    let card = device();
+    let gpu = device();
     for shape in [[3, 8], [33, 384]] {
         Case::new(shape, 50)
-            .check(&format!("layer_norm of views {shape:?}"), |t| odd_view(t, &card));
+            .check(&format!("layer_norm of views {shape:?}"), |t| odd_view(t, &gpu));
     }
 }
 
 /// The mean is a hundred times the deviation, its square ten thousand times the variance: E[x^2] - E[x]^2 would have
 /// lost four digits.
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn rows_far_from_zero_keep_their_digits() {
-    let card = device();
+    let gpu = device();
     let mut case = Case::new([5, 384], 60);
     let far = case.x.to_vec::<f32>().unwrap().into_iter().map(|x| x + 100.0);
     case.x = Tensor::from_vec(far.collect::<Vec<f32>>(), &[5, 384]).unwrap();
-    case.check("layer_norm far from zero", |t| t.to_device(&card).unwrap());
+    case.check("layer_norm far from zero", |t| t.to_device(&gpu).unwrap());
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn nan_and_infinity_stay_in_their_row() {
-    let card = device();
+    let gpu = device();
     let case = Case::new([4, 33], 70);
     let mut x = case.x.to_vec::<f32>().unwrap();
     (x[33 + 5], x[2 * 33 + 32]) = (f32::NAN, f32::INFINITY);
     let x = Tensor::from_vec(x, &[4, 33]).unwrap();
-    let [x, w, b] = [&x, &case.w, &case.b].map(|t| t.to_device(&card).unwrap());
+    let [x, w, b] = [&x, &case.w, &case.b].map(|t| t.to_device(&gpu).unwrap());
     let y = layer_norm::forward(&x, &w, &b, EPS).unwrap().y.to_device(&Device::Cpu).unwrap();
     let is_nan = |row: &[f32]| row.iter().filter(|y| y.is_nan()).count();
     let rows: Vec<usize> = y.as_slice::<f32>().unwrap().chunks(33).map(is_nan).collect();
@@ -104,11 +104,11 @@ fn nan_and_infinity_stay_in_their_row() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn no_rows_give_zeros() {
-    let card = device();
-    let x = Tensor::zeros_on(&[0, 5], &card).unwrap();
-    let w = Tensor::zeros_on(&[5], &card).unwrap();
+    let gpu = device();
+    let x = Tensor::zeros_on(&[0, 5], &gpu).unwrap();
+    let w = Tensor::zeros_on(&[5], &gpu).unwrap();
     let out = layer_norm::forward(&x, &w, &w, EPS).unwrap();
     let saved = (&out.mean, &out.rstd);
     let grads = layer_norm::backward(&x, &w, saved, &x, EPS, (true, true)).unwrap();

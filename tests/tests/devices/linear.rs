@@ -1,10 +1,10 @@
-//! `linear` on a card.
+//! `linear` on a GPU.
 
 use tensor::ops::linear::{
     backward_bias, backward_input, backward_weight, forward, forward_activated,
 };
 use tensor::{Activation, DType, Error, Tensor};
-use tests::card::{assert_close, device, normal, odd_view, placements, wide};
+use tests::gpu::{assert_close, device, normal, odd_view, placements, wide};
 
 /// Leading axes, inputs and outputs: a head, a layer, rows of a batch of batches, nothing that is a multiple of 8, and
 /// a vocabulary of odd size.
@@ -42,7 +42,7 @@ fn operands() -> impl Iterator<Item = Operands> {
     })
 }
 
-/// What the definition in f64 makes of operands as the card multiplies them: weights are rounded where x is bf16.
+/// What the definition in f64 makes of operands as the GPU multiplies them: weights are rounded where x is bf16.
 fn rounded(w: &Tensor, x: &Tensor) -> Tensor {
     wide(&w.to_dtype(x.dtype()).unwrap())
 }
@@ -52,14 +52,14 @@ fn values(x: &Tensor) -> Vec<f64> {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn forward_equals_the_definition() {
-    let card = device();
+    let gpu = device();
     for Operands { what, x, w, b, .. } in operands() {
         let want = forward(&wide(&x), &rounded(&w, &x), Some(&wide(&b))).unwrap();
         let unbiased = forward(&wide(&x), &rounded(&w, &x), None).unwrap();
-        let places = placements(&x, &card).into_iter().zip(placements(&w, &card));
-        for ((x, w), b) in places.zip(placements(&b, &card)) {
+        let places = placements(&x, &gpu).into_iter().zip(placements(&w, &gpu));
+        for ((x, w), b) in places.zip(placements(&b, &gpu)) {
             let y = forward(&x, &w, Some(&b)).unwrap();
             assert_eq!((y.shape(), y.dtype()), (want.shape(), x.dtype()), "{what}");
             assert_close(&what, &y, &values(&want));
@@ -74,15 +74,15 @@ fn forward_equals_the_definition() {
 
 /// The second output is f of the first as it was rounded, fused or not.
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn forward_activated_gives_both() {
-    let card = device();
+    let gpu = device();
     for (f, Operands { what, x, w, b, .. }) in [Activation::Gelu, Activation::Relu]
         .into_iter()
         .flat_map(|f| operands().map(move |o| (f, o)))
     {
         let want = forward(&wide(&x), &rounded(&w, &x), Some(&wide(&b))).unwrap();
-        let [x, w, b] = [&x, &w, &b].map(|t| t.to_device(&card).unwrap());
+        let [x, w, b] = [&x, &w, &b].map(|t| t.to_device(&gpu).unwrap());
         let [z, y] = forward_activated(f, &x, &w, &b).unwrap();
         assert_close(&format!("{what} z"), &z, &values(&want));
         let of_z =
@@ -92,15 +92,15 @@ fn forward_activated_gives_both() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn backward_equals_the_definition() {
-    let card = device();
+    let gpu = device();
     for Operands { what, x, w, b, dy } in operands() {
         let want_dx = backward_input(&wide(&dy), &rounded(&w, &x)).unwrap();
         let want_dw = backward_weight(&wide(&x), &wide(&dy)).unwrap();
         let want_db = backward_bias(&wide(&dy)).unwrap();
-        let places = placements(&x, &card).into_iter().zip(placements(&w, &card));
-        for ((x, w), dy) in places.zip(placements(&dy, &card)) {
+        let places = placements(&x, &gpu).into_iter().zip(placements(&w, &gpu));
+        for ((x, w), dy) in places.zip(placements(&dy, &gpu)) {
             let dx = backward_input(&dy, &w).unwrap();
             assert_eq!((dx.shape(), dx.dtype()), (x.shape(), x.dtype()), "{what}");
             assert_close(&format!("{what} dx"), &dx, &values(&want_dx));
@@ -115,12 +115,12 @@ fn backward_equals_the_definition() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn operands_that_do_not_fit_are_refused() {
-    let card = device();
-    let x = normal(&[4, 6], 1, DType::F32).to_device(&card).unwrap();
+    let gpu = device();
+    let x = normal(&[4, 6], 1, DType::F32).to_device(&gpu).unwrap();
     let w = normal(&[3, 5], 2, DType::F32);
-    assert!(matches!(forward(&x, &odd_view(&w, &card), None), Err(Error::Shape { .. })));
+    assert!(matches!(forward(&x, &odd_view(&w, &gpu), None), Err(Error::Shape { .. })));
     assert!(matches!(
         forward(&x, &normal(&[3, 6], 2, DType::F32), None),
         Err(Error::Device { .. })

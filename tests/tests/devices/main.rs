@@ -1,6 +1,6 @@
-//! Every op on a CUDA card against its definition in f64, whole models on the card against the CPU.
+//! Every op on a CUDA GPU against its definition in f64, whole models on the GPU against the CPU.
 //!
-//! They need a card and are ignored where cargo starts them: `runs.rs` runs them, in processes of their own, on the card
+//! They need a GPU and are ignored where cargo starts them: `runs.rs` runs them, in processes of their own, on the GPU
 //! of this machine and on emulated ones.
 
 mod activation;

@@ -1,4 +1,4 @@
-//! `matmul` on a card: each rung of the kernels, in each layout, with all that may follow.
+//! `matmul` on a GPU: each rung of the kernels, in each layout, with all that may follow.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,7 +11,7 @@ use kernels::matmul::cuda::{
 use kernels::matmul::reference::{product, transpose};
 use kernels::testing::{f64s, random};
 use kernels::{activation, activation::Activation};
-use tests::card;
+use tests::gpu;
 
 /// T, I and O: smaller than any tile and just beyond it, rows that can be copied by 16 bytes and rows that cannot, a
 /// K that is cut into parts in one of the three products, outputs like those of a vocabulary, even and no more.
@@ -34,18 +34,18 @@ static CAP: Mutex<()> = Mutex::new(());
 
 /// Runs `test` with each rung as the highest, while no other test of this file does.
 fn each_rung(test: impl Fn(&Device, Rung)) {
-    let tensor::Device::Cuda(card) = card::device() else { unreachable!("not the CPU") };
+    let tensor::Device::Cuda(gpu) = gpu::device() else { unreachable!("not the CPU") };
     let _turn = CAP.lock().unwrap_or_else(PoisonError::into_inner);
     for rung in Rung::ALL {
         set_cap(rung);
-        test(&card, rung);
+        test(&gpu, rung);
     }
 }
 
-/// Values on the host, as the card has them, and there.
+/// Values on the host, as the GPU has them, and there.
 struct Values {
     host: Vec<f64>,
-    card: Array,
+    gpu: Array,
 }
 
 impl Values {
@@ -57,13 +57,13 @@ impl Values {
         let rounded: Vec<bf16> = values.iter().map(|&x| bf16::from_f32(x)).collect();
         if dtype == DType::BF16 {
             let host = rounded.iter().map(|x| x.to_f64()).collect();
-            return Self { host, card: Array::from_host(device, &rounded).unwrap() };
+            return Self { host, gpu: Array::from_host(device, &rounded).unwrap() };
         }
-        Self { host: f64s(values), card: Array::from_host(device, values).unwrap() }
+        Self { host: f64s(values), gpu: Array::from_host(device, values).unwrap() }
     }
 
     fn slice(&self) -> Slice<'_> {
-        self.card.slice()
+        self.gpu.slice()
     }
 }
 
@@ -78,7 +78,7 @@ fn assert_close(what: &str, got: &Array, want: &[f64]) {
     let limit = if got.dtype() == DType::BF16 { 4e-3 } else { 1e-5 };
     let values = download(got);
     assert_eq!(values.len(), want.len(), "{what}: number of elements");
-    let distance = card::relative_distance(&values, want);
+    let distance = gpu::relative_distance(&values, want);
     assert!(distance <= limit, "{what}: {distance:e} away, allowed are {limit:e}");
 }
 
@@ -89,7 +89,7 @@ fn follow(x: &[f64], bias: &[f64], residual: &[f64]) -> Vec<f64> {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn the_products_of_a_layer_equal_the_definition() {
     each_rung(|device, rung| {
         for (dtype, [t, i, o]) in cases() {
@@ -117,7 +117,7 @@ fn cases() -> impl Iterator<Item = (DType, [usize; 3])> {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn what_follows_a_product_is_done_to_it() {
     each_rung(|device, rung| {
         for (dtype, [t, i, o]) in cases() {
@@ -143,7 +143,7 @@ fn what_follows_a_product_is_done_to_it() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn a_sum_over_nothing_is_the_bias() {
     each_rung(|device, rung| {
         for dtype in [DType::F32, DType::BF16] {
@@ -166,7 +166,7 @@ fn strides([rows, cols]: [usize; 2]) -> [[usize; 2]; 4] {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn batches_at_any_strides_equal_the_definition() {
     each_rung(|device, rung| {
         for (dtype, [m, n, k]) in [[1, 1, 1], [7, 17, 15], [36, 20, 64], [130, 12, 40]]

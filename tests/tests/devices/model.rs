@@ -1,4 +1,4 @@
-//! Whole models on a card: values and gradients of transformers, a training step against the CPU's with the same
+//! Whole models on a GPU: values and gradients of transformers, a training step against the CPU's with the same
 //! dropout masks, several steps of training.
 
 use autograd::{Param, Tape};
@@ -8,16 +8,16 @@ use nn::{Module, Pass, Precision, to_device};
 use optim::{Adam, GradScale, Optimizer, StepSize, clip, weight_decay_groups};
 use tensor::philox::Rng;
 use tensor::{Device, Tensor};
-use tests::card::{device, relative_distance};
 use tests::golden::{Golden, assert_near, tiny_bert, tiny_masked_lm};
+use tests::gpu::{device, relative_distance};
 use tests::small::{self, LENS, batch, targets};
 
 /// Greatest relative distance from the CPU in f32.
 const F32: f64 = 1e-5;
 /// The same of logits and loss in bf16.
 const BF16: f64 = 1e-2;
-/// Gradients in bf16 have gone through three layers of rounding, on the card and on the CPU, each in its own way: by so
-/// much those of one parameter may be farther from f32 on the card than on the CPU; the bias of 96 queries is by 1.4
+/// Gradients in bf16 have gone through three layers of rounding, on the GPU and on the CPU, each in its own way: by so
+/// much those of one parameter may be farther from f32 on the GPU than on the CPU; the bias of 96 queries is by 1.4
 /// where products are not on tensor cores.
 const AS_FAR: f64 = 1.5;
 /// The same of the gradients of all parameters together, where chance evens out.
@@ -50,11 +50,11 @@ fn vanishes(name: &str) -> bool {
     name.ends_with("key.bias")
 }
 
-/// The same step on the CPU and on the card.
-fn compare(what: &str, card: &Device, pass: impl Fn() -> Pass) {
+/// The same step on the CPU and on the GPU.
+fn compare(what: &str, gpu: &Device, pass: impl Fn() -> Pass) {
     let model = model();
     let host = step(&pass(), &model);
-    to_device(&model.params(), card).unwrap();
+    to_device(&model.params(), gpu).unwrap();
     for ((name, want), (_, got)) in host.iter().zip(step(&pass(), &model)) {
         let distance = relative_distance(&got, want);
         println!("{what}: {name}: {distance:.1e}");
@@ -64,24 +64,24 @@ fn compare(what: &str, card: &Device, pass: impl Fn() -> Pass) {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn a_step_with_dropout_is_the_step_of_the_cpu() {
-    let card = device();
+    let gpu = device();
     let pass = || Pass::on(&Tape::new()).with_dropout(7, 3);
-    compare("f32", &card, pass);
-    compare("f32, recomputed", &card, || pass().with_recomputation(true));
+    compare("f32", &gpu, pass);
+    compare("f32, recomputed", &gpu, || pass().with_recomputation(true));
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn a_step_in_bf16_is_near_that_of_the_cpu() {
-    let card = device();
+    let gpu = device();
     // The same masks: a wrong one would move gradients by a tenth, not by a hundredth.
     let pass = |precision| Pass::on(&Tape::new()).with_dropout(7, 3).with_precision(precision);
     let model = model();
     let exact = step(&pass(Precision::F32), &model);
     let host = step(&pass(Precision::Bf16), &model);
-    to_device(&model.params(), &card).unwrap();
+    to_device(&model.params(), &gpu).unwrap();
     let there = step(&pass(Precision::Bf16), &model);
     for (((name, exact), (_, host)), (_, got)) in exact.iter().zip(&host).zip(&there) {
         let [ours, usual] = [got, host].map(|x| relative_distance(x, exact));
@@ -101,11 +101,11 @@ fn a_step_in_bf16_is_near_that_of_the_cpu() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn values_and_gradients_are_transformers() {
-    let card = device();
+    let gpu = device();
     let (golden, model) = (Golden::read("bert_tiny.safetensors"), tiny_bert());
-    to_device(&model.params(), &card).unwrap();
+    to_device(&model.params(), &gpu).unwrap();
     let pass = Pass::on(&Tape::new());
     let logits = model.forward(&pass, &golden.bert_batch("")).unwrap();
     assert_near("logits", logits.value(), golden.tensor("logits"), F32);
@@ -120,9 +120,9 @@ fn values_and_gradients_are_transformers() {
 
 /// Targets are on the host, whatever the task.
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn every_task_has_its_loss() {
-    let card = device();
+    let gpu = device();
     let model = model();
     let numbers = || Tensor::randn(&[LENS.len(), 3], &mut Rng::new(9, 0));
     let tasks = [targets(), Targets::Labels(numbers()), Targets::Scores(numbers())];
@@ -132,18 +132,18 @@ fn every_task_has_its_loss() {
         tasks.iter().map(loss).collect::<Vec<_>>()
     };
     let want = losses(&model);
-    to_device(&model.params(), &card).unwrap();
+    to_device(&model.params(), &gpu).unwrap();
     let distance = relative_distance(&losses(&model), &want);
     assert!(distance <= F32, "{distance:e} from {want:?}");
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn the_masked_language_model_is_transformers() {
-    let card = device();
+    let gpu = device();
     let golden = Golden::read("masked_lm.safetensors");
     let model = tiny_masked_lm(&golden);
-    to_device(&model.params(), &card).unwrap();
+    to_device(&model.params(), &gpu).unwrap();
     let pass = Pass::on(&Tape::new());
     let (batch, positions) = (golden.bert_batch("0."), golden.ids("0.positions"));
     let logits = model.forward(&pass, &batch, &positions).unwrap();
@@ -177,9 +177,9 @@ fn train(params: &[Param], mut loss: impl FnMut(u32) -> autograd::Var) -> (Vec<f
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn training_goes_as_on_the_cpu() {
-    let card = device();
+    let gpu = device();
     let run = |device: &Device| {
         let model = model();
         to_device(&model.params(), device).unwrap();
@@ -188,12 +188,12 @@ fn training_goes_as_on_the_cpu() {
             bert::loss(&model.forward(&pass, &batch()).unwrap(), &targets()).unwrap()
         })
     };
-    let ((losses, weights), (want_losses, want)) = (run(&card), run(&Device::Cpu));
+    let ((losses, weights), (want_losses, want)) = (run(&gpu), run(&Device::Cpu));
     let distance = relative_distance(&losses, &want_losses);
     println!("losses {losses:?}, {distance:.1e} from the CPU's");
     assert!(distance <= F32, "losses {losses:?}, on the CPU {want_losses:?}");
     for ((got, want), param) in weights.iter().zip(&want).zip(model().params()) {
-        assert_eq!(got.device(), card, "weights stay on the card");
+        assert_eq!(got.device(), gpu, "weights stay on the GPU");
         // Adam divides by the size of gradients: those that are nothing but rounding move weights, too.
         if !vanishes(param.name()) {
             assert_near(param.name(), got, want, 1e-4);
@@ -202,11 +202,11 @@ fn training_goes_as_on_the_cpu() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn a_step_takes_few_launches_and_no_waiting() {
-    let card = device();
+    let gpu = device();
     let model = model();
-    to_device(&model.params(), &card).unwrap();
+    to_device(&model.params(), &gpu).unwrap();
     let mut optimizer = Adam::adamw(weight_decay_groups(&model.params(), 0.01));
     let mut step = |precision| {
         let pass = Pass::training(1, 0).with_precision(precision);
@@ -233,11 +233,11 @@ fn a_step_takes_few_launches_and_no_waiting() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn the_same_seed_gives_the_same_bits() {
-    let card = device();
+    let gpu = device();
     let model = model();
-    to_device(&model.params(), &card).unwrap();
+    to_device(&model.params(), &gpu).unwrap();
     for precision in [Precision::F32, Precision::Bf16] {
         let pass = || Pass::on(&Tape::new()).with_dropout(7, 3).with_precision(precision);
         assert_eq!(step(&pass(), &model), step(&pass(), &model), "{precision:?}");

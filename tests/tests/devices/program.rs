@@ -6,10 +6,10 @@ use clap::Parser;
 use finetune::args::Cli;
 use finetune::{commands, config_file};
 use tensor::safetensors::File;
-use tests::card::relative_distance;
+use tests::gpu::relative_distance;
 use tests::root;
 
-/// Runs `finetune ARGUMENTS`, in this process and on its card.
+/// Runs `finetune ARGUMENTS`, in this process and on its GPU.
 fn finetune(arguments: &[&str]) -> anyhow::Result<()> {
     let typed = [&["finetune"], arguments].concat().into_iter().map(Into::into);
     commands::run(Cli::parse_from(config_file::expand(typed)?))
@@ -26,7 +26,7 @@ fn weights(folder: &Path) -> Vec<f64> {
 /// same batches differ by rounding, and by what Adam makes of gradients that are nothing else.
 fn on_both(what: &str, arguments: &[&str], limit: f64) {
     let folder = tempfile::tempdir().unwrap();
-    let [host, card] = ["cpu", "cuda"].map(|device| {
+    let [host, gpu] = ["cpu", "cuda"].map(|device| {
         let output = folder.path().join(device);
         let arguments: Vec<String> =
             arguments.iter().map(|a| a.replace("{}", output.to_str().unwrap())).collect();
@@ -35,24 +35,24 @@ fn on_both(what: &str, arguments: &[&str], limit: f64) {
         finetune(&[&arguments[..], &machine].concat()).unwrap_or_else(|e| panic!("{what}: {e:#}"));
         weights(&output)
     });
-    let distance = relative_distance(&card, &host);
+    let distance = relative_distance(&gpu, &host);
     println!("{what}: weights {distance:.1e} from the CPU's");
     assert!(distance <= limit, "{what}: weights {distance:e} from the CPU's");
 }
 
-/// Few and short: an emulated card takes its time.
+/// Few and short: an emulated GPU takes its time.
 const SMALL: [&str; 8] =
     ["--max-train-samples", "24", "--batch-size", "8", "--max-length", "16", "--epochs", "1"];
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn training_ends_in_the_weights_of_the_cpu() {
     on_both("train", &[&["train", "--output", "{}"], &SMALL[..]].concat(), 1e-4);
 }
 
 /// Labels and scores go up with each batch; classes are checked on the host.
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn every_task_trains_to_the_weights_of_the_cpu() {
     let folder = tempfile::tempdir().unwrap();
     for (task, cells) in [("regression", ["0.5", "-1.25"]), ("multi-label", ["a|b", "b"])] {
@@ -67,7 +67,7 @@ fn every_task_trains_to_the_weights_of_the_cpu() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn adapting_ends_in_the_weights_of_the_cpu() {
     let folder = tempfile::tempdir().unwrap();
     let (text, model) = (folder.path().join("text.txt"), root().join("finetune-cli/assets/tiny"));
@@ -81,8 +81,8 @@ fn adapting_ends_in_the_weights_of_the_cpu() {
 }
 
 #[test]
-#[ignore = "needs a card"]
-fn a_run_of_the_card_evaluates_and_predicts_there() {
+#[ignore = "needs a GPU"]
+fn a_run_of_the_gpu_evaluates_and_predicts_there() {
     let folder = tempfile::tempdir().unwrap();
     let (output, file) = (folder.path().join("run"), folder.path().join("data.csv"));
     let (output, file) = (output.to_str().unwrap(), file.to_str().unwrap());
@@ -94,15 +94,15 @@ fn a_run_of_the_card_evaluates_and_predicts_there() {
 }
 
 #[test]
-#[ignore = "needs a card"]
-fn a_card_that_is_not_there_is_named() {
+#[ignore = "needs a GPU"]
+fn a_gpu_that_is_not_there_is_named() {
     let error = finetune(&["predict", "--device", "cuda:99", "--quiet", "--model", "x", "fine"]);
     let message = format!("{:#}", error.unwrap_err());
     assert!(message.contains("no CUDA device 99") && message.contains("cuda:0"), "{message}");
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn training_in_bf16_ends_near_the_weights_of_the_cpu() {
     let bf16 = ["train", "--output", "{}", "--precision", "bf16", "--checkpoint-activations"];
     on_both("train, bf16", &[&bf16, &SMALL[..]].concat(), 1e-2);

@@ -1,19 +1,19 @@
-//! `reduce` on a card.
+//! `reduce` on a GPU.
 
 use tensor::ops::linear;
 use tensor::ops::reduce::{mean, mean_axis, row_argmax, sum, sum_axis, sum_squares, sum_to};
 use tensor::{DType, Tensor};
-use tests::card::{SIZES, assert_close, device, normal, placements, wide};
+use tests::gpu::{SIZES, assert_close, device, normal, placements, wide};
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn sums_of_everything_equal_the_definition() {
-    let card = device();
+    let gpu = device();
     for (seed, n) in (0..).zip(SIZES) {
         let x = normal(&[n], seed, DType::F32);
         let want = sum(&wide(&x)).unwrap().item().unwrap();
         let squares = sum_squares(&wide(&x)).unwrap();
-        for x in placements(&x, &card) {
+        for x in placements(&x, &gpu) {
             assert_close(&format!("sum [{n}]"), &sum(&x).unwrap(), &[want]);
             assert_close(&format!("mean [{n}]"), &mean(&x).unwrap(), &[want / n as f64]);
             let got = sum_squares(&x).unwrap();
@@ -23,10 +23,10 @@ fn sums_of_everything_equal_the_definition() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn sums_have_the_same_bits_on_every_run() {
-    let card = device();
-    let x = normal(&[3001, 33], 1, DType::F32).to_device(&card).unwrap();
+    let gpu = device();
+    let x = normal(&[3001, 33], 1, DType::F32).to_device(&gpu).unwrap();
     let bits = || {
         let columns = sum_axis(&x, 0).unwrap().to_vec::<f32>().unwrap();
         let all = sum(&x).unwrap().to_vec::<f32>().unwrap();
@@ -36,10 +36,10 @@ fn sums_have_the_same_bits_on_every_run() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn nothing_sums_to_nothing() {
-    let card = device();
-    let empty = Tensor::zeros(&[0, 3]).to_device(&card).unwrap();
+    let gpu = device();
+    let empty = Tensor::zeros(&[0, 3]).to_device(&gpu).unwrap();
     assert_eq!(sum(&empty).unwrap().to_f64_vec().unwrap(), [0.0]);
     assert_eq!(sum_squares(&empty).unwrap(), 0.0);
     assert_eq!(sum_axis(&empty, 0).unwrap().to_f64_vec().unwrap(), [0.0; 3]);
@@ -48,24 +48,24 @@ fn nothing_sums_to_nothing() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn no_square_overflows_and_nan_shows() {
-    let card = device();
-    let huge = Tensor::full(1e30, &[100]).to_device(&card).unwrap();
+    let gpu = device();
+    let huge = Tensor::full(1e30, &[100]).to_device(&gpu).unwrap();
     assert!((sum_squares(&huge).unwrap() / 1e62 - 1.0).abs() < 1e-6);
     for value in [f32::NAN, f32::INFINITY] {
         let mut x = vec![1.0; 5000];
         x[4321] = value;
-        let x = Tensor::from_vec(x, &[5000]).unwrap().to_device(&card).unwrap();
+        let x = Tensor::from_vec(x, &[5000]).unwrap().to_device(&gpu).unwrap();
         assert!(!sum_squares(&x).unwrap().is_finite());
         assert!(!sum(&x).unwrap().item().unwrap().is_finite());
     }
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn sums_along_every_axis_equal_the_definition() {
-    let card = device();
+    let gpu = device();
     let shapes: [&[usize]; 11] = [
         &[7],
         &[1, 1],
@@ -81,7 +81,7 @@ fn sums_along_every_axis_equal_the_definition() {
     ];
     for (seed, shape) in (0..).zip(shapes) {
         let x = normal(shape, seed, DType::F32);
-        for (axis, there) in (0..shape.len()).flat_map(|a| placements(&x, &card).map(|x| (a, x))) {
+        for (axis, there) in (0..shape.len()).flat_map(|a| placements(&x, &gpu).map(|x| (a, x))) {
             let (want, got) = (sum_axis(&wide(&x), axis).unwrap(), sum_axis(&there, axis).unwrap());
             assert_eq!(got.shape(), want.shape());
             assert_close(&format!("{shape:?} axis {axis}"), &got, &want.to_f64_vec().unwrap());
@@ -93,9 +93,9 @@ fn sums_along_every_axis_equal_the_definition() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn broadcasting_is_summed_back() {
-    let card = device();
+    let gpu = device();
     let shapes: [[&[usize]; 2]; 7] = [
         [&[3, 7], &[7]],
         [&[3, 7], &[3, 1]],
@@ -108,7 +108,7 @@ fn broadcasting_is_summed_back() {
     for [from, to] in shapes {
         let x = normal(from, 4, DType::F32);
         let want = sum_to(&wide(&x), to).unwrap();
-        let got = sum_to(&x.to_device(&card).unwrap(), to).unwrap();
+        let got = sum_to(&x.to_device(&gpu).unwrap(), to).unwrap();
         assert_eq!(got.shape(), to);
         assert_close(&format!("{from:?} to {to:?}"), &got, &want.to_f64_vec().unwrap());
     }
@@ -116,13 +116,13 @@ fn broadcasting_is_summed_back() {
 
 /// The gradient of a bias is such a sum.
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn columns_of_bf16_are_summed_in_f32() {
-    let card = device();
+    let gpu = device();
     for (rows, cols) in [(1, 1), (7, 15), (1000, 130), (333, 384), (5000, 3), (130, 1000)] {
         let x = normal(&[rows, cols], 6, DType::BF16);
         let want = sum_axis(&wide(&x), 0).unwrap().to_f64_vec().unwrap();
-        for x in placements(&x, &card) {
+        for x in placements(&x, &gpu) {
             let sums = linear::backward_bias(&x).unwrap();
             assert_eq!(sums.dtype(), DType::F32);
             assert_close(&format!("columns of {rows} x {cols}"), &sums, &want);
@@ -131,23 +131,23 @@ fn columns_of_bf16_are_summed_in_f32() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn the_place_of_the_greatest_is_that_of_the_host() {
-    let card = device();
+    let gpu = device();
     for (rows, cols) in [(1, 1), (3, 7), (9, 33), (130, 384), (257, 2), (1, 1000)] {
         // Few values, so that many are equal.
         let x = normal(&[rows, cols], 7, DType::F32).to_vec::<f32>().unwrap();
         let x = x.into_iter().map(|v| (2.0 * v).round()).collect();
         let x = Tensor::from_vec(x, &[rows, cols]).unwrap();
         let want = row_argmax(&x).unwrap().to_vec::<u32>().unwrap();
-        for x in placements(&x, &card) {
+        for x in placements(&x, &gpu) {
             let places = row_argmax(&x).unwrap();
-            assert_eq!(places.device(), card);
+            assert_eq!(places.device(), gpu);
             assert_eq!(places.to_vec::<u32>().unwrap(), want, "{rows} x {cols}");
         }
     }
     let (inf, nan) = (f32::INFINITY, f32::NAN);
     let x = vec![-inf, -inf, -inf, 1.0, nan, inf, inf, nan, nan, -inf, 5.0, 5.0];
-    let x = Tensor::from_vec(x, &[4, 3]).unwrap().to_device(&card).unwrap();
+    let x = Tensor::from_vec(x, &[4, 3]).unwrap().to_device(&gpu).unwrap();
     assert_eq!(row_argmax(&x).unwrap().to_vec::<u32>().unwrap(), [0, 1, 1, 1]);
 }

@@ -1,9 +1,9 @@
-//! The runs of the other tests of this program, which are ignored but for these: on the card of this machine, if it has
-//! one, and on emulated cards.
+//! The runs of the other tests of this program, which are ignored but for these: on the GPU of this machine, if it has
+//! one, and on emulated GPUs.
 //!
 //! `tests/emulator` holds a driver and a compiler with the interfaces of NVIDIA's, which run the same kernels on the
 //! CPU: see its README. A process finds them by `LD_LIBRARY_PATH`, which is read when it starts; so each test here
-//! starts this program again: on two cards like those of Ampere, and on one like those of Hopper, whose blocks run
+//! starts this program again: on two GPUs like those of Ampere, and on one like those of Hopper, whose blocks run
 //! their threads in a random order, so that a missing barrier shows, under the address sanitizer, with each array in a
 //! memory block of its own.
 
@@ -15,20 +15,20 @@ use std::sync::Mutex;
 use tensor::Device;
 use tests::{root, skip_without_tools};
 
-/// What has this program run the tests that need a card, and no others.
+/// What has this program run the tests that need a GPU, and no others.
 const IGNORED: &str = "--ignored";
 
 #[test]
-fn on_the_card_of_this_machine() {
+fn on_the_gpu_of_this_machine() {
     if let Err(error) = Device::cuda(0) {
         return eprintln!("skipped: {error}");
     }
-    check("on the card", Command::new(this_program()).arg(IGNORED));
+    check("on the GPU", Command::new(this_program()).arg(IGNORED));
 }
 
 #[test]
 fn on_an_emulated_ampere() {
-    emulated("plain", &[("EMULATED_CAPABILITY", "8.0"), ("EMULATED_CARDS", "2")], &[]);
+    emulated("plain", &[("EMULATED_CAPABILITY", "8.0"), ("EMULATED_GPUS", "2")], &[]);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn the_emulator_passes_its_own_test() {
     check("the emulator", Command::new("sh").arg(script).arg(built.parent().expect("a folder")));
 }
 
-/// All ignored tests but these, on a card of this build of the emulator.
+/// All ignored tests but these, on a GPU of this build of the emulator.
 fn emulated(build: &str, environment: &[(&str, &str)], skipped: &[&str]) {
     let Some(libraries) = built(build) else { return };
     let mut run = Command::new("sh");
@@ -79,21 +79,19 @@ fn built(build: &str) -> Option<PathBuf> {
     if built.insert(build.to_owned()) {
         let mut script = Command::new("sh");
         script.arg(root().join("tests/emulator/build.sh")).arg(&folder);
-        check("building the emulated card", script.args((build != "plain").then_some(build)));
+        check("building the emulated GPU", script.args((build != "plain").then_some(build)));
     }
     Some(folder)
 }
 
-/// What the emulated card lacks here.
+/// What the emulated GPU lacks here.
 fn hindrance(build: &str) -> Option<String> {
     if !cfg!(all(target_os = "linux", target_pointer_width = "64")) {
-        return Some("the emulated card needs 64-bit Linux".to_owned());
+        return Some("the emulated GPU needs 64-bit Linux".to_owned());
     }
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     if Command::new(&compiler).arg("--version").output().is_err() {
-        return Some(format!(
-            "the emulated card needs a C++ compiler, and {compiler} does not run"
-        ));
+        return Some(format!("the emulated GPU needs a C++ compiler, and {compiler} does not run"));
     }
     let lacks_sanitizer = build == "address" && !has_sanitizer(&compiler);
     lacks_sanitizer.then(|| format!("{compiler} has no libasan.so, GCC's address sanitizer"))

@@ -9,7 +9,7 @@ use crate::args::PrecisionName;
 use crate::args::bench::BenchMatmulArgs;
 use crate::progress::say;
 
-/// Products that a card is asked for before the host waits, which takes longer than one of them.
+/// Products that a GPU is asked for before the host waits, which takes longer than one of them.
 const IN_A_ROW: u32 = 20;
 
 /// Prints a line for each size.

@@ -128,7 +128,7 @@ fn infer(
     let once = || {
         let pass = Pass::inference().with_precision(args.precision.into());
         let logits = model.forward(&pass, &batch)?;
-        // A card has only been asked for it until then.
+        // A GPU has only been asked for it until then.
         logits.value().device().synchronize()?;
         Ok(logits)
     };
@@ -140,7 +140,7 @@ fn rows(args: &BenchStepArgs) -> Vec<usize> {
 }
 
 fn line(args: &BenchStepArgs, device: &Device, laps: &[Lap], passes: &[f64]) -> Value {
-    // The host knows how long it asked a card for each part, not how long that took.
+    // The host knows how long it asked a GPU for each part, not how long that took.
     let ms = |part: fn(&Lap) -> f64| match device {
         Device::Cpu => rounded(median(laps.iter().map(part)) * 1e3, 2),
         Device::Cuda(_) => Value::Null,

@@ -82,7 +82,7 @@ impl Job<'_> {
             anyhow::Ok((start, optimizer, state, Corpora::open(run.folder())?))
         };
         let (start, optimizer, state, corpora) = read().with_context(|| damaged(folder))?;
-        // A full card is no fault of the checkpoint.
+        // A full GPU is no fault of the checkpoint.
         to_device(&start.model.params(), &device)?;
         let line = format!("going on from step {}, where the run was broken off", optimizer.step);
         remark(self.args.machine.quiet, &line);

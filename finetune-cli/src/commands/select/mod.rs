@@ -191,7 +191,7 @@ impl Selection<'_> {
     fn available_memory(&self) -> Option<u64> {
         match &self.device {
             Device::Cpu => memory::available(),
-            Device::Cuda(card) => card.memory().ok().map(|(free, _)| free as u64),
+            Device::Cuda(gpu) => gpu.memory().ok().map(|(free, _)| free as u64),
         }
     }
 

@@ -1,4 +1,4 @@
-//! On a card: FlashAttention, by tensor cores in bf16, by multiply-adds of f32 otherwise.
+//! On a GPU: FlashAttention, by tensor cores in bf16, by multiply-adds of f32 otherwise.
 //!
 //! A block has a tile of rows of one head of one sequence (its queries; its keys for dk and dv) and walks over
 //! tiles of columns, the other ones; blocks beyond the end of their sequence return at once. Scores are never in
@@ -52,7 +52,7 @@ pub(crate) static DELTA: Source =
 /// The widest head that there are kernels for.
 pub const MAX_HEAD_DIM: usize = 256;
 
-/// The offsets of an [`Attention`] on the card, u32.
+/// The offsets of an [`Attention`] on the GPU, u32.
 #[derive(Clone, Copy, Debug)]
 pub struct Offsets<'a> {
     /// Of queries, `[B + 1]`.
@@ -61,7 +61,7 @@ pub struct Offsets<'a> {
     pub keys: Slice<'a>,
 }
 
-/// Queries, keys and values on the card, all f32 or all bf16.
+/// Queries, keys and values on the GPU, all f32 or all bf16.
 #[derive(Clone, Copy, Debug)]
 pub struct Qkv<'a> {
     /// Queries, `[Tq, N*D]`.
@@ -89,7 +89,7 @@ unsafe impl Param for Settings {}
 /// o `[Tq, N*D]`, of the dtype of q, and lse `[Tq, N]`, f32.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When lengths or dtypes do not fit, or D is above [`MAX_HEAD_DIM`].
@@ -186,8 +186,8 @@ fn check(a: Attention, at: Offsets, queries: &[Slice], keys: &[Slice], lse: Slic
     let dtype = queries[0].dtype();
     let same = queries.iter().chain(keys).all(|x| x.dtype() == dtype);
     assert!(same && dtype != DType::U32 && lse.dtype() == DType::F32, "attention: dtypes");
-    for (on_card, on_host) in [(at.queries, a.queries), (at.keys, a.keys)] {
-        let fits = on_card.dtype() == DType::U32 && on_card.len() == on_host.len();
-        assert!(fits, "attention: offsets on the card: {on_card:?}");
+    for (on_gpu, on_host) in [(at.queries, a.queries), (at.keys, a.keys)] {
+        let fits = on_gpu.dtype() == DType::U32 && on_gpu.len() == on_host.len();
+        assert!(fits, "attention: offsets on the GPU: {on_gpu:?}");
     }
 }

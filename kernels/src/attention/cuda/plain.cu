@@ -360,7 +360,7 @@ template <int D, int TILE> __device__ __forceinline__ void backward_dq(const Bac
     store_scaled<R, D>(query_grad, b.a.scale, dq, query_row, present, b.a);
 }
 
-// Kernels for heads up to D wide, with tiles that fit 99 KiB of shared memory, what every card since Ampere has;
+// Kernels for heads up to D wide, with tiles that fit 99 KiB of shared memory, what every GPU since Ampere has;
 // plan.rs knows the same sizes.
 #define KERNELS(D, FORWARD_TILE, BACKWARD_TILE)                                                                  \
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \

@@ -31,7 +31,7 @@ const COPY: u64 = 16;
 impl Path {
     /// Tensor cores where the operands allow it. Folding the scale into the exponent takes a positive one.
     pub(super) fn choose(a: Attention, operands: &[Slice]) -> Self {
-        assert!(a.head_dim <= MAX_HEAD_DIM, "attention: heads of {} on a card", a.head_dim);
+        assert!(a.head_dim <= MAX_HEAD_DIM, "attention: heads of {} on a GPU", a.head_dim);
         let bf16 = operands.iter().all(|x| x.dtype() == DType::BF16);
         let aligned = operands.iter().all(|x| x.address().is_multiple_of(COPY));
         let flash = if bf16 && aligned && a.scale > 0.0 { flash(a.head_dim) } else { None };
@@ -102,11 +102,11 @@ fn plain(head_dim: usize) -> Path {
 mod tests {
     use super::*;
 
-    /// What a block may have on every card since Ampere.
+    /// What a block may have on every GPU since Ampere.
     const LIMIT: usize = 99 << 10;
 
     #[test]
-    fn shared_memory_fits_every_card() {
+    fn shared_memory_fits_every_gpu() {
         for head_dim in 1..=MAX_HEAD_DIM {
             for path in [Some(plain(head_dim)), flash(head_dim)].into_iter().flatten() {
                 for kernel in [path.forward, path.dkdv, path.dq] {

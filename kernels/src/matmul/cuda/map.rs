@@ -46,6 +46,6 @@ pub(super) fn encode(
 }
 
 fn refused(device: &Device, error: cudarc::driver::DriverError) -> Error {
-    let (call, card) = ("cuTensorMapEncodeTiled", device.label());
-    Error::Driver { call, card, reason: format!("{error:?}") }
+    let (call, gpu) = ("cuTensorMapEncodeTiled", device.label());
+    Error::Driver { call, gpu, reason: format!("{error:?}") }
 }

@@ -1,4 +1,4 @@
-//! The product on a card: the three of a linear layer, each with what follows it, and batches at any strides.
+//! The product on a GPU: the three of a linear layer, each with what follows it, and batches at any strides.
 //!
 //! ```text
 //! naive.cu   the definition: a thread an element
@@ -10,7 +10,7 @@
 //!
 //! Each file says what it changes against the one before. `KERNELS_CUDA=naive|tiled|mma|wgmma` caps the rung
 //! ([`set_cap`] for a thread); [`Rung`] has the rule. No operand is copied or transposed. Sums are f32, in an order
-//! that shapes and card decide alone: the same bits in every run. Unlike on the CPU, they are not the same for a
+//! that shapes and GPU decide alone: the same bits in every run. Unlike on the CPU, they are not the same for a
 //! row alone and among others, as the parts of K depend on the number of rows.
 //!
 //! A product of bf16 has both operands in bf16; weights that are kept in f32 are rounded before, [`Array::rounded`].
@@ -70,7 +70,7 @@ pub struct Operand<'a> {
 /// y `[rows, outputs]` from x and w, which have one dtype; y has it too.
 ///
 /// # Errors
-/// When the card refuses or is full.
+/// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When lengths, dtypes or devices do not fit.

@@ -105,7 +105,7 @@ pub(super) fn multiprocessors(device: &Device) -> usize {
     device.multiprocessor().count
 }
 
-/// Two by their registers, if there is shared memory for two: not on the smaller cards from Ampere on (8.6, 8.9, 12.0).
+/// Two by their registers, if there is shared memory for two: not on the smaller GPUs from Ampere on (8.6, 8.9, 12.0).
 fn mma_resident(device: &Device) -> usize {
     /// Of a block, with the kibibyte that the system takes of each.
     const SHARED: usize = (64 + 1) << 10;
@@ -128,7 +128,7 @@ const LEAST_DEPTH: usize = 512;
 const STEP: usize = 64;
 
 impl Split {
-    /// As many parts as fill the card once. A batch has tiles enough and is never cut.
+    /// As many parts as fill the GPU once. A batch has tiles enough and is never cut.
     pub fn of(job: &Job, tile: Tile) -> Self {
         let slots = multiprocessors(job.device()) * tile.resident;
         let parts = (slots / tile.count(job)).min(job.k / LEAST_DEPTH).max(1);

@@ -16,11 +16,11 @@
 // asks the L2 cache for 48 bytes a cycle, which is more than its share if all ask at once. Ceiling, an estimate: 60
 // to 70 % of the peak. What is left is sharing: two blocks of a cluster can receive one copy of a box (multicast).
 //
-// No card has run this yet; see hopper.cuh for what it relies on. Rows start at multiples of 16 bytes.
+// No GPU has run this yet; see hopper.cuh for what it relies on. Rows start at multiples of 16 bytes.
 #include "product.cuh"
 
 #ifdef HIDDEN_BF16
-#if __CUDA_ARCH__ >= 900 || defined(EMULATED_CARD)
+#if __CUDA_ARCH__ >= 900 || defined(EMULATED_GPU)
 #include "hopper.cuh"
 
 #define ROWS 128
