@@ -153,7 +153,9 @@ fn named_files(text: &str) -> impl Iterator<Item = &str> {
     let is_source = |word: &str| {
         let extension = word.rsplit_once('.').map_or("", |(_, extension)| extension);
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-./".contains(c);
-        ["rs", "cu", "cuh", "sh", "py", "cpp"].contains(&extension) && word.chars().all(plain)
+        ["rs", "cu", "cuh", "sh", "py", "cpp"].contains(&extension)
+            && !word.starts_with(".")
+            && word.chars().all(plain)
     };
     text.split('`').skip(1).step_by(2).filter(move |word| is_source(word))
 }
