@@ -6,12 +6,12 @@
 //! ```
 //!
 //! Where the gradients are on a GPU the norm stays there, and the update reads it from there: the host does not wait
-//! for it. All gradients are scaled by one factor, so the direction of the step stays. 1e-6 is PyTorch's, against
-//! division by zero. Source: Pascanu, Mikolov, Bengio, 2013, <https://arxiv.org/abs/1211.5063>.
+//! for it. All gradients are scaled by one factor, so the direction of the step stays. Source: Pascanu, Mikolov, Bengio, 2013, <https://arxiv.org/abs/1211.5063>.
 
 use autograd::{Gradients, Param};
 use tensor::Tensor;
 use tensor::ops::adamw;
+pub use tensor::ops::adamw::clip_factor as factor;
 
 use crate::Result;
 
@@ -56,10 +56,4 @@ impl From<f64> for GradScale {
     fn from(factor: f64) -> Self {
         GradScale::Factor(factor)
     }
-}
-
-/// The factor that brings `norm` down to `max_norm`, 1 if it is smaller; NaN if `norm` is.
-pub fn factor(norm: f64, max_norm: f64) -> f64 {
-    let factor = max_norm / (norm + 1e-6);
-    if factor >= 1.0 { 1.0 } else { factor }
 }

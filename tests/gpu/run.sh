@@ -38,7 +38,7 @@ run_tests() {
   step matmul "$gpu/devices" --ignored matmul linear
   step devices "$gpu/devices" --ignored --nocapture
   for rung in naive tiled mma; do
-    step "devices-$rung" env KERNELS_CUDA="$rung" "$gpu/devices" --ignored linear model
+    step "devices-$rung" env KERNELS_CUDA_MATMUL="$rung" "$gpu/devices" --ignored linear model
   done
 }
 

@@ -22,6 +22,9 @@ const LAYERS: [(&str, &[&str]); 8] = [
 /// Longest file, in lines without tests.
 const FILE: usize = 400;
 
+/// Longest documentation of a module, in lines.
+const DOC: usize = 25;
+
 fn manifest(folder: &str) -> toml::Table {
     let text = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");
     text.parse().unwrap_or_else(|e| panic!("{folder}/Cargo.toml: {e}"))
@@ -183,6 +186,13 @@ fn files_are_short() {
     let long = shipped().map(|file| (file.without_tests().len(), file.path));
     let long: Vec<_> = long.filter(|(lines, _)| *lines >= FILE).collect();
     assert_eq!(long, []);
+}
+
+#[test]
+fn module_docs_are_short() {
+    let lines = |file: &Source| file.lines.iter().take_while(|l| l.starts_with("//!")).count();
+    let long: Vec<_> = shipped().filter(|file| lines(file) > DOC).map(|file| file.path).collect();
+    assert_eq!(long, [""; 0]);
 }
 
 #[test]

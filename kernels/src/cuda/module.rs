@@ -195,6 +195,8 @@ fn options(architecture: &str, hidden: DType) -> Vec<String> {
     let mut options = vec![
         format!("--gpu-architecture={architecture}"),
         "--std=c++17".to_owned(),
+        // So that compute-sanitizer and profilers can name lines; the code stays the same.
+        "--generate-line-info".to_owned(),
         // A generic lambda cannot say `__device__`.
         "--device-as-default-execution-space".to_owned(),
     ];

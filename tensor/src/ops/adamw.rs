@@ -23,8 +23,8 @@ pub struct Update<'a> {
     pub v: &'a mut Tensor,
 }
 
-/// Clipping by the norm of all gradients: they are multiplied by min(1, max_norm / (norm + 1e-6)), in place of the
-/// `grad_scale` of each [`Step`].
+/// Clipping by the norm of all gradients: they are multiplied by [`clip_factor`], in place of the `grad_scale` of each
+/// [`Step`].
 #[derive(Clone, Copy, Debug)]
 pub struct Clip<'a> {
     /// What [`norm`] returned; on a GPU it is read there.
@@ -68,12 +68,20 @@ pub fn update_all(updates: &mut [Update], clip: Option<Clip>) -> Result<()> {
     if on_gpu(OP, [first.w])? {
         return update_on_gpu(updates, clip);
     }
-    let factor = clip.map(|clip| clip.factor()).transpose()?;
+    let factor = |clip: Clip| Ok::<_, Error>(clip_factor(clip.norm.item()?, clip.max_norm));
+    let factor = clip.map(factor).transpose()?;
     for Update { step, w, g, m, v } in updates {
         let grad_scale = factor.unwrap_or(step.grad_scale);
         update(Step { grad_scale, ..*step }, w, g, (m, v))?;
     }
     Ok(())
+}
+
+/// What brings `norm` down to `max_norm`, 1 if it is smaller; NaN if `norm` is. 1e-6 is PyTorch's, against division by
+/// zero.
+pub fn clip_factor(norm: f64, max_norm: f64) -> f64 {
+    let factor = max_norm / (norm + 1e-6);
+    if factor >= 1.0 { 1.0 } else { factor }
 }
 
 /// The Euclidean norm of all gradients together, a scalar where they are: f32 on a GPU, f64 on the host; 0 of none.
@@ -91,14 +99,6 @@ pub fn norm(grads: &[&Tensor]) -> Result<Tensor> {
     grads.iter().try_for_each(|g| expect_f32(&device, g))?;
     let grads = grads.iter().map(|g| g.as_array(OP)).collect::<Result<Vec<_>>>()?;
     Ok(Tensor::from_array(adamw::cuda::norm(&grads)?, &[]))
-}
-
-impl Clip<'_> {
-    /// NaN if the norm is.
-    fn factor(self) -> Result<f64> {
-        let factor = self.max_norm / (self.norm.item()? + 1e-6);
-        Ok(if factor >= 1.0 { 1.0 } else { factor })
-    }
 }
 
 fn update_on_gpu(updates: &mut [Update], clip: Option<Clip>) -> Result<()> {

@@ -15,19 +15,7 @@
 //! backward makes the scores again in each of two kernels, one for dk and dv, one for dq, which costs two
 //! products of seven, and needs no atomics: the same bits in every run. Dropout takes one call of Philox for
 //! four scores everywhere (lanes exchange the bits that are their neighbours'), except in tiles below 64.
-//!
-//! What bounds the forward, for a sequence of S tokens and one head, in bf16:
-//!
-//! ```text
-//! operations      4 S^2 D       two products; an H100 does 4096 in a clock on each multiprocessor
-//! exponentials    S^2           16 in a clock: as long as the products at D = 64, longer below
-//! device memory   8 S D bytes   q, k, v read and o written once: S / 2 operations a byte, 300 keep an H100 busy
-//! L2 cache        4 S D bytes   for k and v again for each tile of queries: 64 operations a byte
-//! ```
-//!
-//! So memory bounds sequences below some 600 tokens, exponentials those of small heads above. The backward does
-//! 14 S^2 D operations for 2 S^2 exponentials. Dropout costs about 20 integer operations for each score, in each
-//! of the three kernels.
+//! `flash.cu` counts what bounds the forward.
 
 mod plan;
 

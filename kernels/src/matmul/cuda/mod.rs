@@ -8,7 +8,7 @@
 //! split.cu   K in parts, added in order                           where there are few tiles and a long K
 //! ```
 //!
-//! Each file says what it changes against the one before. `KERNELS_CUDA=naive|tiled|mma|wgmma` caps the rung
+//! Each file says what it changes against the one before. `KERNELS_CUDA_MATMUL=naive|tiled|mma|wgmma` caps the rung
 //! ([`set_cap`] for a thread); [`Rung`] has the rule. No operand is copied or transposed. Sums are f32, in an order
 //! that shapes and GPU decide alone: the same bits in every run. Unlike on the CPU, they are not the same for a
 //! row alone and among others, as the parts of K depend on the number of rows.

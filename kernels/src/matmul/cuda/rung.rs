@@ -42,19 +42,19 @@ pub fn set_cap(rung: Rung) {
 }
 
 /// # Panics
-/// When `KERNELS_CUDA` is set to an unknown name.
+/// When `KERNELS_CUDA_MATMUL` is set to an unknown name.
 fn cap() -> Rung {
     static USUAL: OnceLock<Rung> = OnceLock::new();
     CAP.get().unwrap_or_else(|| *USUAL.get_or_init(from_environment))
 }
 
 fn from_environment() -> Rung {
-    match std::env::var("KERNELS_CUDA").as_deref() {
+    match std::env::var("KERNELS_CUDA_MATMUL").as_deref() {
         Err(_) | Ok("" | "wgmma") => Rung::Wgmma,
         Ok("mma") => Rung::Mma,
         Ok("tiled") => Rung::Tiled,
         Ok("naive") => Rung::Naive,
-        Ok(other) => panic!("KERNELS_CUDA is {other:?}: naive, tiled, mma or wgmma"),
+        Ok(other) => panic!("KERNELS_CUDA_MATMUL is {other:?}: naive, tiled, mma or wgmma"),
     }
 }
 
