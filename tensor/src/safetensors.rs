@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
@@ -123,61 +123,69 @@ impl File {
 /// When the file can't be written.
 pub fn write(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
     let on_host = |tensor: &Tensor| tensor.to_device(&Device::Cpu)?.contiguous();
-    let views = (tensors.iter())
-        .map(|(name, tensor)| Ok((name, Bytes(on_host(tensor)?))))
+    let mut tensors = (tensors.iter())
+        .map(|(name, tensor)| Ok((name, on_host(tensor)?)))
         .collect::<Result<Vec<_>>>()?;
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    // In the order of the format's own library: wide elements first, so that all are aligned, then by name.
+    tensors.sort_by(|(a, x), (b, y)| dtype(y).cmp(&dtype(x)).then(a.cmp(b)));
+    let header = header(&tensors).map_err(|e| invalid(path, format!("can't be written: {e}")))?;
     let unfinished = path.with_extension("safetensors.partial");
     let write = || {
+        let mut file = fs::File::create(&unfinished)?;
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
         // Tensor by tensor: the file is never in memory as a whole.
-        safetensors::serialize_to_file(views, Some(metadata), &unfinished).map_err(
-            |e| match e {
-                SafeTensorError::IoError(e) => io(path, e),
-                other => invalid(path, format!("can't be written: {other}")),
-            },
-        )?;
+        tensors.iter().try_for_each(|(_, tensor)| file.write_all(bytes(tensor)))?;
         // Without this, a power failure can leave the new name with no content.
-        let written = fs::File::options().append(true).open(&unfinished);
-        let moved = written.and_then(|file| file.sync_all());
-        moved.and_then(|()| fs::rename(&unfinished, path)).map_err(|e| io(path, e))
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
     };
-    // What can't be removed either is reported by the error that comes first.
-    write().inspect_err(|_| drop(fs::remove_file(&unfinished)))
+    write().map_err(|e| {
+        // What can't be removed either is reported by the error that comes first.
+        let _ = fs::remove_file(&unfinished);
+        io(path, e)
+    })
 }
 
-/// A contiguous tensor as the bytes of the format.
-struct Bytes(Tensor);
+/// The header of contiguous tensors that lie one behind the other.
+fn header(tensors: &[(&String, Tensor)]) -> std::result::Result<Vec<u8>, SafeTensorError> {
+    let mut end = 0;
+    let info = |(name, tensor): &(&String, Tensor)| {
+        let start = end;
+        end += bytes(tensor).len();
+        let (dtype, shape) = (dtype(tensor), tensor.shape().to_vec());
+        (name.to_string(), TensorInfo { dtype, shape, data_offsets: (start, end) })
+    };
+    let infos = tensors.iter().map(info).collect();
+    let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let mut json = serde_json::to_vec(&Metadata::new(Some(format), infos)?)?;
+    json.resize(json.len().next_multiple_of(8), b' ');
+    Ok(json)
+}
 
-impl safetensors::View for Bytes {
-    fn dtype(&self) -> Dtype {
-        match self.0.dtype() {
-            DType::F32 => Dtype::F32,
-            DType::F64 => Dtype::F64,
-            DType::BF16 => Dtype::BF16,
-            DType::F16 => Dtype::F16,
-            DType::I64 => Dtype::I64,
-            DType::U32 => Dtype::U32,
-        }
+fn dtype(tensor: &Tensor) -> Dtype {
+    match tensor.dtype() {
+        DType::F32 => Dtype::F32,
+        DType::F64 => Dtype::F64,
+        DType::BF16 => Dtype::BF16,
+        DType::F16 => Dtype::F16,
+        DType::I64 => Dtype::I64,
+        DType::U32 => Dtype::U32,
     }
-    fn shape(&self) -> &[usize] {
-        self.0.shape()
+}
+
+/// The elements of a contiguous tensor, as they lie in the file.
+fn bytes(tensor: &Tensor) -> &[u8] {
+    fn cast<T: Element>(tensor: &Tensor) -> &[u8] {
+        bytemuck::cast_slice(tensor.as_slice::<T>().expect("contiguous, of its own dtype"))
     }
-    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        fn cast<T: Element>(tensor: &Tensor) -> &[u8] {
-            bytemuck::cast_slice(tensor.as_slice::<T>().expect("contiguous, of its own dtype"))
-        }
-        let bytes = match self.0.dtype() {
-            DType::F32 => cast::<f32>(&self.0),
-            DType::F64 => cast::<f64>(&self.0),
-            DType::BF16 => cast::<bf16>(&self.0),
-            DType::F16 => cast::<f16>(&self.0),
-            DType::I64 => cast::<i64>(&self.0),
-            DType::U32 => cast::<u32>(&self.0),
-        };
-        bytes.into()
-    }
-    fn data_len(&self) -> usize {
-        self.0.len() * self.0.dtype().size()
+    match tensor.dtype() {
+        DType::F32 => cast::<f32>(tensor),
+        DType::F64 => cast::<f64>(tensor),
+        DType::BF16 => cast::<bf16>(tensor),
+        DType::F16 => cast::<f16>(tensor),
+        DType::I64 => cast::<i64>(tensor),
+        DType::U32 => cast::<u32>(tensor),
     }
 }
 

@@ -33,6 +33,19 @@ fn refusal(bytes: &[u8]) -> String {
     message.strip_prefix(&format!("{}: ", path.display())).expect("names the file").to_owned()
 }
 
+/// As any other file that this user makes: whoever serves the model may be another one.
+#[cfg(unix)]
+#[test]
+fn others_may_read_what_they_may_read_of_other_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let (dir, path) = place();
+    write(&path, &[("x".to_owned(), Tensor::zeros(&[2]))]).unwrap();
+    let other = dir.path().join("config.json");
+    fs::write(&other, "{}").unwrap();
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&path), mode(&other));
+}
+
 #[test]
 fn every_dtype_makes_the_round_trip() {
     let (_dir, path) = place();
