@@ -48,7 +48,8 @@ fn cached(name: &str, hub: &Path) -> Option<PathBuf> {
     }
     let folder = hub.join(format!("models--{}", name.replace('/', "--")));
     let commit = fs::read_to_string(folder.join("refs/main")).ok()?;
-    let commit = Some(commit.trim()).filter(|c| c.chars().all(|c| c.is_ascii_alphanumeric()))?;
+    let commit = Some(commit.trim())
+        .filter(|c| !c.is_empty() && c.chars().all(|c| c.is_ascii_alphanumeric()))?;
     Some(folder.join("snapshots").join(commit)).filter(|snapshot| snapshot.is_dir())
 }
 
@@ -67,7 +68,9 @@ mod tests {
         for missing in ["org/other", "../name", "", "org//name"] {
             assert_eq!(cached(missing, hub.path()), None, "{missing}");
         }
-        fs::write(model.join("refs/main"), "../../elsewhere").expect("a ref");
-        assert_eq!(cached("org/name", hub.path()), None);
+        for wrong in ["../../elsewhere", "\n"] {
+            fs::write(model.join("refs/main"), wrong).expect("a ref");
+            assert_eq!(cached("org/name", hub.path()), None);
+        }
     }
 }

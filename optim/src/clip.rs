@@ -6,7 +6,9 @@
 //! ```
 //!
 //! Where the gradients are on a GPU the norm stays there, and the update reads it from there: the host does not wait
-//! for it. All gradients are scaled by one factor, so the direction of the step stays. Source: Pascanu, Mikolov, Bengio, 2013, <https://arxiv.org/abs/1211.5063>.
+//! for it. All gradients are scaled by one factor, so the direction of the step stays.
+//!
+//! Source: Pascanu, Mikolov, Bengio, 2013, <https://arxiv.org/abs/1211.5063>.
 
 use autograd::{Gradients, Param};
 use tensor::Tensor;

@@ -8,7 +8,15 @@
 set -e
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=$root/target/gpu
+model=${1:+$(cd "$1" && pwd)}
+data=${1:+$(cd "${2:?usage: prepare.sh [MODEL DATA [STEP.PY]]}" && pwd)}
+step=${3:+$(cd "$(dirname "$3")" && pwd)/$(basename "$3")}
+if [ -n "$step" ] && [ ! -f "$step" ]; then
+  echo "prepare.sh: $step: no such file" >&2
+  exit 1
+fi
 cd "$root"
+rm -rf "$out" "$out.tar.gz"
 mkdir -p "$out"
 
 # The newest executable that cargo reports for a target of that kind.
@@ -20,17 +28,15 @@ strip_to "$(built test --release -p tests --test devices --no-run)" devices
 strip_to "$(built bench -p kernels --bench cuda --no-run)" kernels
 strip_to "$(built build --release -p finetune-cli)" finetune
 tools=$root/target/cuda-tools
-rm -rf "$out/compiled"
 if [ -d "$tools" ]; then
   LD_LIBRARY_PATH=$tools/lib cargo run --release -p kernels --example precompile_cuda -- \
     "${CAPABILITY:-9.0}" "$out/compiled"
 fi
-if [ -n "$1" ]; then
-  rm -rf "$out/model" "$out/data"
+if [ -n "$model" ]; then
   mkdir "$out/model" "$out/data"
-  cp "$1"/*.json "$1"/*.safetensors "$out/model/"
-  for file in "$1"/vocab.txt; do if [ -e "$file" ]; then cp "$file" "$out/model/"; fi; done
-  cp "${2:?usage: prepare.sh [MODEL DATA [STEP.PY]]}"/*.csv "$out/data/"
+  cp "$model"/*.json "$model"/*.safetensors "$out/model/"
+  if [ -e "$model/vocab.txt" ]; then cp "$model/vocab.txt" "$out/model/"; fi
+  cp "$data"/*.csv "$out/data/"
   chmod u+w "$out"/model/* "$out"/data/*
   if "${PYTHON:-python3}" -c 'import safetensors.torch' 2>/dev/null; then
     "${PYTHON:-python3}" - "$out/model/model.safetensors" <<'PYTHON'
@@ -46,6 +52,6 @@ PYTHON
     echo "${PYTHON:-python3} has no safetensors with PyTorch: the weights stay as they are"
   fi
 fi
-if [ -n "$3" ]; then cp "$3" "$out/step.py"; fi
-tar czf "$out.tar.gz" -C "$root/target" --exclude gpu/log gpu
+if [ -n "$step" ]; then cp "$step" "$out/step.py"; fi
+tar czf "$out.tar.gz" -C "$root/target" gpu
 du -sh "$out" "$out.tar.gz"

@@ -27,7 +27,7 @@ step() {
   name=$1
   shift
   began=$(date +%s)
-  if timeout "$limit" "$@" >"$log/$name.log" 2>&1; then result=passed; else result=FAILED; failed=1; fi
+  if timeout -k 10 "$limit" "$@" >"$log/$name.log" 2>&1; then result=passed; else result=FAILED; failed=1; fi
   printf '%-22s %s in %d s  %s\n' "$name" "$result" $(($(date +%s) - began)) \
     "$(grep -E '^test result|ERROR SUMMARY|RACECHECK SUMMARY' "$log/$name.log" | tail -n 1)"
   tar czf "$out/log.tar.gz" -C "$gpu" --exclude 'log/run-*' log
@@ -82,11 +82,13 @@ run_job() {
   done
 }
 
-nvidia-smi --query-gpu=name,driver_version --format=csv,noheader || echo "no nvidia-smi"
-for stage in ${*:-tests sanitizer job}; do
+stages=${*:-tests sanitizer job}
+for stage in $stages; do
   case $stage in
-    tests | sanitizer | job) "run_$stage" ;;
+    tests | sanitizer | job) ;;
     *) echo "run.sh: $stage is none of tests, sanitizer, job" >&2; exit 2 ;;
   esac
 done
+nvidia-smi --query-gpu=name,driver_version --format=csv,noheader || echo "no nvidia-smi"
+for stage in $stages; do "run_$stage"; done
 exit "$failed"

@@ -1,8 +1,8 @@
 """The yardstick of `finetune bench train` on a GPU: an epoch of PyTorch and transformers, well tuned.
 
 Texts are tokenized and batches made before the clock starts, padded to their longest text, at multiples of 8; bf16 by
-autocast, compiled for shapes that change, fused AdamW, clipping at 1.0, losses left on the gpu until the end. One JSON object an epoch,
-with the keys of `bench train`; the first epoch holds the compiling, the second is the one to compare.
+autocast, compiled for shapes that change, fused AdamW, clipping at 1.0, losses left on the GPU until the end. One JSON
+object an epoch, with the keys of `bench train`; the first epoch holds the compiling, the second is the one to compare.
 
     python3 torch_epoch.py --model DIR --train FILE.csv --eval FILE.csv [--batch-size 32]
 """

@@ -4,7 +4,11 @@ use tensor::{DType, Tensor};
 
 /// The norm of the difference over the norm of what is wanted; where both have the same infinity, or NaN, they
 /// agree. Infinite where nothing but zeros is wanted and something else came.
+///
+/// # Panics
+/// When there are more of one than of the other.
 pub fn relative_distance(got: &[f64], want: &[f64]) -> f64 {
+    assert_eq!(got.len(), want.len(), "numbers of elements");
     let pairs = got.iter().zip(want).filter(|(g, w)| !(g == w || g.is_nan() && w.is_nan()));
     match norm(pairs.map(|(g, w)| g - w)) {
         0.0 => 0.0,

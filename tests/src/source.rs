@@ -15,25 +15,42 @@ pub struct Source {
     pub lines: Vec<String>,
 }
 
-/// The paths from the root, with `/`, of all files but those of git and cargo.
+/// The folders of the project: what else lies at the root is its user's.
+const FOLDERS: [&str; 10] = [
+    "kernels",
+    "tensor",
+    "autograd",
+    "nn",
+    "optim",
+    "bert",
+    "finetune-cli",
+    "tests",
+    "docs",
+    ".ci",
+];
+
+/// The paths from the root, with `/`, of all files of the project.
 ///
 /// # Panics
 /// When a folder can't be read.
 pub fn repository_files() -> Vec<String> {
-    fn walk(folder: &Path, files: &mut Vec<String>) {
+    fn walk(folder: &Path, deep: bool, files: &mut Vec<String>) {
         for entry in fs::read_dir(folder).expect("a readable folder") {
-            let path = entry.expect("a readable folder").path();
-            let inside = path.strip_prefix(crate::root()).expect("below the root");
-            if path.is_dir() && ![".git", "target"].map(Path::new).contains(&inside) {
-                walk(&path, files);
-            } else if path.is_file() {
+            let entry = entry.expect("a readable folder");
+            let kind = entry.file_type().expect("a readable folder");
+            if kind.is_dir() && deep {
+                walk(&entry.path(), deep, files);
+            } else if kind.is_file() {
+                let path = entry.path();
+                let inside = path.strip_prefix(crate::root()).expect("below the root");
                 let parts = inside.iter().map(|part| part.to_string_lossy());
                 files.push(parts.collect::<Vec<_>>().join("/"));
             }
         }
     }
     let mut files = Vec::new();
-    walk(crate::root(), &mut files);
+    walk(crate::root(), false, &mut files);
+    FOLDERS.iter().for_each(|folder| walk(&crate::root().join(folder), true, &mut files));
     files.sort();
     files
 }

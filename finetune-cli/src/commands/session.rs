@@ -217,7 +217,10 @@ fn rescued(error: bert::Error, save: impl Fn(&Path) -> bert::Result<()>) -> anyh
     match save(&place) {
         Ok(()) => anyhow::Error::from(error)
             .context(format!("the trained model is in {} instead", place.display())),
-        Err(_) => error.into(),
+        Err(_) => {
+            let _ = std::fs::remove_dir_all(&place);
+            error.into()
+        }
     }
 }
 

@@ -6,22 +6,43 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// The folder that a link leads to: the run is built beside it, on its disk, and takes its name, not that of the link.
+/// The folder that a link leads to, whether it is there or not: the run is built beside it, on its disk, and takes its
+/// name, not that of the link.
 pub(super) fn resolved(destination: &Path) -> PathBuf {
-    match destination.is_symlink() {
-        true => fs::canonicalize(destination).unwrap_or_else(|_| destination.to_owned()),
-        false => destination.to_owned(),
+    // Without a slash at the end, behind which no link is seen.
+    let mut path: PathBuf = destination.components().collect();
+    // As many links in a row as the system follows.
+    for _ in 0..40 {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = path.parent().map_or(target.clone(), |folder| folder.join(&target));
     }
+    path
 }
 
-/// Whether this folder is where another file system begins: nothing can take its place.
+/// Whether something is mounted on this folder: nothing can take its place.
 #[cfg(unix)]
 pub(super) fn is_mount_point(folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let device = |path: &Path| Some(fs::metadata(path).ok()?.dev());
-    let absolute = std::path::absolute(folder).unwrap_or_default();
-    let parent = absolute.parent().and_then(device);
-    parent.is_some() && device(&absolute).is_some_and(|device| Some(device) != parent)
+    let Ok(folder) = fs::canonicalize(folder) else { return false };
+    let parent = folder.parent().and_then(device);
+    let another_disk = parent.is_some() && device(&folder) != parent;
+    another_disk || mounts().contains(&folder)
+}
+
+/// Where something is mounted, as Linux tells: a folder of the same disk, too. Spaces and the like are octal there.
+///
+/// Source: proc_pid_mountinfo(5), the fifth field.
+#[cfg(unix)]
+fn mounts() -> Vec<PathBuf> {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let field = |line: &str| line.split(' ').nth(4).map(str::to_owned);
+    let plain = |field: String| {
+        [("\\040", " "), ("\\011", "\t"), ("\\134", "\\")]
+            .iter()
+            .fold(field, |field, (code, sign)| field.replace(code, sign))
+    };
+    text.lines().filter_map(field).map(plain).map(PathBuf::from).collect()
 }
 
 #[cfg(not(unix))]

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use crate::progress::warn;
+
 use disk::{is_free, is_mount_point, resolved, sibling, sync, write_through};
 pub use names::{free_name, newest};
 pub use resume::{Earlier, damaged};
@@ -133,16 +135,22 @@ impl Run {
     /// lost.
     fn take_name(&self) -> Result<()> {
         check_destination(&self.destination, self.overwrite)?;
-        self.rename()?;
+        let old = self.rename()?;
         if let Some(parent) = self.destination.parent() {
             sync(parent);
+        }
+        let Some(old) = old else { return Ok(()) };
+        if let Err(error) = fs::remove_dir_all(&old) {
+            warn(format_args!("the earlier run is left in {}: {error}", old.display()));
         }
         Ok(())
     }
 
-    fn rename(&self) -> Result<()> {
+    /// Gives the name that an earlier run has now.
+    fn rename(&self) -> Result<Option<PathBuf>> {
         if !self.destination.exists() {
-            return Ok(fs::rename(&self.partial, &self.destination)?);
+            fs::rename(&self.partial, &self.destination)?;
+            return Ok(None);
         }
         // A name that nobody else uses: another folder is never removed for it.
         let old = sibling(&self.destination, &format!("replaced-{}", std::process::id()))?;
@@ -151,7 +159,7 @@ impl Run {
             fs::rename(&old, &self.destination)?;
             return Err(error.into());
         }
-        Ok(fs::remove_dir_all(&old)?)
+        Ok(Some(old))
     }
 }
 
@@ -183,9 +191,15 @@ fn hindrance(partial: &Path) -> Option<&'static str> {
     if is_free(partial) {
         return None;
     }
-    // To write, without which NFS locks nothing.
-    let Ok(metrics) = fs::File::options().append(true).open(partial.join(METRICS)) else {
-        return Some("is in the way and no unfinished run; remove it");
+    // To write, without which NFS locks nothing; to read, where the run is another user's.
+    let path = partial.join(METRICS);
+    let metrics = fs::File::options().append(true).open(&path).or_else(|_| fs::File::open(&path));
+    let metrics = match metrics {
+        Ok(metrics) => metrics,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Some("is in the way and no unfinished run; remove it");
+        }
+        Err(_) => return Some("is in the way, and another user's; wait for it"),
     };
     if partial.join(STATE).exists() {
         return Some("is in the way and a complete run; move it");

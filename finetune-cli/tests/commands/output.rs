@@ -1,6 +1,7 @@
 //! The output folder: complete, or not there.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -180,6 +181,13 @@ fn a_link_is_followed() {
     train(&link, &place.train, &QUICK);
     assert!(link.is_symlink() && big.join("trainer_state.json").exists());
     assert_eq!(names(&place.path("disk")), ["big"]);
+    // As shells complete it; and one to a folder that is still to be made.
+    let slash = format!("{}/", link.display());
+    train(Path::new(&slash), &place.train, &["--epochs", "1", "--overwrite"]);
+    std::os::unix::fs::symlink("disk/new", place.path("ahead")).unwrap();
+    train(&place.path("ahead"), &place.train, &QUICK);
+    assert_eq!(names(&place.path("disk")), ["big", "new"]);
+    assert!(link.is_symlink() && place.path("ahead").is_symlink());
 }
 
 #[cfg(target_os = "linux")]

@@ -6,15 +6,17 @@ use tensor::ops::linear::{
 use tensor::{Activation, DType, Error, Tensor};
 use tests::gpu::{assert_close, device, normal, odd_view, placements, wide};
 
-/// Leading axes, inputs and outputs: a head, a layer, rows of a batch of batches, nothing that is a multiple of 8, and
-/// a vocabulary of odd size.
-const SIZES: [(&[usize], usize, usize); 6] = [
+/// Leading axes, inputs and outputs: a head, a layer, rows of a batch of batches, nothing that is a multiple of 8, outputs
+/// like a vocabulary's, a multiple of 2 alone, and two products of these over a K that is cut.
+const SIZES: [(&[usize], usize, usize); 8] = [
     (&[1], 1, 1),
     (&[3], 384, 2),
     (&[200], 96, 136),
     (&[5, 7], 33, 17),
     (&[40], 64, 522),
     (&[9], 520, 64),
+    (&[9], 64, 1034),
+    (&[1040], 64, 522),
 ];
 
 const DTYPES: [DType; 2] = [DType::F32, DType::BF16];

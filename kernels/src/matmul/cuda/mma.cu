@@ -16,7 +16,8 @@
 //
 // Rows start at multiples of 16 bytes, and the extent along a row is a multiple of 8, so that a copy is whole or not
 // there. The gradients of logits over a vocabulary have neither: 30522 words are a multiple of 2 alone. For these A is
-// copied by pairs, four copies for one, which still costs less than leaving the tensor cores. Sums are f32, in the order of K within a step of 16 that the tensor core adds as it likes.
+// copied by pairs, four copies for one, which by count still costs less than leaving the tensor cores. Sums are f32, in
+// the order of K within a step of 16 that the tensor core adds as it likes.
 #include "product.cuh"
 #include "ptx.cuh"
 
@@ -67,7 +68,8 @@ template <Major MAJOR, int STEP> struct Copier {
             bf16 *to = tile + slot<MAJOR>(mn + mn_more, k + k_more);
 #pragma unroll
             for (int j = 0; j < CHUNK; j += STEP) {
-                bool present = mn_left > mn_more + (MAJOR == K_MAJOR ? 0 : j) && k_left > k_more + (MAJOR == K_MAJOR ? j : 0);
+                bool present = MAJOR == K_MAJOR ? mn_left > mn_more && k_left > k_more + j
+                                                : mn_left > mn_more + j && k_left > k_more;
                 copy_async<2 * STEP>(to + j, present ? chunk + j : from, present);
             }
         }
