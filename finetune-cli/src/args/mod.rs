@@ -161,6 +161,16 @@ impl TrainArgs {
     }
 }
 
+/// When a run that can be broken off is saved.
+#[derive(Args, Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CheckpointArgs {
+    /// Write a checkpoint every N steps [default: every 5 minutes]; one is written on Ctrl-C, too
+    #[arg(long, value_name = "N", value_parser = flags::count::<u64>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub save_steps: Option<u64>,
+}
+
 /// The hyperparameters of a training run.
 #[derive(Args, Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -93,11 +93,6 @@ impl Run {
         Ok(())
     }
 
-    /// What was logged so far.
-    pub fn history(&self) -> &[Value] {
-        &self.history
-    }
-
     /// Removes what was written, whether or not the run could go on.
     ///
     /// # Errors

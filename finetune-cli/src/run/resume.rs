@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use anyhow::{Context, Error, Result, bail};
+use serde_json::{Value, json};
 
+use super::checkpoint::{self, Snapshot};
 use super::{
-    METRICS, Run, STATE, Settings, alone, cannot_write, check_destination, checkpoint, resolved,
-    sibling,
+    METRICS, Run, STATE, Settings, alone, cannot_write, check_destination, resolved, sibling,
 };
 
 /// What is in the way of a run that is about to begin.
@@ -18,8 +18,8 @@ pub enum Earlier {
     Nothing,
     /// A run with the same flags, and its newest checkpoint.
     Unfinished(Run, PathBuf),
-    /// A run with the same flags that was complete but for its name, and has it now.
-    Complete,
+    /// A run with the same flags that was complete but for its name, and has it now: this one.
+    Complete(PathBuf),
 }
 
 impl Run {
@@ -54,12 +54,36 @@ impl Run {
             Self { destination, overwrite, partial, metrics, history, finished: complete };
         let Some((checkpoint, _)) = checkpoint.filter(|_| !complete) else {
             run.take_name()?;
-            return Ok(Earlier::Complete);
+            return Ok(Earlier::Complete(run.destination.clone()));
         };
         let mut state = checkpoint::state(&checkpoint).with_context(|| damaged(&checkpoint))?;
         let history = state["log_history"].take();
         run.rewrite(history.as_array().cloned().unwrap_or_default())?;
         Ok(Earlier::Unfinished(run, checkpoint))
+    }
+
+    /// Saves a checkpoint, with the log.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn save(&self, mut snapshot: Snapshot) -> Result<()> {
+        snapshot.state["log_history"] = json!(self.history);
+        checkpoint::save(&self.partial, &snapshot)
+    }
+
+    /// What to say of a run that diverged. It would diverge again if it went on: it is removed, unless it holds weights
+    /// that had learned something.
+    pub fn diverged(self, error: Error) -> Error {
+        match checkpoint::newest(&self.partial) {
+            Some((folder, step)) if step > 0 => error.context(format!(
+                "{} is a model from before; --overwrite with other flags starts again",
+                folder.display()
+            )),
+            _ => match self.discard() {
+                Ok(()) => error.context("nothing was saved"),
+                Err(other) => other,
+            },
+        }
     }
 
     /// Puts another log in the place of the one that is there, which stays until the other is whole.
