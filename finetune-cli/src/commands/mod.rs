@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 mod bench;
+mod best;
 mod evaluate;
 mod inputs;
 mod inspect;

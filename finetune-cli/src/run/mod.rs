@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use disk::{is_free, is_mount_point, resolved, sibling, sync, write_through};
-pub use names::{free_name, newest};
+pub use names::{free_name, newest, unfinished};
 pub use resume::{Earlier, damaged};
 
 /// The file by which a folder is known to hold a run.

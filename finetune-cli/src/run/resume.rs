@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::checkpoint::{self, Snapshot};
 use super::{
-    METRICS, Run, STATE, Settings, alone, cannot_write, check_destination, resolved, sibling,
+    METRICS, Run, STATE, Settings, alone, cannot_write, check_destination, hindrance, is_free,
+    resolved, sibling,
 };
 
 /// What is in the way of a run that is about to begin.
@@ -103,6 +104,16 @@ impl Run {
         self.history = history;
         Ok(())
     }
+}
+
+/// Whether a run with these flags was broken off on its way to this name, and nobody goes on with it now.
+pub(super) fn is_waiting(destination: &Path, settings: Settings) -> bool {
+    let partial = sibling(destination, "partial").expect("it has a name");
+    let noted = fs::read_to_string(partial.join(settings.file));
+    let can_go_on = || checkpoint::newest(&partial).is_some() && hindrance(&partial).is_none();
+    is_free(destination)
+        && noted.is_ok_and(|noted| noted == settings.text)
+        && (partial.join(STATE).exists() || can_go_on())
 }
 
 /// What to say of a checkpoint that can't be read.

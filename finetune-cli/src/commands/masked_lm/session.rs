@@ -138,7 +138,8 @@ impl<'a> Session<'a> {
         let (params, optimizer) = (model.params(), trainer.optimization().state()?);
         let mut state = self.state(optimizer.step);
         state[Stretch::KEY] = stretch.to_json();
-        self.run.save(Snapshot { config, tokenizer, params, optimizer, state })
+        let best = Vec::new();
+        self.run.save(Snapshot { config, tokenizer, params, optimizer, best, state })
     }
 
     /// A step on the bar and, now and then, in the log.
