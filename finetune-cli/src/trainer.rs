@@ -80,54 +80,46 @@ impl<'a> Trainer<'a> {
         self.optimization.resume(state)
     }
 
-    /// Trains until `step` steps are done, over the examples in the order of the epochs.
+    /// Trains until `step` steps are done, over the examples in the order of the epochs; `observe` is told of every
+    /// step.
     ///
     /// # Errors
-    /// Those of [`epoch`](Self::epoch).
+    /// Those of [`step`](Self::step) and [`settle`](Self::settle).
     pub fn train_to(
         &mut self,
         step: u64,
         examples: &Examples,
         observe: &mut dyn FnMut(StepLog) -> Result<()>,
     ) -> Result<()> {
-        let per_epoch = steps_per_epoch(examples.len(), self.recipe);
         while self.steps_done() < step {
-            let (epoch, done) = (self.steps_done() / per_epoch, self.steps_done() % per_epoch);
-            let (size, seed) = (self.recipe.batch_size, self.recipe.optimization.seed);
-            let batches = batches::shuffled(examples.len(), size, seed, epoch as u32 + 1);
             let left = (step - self.steps_done()) as usize;
-            for rows in batches.into_iter().skip(done as usize).take(left) {
-                self.step(examples, &rows)?.map_or(Ok(()), &mut *observe)?;
+            for rows in self.rest_of_epoch(examples).1.iter().take(left) {
+                self.step(examples, rows)?.map_or(Ok(()), &mut *observe)?;
             }
         }
-        self.optimization.finish()?.map_or(Ok(()), observe)?;
-        self.flush()?;
-        self.optimization.check_weights()
+        self.settle()?.map_or(Ok(()), observe)
     }
 
-    /// One pass over the examples; `observe` is told of every step. Gives the mean loss.
+    /// The epoch of the next step, from 1, and the rows of each step that is left of it.
+    pub fn rest_of_epoch(&self, examples: &Examples) -> (u32, Vec<Vec<usize>>) {
+        let per_epoch = steps_per_epoch(examples.len(), self.recipe);
+        let (epoch, done) = (self.steps_done() / per_epoch, self.steps_done() % per_epoch);
+        let (epoch, size) = (epoch as u32 + 1, self.recipe.batch_size);
+        let seed = self.recipe.optimization.seed;
+        let mut batches = batches::shuffled(examples.len(), size, seed, epoch);
+        (epoch, batches.split_off(done as usize))
+    }
+
+    /// Brings the weights up to date and looks at them: at the end of an epoch, and before they are saved. Gives the
+    /// log of the newest step, if [`step`](Self::step) has not given it.
     ///
     /// # Errors
-    /// When a loss, gradient or, after the last step, weight is not finite; the message says at which step.
-    pub fn epoch(
-        &mut self,
-        epoch: u32,
-        examples: &Examples,
-        observe: &mut dyn FnMut(StepLog) -> Result<()>,
-    ) -> Result<f64> {
-        let mut total = 0.0;
-        let mut add = |log: StepLog| {
-            total += log.loss * log.size.examples as f64;
-            observe(log)
-        };
-        let (size, seed) = (self.recipe.batch_size, self.recipe.optimization.seed);
-        for rows in batches::shuffled(examples.len(), size, seed, epoch) {
-            self.step(examples, &rows)?.map_or(Ok(()), &mut add)?;
-        }
-        self.optimization.finish()?.map_or(Ok(()), add)?;
+    /// When a loss, gradient or weight is not finite; the message says at which step.
+    pub fn settle(&mut self) -> Result<Option<StepLog>> {
+        let log = self.optimization.finish()?;
         self.flush()?;
         self.optimization.check_weights()?;
-        Ok(total / examples.len() as f64)
+        Ok(log)
     }
 
     /// Makes the updates of the word embedding that were deferred, as the end of an epoch does.

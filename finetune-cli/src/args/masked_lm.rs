@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::data::FileArgs;
-use super::{FlagsFileArgs, MachineArgs, OptimizationArgs};
+use super::{CheckpointArgs, FlagsFileArgs, MachineArgs, OptimizationArgs};
 use crate::flags;
 
 /// `finetune adapt`
@@ -153,10 +153,10 @@ pub struct MaskedLmArgs {
     #[arg(long, value_name = "N", value_parser = flags::count::<u64>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval_steps: Option<u64>,
-    /// Write a checkpoint every N steps [default: every 5 minutes]; one is written on Ctrl-C, too
-    #[arg(long, value_name = "N", value_parser = flags::count::<u64>)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub save_steps: Option<u64>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub checkpoints: CheckpointArgs,
     /// What the weights of the finished model are stored in
     #[arg(long, value_enum, default_value_t = SavedDTypeName::F32)]
     pub save_dtype: SavedDTypeName,

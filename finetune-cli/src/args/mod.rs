@@ -105,12 +105,14 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE", requires = "train")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
-    /// The folder for the fine-tuned model and the figures of the run [default: runs/train, or the first
-    /// of runs/train-2, runs/train-3, ... that is free]
+    /// The folder for the fine-tuned model and the figures of the run; one that was broken off there goes on
+    /// [default: runs/train, or the first of runs/train-2, runs/train-3, ... that is free or holds an unfinished
+    /// run with the same settings]
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<PathBuf>,
-    /// Replace an earlier run in the output folder, once this one is complete
+    /// Replace an earlier run in the output folder, once this one is complete, and one with other flags that
+    /// was broken off, at once
     #[arg(long, requires = "output")]
     #[serde(skip)]
     pub overwrite: bool,
@@ -128,6 +130,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", value_parser = flags::count::<usize>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_train_samples: Option<usize>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub checkpoints: CheckpointArgs,
     #[command(flatten)]
     #[serde(flatten)]
     #[allow(missing_docs)]
@@ -159,6 +165,16 @@ impl TrainArgs {
         }
         Ok(args)
     }
+}
+
+/// When a run that can be broken off is saved.
+#[derive(Args, Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CheckpointArgs {
+    /// Write a checkpoint every N steps [default: every 5 minutes]; one is written on Ctrl-C, too
+    #[arg(long, value_name = "N", value_parser = flags::count::<u64>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub save_steps: Option<u64>,
 }
 
 /// The hyperparameters of a training run.

@@ -1,13 +1,16 @@
 //! The subcommands, one file each.
 
 mod bench;
+mod best;
 mod evaluate;
 mod inputs;
 mod inspect;
+mod interruption;
 mod masked_lm;
 mod predict;
 mod select;
 mod session;
+mod stretch;
 mod train;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +26,7 @@ use crate::hub;
 use crate::predictions::THRESHOLD;
 use crate::progress::remark;
 use crate::run;
+pub use interruption::{Interrupted, STOPPED};
 
 /// Runs the subcommand.
 ///
@@ -49,19 +53,6 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Bench(args) => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
     }
-}
-
-/// The exit code that a shell expects of a program that was stopped by Ctrl-C.
-pub const STOPPED: u8 = 130;
-
-/// A run that was stopped by Ctrl-C and can go on.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("stopped at step {step} of {steps}; the same command goes on from there")]
-pub struct Interrupted {
-    /// Steps that were made.
-    pub step: u64,
-    /// Steps of the whole run.
-    pub steps: u64,
 }
 
 /// Runs `command` on a pool of the wanted size, all kernels included.

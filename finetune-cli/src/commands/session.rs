@@ -1,213 +1,276 @@
-//! A training run from its first step to its saved model.
+//! A training run from its first step, or from a checkpoint, to its saved model.
 
 use std::path::Path;
-use std::time::Instant;
 
-use anyhow::{Result, bail};
-use autograd::{Param, Tensor};
-use bert::{Config, SavedDType, SequenceClassifier, save_pretrained};
+use anyhow::{Context, Result, ensure};
+use bert::{Config, SavedDType, save_pretrained};
 use indicatif::ProgressBar;
 use nn::Module;
 use serde_json::{Map, Value, json};
 
-use super::train::Splits;
-use crate::args::{RecipeArgs, TrainArgs};
+use super::best::{Best, best_metric};
+use super::interruption::{Interrupted, Watch, going_on};
+use super::stretch::Stretch;
+use super::train::Job;
+use crate::args::TrainArgs;
 use crate::batches::Examples;
 use crate::data::Task;
-use crate::folder::Folder;
-use crate::metrics;
-use crate::optimization::StepLog;
+use crate::optimization::{Diverged, StepLog};
 use crate::progress::{bar, report};
-use crate::run::Run;
+use crate::run::checkpoint::{self, Snapshot};
+use crate::run::{Run, damaged};
 use crate::trainer::{self, Evaluation, Trainer};
 
-/// The best epoch so far.
-struct Best {
-    epoch: u32,
-    figure: f64,
-    weights: Option<Vec<Tensor>>,
-}
+/// The key of a checkpoint's state for the hash of the data.
+const DATA: &str = "data";
 
-/// A run from its first step to its saved model.
+/// A run in progress.
 pub(super) struct Session<'a> {
     args: &'a TrainArgs,
-    task: &'a Task,
+    job: &'a Job,
     run: Run,
+    trainer: Trainer<'a>,
     best: Option<Best>,
-    /// Steps that were made.
-    steps: u64,
+    /// The epoch that is under way.
+    stretch: Stretch,
+    watch: Watch,
+    bar: ProgressBar,
 }
 
 impl<'a> Session<'a> {
-    /// Before the first step.
-    pub(super) fn new(args: &'a TrainArgs, task: &'a Task, run: Run) -> Self {
-        Self { args, task, run, best: None, steps: 0 }
+    /// Before the first step. From now on the run can be broken off.
+    pub(super) fn new(args: &'a TrainArgs, job: &'a Job, run: Run) -> Result<Self> {
+        let trainer = Trainer::new(&job.model, &args.recipe, job.splits.train.len());
+        let bar = bar(trainer.total_steps(), args.machine.quiet);
+        let (watch, stretch) = (Watch::begin(args.checkpoints)?, Stretch::new());
+        Ok(Self { args, job, run, trainer, best: None, stretch, watch, bar })
     }
 
-    /// All epochs, or as many as patience allows.
-    pub(super) fn train(&mut self, model: &SequenceClassifier, splits: &Splits) -> Result<()> {
-        let mut trainer = Trainer::new(model, &self.args.recipe, splits.train.len());
-        let bar = bar(trainer.total_steps(), self.args.machine.quiet);
-        for epoch in 1..=self.args.recipe.epochs {
-            let line = self.epoch(&mut trainer, epoch, &bar, splits)?;
-            bar.suspend(|| report(line));
-            if self.is_exhausted(epoch) {
-                let waited = epoch - self.best_epoch();
-                bar.suspend(|| {
+    /// Goes on behind a checkpoint, whose weights the model has.
+    pub(super) fn resume(&mut self, folder: &Path) -> Result<()> {
+        let optimizer = self.recall(folder).with_context(|| damaged(folder))?;
+        self.trainer.resume(&optimizer)?;
+        self.bar.set_position(optimizer.step);
+        going_on(self.args.machine.quiet, optimizer.step);
+        Ok(())
+    }
+
+    /// What was seen before the break; gives what the optimizer remembered.
+    fn recall(&mut self, folder: &Path) -> Result<optim::State> {
+        let (optimizer, state) = (checkpoint::optimizer(folder)?, checkpoint::state(folder)?);
+        ensure!(state[DATA] == self.job.splits.digits(), "the data is not what it was trained on");
+        let params = self.job.model.params();
+        self.best = Best::load(folder, &state, self.keeps_best().then_some(&params))?;
+        let stretch = Stretch::from_json(&state[Stretch::KEY]);
+        self.stretch = stretch.context("its trainer_state.json is not whole")?;
+        Ok(optimizer)
+    }
+
+    /// Trains, tests, saves, and gives the output folder its name.
+    pub(super) fn train(mut self) -> Result<()> {
+        match self.epochs().and_then(|()| self.test()) {
+            Ok(()) => self.finish(),
+            Err(error) if error.is::<Diverged>() => Err(self.run.diverged(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All epochs that are left, or as many as patience allows.
+    fn epochs(&mut self) -> Result<()> {
+        while self.trainer.steps_done() < self.trainer.total_steps() {
+            let (epoch, learning_rate) = self.pass()?;
+            let line = self.end_epoch(epoch, learning_rate)?;
+            self.bar.suspend(|| report(line));
+            let waited = epoch - self.best.as_ref().map_or(epoch, |best| best.epoch);
+            if self.args.recipe.early_stopping_patience.is_some_and(|patience| waited >= patience) {
+                self.bar.suspend(|| {
                     report(format_args!("no better epoch for {waited} epochs: stopped early"));
                 });
                 break;
             }
+            self.stretch = Stretch::new();
+            self.save_if_due()?;
         }
-        bar.finish_and_clear();
-        self.steps = trainer.steps_done();
+        self.bar.finish_and_clear();
         Ok(())
     }
 
-    /// Trains and validates; gives the line that says how it went.
-    fn epoch(
-        &mut self,
-        trainer: &mut Trainer,
-        epoch: u32,
-        bar: &ProgressBar,
-        splits: &Splits,
-    ) -> Result<String> {
-        let epochs = self.args.recipe.epochs;
-        bar.set_prefix(format!("epoch {epoch}/{epochs}"));
-        let start = Instant::now();
-        let (loss, learning_rate) = self.pass(trainer, epoch, bar, &splits.train)?;
-        let seconds = start.elapsed().as_secs_f64();
-        let speed = splits.train.len() as f64 / seconds;
-        let mut entry = json!({"epoch": epoch, "step": trainer.steps_done(), "train_loss": loss,
-            "learning_rate": learning_rate, "train_runtime": seconds,
+    /// What is left of an epoch; gives its number and its last learning rate.
+    fn pass(&mut self) -> Result<(u32, f64)> {
+        let train = &self.job.splits.train;
+        let (epoch, batches) = self.trainer.rest_of_epoch(train);
+        self.bar.set_prefix(format!("epoch {epoch}/{}", self.args.recipe.epochs));
+        let mut last = None;
+        for (i, rows) in batches.iter().enumerate() {
+            last = self.trainer.step(train, rows)?;
+            self.show(last)?;
+            // At the end of an epoch, its line comes first.
+            if i + 1 < batches.len() {
+                self.save_if_due()?;
+            }
+        }
+        let settled = self.trainer.settle()?;
+        self.show(settled)?;
+        let last = settled.or(last).expect("an epoch has steps, and the last one has its log now");
+        Ok((epoch, last.learning_rate))
+    }
+
+    /// A step on the bar and, now and then, in the log.
+    fn show(&mut self, log: Option<StepLog>) -> Result<()> {
+        let Some(log) = log else { return Ok(()) };
+        let examples = log.size.examples as u64;
+        self.stretch.add(log.loss, examples, examples);
+        self.bar.inc(1);
+        let (loss, rate, speed) = (log.loss, log.learning_rate, self.stretch.speed());
+        self.bar.set_message(format!("loss {loss:.4}  lr {rate:.2e}  {speed:.0} ex/s"));
+        match log.step.is_multiple_of(self.args.recipe.optimization.logging_steps) {
+            true => self.run.log(step_entry(log, self.epoch_at(log.step))),
+            false => Ok(()),
+        }
+    }
+
+    /// Validates; gives the line that says how the epoch went.
+    fn end_epoch(&mut self, epoch: u32, learning_rate: f64) -> Result<String> {
+        let (epochs, loss) = (self.args.recipe.epochs, self.stretch.loss());
+        let (seconds, speed) = (self.stretch.seconds(), self.stretch.speed());
+        let mut entry = json!({"epoch": epoch, "step": self.trainer.steps_done(),
+            "train_loss": loss, "learning_rate": learning_rate, "train_runtime": seconds,
             "train_samples_per_second": speed});
         let mut line = format!("epoch {epoch}/{epochs}  loss {loss:.4}");
-        if let Some(validation) = &splits.validation {
-            let result = self.evaluate(trainer.model(), validation, trainer.steps_done())?;
+        if let Some(validation) = &self.job.splits.validation {
+            let result = self.evaluate(validation)?;
             add(&mut entry, "eval", &result);
             line += &format!("  validation {}", summary(&result));
-            self.keep_best(epoch, &result, trainer.model());
+            self.keep_best(epoch, &result);
         }
         self.run.log(entry)?;
         Ok(line + &format!("  {seconds:.1} s, {speed:.0} examples/s"))
     }
 
-    /// One pass over the training data; gives its mean loss and its last learning rate.
-    fn pass(
-        &mut self,
-        trainer: &mut Trainer,
-        epoch: u32,
-        bar: &ProgressBar,
-        train: &Examples,
-    ) -> Result<(f64, f64)> {
-        let recipe = &self.args.recipe;
-        let steps = trainer::steps_per_epoch(train.len(), recipe) as f64;
-        let (start, mut done, mut learning_rate) = (Instant::now(), 0, 0.0);
-        let loss = trainer.epoch(epoch, train, &mut |log| {
-            done += log.size.examples;
-            learning_rate = log.learning_rate;
-            show(bar, log, done as f64 / start.elapsed().as_secs_f64());
-            match log.step.is_multiple_of(recipe.optimization.logging_steps) {
-                true => self.run.log(step_entry(log, log.step as f64 / steps)),
-                false => Ok(()),
-            }
-        })?;
-        Ok((loss, learning_rate))
-    }
-
-    /// Measures the model as it is after `steps` steps.
-    fn evaluate(
-        &self,
-        model: &SequenceClassifier,
-        data: &Examples,
-        steps: u64,
-    ) -> Result<Evaluation> {
-        let (size, precision) =
-            (self.args.recipe.eval_batch_size, self.args.recipe.optimization.precision);
-        let result = trainer::evaluate(model, self.task, data, size, precision.into())?;
-        match result.loss.filter(|loss| !loss.is_finite()) {
-            Some(loss) => bail!(
-                "training diverged by step {steps}: the loss on held-out data is {loss}; nothing was \
-                 saved. Try a lower --learning-rate or a longer warm-up"
-            ),
-            None => Ok(result),
+    /// Saves a checkpoint if it is time to, or the run was asked to stop; then it ends here.
+    fn save_if_due(&mut self) -> Result<()> {
+        let (step, steps) = (self.trainer.steps_done(), self.trainer.total_steps());
+        let stop = self.watch.is_interrupted();
+        if step == steps || !(stop || self.watch.is_due(step)) {
+            return Ok(());
         }
-    }
-
-    /// Remembers this epoch if its validation figure is the best so far; a NaN is the worst.
-    fn keep_best(&mut self, epoch: u32, result: &Evaluation, model: &SequenceClassifier) {
-        let name = best_metric(&self.args.recipe, self.task);
-        let figure = result.figure(name);
-        let figure = figure.expect("validation data has labels, the name was checked");
-        let rank = |figure| metrics::rank(name, figure);
-        if self.best.as_ref().is_none_or(|best| rank(figure) > rank(best.figure)) {
-            // The snapshot shares memory with the parameters until the next update copies them.
-            let keep = self.args.recipe.load_best_model_at_end;
-            let weights = keep.then(|| model.params().iter().map(Param::value).collect());
-            self.best = Some(Best { epoch, figure, weights });
-        }
-    }
-
-    fn best_epoch(&self) -> u32 {
-        self.best.as_ref().map_or(0, |best| best.epoch)
-    }
-
-    fn is_exhausted(&self, epoch: u32) -> bool {
-        let patience = self.args.recipe.early_stopping_patience;
-        patience
-            .is_some_and(|patience| self.best.is_some() && epoch - self.best_epoch() >= patience)
-    }
-
-    /// Tests, saves, and gives the output folder its name.
-    pub(super) fn finish(
-        mut self,
-        folder: &Folder,
-        model: &SequenceClassifier,
-        splits: &Splits,
-    ) -> Result<()> {
-        if let Some(weights) = self.best.as_mut().and_then(|best| best.weights.take()) {
-            model.params().iter().zip(weights).for_each(|(param, value)| param.set(value));
-            report(format_args!("the weights of epoch {} are kept", self.best_epoch()));
-        }
-        if let Some(test) = &splits.test {
-            let result = self.evaluate(model, test, self.steps)?;
-            report(format_args!("test  {}  {:.0} examples/s", summary(&result), result.speed));
-            report(result.report.as_ref().expect("test data has labels"));
-            let mut entry = json!({"test_samples_per_second": result.speed});
-            add(&mut entry, "test", &result);
-            self.run.log(entry)?;
-        }
-        let config = tuned_config(&folder.config, self.task);
-        let save = |place: &Path| {
-            save_pretrained(place, &config, &model.params(), &folder.tokenizer, SavedDType::F32)
-        };
-        save(self.run.folder()).map_err(|error| rescued(error, save))?;
-        let (state, output) = (self.state(splits), self.run.destination().to_owned());
-        self.run.finish(state)?;
-        report(format_args!("saved to {}", output.display()));
-        if let Some(command) = next(self.args) {
-            report(format_args!("next: {command}"));
+        self.save_checkpoint()?;
+        if stop {
+            self.bar.abandon();
+            return Err(Interrupted { step, steps }.into());
         }
         Ok(())
     }
 
-    /// The keys of transformers' `trainer_state.json`.
-    fn state(&self, splits: &Splits) -> Value {
+    fn save_checkpoint(&mut self) -> Result<()> {
+        let settled = self.trainer.settle()?;
+        self.show(settled)?;
+        let (params, optimizer) = (self.job.model.params(), self.trainer.state()?);
+        let best = self.best.as_ref().map_or(Vec::new(), |best| best.named(&params));
+        let mut state = self.state();
+        state[Stretch::KEY] = self.stretch.to_json();
+        state[DATA] = json!(self.job.splits.digits());
+        let (config, tokenizer) = (&self.tuned_config(), &self.job.folder.tokenizer);
+        self.run.save(Snapshot { config, tokenizer, params, optimizer, best, state })?;
+        self.watch.note_saved();
+        Ok(())
+    }
+
+    /// Measures the model as it is.
+    fn evaluate(&self, data: &Examples) -> Result<Evaluation> {
         let recipe = &self.args.recipe;
-        let steps = trainer::steps_per_epoch(splits.train.len(), recipe);
+        let (size, precision) = (recipe.eval_batch_size, recipe.optimization.precision.into());
+        let result = trainer::evaluate(&self.job.model, &self.job.task, data, size, precision)?;
+        match result.loss.filter(|loss| !loss.is_finite()) {
+            Some(loss) => {
+                let what = format!("the loss on held-out data is {loss}");
+                let (step, steps) = (self.trainer.steps_done(), self.trainer.total_steps());
+                Err(Diverged { step, steps, what }.into())
+            }
+            None => Ok(result),
+        }
+    }
+
+    /// Remembers this epoch if its validation figure is the best so far.
+    fn keep_best(&mut self, epoch: u32, result: &Evaluation) {
+        let name = best_metric(&self.args.recipe, &self.job.task);
+        let figure = result.figure(name);
+        let figure = figure.expect("validation data has labels, the name was checked");
+        if self.best.as_ref().is_none_or(|best| best.is_below(name, figure)) {
+            let params = self.keeps_best().then(|| self.job.model.params());
+            self.best = Some(Best::new((epoch, figure), params.as_deref()));
+        }
+    }
+
+    /// Whether the weights of the best epoch are kept.
+    fn keeps_best(&self) -> bool {
+        self.args.recipe.load_best_model_at_end
+    }
+
+    /// Takes the weights that are to be saved, and tests them.
+    fn test(&mut self) -> Result<()> {
+        if let Some(best) = &mut self.best
+            && best.restore(&self.job.model.params())?
+        {
+            report(format_args!("the weights of epoch {} are kept", best.epoch));
+        }
+        let Some(test) = &self.job.splits.test else { return Ok(()) };
+        let result = self.evaluate(test)?;
+        report(format_args!("test  {}  {:.0} examples/s", summary(&result), result.speed));
+        report(result.report.as_ref().expect("test data has labels"));
+        let mut entry = json!({"test_samples_per_second": result.speed});
+        add(&mut entry, "test", &result);
+        self.run.log(entry)
+    }
+
+    /// Saves, and gives the output folder its name.
+    fn finish(self) -> Result<()> {
+        let (config, params) = (self.tuned_config(), self.job.model.params());
+        let tokenizer = &self.job.folder.tokenizer;
+        let save =
+            |place: &Path| save_pretrained(place, &config, &params, tokenizer, SavedDType::F32);
+        save(self.run.folder()).map_err(|error| rescued(error, save))?;
+        let (state, output) = (self.state(), self.run.destination().to_owned());
+        self.run.finish(state)?;
+        clean_up(self.args, &output)
+    }
+
+    /// How many epochs so many steps are.
+    fn epoch_at(&self, step: u64) -> f64 {
+        let examples = self.job.splits.train.len();
+        step as f64 / trainer::steps_per_epoch(examples, &self.args.recipe) as f64
+    }
+
+    /// The keys of transformers' `trainer_state.json`.
+    fn state(&self) -> Value {
+        let (recipe, step) = (&self.args.recipe, self.trainer.steps_done());
         json!({
             "best_metric": self.best.as_ref().map(|best| best.figure),
             "best_epoch": self.best.as_ref().map(|best| best.epoch),
-            "metric_for_best_model": best_metric(&self.args.recipe, self.task),
-            "epoch": self.steps as f64 / steps as f64,
-            "global_step": self.steps,
-            "max_steps": steps * u64::from(recipe.epochs),
+            "metric_for_best_model": best_metric(recipe, &self.job.task),
+            "epoch": self.epoch_at(step),
+            "global_step": step,
+            "max_steps": self.trainer.total_steps(),
             "num_train_epochs": recipe.epochs,
             "train_batch_size": recipe.batch_size,
             "logging_steps": recipe.optimization.logging_steps,
             "seed": recipe.optimization.seed,
         })
     }
+
+    fn tuned_config(&self) -> Config {
+        tuned_config(&self.job.folder.config, &self.job.task)
+    }
+}
+
+/// Removes what only a run that goes on needs, and says where the model is.
+pub(super) fn clean_up(args: &TrainArgs, output: &Path) -> Result<()> {
+    checkpoint::clear(output)?;
+    report(format_args!("saved to {}", output.display()));
+    if let Some(command) = next(args) {
+        report(format_args!("next: {command}"));
+    }
+    Ok(())
 }
 
 /// What is said when a trained model can't be saved where it should be, a full disk say: it is saved in the folder for
@@ -224,17 +287,6 @@ fn rescued(error: bert::Error, save: impl Fn(&Path) -> bert::Result<()>) -> anyh
     }
 }
 
-/// The figure that decides on the best epoch; transformers' names, `eval_loss`, are taken too.
-pub(super) fn best_metric<'a>(recipe: &'a RecipeArgs, task: &Task) -> &'a str {
-    let by_task = match task {
-        Task::SingleLabel(_) => "accuracy",
-        Task::MultiLabel(_) => "f1_micro",
-        Task::Regression => "pearson",
-    };
-    let name = recipe.metric_for_best_model.as_deref().unwrap_or(by_task);
-    name.strip_prefix("eval_").unwrap_or(name)
-}
-
 /// How to use the model: where no output was named, `predict` finds it by itself.
 fn next(args: &TrainArgs) -> Option<&'static str> {
     match (&args.output, &args.train, args.machine.quiet) {
@@ -242,11 +294,6 @@ fn next(args: &TrainArgs) -> Option<&'static str> {
         (None, Some(_), false) => Some("finetune predict \"...\""),
         _ => None,
     }
-}
-
-fn show(bar: &ProgressBar, log: StepLog, speed: f64) {
-    bar.inc(1);
-    bar.set_message(format!("loss {:.4}  lr {:.2e}  {speed:.0} ex/s", log.loss, log.learning_rate));
 }
 
 fn step_entry(log: StepLog, epoch: f64) -> Value {

@@ -1,14 +1,16 @@
-//! `finetune train`: check, read, tokenize; then a [`Session`] trains, evaluates and saves.
+//! `finetune train`: check, read, tokenize; then a [`Session`] trains, evaluates and saves, or goes on with a run that
+//! was broken off.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use bert::SequenceClassifier;
+use bert::{Checkpoint, SequenceClassifier};
 use nn::{Module, count, to_device};
 
+use super::best::best_metric;
 use super::inputs::Inputs;
 use super::remark_unused;
-use super::session::{Session, best_metric};
+use super::session::{self, Session};
 use tensor::Device;
 
 use crate::args::{RecipeArgs, TrainArgs, wrong_flags};
@@ -19,7 +21,10 @@ use crate::folder::{Folder, outputs};
 use crate::optimization::check_flags;
 use crate::predictions::metric_names;
 use crate::progress::remark;
-use crate::run::{Run, SETTINGS, Settings, check_destination, free_name};
+use crate::run::{
+    Earlier, Run, SETTINGS, Settings, check_destination, damaged, free_name, unfinished,
+};
+use crate::select::cache::Key;
 
 /// The data of a run, tokenized.
 pub(super) struct Splits {
@@ -28,45 +33,98 @@ pub(super) struct Splits {
     pub(super) test: Option<Examples>,
 }
 
+impl Splits {
+    /// A hash of all tokens and labels, by which a run that goes on knows its data.
+    pub(super) fn digits(&self) -> String {
+        let splits = [Some(&self.train), self.validation.as_ref(), self.test.as_ref()];
+        let add = |key: Key, split: &Examples| {
+            let tokens = split.encodings.iter().flat_map(|e| [&e.ids, &e.type_ids]);
+            let key = tokens.fold(key, |key, ids| key.with(&bytes(ids)));
+            key.with(format!("{:?}", split.labels).as_bytes())
+        };
+        splits.into_iter().flatten().fold(Key::of_any_version(), add).digits()
+    }
+}
+
+fn bytes(ids: &[u32]) -> Vec<u8> {
+    ids.iter().flat_map(|id| id.to_le_bytes()).collect()
+}
+
 /// Runs the whole job. The output folder is touched only when all inputs are known to be good.
 pub(super) fn run(args: &TrainArgs) -> Result<()> {
     check(args)?;
-    let job = Job::read(args)?;
-    let output = args.output.clone().unwrap_or_else(free_name);
-    let settings = Settings { file: SETTINGS, text: &job.settings };
-    let run = Run::create(&output, args.overwrite, settings)?;
-    let mut session = Session::new(args, &job.task, run);
-    session.train(&job.model, &job.splits)?;
-    session.finish(&job.folder, &job.model, &job.splits)
+    let (job, earlier) = Job::read(args)?;
+    match earlier {
+        Earlier::Nothing => {
+            let output = args.output.clone().unwrap_or_else(free_name);
+            let settings = Settings { file: SETTINGS, text: &job.settings };
+            let run = Run::create(&output, args.overwrite, settings)?;
+            Session::new(args, &job, run)?.train()
+        }
+        Earlier::Unfinished(run, checkpoint) => {
+            let mut session = Session::new(args, &job, run)?;
+            session.resume(&checkpoint)?;
+            session.train()
+        }
+        Earlier::Complete(output) => session::clean_up(args, &output),
+    }
 }
 
 /// All that a training needs of its files.
-struct Job {
-    folder: Folder,
-    task: Task,
+pub(super) struct Job {
+    pub(super) folder: Folder,
+    pub(super) task: Task,
     settings: String,
-    splits: Splits,
-    model: SequenceClassifier,
+    pub(super) splits: Splits,
+    pub(super) model: SequenceClassifier,
 }
 
 impl Job {
-    /// Reads everything. What this unpacks is gone when it returns, so that a training that is killed leaves
-    /// nothing of it.
-    fn read(args: &TrainArgs) -> Result<Self> {
+    /// Reads everything; gives the run with the same settings too, if one was broken off. What this unpacks is gone
+    /// when it returns, so that a training that is killed leaves nothing of it.
+    fn read(args: &TrainArgs) -> Result<(Self, Earlier)> {
         let inputs = Inputs::of(args)?;
         Self::of(args, &inputs).map_err(|error| inputs.renamed(error))
     }
 
-    fn of(args: &TrainArgs, inputs: &Inputs) -> Result<Self> {
+    fn of(args: &TrainArgs, inputs: &Inputs) -> Result<(Self, Earlier)> {
         let (schema, datasets) = read(args, inputs)?;
         check_metric(&args.recipe, &schema.task)?;
         let mut folder = Folder::open(&inputs.model)?.on(&args.machine.open_device()?);
         args.truncate.map(|layers| folder.truncate(layers)).transpose()?;
         let settings = settings(args, &folder, &schema.columns)?;
+        let earlier = earlier(args, Settings { file: SETTINGS, text: &settings })?;
         let splits = tokenize(args, &folder, &schema, datasets)?;
-        let model = build_model(args, &folder, &schema.task)?;
-        Ok(Self { folder, task: schema.task, settings, splits, model })
+        let model = match &earlier {
+            Earlier::Unfinished(_, checkpoint) => reopen(checkpoint, &folder, &schema.task)?,
+            _ => build_model(args, &folder, &schema.task)?,
+        };
+        Ok((Self { folder, task: schema.task, settings, splits, model }, earlier))
     }
+}
+
+/// The run with these settings that was broken off: into the output that was named, else into one of the usual names.
+fn earlier(args: &TrainArgs, settings: Settings) -> Result<Earlier> {
+    match args.output.clone().or_else(|| unfinished(settings)) {
+        Some(output) => Run::take_up(&output, args.overwrite, settings),
+        None => Ok(Earlier::Nothing),
+    }
+}
+
+/// The model as it was at a checkpoint.
+fn reopen(checkpoint: &Path, folder: &Folder, task: &Task) -> Result<SequenceClassifier> {
+    let load = || {
+        let mut weights = Checkpoint::open(checkpoint)?;
+        let loaded = SequenceClassifier::load(&mut weights, &folder.config, outputs(task), 0)?;
+        match loaded.1.missing.is_empty() {
+            true => Ok(loaded.0),
+            false => bail!("no {}", loaded.1.missing.join(", ")),
+        }
+    };
+    let model = load().with_context(|| damaged(checkpoint))?;
+    // A full GPU is no fault of the checkpoint.
+    to_device(&model.params(), &folder.device)?;
+    Ok(model)
 }
 
 /// What is wrong with the flags before any file is read.

@@ -1,15 +1,17 @@
 //! Where a run goes on after it was broken off: `checkpoint-STEP` folders, as transformers calls them.
 //!
-//! A checkpoint is a model folder in f32, with `optimizer.safetensors` and `trainer_state.json` beside the weights. It is
-//! written under another name and has its own only when it is whole and on the disk; older ones are removed then.
+//! A checkpoint is a model folder in f32, with `optimizer.safetensors` and `trainer_state.json` beside the weights, and
+//! `best.safetensors` where a run keeps those of its best epoch. It is written under another name and has its own only when
+//! it is whole and on the disk; older ones are removed then.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use autograd::Param;
 use bert::{Config, SavedDType, Tokenizer, save_pretrained};
 use serde_json::Value;
+use tensor::{Tensor, safetensors};
 
 use super::{STATE, sync, write_through};
 
@@ -20,6 +22,8 @@ const UNFINISHED: &str = "checkpoint.partial";
 const DOOMED: &str = "checkpoint.old";
 /// What the optimizer remembers.
 const OPTIMIZER: &str = "optimizer.safetensors";
+/// The weights of the best epoch, where a run keeps them.
+const BEST: &str = "best.safetensors";
 
 /// The newest whole checkpoint of a run's folder, and its step.
 pub fn newest(run: &Path) -> Option<(PathBuf, u64)> {
@@ -36,6 +40,8 @@ pub struct Snapshot<'a> {
     pub params: Vec<Param>,
     /// What the optimizer remembers, and the number of steps.
     pub optimizer: optim::State,
+    /// The weights of the best epoch so far; none where they are not kept.
+    pub best: Vec<(String, Tensor)>,
     /// `trainer_state.json`.
     pub state: Value,
 }
@@ -50,9 +56,12 @@ pub fn save(run: &Path, snapshot: &Snapshot) -> Result<()> {
     let unfinished = run.join(UNFINISHED);
     let write = || {
         remove(&unfinished)?;
-        let Snapshot { config, tokenizer, params, optimizer, state } = snapshot;
+        let Snapshot { config, tokenizer, params, optimizer, best, state } = snapshot;
         save_pretrained(&unfinished, config, params, tokenizer, SavedDType::F32)?;
         optimizer.save(&unfinished.join(OPTIMIZER))?;
+        if !best.is_empty() {
+            safetensors::write(&unfinished.join(BEST), best)?;
+        }
         write_through(&unfinished.join(STATE), &serde_json::to_string_pretty(state)?)?;
         sync(&unfinished);
         remove(&folder)?;
@@ -82,6 +91,21 @@ pub fn state(checkpoint: &Path) -> Result<Value> {
 /// When it can't be read.
 pub fn optimizer(checkpoint: &Path) -> Result<optim::State> {
     Ok(optim::State::load(&checkpoint.join(OPTIMIZER))?)
+}
+
+/// The weights of the best epoch at a checkpoint, one for each of the parameters.
+///
+/// # Errors
+/// When they can't be read, or are of other parameters.
+pub fn best(checkpoint: &Path, params: &[Param]) -> Result<Vec<Tensor>> {
+    let mut file = safetensors::File::open(&checkpoint.join(BEST))?;
+    let read = |param: &Param| {
+        let weight = file.read(param.name())?;
+        let (got, expected) = (weight.shape().to_vec(), param.shape());
+        ensure!(got == expected, "{}: expected {expected:?}, got {got:?}", param.name());
+        Ok(weight)
+    };
+    params.iter().map(read).collect()
 }
 
 /// Removes all checkpoints, when the run is done.

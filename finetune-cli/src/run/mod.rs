@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::progress::warn;
 
 use disk::{is_free, is_mount_point, resolved, sibling, sync, write_through};
-pub use names::{free_name, newest};
+pub use names::{free_name, newest, unfinished};
 pub use resume::{Earlier, damaged};
 
 /// The file by which a folder is known to hold a run.
@@ -93,11 +93,6 @@ impl Run {
         self.metrics.write_all(line.as_bytes()).with_context(|| cannot_write(&self.partial))?;
         self.history.push(entry);
         Ok(())
-    }
-
-    /// What was logged so far.
-    pub fn history(&self) -> &[Value] {
-        &self.history
     }
 
     /// Removes what was written, whether or not the run could go on.

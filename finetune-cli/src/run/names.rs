@@ -7,20 +7,39 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{STATE, checkpoint, hindrance, is_free, sibling};
+use super::resume::is_waiting;
+use super::{STATE, Settings, checkpoint, hindrance, is_free, sibling};
 
 /// In the working folder.
 const RUNS: &str = "runs";
 /// The class of transformers by which a fine-tuned model is known.
 const CLASSIFIER: &str = "BertForSequenceClassification";
 
+/// The name of a run by its number, from 1.
+fn name(number: u64) -> PathBuf {
+    match number {
+        1 => Path::new(RUNS).join("train"),
+        n => Path::new(RUNS).join(format!("train-{n}")),
+    }
+}
+
+/// The first of these names for which a run with these settings was broken off, so that it can go on; none if there is
+/// no such run, or another process goes on with it.
+pub fn unfinished(settings: Settings) -> Option<PathBuf> {
+    let number = |entry: fs::DirEntry| {
+        let file = entry.file_name();
+        let stem = file.to_str()?.strip_suffix(".partial")?.strip_prefix("train")?;
+        if stem.is_empty() { Some(1) } else { stem.strip_prefix('-')?.parse().ok() }
+    };
+    let entries = fs::read_dir(RUNS).into_iter().flatten().flatten();
+    let mut numbers: Vec<u64> = entries.filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers.into_iter().map(name).find(|path| is_waiting(path, settings))
+}
+
 /// The first of `runs/train`, `runs/train-2`, `runs/train-3`, ... that a run may take. What a killed run left
 /// behind is no hindrance, unless it could go on, as it is none to [`Run::create`](super::Run::create).
 pub fn free_name() -> PathBuf {
-    let name = |n: u64| match n {
-        1 => Path::new(RUNS).join("train"),
-        n => Path::new(RUNS).join(format!("train-{n}")),
-    };
     let free = |path: &PathBuf| {
         let partial = sibling(path, "partial").expect("it has a name");
         is_free(path) && hindrance(&partial).is_none() && checkpoint::newest(&partial).is_none()

@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use anyhow::{Context, Error, Result, bail};
+use serde_json::{Value, json};
 
+use super::checkpoint::{self, Snapshot};
 use super::{
-    METRICS, Run, STATE, Settings, alone, cannot_write, check_destination, checkpoint, resolved,
-    sibling,
+    METRICS, Run, STATE, Settings, alone, cannot_write, check_destination, hindrance, is_free,
+    resolved, sibling,
 };
 
 /// What is in the way of a run that is about to begin.
@@ -18,8 +19,8 @@ pub enum Earlier {
     Nothing,
     /// A run with the same flags, and its newest checkpoint.
     Unfinished(Run, PathBuf),
-    /// A run with the same flags that was complete but for its name, and has it now.
-    Complete,
+    /// A run with the same flags that was complete but for its name, and has it now: this one.
+    Complete(PathBuf),
 }
 
 impl Run {
@@ -54,12 +55,36 @@ impl Run {
             Self { destination, overwrite, partial, metrics, history, finished: complete };
         let Some((checkpoint, _)) = checkpoint.filter(|_| !complete) else {
             run.take_name()?;
-            return Ok(Earlier::Complete);
+            return Ok(Earlier::Complete(run.destination.clone()));
         };
         let mut state = checkpoint::state(&checkpoint).with_context(|| damaged(&checkpoint))?;
         let history = state["log_history"].take();
         run.rewrite(history.as_array().cloned().unwrap_or_default())?;
         Ok(Earlier::Unfinished(run, checkpoint))
+    }
+
+    /// Saves a checkpoint, with the log.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn save(&self, mut snapshot: Snapshot) -> Result<()> {
+        snapshot.state["log_history"] = json!(self.history);
+        checkpoint::save(&self.partial, &snapshot)
+    }
+
+    /// What to say of a run that diverged. It would diverge again if it went on: it is removed, unless it holds weights
+    /// that had learned something.
+    pub fn diverged(self, error: Error) -> Error {
+        match checkpoint::newest(&self.partial) {
+            Some((folder, step)) if step > 0 => error.context(format!(
+                "{} is a model from before; --overwrite with other flags starts again",
+                folder.display()
+            )),
+            _ => match self.discard() {
+                Ok(()) => error.context("nothing was saved"),
+                Err(other) => other,
+            },
+        }
     }
 
     /// Puts another log in the place of the one that is there, which stays until the other is whole.
@@ -79,6 +104,16 @@ impl Run {
         self.history = history;
         Ok(())
     }
+}
+
+/// Whether a run with these flags was broken off on its way to this name, and nobody goes on with it now.
+pub(super) fn is_waiting(destination: &Path, settings: Settings) -> bool {
+    let partial = sibling(destination, "partial").expect("it has a name");
+    let noted = fs::read_to_string(partial.join(settings.file));
+    let can_go_on = || checkpoint::newest(&partial).is_some() && hindrance(&partial).is_none();
+    is_free(destination)
+        && noted.is_ok_and(|noted| noted == settings.text)
+        && (partial.join(STATE).exists() || can_go_on())
 }
 
 /// What to say of a checkpoint that can't be read.

@@ -35,11 +35,16 @@ pub struct Key(Xxh3);
 impl Default for Key {
     fn default() -> Self {
         let version = env!("CARGO_PKG_VERSION");
-        Self(Xxh3::new()).with(&VERSION.to_le_bytes()).with(version.as_bytes())
+        Self::of_any_version().with(&VERSION.to_le_bytes()).with(version.as_bytes())
     }
 }
 
 impl Key {
+    /// A hash of no contents yet, and of nothing about the program: for what another version may compare.
+    pub fn of_any_version() -> Self {
+        Self(Xxh3::new())
+    }
+
     /// The key with more contents behind it; their length counts, so that parts do not run together.
     pub fn with(mut self, bytes: &[u8]) -> Self {
         self.0.update(&(bytes.len() as u64).to_le_bytes());

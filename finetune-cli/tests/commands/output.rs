@@ -87,7 +87,7 @@ fn wait_for_a_step(place: &Place) {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupted_run_leaves_what_the_next_one_clears_away() {
+fn a_killed_run_leaves_what_the_next_one_clears_away() {
     let place = Place::new(reviews(240, 1));
     let args = train_args(text(&place.output), text(&place.train), &["--epochs", "100000"]);
     let mut child = command(&args).spawn().unwrap();
@@ -96,8 +96,7 @@ fn an_interrupted_run_leaves_what_the_next_one_clears_away() {
     let quick = train_args(text(&place.output), text(&place.train), &QUICK);
     refused(&quick, &["run.partial", "another run is writing"]);
     let pid = child.id().to_string();
-    // Not INT, which shells have their background jobs ignore: the test would wait for ever there.
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
     assert!(!child.wait().unwrap().success());
     assert_eq!(names(place.folder.path()), ["run.partial", "train.csv"]);
     place.train(&QUICK);

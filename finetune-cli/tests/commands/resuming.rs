@@ -1,11 +1,11 @@
-//! Masked-language-modelling runs that were broken off, at any place.
+//! Runs that were broken off, at any place: of masked-language modelling, then of `train`.
 
 use std::fs;
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::masked_lm::{CONFIG, Job, sentences};
 use crate::support::*;
@@ -45,7 +45,7 @@ fn figures(run: &Path) -> Vec<Value> {
     let mut entries = metrics(run);
     for entry in &mut entries {
         let entry = entry.as_object_mut().unwrap();
-        entry.retain(|key, _| key != "train_runtime" && key != "train_tokens_per_second");
+        entry.retain(|key, _| key != "train_runtime" && !key.ends_with("_per_second"));
     }
     entries
 }
@@ -154,4 +154,180 @@ fn what_a_run_could_go_on_with_is_not_in_the_way_of_others() {
     let args = ["train", "--model", base_model(), "--train", &data, "--epochs", "1"];
     let output = output_of(command(&args).current_dir(folder).spawn().unwrap());
     assert!(output.stdout.contains("saved to runs/train-2"), "{}{}", output.stdout, output.stderr);
+}
+
+/// Steps of an epoch of [`labelled`]: nine tenths of its rows, by twos.
+const EPOCH: u64 = 270;
+
+/// Data for epochs of many short steps.
+fn labelled() -> Place {
+    Place::new(reviews(600, 1))
+}
+
+/// A training with these flags, in which every tenth step is logged.
+fn args<'a>(place: &'a Place, output: &'a Path, flags: &[&'a str]) -> Vec<&'a str> {
+    let fixed = ["--batch-size", "2", "--logging-steps", "10"];
+    train_args(text(output), text(&place.train), &[&fixed[..], flags].concat())
+}
+
+/// Begins a run, or goes on with it, and breaks it off when it has logged this step.
+fn stopped(mut run: std::process::Command, partial: &Path, signal: &str, step: u64) -> Output {
+    let mut child = run.spawn().unwrap();
+    under_way(&mut child, partial, step);
+    send(signal, &child);
+    output_of(child)
+}
+
+/// The step of the newest checkpoint; a kill may have left an older one.
+fn checkpoint(partial: &Path) -> u64 {
+    let names = names(partial).into_iter();
+    let steps = names.filter_map(|name| name.strip_prefix("checkpoint-")?.parse().ok());
+    steps.max().expect("a checkpoint")
+}
+
+/// `trainer_state.json`, without the times.
+fn state(run: &Path) -> Value {
+    let mut state = read_json(&run.join("trainer_state.json"));
+    assert_eq!(state["log_history"], json!(metrics(run)));
+    state["log_history"] = json!(figures(run));
+    state
+}
+
+fn same(run: &Path, whole: &Path) {
+    assert_eq!(names(run), names(whole));
+    assert!(weights(run) == weights(whole), "the weights differ");
+    assert_eq!(figures(run), figures(whole));
+    assert_eq!(state(run), state(whole));
+}
+
+/// Breaks a training off at each of these steps, goes on, and compares with one that was not broken off.
+fn goes_on_to_the_same_bits(flags: &[&str], signal: &str, steps: &[u64]) -> Output {
+    let place = labelled();
+    let test = place.write("test.csv", reviews(40, 2));
+    let flags = &[flags, &["--test", &test]].concat();
+    let (whole, partial) = (place.path("whole"), place.path("run.partial"));
+    succeeds(&args(&place, &whole, flags));
+    for &step in steps {
+        let output = stopped(command(&args(&place, &place.output, flags)), &partial, signal, step);
+        if signal == "-TERM" {
+            let saved = checkpoint(&partial);
+            assert_eq!(output.code, Some(130), "{}", output.stderr);
+            assert!(
+                output.stderr.contains(&format!("stopped at step {saved} of")) && saved >= step
+            );
+            assert!(output.stderr.contains("the same command goes on from there"));
+        }
+    }
+    let saved = checkpoint(&partial);
+    let output = succeeds(&args(&place, &place.output, flags));
+    let line = format!("going on from step {saved}, where the run was broken off\n");
+    assert_eq!(output.stderr.matches(&line).count(), 1, "{}", output.stderr);
+    same(&place.output, &whole);
+    output
+}
+
+#[test]
+fn a_training_goes_on_in_the_middle_of_an_epoch_and_after_the_best_one() {
+    // All is learned in an epoch or two, and patience lasts for a while after that.
+    let flags = ["--learning-rate", "2e-3", "--load-best-model-at-end", "--epochs", "60"];
+    let flags = [&flags[..], &["--early-stopping-patience", "25"]].concat();
+    let output = goes_on_to_the_same_bits(&flags, "-TERM", &[30, 2 * EPOCH + 30]);
+    assert!(output.stdout.contains("stopped early"), "{}", output.stdout);
+}
+
+#[test]
+fn a_frozen_and_truncated_encoder_goes_on() {
+    let frozen = ["--freeze-encoder", "--truncate", "1", "--optimizer", "sgd", "--epochs", "80"];
+    let flags = [&frozen[..], &["--precision", "bf16", "--save-steps", "200"]].concat();
+    goes_on_to_the_same_bits(&flags, "-KILL", &[210, 410]);
+}
+
+#[test]
+fn random_weights_go_on_between_epochs() {
+    let every = EPOCH.to_string();
+    let flags =
+        ["--from-scratch", "--epochs", "20", "--max-grad-norm", "0", "--save-steps", &every];
+    goes_on_to_the_same_bits(&flags, "-KILL", &[EPOCH + 60]);
+}
+
+#[test]
+fn a_training_that_is_not_broken_off_leaves_no_checkpoint() {
+    let place = labelled();
+    let mut child = command(&args(&place, &place.output, &["--epochs", "20"])).spawn().unwrap();
+    let partial = place.path("run.partial");
+    under_way(&mut child, &partial, EPOCH + 10);
+    let seen = names(&partial);
+    assert!(!seen.iter().any(|name| name.starts_with("checkpoint")), "{seen:?}");
+    assert_eq!(output_of(child).code, Some(0));
+    // Nor does one that wrote some.
+    let output = succeeds(&args(&place, &place.path("saved"), &["--save-steps", "99"]));
+    assert!(!output.stderr.contains("going on"), "{}", output.stderr);
+    assert_eq!(names(&place.path("saved")), names(&place.output));
+}
+
+#[test]
+fn a_training_with_other_flags_or_data_is_not_gone_on_with() {
+    let (place, long) = (labelled(), ["--epochs", "30"]);
+    let partial = place.path("run.partial");
+    stopped(command(&args(&place, &place.output, &long)), &partial, "-TERM", 20);
+    let other = args(&place, &place.output, &["--epochs", "1"]);
+    refused(&other, &["run.partial", "other flags", "--overwrite"]);
+    let data = fs::read_to_string(&place.train).unwrap();
+    fs::write(&place.train, data.replacen("good", "poor", 1)).unwrap();
+    let parts = ["can't go on", "remove", "run.partial", "the data is not what"];
+    refused(&args(&place, &place.output, &long), &parts);
+    assert!(checkpoint(&partial) >= 20);
+    let output = succeeds(&[&other[..], &["--overwrite"]].concat());
+    assert!(!output.stderr.contains("going on"), "{}", output.stderr);
+    assert_eq!(names(place.folder.path()), ["run", "train.csv"]);
+}
+
+#[test]
+fn a_training_that_diverges_behind_a_checkpoint_names_it() {
+    let place = labelled();
+    let flags = ["--learning-rate", "1e30", "--warmup-ratio", "0", "--save-steps", "1"];
+    let parts = ["checkpoint-1 is a model from before", "training diverged at step 2"];
+    refused(&args(&place, &place.output, &flags), &parts);
+    assert_eq!(checkpoint(&place.path("run.partial")), 1);
+}
+
+#[test]
+fn a_damaged_checkpoint_of_a_training_is_named_with_the_way_out() {
+    let place = labelled();
+    let flags = ["--epochs", "30", "--load-best-model-at-end", "--save-steps", "300"];
+    let (args, partial) = (args(&place, &place.output, &flags), place.path("run.partial"));
+    stopped(command(&args), &partial, "-KILL", 310);
+    let folder = partial.join(format!("checkpoint-{}", checkpoint(&partial)));
+    for name in ["model.safetensors", "optimizer.safetensors", "best.safetensors"] {
+        let content = fs::read(folder.join(name)).unwrap();
+        fs::write(folder.join(name), "").unwrap();
+        refused(&args, &["checkpoint-", "can't go on", "remove", "run.partial"]);
+        fs::write(folder.join(name), content).unwrap();
+    }
+}
+
+#[test]
+fn without_an_output_the_run_with_the_same_settings_goes_on() {
+    let desk = tempfile::tempdir().unwrap();
+    let here = |args: &[&str]| {
+        let mut command = command(args);
+        command.current_dir(desk.path());
+        command
+    };
+    let same_settings = ["train", "--epochs", "6", "--logging-steps", "10"];
+    let runs = desk.path().join("runs");
+    let train = |args: &[&str]| output_of(here(args).spawn().unwrap());
+    let output = stopped(here(&same_settings), &runs.join("train.partial"), "-TERM", 30);
+    assert_eq!(output.code, Some(130), "{}", output.stderr);
+    let other = train(&["train", "--epochs", "1", "--max-train-samples", "64"]);
+    assert!(other.stdout.contains("\nsaved to runs/train-2\n"), "{}", other.stdout);
+    assert!(!other.stderr.contains("going on"), "{}", other.stderr);
+    let output = train(&same_settings);
+    assert!(output.stdout.contains("\nsaved to runs/train\n"), "{}", output.stdout);
+    assert_eq!(output.stderr.matches("going on from step").count(), 1, "{}", output.stderr);
+    // It is complete now: the next one is another.
+    let output = train(&same_settings);
+    assert!(output.stdout.contains("\nsaved to runs/train-3\n"), "{}", output.stdout);
+    assert_eq!(names(&runs), ["train", "train-2", "train-3"]);
+    same(&runs.join("train"), &runs.join("train-3"));
 }

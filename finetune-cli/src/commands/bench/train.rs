@@ -35,13 +35,23 @@ pub(super) fn run(args: &BenchTrainArgs) -> Result<()> {
     let recipe = recipe(args);
     let mut trainer = Trainer::new(&model, &recipe, train.examples.len());
     for epoch in 1..=args.epochs {
-        let (loss, seconds) = timed(|| trainer.epoch(epoch, &train.examples, &mut |_| Ok(())))?;
+        let (loss, seconds) = timed(|| one_epoch(&mut trainer, &train.examples))?;
         let trained = (loss, seconds + std::mem::take(&mut train.seconds));
         let measured = evaluate(args, &model, &schema.task, &mut eval)?;
         let sizes = (train.examples.len(), eval.examples.len());
         say(line(args, epoch, sizes, trained, measured))?;
     }
     Ok(())
+}
+
+/// One pass over the examples. Gives the mean loss.
+fn one_epoch(trainer: &mut Trainer, examples: &Examples) -> Result<f64> {
+    let (mut total, left) = (0.0, trainer.rest_of_epoch(examples).1.len());
+    trainer.train_to(trainer.steps_done() + left as u64, examples, &mut |log| {
+        total += log.loss * log.size.examples as f64;
+        Ok(())
+    })?;
+    Ok(total / examples.len() as f64)
 }
 
 fn read(args: &BenchTrainArgs) -> Result<(Schema, [Dataset; 2])> {

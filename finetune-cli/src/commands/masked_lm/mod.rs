@@ -13,6 +13,7 @@ use bert::{Checkpoint, Config, MaskedLm, Tokenizer};
 use nn::{Module, to_device};
 use serde::Serialize;
 
+use super::interruption::going_on;
 use crate::args::masked_lm::LearningArgs;
 use crate::folder::{DEFAULT_LENGTH, Folder};
 use crate::masked_lm::corpus::Layout;
@@ -55,7 +56,7 @@ impl Job<'_> {
         match Run::take_up(output, overwrite, settings)? {
             Earlier::Nothing => self.begin(settings, start),
             Earlier::Unfinished(run, folder) => self.go_on(run, &folder),
-            Earlier::Complete => session::clean_up(output),
+            Earlier::Complete(output) => session::clean_up(&output),
         }
     }
 
@@ -84,8 +85,7 @@ impl Job<'_> {
         let (start, optimizer, state, corpora) = read().with_context(|| damaged(folder))?;
         // A full GPU is no fault of the checkpoint.
         to_device(&start.model.params(), &device)?;
-        let line = format!("going on from step {}, where the run was broken off", optimizer.step);
-        remark(self.args.machine.quiet, &line);
+        going_on(self.args.machine.quiet, optimizer.step);
         let masking = self.masking(&start)?;
         Session::new(self, run, &start, &masking, corpora).go_on(&optimizer, &state)
     }

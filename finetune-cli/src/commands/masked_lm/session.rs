@@ -1,22 +1,18 @@
 //! A masked-language-modelling run from its first step, or from a checkpoint, to its saved model.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bert::save_pretrained;
 use indicatif::ProgressBar;
 use nn::Module;
 use serde_json::{Value, json};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 
 use super::prepare::Corpora;
 use super::{Job, Start};
 use crate::batches;
-use crate::commands::{Interrupted, STOPPED};
+use crate::commands::interruption::{Interrupted, Watch};
+use crate::commands::stretch::Stretch;
 use crate::masked_lm::corpus::Corpus;
 use crate::masked_lm::held_out::HeldOut;
 use crate::masked_lm::masking::Masking;
@@ -25,12 +21,6 @@ use crate::optimization::{Diverged, StepLog};
 use crate::progress::{bar, report};
 use crate::run::Run;
 use crate::run::checkpoint::{self, Snapshot};
-
-/// The time between checkpoints where no number of steps is given: what a power failure costs at most.
-const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(300);
-
-/// The key of a checkpoint's state for what was seen since the last line of output.
-const STRETCH: &str = "stretch";
 
 /// A run in progress.
 pub(super) struct Session<'a> {
@@ -41,53 +31,6 @@ pub(super) struct Session<'a> {
     train: Corpus,
     held_out: Option<HeldOut>,
     plan: Plan,
-    saved: Instant,
-}
-
-/// What was seen since the last line of output.
-#[derive(Clone, Copy)]
-struct Stretch {
-    since: Instant,
-    /// Seconds before a break.
-    before: f64,
-    loss: f64,
-    steps: u64,
-    tokens: u64,
-}
-
-impl Stretch {
-    fn new() -> Self {
-        Self { since: Instant::now(), before: 0.0, loss: 0.0, steps: 0, tokens: 0 }
-    }
-
-    /// As it was at a checkpoint.
-    fn from_json(json: &Value) -> Option<Self> {
-        Some(Self {
-            since: Instant::now(),
-            before: json["seconds"].as_f64()?,
-            loss: json["loss"].as_f64()?,
-            steps: json["steps"].as_u64()?,
-            tokens: json["tokens"].as_u64()?,
-        })
-    }
-
-    fn to_json(self) -> Value {
-        json!({"seconds": self.seconds(), "loss": self.loss, "steps": self.steps, "tokens": self.tokens})
-    }
-
-    fn add(&mut self, log: StepLog) {
-        self.loss += log.loss;
-        self.steps += 1;
-        self.tokens += log.size.tokens as u64;
-    }
-
-    fn seconds(&self) -> f64 {
-        self.before + self.since.elapsed().as_secs_f64()
-    }
-
-    fn speed(&self) -> f64 {
-        self.tokens as f64 / self.seconds()
-    }
 }
 
 impl<'a> Session<'a> {
@@ -106,7 +49,7 @@ impl<'a> Session<'a> {
         let (seed, batch_size) = (job.args.optimization.seed, job.batch_size);
         let precision = job.args.optimization.precision.into();
         let held_out = held_out.map(|corpus| HeldOut { corpus, seed, batch_size, precision });
-        Self { job, run, start, masking, train, held_out, plan, saved: Instant::now() }
+        Self { job, run, start, masking, train, held_out, plan }
     }
 
     /// Measures, saves the first checkpoint, and trains.
@@ -121,7 +64,7 @@ impl<'a> Session<'a> {
     pub fn go_on(self, optimizer: &optim::State, state: &Value) -> Result<()> {
         let mut trainer = self.trainer();
         trainer.optimization().resume(optimizer)?;
-        let stretch = Stretch::from_json(&state[STRETCH]).unwrap_or_else(Stretch::new);
+        let stretch = Stretch::from_json(&state[Stretch::KEY]).unwrap_or_else(Stretch::new);
         self.train(trainer, stretch)
     }
 
@@ -137,21 +80,21 @@ impl<'a> Session<'a> {
     fn train(mut self, mut trainer: MaskedLmTrainer, stretch: Stretch) -> Result<()> {
         match self.steps(&mut trainer, stretch) {
             Ok(()) => self.finish(),
-            Err(error) if error.is::<Diverged>() => Err(self.diverged(error)),
+            Err(error) if error.is::<Diverged>() => Err(self.run.diverged(error)),
             Err(error) => Err(error),
         }
     }
 
     fn steps(&mut self, trainer: &mut MaskedLmTrainer, mut stretch: Stretch) -> Result<()> {
-        let interrupted = listen()?;
+        let mut watch = Watch::begin(self.job.args.masked_lm.checkpoints)?;
         let bar = bar(self.plan.steps, self.job.args.machine.quiet);
         bar.set_position(trainer.steps_done());
         while trainer.steps_done() < self.plan.steps {
             let log = trainer.step(&mut self.train)?;
             self.show(&bar, log, &mut stretch)?;
             let (step, steps) = (trainer.steps_done(), self.plan.steps);
-            let stop = interrupted.load(Ordering::Relaxed) && step < steps;
-            let (measured, saved) = (self.is_measured(step), stop || self.is_saved(step));
+            let stop = watch.is_interrupted() && step < steps;
+            let (measured, saved) = (self.is_measured(step), stop || watch.is_due(step));
             if measured || saved {
                 self.show(&bar, trainer.optimization().finish()?, &mut stretch)?;
             }
@@ -163,6 +106,7 @@ impl<'a> Session<'a> {
             }
             if saved {
                 self.save_checkpoint(trainer, stretch)?;
+                watch.note_saved();
             }
             if stop {
                 bar.abandon();
@@ -171,20 +115,6 @@ impl<'a> Session<'a> {
         }
         bar.finish_and_clear();
         Ok(())
-    }
-
-    /// A diverged run would diverge again if it went on: it is removed, unless it holds weights that had learned something.
-    fn diverged(self, error: anyhow::Error) -> anyhow::Error {
-        match checkpoint::newest(self.run.folder()) {
-            Some((folder, step)) if step > 0 => error.context(format!(
-                "{} is a model from before; --overwrite with other flags starts again",
-                folder.display()
-            )),
-            _ => match self.run.discard() {
-                Ok(()) => error.context("nothing was saved"),
-                Err(other) => other,
-            },
-        }
     }
 
     /// Steps of one pass over the text.
@@ -202,25 +132,14 @@ impl<'a> Session<'a> {
         step.is_multiple_of(every) || step == self.plan.steps
     }
 
-    /// Whether a checkpoint is due.
-    fn is_saved(&self, step: u64) -> bool {
-        match self.job.args.masked_lm.save_steps {
-            Some(every) => step.is_multiple_of(every),
-            None => self.saved.elapsed() > BETWEEN_CHECKPOINTS,
-        }
-    }
-
     fn save_checkpoint(&mut self, trainer: &mut MaskedLmTrainer, stretch: Stretch) -> Result<()> {
         trainer.optimization().check_weights()?;
         let Start { config, tokenizer, model } = self.start;
         let (params, optimizer) = (model.params(), trainer.optimization().state()?);
         let mut state = self.state(optimizer.step);
-        state["log_history"] = json!(self.run.history());
-        state[STRETCH] = stretch.to_json();
-        let snapshot = Snapshot { config, tokenizer, params, optimizer, state };
-        checkpoint::save(self.run.folder(), &snapshot)?;
-        self.saved = Instant::now();
-        Ok(())
+        state[Stretch::KEY] = stretch.to_json();
+        let best = Vec::new();
+        self.run.save(Snapshot { config, tokenizer, params, optimizer, best, state })
     }
 
     /// A step on the bar and, now and then, in the log.
@@ -231,7 +150,7 @@ impl<'a> Session<'a> {
         stretch: &mut Stretch,
     ) -> Result<()> {
         let Some(log) = log else { return Ok(()) };
-        stretch.add(log);
+        stretch.add(log.loss, 1, log.size.tokens as u64);
         bar.inc(1);
         let (loss, rate, speed) = (log.loss, log.learning_rate, stretch.speed());
         bar.set_message(format!("loss {loss:.4}  lr {rate:.2e}  {speed:.0} tokens/s"));
@@ -245,7 +164,7 @@ impl<'a> Session<'a> {
 
     /// The line that says how a stretch of steps went.
     fn look(&mut self, step: u64, stretch: &Stretch) -> Result<String> {
-        let (loss, seconds) = (stretch.loss / stretch.steps as f64, stretch.seconds());
+        let (loss, seconds) = (stretch.loss(), stretch.seconds());
         let (epoch, speed) = (self.epoch(step), stretch.speed());
         let mut entry = json!({"epoch": epoch, "step": step, "train_loss": loss,
             "train_runtime": seconds, "train_tokens_per_second": speed});
@@ -306,15 +225,4 @@ pub(super) fn clean_up(output: &Path) -> Result<()> {
     Corpora::remove(output)?;
     report(format_args!("saved to {}", output.display()));
     Ok(())
-}
-
-/// A flag that Ctrl-C or a request to end sets; a second one ends the program at once.
-fn listen() -> Result<Arc<AtomicBool>> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, STOPPED.into(), interrupted.clone())
-            .and_then(|_| flag::register(signal, interrupted.clone()))
-            .context("Ctrl-C can't be listened to")?;
-    }
-    Ok(interrupted)
 }

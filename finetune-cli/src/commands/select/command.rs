@@ -8,7 +8,7 @@ use toml::Value;
 
 use crate::args::hardware::DeviceName;
 use crate::args::select::SelectArgs;
-use crate::args::{Cli, Command, TrainArgs};
+use crate::args::{CheckpointArgs, Cli, Command, TrainArgs};
 use crate::select::candidates::Request;
 use crate::select::summary::{Candidate, Status};
 
@@ -25,6 +25,7 @@ pub(super) fn base(args: &SelectArgs, model: &Path) -> TrainArgs {
         truncate: None,
         validation_fraction: args.validation_fraction,
         max_train_samples: args.max_train_samples,
+        checkpoints: CheckpointArgs::default(),
         recipe: args.recipe.clone(),
         data: args.data.clone(),
         machine: args.machine.clone(),

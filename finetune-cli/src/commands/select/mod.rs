@@ -14,8 +14,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 
+use super::best::best_metric;
 use super::inputs::Inputs;
-use super::session::best_metric;
 use super::train::{self, check_metric};
 use crate::args::select::SelectArgs;
 use crate::args::{TrainArgs, wrong_flags};

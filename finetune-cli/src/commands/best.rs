@@ -1,0 +1,81 @@
+//! The best epoch of a training, by its validation figure.
+
+use std::path::Path;
+
+use anyhow::Result;
+use autograd::{Param, Tensor};
+use serde_json::Value;
+
+use crate::args::RecipeArgs;
+use crate::data::Task;
+use crate::metrics;
+use crate::run::checkpoint;
+
+/// The best epoch so far.
+pub(super) struct Best {
+    /// From 1.
+    pub(super) epoch: u32,
+    /// What it was chosen by.
+    pub(super) figure: f64,
+    /// One tensor for each parameter, where they are kept.
+    weights: Option<Vec<Tensor>>,
+}
+
+impl Best {
+    /// An epoch with the weights that the parameters have now, if those are to be kept.
+    pub(super) fn new((epoch, figure): (u32, f64), params: Option<&[Param]>) -> Self {
+        // The copies share memory with the parameters until the next update.
+        let weights = params.map(|params| params.iter().map(Param::value).collect());
+        Self { epoch, figure, weights }
+    }
+
+    /// As it was at a checkpoint with this state; none before the first epoch that was measured.
+    ///
+    /// # Errors
+    /// When weights are kept and can't be read.
+    pub(super) fn load(
+        checkpoint: &Path,
+        state: &Value,
+        params: Option<&[Param]>,
+    ) -> Result<Option<Self>> {
+        let Some(epoch) = state["best_epoch"].as_u64() else { return Ok(None) };
+        // JSON has no other word for a figure that is no number.
+        let figure = state["best_metric"].as_f64().unwrap_or(f64::NAN);
+        let weights = params.map(|params| checkpoint::best(checkpoint, params)).transpose()?;
+        Ok(Some(Self { epoch: epoch as u32, figure, weights }))
+    }
+
+    /// Whether another figure of this name is better; a NaN is the worst.
+    pub(super) fn is_below(&self, name: &str, figure: f64) -> bool {
+        metrics::rank(name, figure) > metrics::rank(name, self.figure)
+    }
+
+    /// The weights that are kept, by name: what a checkpoint saves.
+    pub(super) fn named(&self, params: &[Param]) -> Vec<(String, Tensor)> {
+        let weights = self.weights.iter().flatten().cloned();
+        params.iter().map(|param| param.name().to_owned()).zip(weights).collect()
+    }
+
+    /// Gives the parameters the weights that are kept; says whether there are any.
+    ///
+    /// # Errors
+    /// When a GPU is full.
+    pub(super) fn restore(&mut self, params: &[Param]) -> Result<bool> {
+        let Some(weights) = self.weights.take() else { return Ok(false) };
+        for (param, weight) in params.iter().zip(weights) {
+            param.set(weight.to_device(&param.device())?);
+        }
+        Ok(true)
+    }
+}
+
+/// The figure that decides on the best epoch; transformers' names, `eval_loss`, are taken too.
+pub(super) fn best_metric<'a>(recipe: &'a RecipeArgs, task: &Task) -> &'a str {
+    let by_task = match task {
+        Task::SingleLabel(_) => "accuracy",
+        Task::MultiLabel(_) => "f1_micro",
+        Task::Regression => "pearson",
+    };
+    let name = recipe.metric_for_best_model.as_deref().unwrap_or(by_task);
+    name.strip_prefix("eval_").unwrap_or(name)
+}
