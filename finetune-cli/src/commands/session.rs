@@ -69,7 +69,7 @@ impl<'a> Session<'a> {
     /// Trains, tests, saves, and gives the output folder its name.
     pub(super) fn train(mut self) -> Result<()> {
         match self.epochs().and_then(|()| self.test()) {
-            Ok(()) => self.finish(),
+            Ok(tested) => self.finish(tested),
             Err(error) if error.is::<Diverged>() => Err(self.run.diverged(error)),
             Err(error) => Err(error),
         }
@@ -103,29 +103,28 @@ impl<'a> Session<'a> {
         let mut last = None;
         for (i, rows) in batches.iter().enumerate() {
             last = self.trainer.step(train, rows)?;
-            self.show(last)?;
+            self.show(last);
             // At the end of an epoch, its line comes first.
             if i + 1 < batches.len() {
                 self.save_if_due()?;
             }
         }
         let settled = self.trainer.settle()?;
-        self.show(settled)?;
+        self.show(settled);
         let last = settled.or(last).expect("an epoch has steps, and the last one has its log now");
         Ok((epoch, last.learning_rate))
     }
 
     /// A step on the bar and, now and then, in the log.
-    fn show(&mut self, log: Option<StepLog>) -> Result<()> {
-        let Some(log) = log else { return Ok(()) };
+    fn show(&mut self, log: Option<StepLog>) {
+        let Some(log) = log else { return };
         let examples = log.size.examples as u64;
         self.stretch.add(log.loss, examples, examples);
         self.bar.inc(1);
         let (loss, rate, speed) = (log.loss, log.learning_rate, self.stretch.speed());
         self.bar.set_message(format!("loss {loss:.4}  lr {rate:.2e}  {speed:.0} ex/s"));
-        match log.step.is_multiple_of(self.args.recipe.optimization.logging_steps) {
-            true => self.run.log(step_entry(log, self.epoch_at(log.step))),
-            false => Ok(()),
+        if log.step.is_multiple_of(self.args.recipe.optimization.logging_steps) {
+            self.run.log(step_entry(log, self.epoch_at(log.step)));
         }
     }
 
@@ -143,7 +142,7 @@ impl<'a> Session<'a> {
             line += &format!("  validation {}", summary(&result));
             self.keep_best(epoch, &result);
         }
-        self.run.log(entry)?;
+        self.run.log(entry);
         Ok(line + &format!("  {seconds:.1} s, {speed:.0} examples/s"))
     }
 
@@ -164,7 +163,7 @@ impl<'a> Session<'a> {
 
     fn save_checkpoint(&mut self) -> Result<()> {
         let settled = self.trainer.settle()?;
-        self.show(settled)?;
+        self.show(settled);
         let (params, optimizer) = (self.job.model.params(), self.trainer.state()?);
         let best = self.best.as_ref().map_or(Vec::new(), |best| best.named(&params));
         let mut state = self.state();
@@ -207,29 +206,32 @@ impl<'a> Session<'a> {
         self.args.recipe.load_best_model_at_end
     }
 
-    /// Takes the weights that are to be saved, and tests them.
-    fn test(&mut self) -> Result<()> {
+    /// Takes the weights that are to be saved, and tests them; gives what is to be logged.
+    fn test(&mut self) -> Result<Option<Value>> {
         if let Some(best) = &mut self.best
             && best.restore(&self.job.model.params())?
         {
             report(format_args!("the weights of epoch {} are kept", best.epoch));
         }
-        let Some(test) = &self.job.splits.test else { return Ok(()) };
+        let Some(test) = &self.job.splits.test else { return Ok(None) };
         let result = self.evaluate(test)?;
         report(format_args!("test  {}  {:.0} examples/s", summary(&result), result.speed));
         report(result.report.as_ref().expect("test data has labels"));
         let mut entry = json!({"test_samples_per_second": result.speed});
         add(&mut entry, "test", &result);
-        self.run.log(entry)
+        Ok(Some(entry))
     }
 
     /// Saves, and gives the output folder its name.
-    fn finish(self) -> Result<()> {
+    fn finish(mut self, tested: Option<Value>) -> Result<()> {
         let (config, params) = (self.tuned_config(), self.job.model.params());
         let tokenizer = &self.job.folder.tokenizer;
         let save =
             |place: &Path| save_pretrained(place, &config, &params, tokenizer, SavedDType::F32);
         save(self.run.folder()).map_err(|error| rescued(error, save))?;
+        if let Some(entry) = tested {
+            self.run.log(entry);
+        }
         let (state, output) = (self.state(), self.run.destination().to_owned());
         self.run.finish(state)?;
         clean_up(self.args, &output)

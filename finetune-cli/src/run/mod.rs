@@ -47,6 +47,8 @@ pub struct Run {
     partial: PathBuf,
     metrics: fs::File,
     history: Vec<Value>,
+    /// Whether a line of the log could not be written.
+    lacks_lines: bool,
     finished: bool,
 }
 
@@ -67,7 +69,8 @@ impl Run {
         alone(&partial, &metrics)?;
         let destination = destination.to_owned();
         let history = Vec::new();
-        let run = Self { destination, overwrite, partial, metrics, history, finished: false };
+        let (lacks_lines, finished) = (false, false);
+        let run = Self { destination, overwrite, partial, metrics, history, lacks_lines, finished };
         let noted = fs::write(run.partial.join(settings.file), settings.text);
         noted.with_context(|| cannot_write(&run.partial))?;
         Ok(run)
@@ -83,16 +86,18 @@ impl Run {
         &self.partial
     }
 
-    /// Adds a line to `metrics.jsonl` and to the history of `trainer_state.json`.
-    ///
-    /// # Errors
-    /// When it can't be written.
-    pub fn log(&mut self, entry: Value) -> Result<()> {
+    /// Adds a line to `metrics.jsonl` and to the history of `trainer_state.json`. A line that can't be written, on a full
+    /// disk say, ends no training: that is said once, and the history has it.
+    pub fn log(&mut self, entry: Value) {
         // In one piece, so that a line is whole or not there.
-        let line = format!("{entry}\n");
-        self.metrics.write_all(line.as_bytes()).with_context(|| cannot_write(&self.partial))?;
+        let written = self.metrics.write_all(format!("{entry}\n").as_bytes());
         self.history.push(entry);
-        Ok(())
+        if let Err(error) = written
+            && !std::mem::replace(&mut self.lacks_lines, true)
+        {
+            let file = self.partial.join(METRICS);
+            warn(format_args!("{}: {error}; the run goes on without it", file.display()));
+        }
     }
 
     /// Removes what was written, whether or not the run could go on.
@@ -108,18 +113,21 @@ impl Run {
     /// `log_history`.
     ///
     /// # Errors
-    /// When it can't be written; the earlier run, if there was one, is still there then.
+    /// When it can't be written or renamed; the model stays where it is, and so does an earlier run.
     pub fn finish(mut self, mut state: Value) -> Result<()> {
+        // The model is saved: from here on nothing is removed.
+        self.finished = true;
         state["log_history"] = json!(self.history);
         let text = serde_json::to_string_pretty(&state)? + "\n";
-        self.metrics.sync_all().with_context(|| cannot_write(&self.partial))?;
+        // A log that lacks lines is not worth more care.
+        let _ = self.metrics.sync_all();
         let unfinished = self.partial.join("trainer_state.json.partial");
         write_through(&unfinished, &text)
             .and_then(|()| fs::rename(&unfinished, self.partial.join(STATE)))
-            .with_context(|| cannot_write(&self.partial))?;
+            .with_context(|| {
+                format!("the model is in {}, without {STATE}", self.partial.display())
+            })?;
         sync(&self.partial);
-        // From here on the run is complete and is kept, even if it can't have its name.
-        self.finished = true;
         self.take_name().with_context(|| {
             let (partial, destination) = (self.partial.display(), self.destination.display());
             format!("{destination}: can't be replaced; the finished run is in {partial}")
@@ -253,4 +261,25 @@ pub fn check_destination(destination: &Path, overwrite: bool) -> Result<()> {
 
 fn cannot_write(path: &Path) -> String {
     format!("{}: can't be written; choose another --output", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_log_on_a_full_disk_ends_no_run() {
+        let place = tempfile::tempdir().expect("a folder");
+        let output = place.path().join("run");
+        let settings = Settings { file: SETTINGS, text: "" };
+        let mut run = Run::create(&output, false, settings).expect("it is free");
+        run.metrics = fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+        run.log(json!({"step": 1}));
+        run.log(json!({"step": 2}));
+        run.finish(json!({"global_step": 2})).expect("the state can be written");
+        let state = fs::read_to_string(output.join(STATE)).expect("a complete run");
+        let state: Value = serde_json::from_str(&state).expect("JSON");
+        assert_eq!(state["log_history"], json!([{"step": 1}, {"step": 2}]));
+    }
 }

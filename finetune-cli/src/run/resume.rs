@@ -50,9 +50,9 @@ impl Run {
         let metrics = metrics.with_context(|| cannot_write(&partial))?;
         alone(&partial, &metrics)?;
         let destination = destination.to_owned();
-        let history = Vec::new();
+        let (history, lacks_lines, finished) = (Vec::new(), false, complete);
         let mut run =
-            Self { destination, overwrite, partial, metrics, history, finished: complete };
+            Self { destination, overwrite, partial, metrics, history, lacks_lines, finished };
         let Some((checkpoint, _)) = checkpoint.filter(|_| !complete) else {
             run.take_name()?;
             return Ok(Earlier::Complete(run.destination.clone()));

@@ -91,12 +91,12 @@ impl<'a> Session<'a> {
         bar.set_position(trainer.steps_done());
         while trainer.steps_done() < self.plan.steps {
             let log = trainer.step(&mut self.train)?;
-            self.show(&bar, log, &mut stretch)?;
+            self.show(&bar, log, &mut stretch);
             let (step, steps) = (trainer.steps_done(), self.plan.steps);
             let stop = watch.is_interrupted() && step < steps;
             let (measured, saved) = (self.is_measured(step), stop || watch.is_due(step));
             if measured || saved {
-                self.show(&bar, trainer.optimization().finish()?, &mut stretch)?;
+                self.show(&bar, trainer.optimization().finish()?, &mut stretch);
             }
             if measured {
                 trainer.optimization().check_weights()?;
@@ -143,23 +143,18 @@ impl<'a> Session<'a> {
     }
 
     /// A step on the bar and, now and then, in the log.
-    fn show(
-        &mut self,
-        bar: &ProgressBar,
-        log: Option<StepLog>,
-        stretch: &mut Stretch,
-    ) -> Result<()> {
-        let Some(log) = log else { return Ok(()) };
+    fn show(&mut self, bar: &ProgressBar, log: Option<StepLog>, stretch: &mut Stretch) {
+        let Some(log) = log else { return };
         stretch.add(log.loss, 1, log.size.tokens as u64);
         bar.inc(1);
         let (loss, rate, speed) = (log.loss, log.learning_rate, stretch.speed());
         bar.set_message(format!("loss {loss:.4}  lr {rate:.2e}  {speed:.0} tokens/s"));
         if !log.step.is_multiple_of(self.job.args.optimization.logging_steps) {
-            return Ok(());
+            return;
         }
         let epoch = self.epoch(log.step);
         self.run.log(json!({"epoch": epoch, "step": log.step, "loss": loss, "learning_rate": rate,
-            "grad_norm": log.grad_norm}))
+            "grad_norm": log.grad_norm}));
     }
 
     /// The line that says how a stretch of steps went.
@@ -173,7 +168,7 @@ impl<'a> Session<'a> {
             entry["eval_loss"] = json!(held_out);
             line += &format!("  held-out loss {held_out:.4}");
         }
-        self.run.log(entry)?;
+        self.run.log(entry);
         Ok(line + &format!("  {seconds:.1} s, {speed:.0} tokens/s"))
     }
 
@@ -191,7 +186,8 @@ impl<'a> Session<'a> {
         let shown = perplexity.map_or("infinite".to_owned(), |p| format!("{p:.2}"));
         report(format_args!("{when:6}  held-out loss {loss:.4}  pseudo-perplexity {shown}"));
         self.run.log(json!({"epoch": self.epoch(step), "step": step, "eval_loss": loss,
-            "eval_pseudo_perplexity": perplexity}))
+            "eval_pseudo_perplexity": perplexity}));
+        Ok(())
     }
 
     /// Measures, saves the model, and gives the output folder its name.
