@@ -40,6 +40,11 @@ pub enum Error {
         /// The name of the GPU.
         name: String,
     },
+    /// The environment names a kernel of products that there is not.
+    #[error(
+        "KERNELS_CUDA_MATMUL={0}: expected naive, tiled, mma or wgmma; correct it, or unset it"
+    )]
+    UnknownRung(String),
     /// The compiler of kernels is missing.
     #[error(
         "NVRTC, the compiler of CUDA kernels, was not found (libnvrtc.so): install the CUDA toolkit, or the \

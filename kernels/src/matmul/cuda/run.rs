@@ -146,7 +146,7 @@ pub(super) fn run(job: Job) -> Result<(Array, Option<Array>)> {
     if len == 0 {
         return Ok((c, gelu));
     }
-    let rung = choose(&job);
+    let rung = choose(&job)?;
     let tile = Tile::of(rung, &job);
     let split = Split::of(&job, tile);
     let workspace = if split.parts > 1 { split.parts * len } else { 0 };

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 
 use super::run::{Job, Layout};
-use crate::cuda::{DType, Device};
+use crate::cuda::{DType, Device, Error, Result};
 
 /// The kernels, each faster than the ones before where it can be used.
 ///
@@ -41,25 +41,31 @@ pub fn set_cap(rung: Rung) {
     CAP.set(Some(rung));
 }
 
-/// # Panics
+/// # Errors
 /// When `KERNELS_CUDA_MATMUL` is set to an unknown name.
-fn cap() -> Rung {
-    static USUAL: OnceLock<Rung> = OnceLock::new();
-    CAP.get().unwrap_or_else(|| *USUAL.get_or_init(from_environment))
+fn cap() -> Result<Rung> {
+    static USUAL: OnceLock<Result<Rung>> = OnceLock::new();
+    let usual =
+        || USUAL.get_or_init(|| named(std::env::var("KERNELS_CUDA_MATMUL").ok().as_deref()));
+    CAP.get().map_or_else(|| usual().clone(), Ok)
 }
 
-fn from_environment() -> Rung {
-    match std::env::var("KERNELS_CUDA_MATMUL").as_deref() {
-        Err(_) | Ok("" | "wgmma") => Rung::Wgmma,
-        Ok("mma") => Rung::Mma,
-        Ok("tiled") => Rung::Tiled,
-        Ok("naive") => Rung::Naive,
-        Ok(other) => panic!("KERNELS_CUDA_MATMUL is {other:?}: naive, tiled, mma or wgmma"),
+/// The rung of that name; the highest without one.
+fn named(name: Option<&str>) -> Result<Rung> {
+    match name {
+        None | Some("" | "wgmma") => Ok(Rung::Wgmma),
+        Some("mma") => Ok(Rung::Mma),
+        Some("tiled") => Ok(Rung::Tiled),
+        Some("naive") => Ok(Rung::Naive),
+        Some(other) => Err(Error::UnknownRung(other.to_owned())),
     }
 }
 
 /// The rung of a product, by the rule that [`Rung`] states.
-pub(super) fn choose(job: &Job) -> Rung {
+///
+/// # Errors
+/// When the environment caps it by an unknown name.
+pub(super) fn choose(job: &Job) -> Result<Rung> {
     let hopper = job.device().capability() == (9, 0);
     // There is no tensor map of nothing.
     let layout = job.linear_layout().filter(|_| job.a.values.dtype() == DType::BF16 && job.k > 0);
@@ -69,7 +75,7 @@ pub(super) fn choose(job: &Job) -> Rung {
         Some(Layout::Nn | Layout::Tn) if job.moves_each_by([Job::PAIR, Job::CHUNK]) => Rung::Mma,
         _ => Rung::Tiled,
     };
-    best.min(cap())
+    Ok(best.min(cap()?))
 }
 
 /// The tile of C that a block computes.
@@ -144,6 +150,17 @@ impl Split {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_name_is_an_error() {
+        assert_eq!(named(None), Ok(Rung::Wgmma));
+        assert_eq!(named(Some("tiled")), Ok(Rung::Tiled));
+        let message = named(Some("fast")).expect_err("no such rung").to_string();
+        assert_eq!(
+            message,
+            "KERNELS_CUDA_MATMUL=fast: expected naive, tiled, mma or wgmma; correct it, or unset it"
+        );
+    }
 
     #[test]
     fn parts_cover_k_and_none_is_empty() {
