@@ -12,18 +12,16 @@
 # JSON lines, to standard output and to $OUT/bench.jsonl ($OUT is target/gpu unless it is set). A program that fails or
 # takes longer than $LIMIT seconds (300) is named on standard error, the others go on, and the script fails.
 root=$(cd "$(dirname "$0")/../.." && pwd)
-gpu=$root/target/gpu
-out=${OUT:-$gpu}
-limit=${LIMIT:-300}
+. "$root/tests/gpu/common.sh"
+stages=${*:-kernels steps epochs}
+# shellcheck disable=SC2086
+check_stages 'kernels steps epochs' $stages
 rounds=$(seq "${ROUNDS:-5}")
 failures=$gpu/bench.failed
-mkdir -p "$out" || exit 1
 rm -f "$failures"
-if [ -d "$gpu/compiled" ]; then export KERNELS_CUDA_CACHE=$gpu/compiled; fi
-. "$root/tests/gpu/library_path.sh"
 
 try() {
-  timeout -k 10 "$limit" "$@" || {
+  in_time "$@" || {
     echo "FAILED: $*" >&2
     echo "$*" >>"$failures"
   }
@@ -64,12 +62,5 @@ bench_epochs() {
   done
 }
 
-stages=${*:-kernels steps epochs}
-for stage in $stages; do
-  case $stage in
-    kernels | steps | epochs) ;;
-    *) echo "bench.sh: $stage is none of kernels, steps, epochs" >&2; exit 2 ;;
-  esac
-done
 for stage in $stages; do "bench_$stage"; done | tee "$out/bench.jsonl"
 [ ! -e "$failures" ]

@@ -4,7 +4,7 @@
 # train.csv, validation.csv and test.csv (sst2, say), it takes these along for the main job; where $PYTHON (python3)
 # has PyTorch and safetensors, the weights are rounded to bf16, which halves the way. STEP.PY is the other side of
 # bench.sh's training steps. Where install_tools.sh has put NVRTC, kernels are compiled here for GPUs of $CAPABILITY
-# (9.0), which saves the other side a minute or two. target/gpu.tar.gz is all of it, to be unpacked in target there.
+# (9.0), which saves the other side about a minute. target/gpu.tar.gz is all of it, to be unpacked in target there.
 set -e
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=$root/target/gpu

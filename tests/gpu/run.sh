@@ -11,15 +11,14 @@
 # What the steps say goes to $OUT/log.tar.gz after each of them ($OUT is target/gpu unless it is set). A step that takes
 # longer than $LIMIT seconds (300) has failed: a kernel that waits for what never comes would wait forever.
 root=$(cd "$(dirname "$0")/../.." && pwd)
-gpu=$root/target/gpu
-out=${OUT:-$gpu}
+. "$root/tests/gpu/common.sh"
+stages=${*:-tests sanitizer job}
+# shellcheck disable=SC2086
+check_stages 'tests sanitizer job' $stages
 log=$gpu/log
-limit=${LIMIT:-300}
-mkdir -p "$log" "$out"
+mkdir -p "$log"
 cd "$root" || exit 1
 export FINETUNE_ROOT=$root RUST_BACKTRACE=0
-if [ -d "$gpu/compiled" ]; then export KERNELS_CUDA_CACHE=$gpu/compiled; fi
-. "$root/tests/gpu/library_path.sh"
 failed=0
 
 # step NAME COMMAND...: runs it, keeps what it says, and says how it went.
@@ -27,7 +26,7 @@ step() {
   name=$1
   shift
   began=$(date +%s)
-  if timeout -k 10 "$limit" "$@" >"$log/$name.log" 2>&1; then result=passed; else result=FAILED; failed=1; fi
+  if in_time "$@" >"$log/$name.log" 2>&1; then result=passed; else result=FAILED; failed=1; fi
   printf '%-22s %s in %d s  %s\n' "$name" "$result" $(($(date +%s) - began)) \
     "$(grep -E '^test result|ERROR SUMMARY|RACECHECK SUMMARY' "$log/$name.log" | tail -n 1)"
   tar czf "$out/log.tar.gz" -C "$gpu" --exclude 'log/run-*' log
@@ -82,13 +81,6 @@ run_job() {
   done
 }
 
-stages=${*:-tests sanitizer job}
-for stage in $stages; do
-  case $stage in
-    tests | sanitizer | job) ;;
-    *) echo "run.sh: $stage is none of tests, sanitizer, job" >&2; exit 2 ;;
-  esac
-done
 nvidia-smi --query-gpu=name,driver_version --format=csv,noheader || echo "no nvidia-smi"
 for stage in $stages; do "run_$stage"; done
 exit "$failed"
