@@ -52,6 +52,19 @@ impl GradScale {
             GradScale::Clip { norm, max_norm } => Ok(factor(norm.item()?, *max_norm)),
         }
     }
+
+    /// A gradient, scaled where it is: the host waits for nothing.
+    ///
+    /// # Errors
+    /// When it is not where the norm is.
+    pub fn of(&self, grad: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            GradScale::Factor(factor) => grad.scale(*factor)?,
+            GradScale::Clip { norm, max_norm } => {
+                adamw::clipped(grad, adamw::Clip { norm, max_norm: *max_norm })?
+            }
+        })
+    }
 }
 
 impl From<f64> for GradScale {

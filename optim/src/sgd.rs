@@ -66,12 +66,12 @@ impl Sgd {
 impl Optimizer for Sgd {
     fn step(&mut self, grads: &Gradients, size: StepSize) -> Result<()> {
         self.step += 1;
-        let factor = size.grad_scale.factor()?;
         let groups = self.groups.iter().flat_map(|g| std::iter::repeat_n(g, g.params.len()));
         for ((param, u), group) in self.velocities.iter_mut().zip(groups) {
             let Some(grad) = grads.of(param) else { continue };
             let w = param.value();
-            let d = grad.to_dense()?.scale(factor)?.add(&w.scale(group.weight_decay)?)?;
+            let grad = size.grad_scale.of(&grad.to_dense()?)?;
+            let d = grad.add(&w.scale(group.weight_decay)?)?;
             let direction = self.options.direction(u, d)?;
             param.set(w.sub(&direction.scale(size.lr)?)?);
         }

@@ -59,6 +59,17 @@ extern "C" __global__ void adamw_norm(const double *sums, float *norm, int piece
     if (threadIdx.x == 0) *norm = float(sqrt(sum));
 }
 
+// The factor that brings the norm down to max_norm; NaN if the norm is. In f64, as on the host.
+__device__ __forceinline__ float clip_factor(const float *norm, double max_norm) {
+    double factor = max_norm / (double(*norm) + 1e-6);
+    return factor >= 1.0 ? 1.0f : float(factor);
+}
+
+// For update rules that are not fused: one thread.
+extern "C" __global__ void adamw_clip_factor(const float *norm, float *factor, double max_norm) {
+    *factor = clip_factor(norm, max_norm);
+}
+
 // ---- The update ----
 
 struct Parameter {
@@ -70,12 +81,6 @@ struct Parameter {
     // kernels/src/adamw/cpu.rs says what they are.
     float grad_scale, keep, first[2], second[2], rate, correction, eps, unused;
 };
-
-// The factor that brings the norm down to max_norm; NaN if the norm is. In f64, as on the host.
-__device__ __forceinline__ float clip_factor(const float *norm, double max_norm) {
-    double factor = max_norm / (double(*norm) + 1e-6);
-    return factor >= 1.0 ? 1.0f : float(factor);
-}
 
 // One element, with the multiplications and fused additions of the CPU: with AVX2 or AVX-512 the same bits there and
 // here.

@@ -64,6 +64,23 @@ pub fn norm(grads: &[Slice]) -> Result<Array> {
     Ok(norm)
 }
 
+/// min(1, max_norm / (norm + 1e-6)), NaN if the norm is, one f32.
+///
+/// # Errors
+/// When the GPU refuses or is full.
+///
+/// # Panics
+/// When the norm is not one f32.
+pub fn clip_factor(Clip { norm, max_norm }: Clip) -> Result<Array> {
+    assert!(norm.dtype() == DType::F32 && norm.len() == 1, "adamw: {norm:?}");
+    let device = norm.device();
+    let mut factor = Array::uninit(device, DType::F32, 1)?;
+    let launch = Launch::new(device, &SOURCE, DType::F32, "adamw_clip_factor")?.block(1);
+    // SAFETY: the kernel's parameters; its one thread reads one value and writes one.
+    unsafe { launch.read(norm).write(&mut factor).arg(max_norm).start() }?;
+    Ok(factor)
+}
+
 /// One update of all parameters. With `clip` their gradients are multiplied by min(1, max_norm / (norm + 1e-6)),
 /// NaN if the norm is, in place of the `grad_scale` of each step.
 ///

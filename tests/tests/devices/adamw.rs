@@ -113,6 +113,27 @@ fn a_norm_of_nan_is_seen() {
     assert!(model.0[2][0].to_vec::<f32>().unwrap().iter().all(|w| w.is_nan()));
 }
 
+/// Of a gradient that other update rules than AdamW read; a norm below the limit, above it, and NaN.
+#[test]
+#[ignore = "needs a GPU"]
+fn a_clipped_gradient_equals_the_definition() {
+    let gpu = device();
+    let g = normal(&[33, 7], 1, DType::F32);
+    for norm in [0.5f32, 3.0, f32::NAN] {
+        let there = Tensor::full(norm, &[]).to_device(&gpu).unwrap();
+        let clip = Clip { norm: &there, max_norm: 1.5 };
+        let got = adamw::clipped(&g.to_device(&gpu).unwrap(), clip).unwrap();
+        assert_eq!(got.device(), gpu);
+        if norm.is_nan() {
+            assert!(got.to_vec::<f32>().unwrap().iter().all(|g| g.is_nan()));
+            continue;
+        }
+        let factor = (1.5 / (f64::from(norm) + 1e-6)).min(1.0);
+        let want: Vec<f64> = g.to_f64_vec().unwrap().iter().map(|g| g * factor).collect();
+        assert_close("clipped", &got, &want);
+    }
+}
+
 #[test]
 #[ignore = "needs a GPU"]
 fn shared_weights_are_copied_first() {
