@@ -34,7 +34,7 @@ fn main() -> bert::Result<()> {
 
     // Text to ids, with [CLS] and [SEP]. No sentence is padded to the length of another.
     let texts = SENTENCES.map(|text| (text, None));
-    let encodings = tokenizer.encode_batch(&texts, config.max_position_embeddings)?;
+    let encodings = tokenizer.encode_batch(&texts, config.max_length())?;
     let batch = Batch::new(encodings.iter().map(|e| (e.ids.as_slice(), e.type_ids.as_slice())))?;
 
     // [T] ids -> [T, H] hidden states -> [B, H], one mean a sentence. An inference pass records no tape.
@@ -60,7 +60,7 @@ fn default_folder() -> PathBuf {
 /// The encoder with the weights of the folder.
 fn load(folder: &Path, config: &Config) -> bert::Result<Encoder> {
     let encoder = Encoder::new(config, &Initializer::zeros());
-    let report = Checkpoint::open(folder)?.load(&encoder.params())?;
+    let report = Checkpoint::open(folder, config.family)?.load(&encoder.params())?;
     report.missing.iter().for_each(|name| println!("not in the checkpoint: {name}"));
     Ok(encoder)
 }

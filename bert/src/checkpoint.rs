@@ -1,11 +1,8 @@
 //! The weights of a model folder: `model.safetensors`, or shards with an index.
 //!
-//! Parameters have the names of `BertForSequenceClassification` and `BertForMaskedLM`:
-//! `bert.embeddings.word_embeddings.weight`, ..., `classifier.weight`, `cls.predictions.bias`. A checkpoint may
-//! leave out the `bert.` (it was saved from the bare encoder), and an old one calls weight and bias of LayerNorm
-//! `gamma` and `beta`; both are found. What the stored names have in common with the parameters is decided from the
-//! headers, before any weight is read; then each tensor goes from the file into its parameter, several at a time on
-//! the current rayon pool.
+//! Tensors are found under the names of their [`Family`] ([`names`](crate::names)), and messages and reports speak of
+//! them so. What the stored names have in common with the parameters is decided from the headers, before any weight is
+//! read; then each tensor goes from the file into its parameter, several at a time on the current rayon pool.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +14,7 @@ use tensor::DType;
 use tensor::safetensors::File;
 
 use crate::shapes::Expected;
-use crate::{Error, Mismatch, Result};
+use crate::{Error, Family, Mismatch, Result};
 
 /// The weights in one file.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
@@ -31,10 +28,11 @@ const CHECKED_AT_ONCE: usize = 4096;
 #[derive(Debug)]
 pub struct Checkpoint {
     folder: PathBuf,
+    family: Family,
     files: Vec<File>,
     /// Where each file is: reading has one place in an open file, so readers open their own.
     paths: Vec<PathBuf>,
-    /// By canonical name.
+    /// By the name of the parameter.
     stored: BTreeMap<String, Stored>,
 }
 
@@ -45,46 +43,25 @@ struct Stored {
     name: String,
 }
 
-/// What a checkpoint and a model do not have in common, sorted.
+/// What a checkpoint and a model do not have in common, sorted, by the names of the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadReport {
     /// Parameters that the checkpoint does not have; they keep their values.
     pub missing: Vec<String>,
-    /// Stored tensors that are no parameter, as the file spells them.
+    /// Stored tensors that are no parameter.
     pub unexpected: Vec<String>,
-}
-
-impl LoadReport {
-    /// The unexpected tensors that are of an encoder: layers and tables beyond those of the configuration. Heads of
-    /// other tasks, the pooler and stored position numbers are none.
-    pub fn unused_encoder(&self) -> Vec<&str> {
-        let is_encoder = |name: &&str| {
-            let name = canonical(name);
-            let of_encoder = ["bert.embeddings.", "bert.encoder."];
-            of_encoder.iter().any(|part| name.starts_with(part)) && !name.ends_with("_ids")
-        };
-        self.unexpected.iter().map(String::as_str).filter(is_encoder).collect()
-    }
-
-    /// Refuses what lacks a weight of the encoder; the pooler belongs to the head of a classifier.
-    pub(crate) fn with_encoder(self) -> Result<Self> {
-        let is_encoder =
-            |name: &&String| name.starts_with("bert.") && !name.starts_with("bert.pooler.");
-        let names: Vec<String> = self.missing.iter().filter(is_encoder).cloned().collect();
-        match names.is_empty() {
-            true => Ok(self),
-            false => Err(Error::MissingWeights { names }),
-        }
-    }
+    /// Those of them that are of an encoder: layers and tables beyond those of the configuration. Heads of other
+    /// tasks, the pooler and stored position numbers are none.
+    pub unused_encoder: Vec<String>,
 }
 
 impl Checkpoint {
-    /// Opens the weights of a folder and reads their headers.
+    /// Opens the weights of a folder, those of a model of that family, and reads their headers.
     ///
     /// # Errors
     /// When there are none, only a pickle, a file is not valid, a shard is missing, or two tensors have
     /// names that mean the same parameter.
-    pub fn open(dir: &Path) -> Result<Self> {
+    pub fn open(dir: &Path, family: Family) -> Result<Self> {
         let (paths, files) = if dir.join(WEIGHTS).exists() {
             (vec![dir.join(WEIGHTS)], vec![File::open(&dir.join(WEIGHTS))?])
         } else if dir.join(INDEX).exists() {
@@ -95,14 +72,14 @@ impl Checkpoint {
         let mut stored = BTreeMap::new();
         for (file, name) in files.iter().enumerate().flat_map(|(i, f)| names_of(i, f)) {
             let found = Stored { file, name: name.clone() };
-            if let Some(other) = stored.insert(canonical(&name), found) {
+            if let Some(other) = stored.insert(family.own_name(&name), found) {
                 let other = other.name;
                 let message =
                     format!("tensors {other} and {name} are the same parameter; remove one");
                 return Err(Error::checkpoint(dir, message));
             }
         }
-        Ok(Self { folder: dir.to_owned(), files, paths, stored })
+        Ok(Self { folder: dir.to_owned(), family, files, paths, stored })
     }
 
     /// The names of the tensors, as they are stored, sorted.
@@ -112,9 +89,15 @@ impl Checkpoint {
         names
     }
 
-    /// Whether there is a tensor for the parameter of that name.
+    /// Whether there is a tensor for the parameter of that name; here and below either name will do, that of the
+    /// parameter or of the file.
     pub fn contains(&self, name: &str) -> bool {
-        self.stored.contains_key(&canonical(name))
+        self.stored.contains_key(&self.family.own_name(name))
+    }
+
+    /// Whether there are tensors for parameters whose names begin with `prefix`.
+    pub fn contains_any(&self, prefix: &str) -> bool {
+        self.stored.keys().any(|name| name.starts_with(prefix))
     }
 
     /// Treats the parameters whose names begin with `prefix` as if they were not stored.
@@ -124,13 +107,13 @@ impl Checkpoint {
 
     /// The stored shape of the parameter of that name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        let stored = self.stored.get(&canonical(name))?;
+        let stored = self.stored.get(&self.family.own_name(name))?;
         self.files[stored.file].shape(&stored.name)
     }
 
     /// The stored dtype of the parameter of that name, as the file spells it: `F32`, `BF16`, ...
     pub fn dtype(&self, name: &str) -> Option<String> {
-        let stored = self.stored.get(&canonical(name))?;
+        let stored = self.stored.get(&self.family.own_name(name))?;
         self.files[stored.file].dtype(&stored.name)
     }
 
@@ -142,7 +125,7 @@ impl Checkpoint {
     /// When shapes do not fit (all are listed), a dtype is another, a weight is NaN or infinite, or reading
     /// fails.
     pub fn load(&mut self, params: &[Param]) -> Result<LoadReport> {
-        let find = |p: &Param| self.stored.get(&canonical(p.name())).cloned();
+        let find = |p: &Param| self.stored.get(p.name()).cloned();
         let pairs: Vec<(&Param, Stored)> =
             params.iter().filter_map(|p| Some((p, find(p)?))).collect();
         let report = self.report(params);
@@ -158,28 +141,36 @@ impl Checkpoint {
     }
 
     fn report(&self, params: &[Param]) -> LoadReport {
-        let wanted: BTreeSet<String> = params.iter().map(|p| canonical(p.name())).collect();
-        let names = params.iter().map(|p| p.name().to_owned());
-        let mut missing: Vec<String> = names.filter(|name| !self.contains(name)).collect();
-        missing.sort_unstable();
-        let rest = self.stored.iter().filter(|(name, _)| !wanted.contains(*name));
-        let mut unexpected: Vec<String> = rest.map(|(_, stored)| stored.name.clone()).collect();
-        unexpected.sort_unstable();
-        LoadReport { missing, unexpected }
+        let wanted: BTreeSet<&str> = params.iter().map(Param::name).collect();
+        let lacking = wanted.iter().filter(|name| !self.stored.contains_key(**name));
+        let missing = lacking.map(|name| self.family.stored_name(name)).collect();
+        let rest = || self.stored.iter().filter(|(name, _)| !wanted.contains(name.as_str()));
+        let unexpected = rest().map(|(_, stored)| stored.name.clone()).collect();
+        let unused = rest().filter(|(name, _)| is_of_encoder(name));
+        let unused_encoder = unused.map(|(_, stored)| stored.name.clone()).collect();
+        let [missing, unexpected, unused_encoder] =
+            [missing, unexpected, unused_encoder].map(sorted);
+        LoadReport { missing, unexpected, unused_encoder }
     }
 
-    /// Refuses a configuration of another model by the headers, before there is memory for what it asks for.
+    /// Refuses what lacks a weight of the encoder, and a configuration of another model, by the headers, before there
+    /// is memory for what it asks for.
     pub(crate) fn check(&self, expected: Vec<Expected>) -> Result<()> {
-        let lacking = expected.iter().filter(|(name, _)| !self.contains(name));
-        let missing = lacking.map(|(name, _)| name.clone()).collect();
+        let lacking = |name: &str| !self.stored.contains_key(name) && is_of_encoder(name);
+        let missing = expected.iter().filter(|(name, _)| lacking(name));
+        let names: Vec<String> = missing.map(|(name, _)| self.family.stored_name(name)).collect();
         self.check_shapes(expected)?;
-        LoadReport { missing, unexpected: Vec::new() }.with_encoder().map(drop)
+        match names.is_empty() {
+            true => Ok(()),
+            false => Err(Error::MissingWeights { names }),
+        }
     }
 
     /// Compares those that are stored.
     fn check_shapes(&self, expected: impl IntoIterator<Item = Expected>) -> Result<()> {
         let mismatch = |(name, expected): Expected| {
             let found = self.shape(&name)?.to_vec();
+            let name = self.family.stored_name(&name);
             (found != expected).then_some(Mismatch { name, expected, found })
         };
         let mismatches: Vec<Mismatch> = expected.into_iter().filter_map(mismatch).collect();
@@ -222,17 +213,16 @@ impl Checkpoint {
     }
 }
 
-/// The name of the parameter that a stored tensor is.
-fn canonical(name: &str) -> String {
-    let bare = ["embeddings.", "encoder.", "pooler."].iter().any(|part| name.starts_with(part));
-    let name = if bare { format!("bert.{name}") } else { name.to_owned() };
-    if let Some(layer) = name.strip_suffix("LayerNorm.gamma") {
-        return format!("{layer}LayerNorm.weight");
-    }
-    match name.strip_suffix("LayerNorm.beta") {
-        Some(layer) => format!("{layer}LayerNorm.bias"),
-        None => name,
-    }
+/// Whether a parameter is the encoder's, by its name; the pooler belongs to the head of a classifier. Stored numbers of
+/// positions are no weights.
+fn is_of_encoder(name: &str) -> bool {
+    let parts = ["bert.embeddings.", "bert.embeddings_project.", "bert.encoder."];
+    parts.iter().any(|part| name.starts_with(part)) && !name.ends_with("_ids")
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names
 }
 
 fn names_of(index: usize, file: &File) -> impl Iterator<Item = (usize, String)> {

@@ -6,11 +6,13 @@
 //! ```
 //!
 //! What the logits mean is the configuration's `problem_type`: one of C classes, any of C labels, or a
-//! number (C = 1). This is `BertForSequenceClassification` of transformers, to the names of the weights.
+//! number (C = 1). This is `BertForSequenceClassification` of transformers, to the names of the weights, and the class
+//! of that name for the rest of the [`Family`](crate::Family): DistilBERT has a ReLU in place of tanh, ELECTRA a GELU;
+//! RoBERTa and ELECTRA drop units of h_first, too.
 
 use autograd::{Param, Var};
 use nn::{Dropout, Initializer, Linear, Module, Pass, loss};
-use tensor::Tensor;
+use tensor::{Activation, Tensor};
 
 use crate::{Batch, Checkpoint, Config, Encoder, LoadReport, Result, shapes};
 
@@ -29,7 +31,9 @@ pub enum Targets {
 #[derive(Clone, Debug)]
 pub struct SequenceClassifier {
     encoder: Encoder,
+    dropout_before: Option<Dropout>,
     pooler: Linear,
+    activation: Activation,
     dropout: Dropout,
     classifier: Linear,
 }
@@ -69,17 +73,20 @@ impl SequenceClassifier {
                 || checkpoint.shape(p.name()).is_none_or(|shape| shape == p.shape())
         };
         let (wanted, left): (Vec<Param>, Vec<Param>) = model.params().into_iter().partition(fits);
-        let mut report = checkpoint.load(&wanted)?.with_encoder()?;
-        report.missing.extend(left.iter().map(|p| p.name().to_owned()));
+        let mut report = checkpoint.load(&wanted)?;
+        report.missing.extend(left.iter().map(|p| config.family.stored_name(p.name())));
         Ok((model, report))
     }
 
     fn build(config: &Config, outputs: usize, init: [&Initializer; 3]) -> Self {
         let (h, [encoder, pooler, classifier]) = (config.hidden_size, init);
+        let dropout = Dropout::new(config.classifier_dropout.unwrap_or(config.hidden_dropout_prob));
         Self {
             encoder: Encoder::new(config, encoder),
+            dropout_before: config.family.drops_before_head().then_some(dropout),
             pooler: Linear::new("bert.pooler.dense", h, h, pooler),
-            dropout: Dropout::new(config.classifier_dropout.unwrap_or(config.hidden_dropout_prob)),
+            activation: config.family.head_activation(),
+            dropout,
             classifier: Linear::new("classifier", h, outputs, classifier),
         }
     }
@@ -96,8 +103,11 @@ impl SequenceClassifier {
     pub fn pooled(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
         // The head is small: it keeps the precision of its weights.
         let first = self.encoder.first_states(pass, batch)?;
-        let first = first.to_dtype(self.pooler.weight.value().dtype())?;
-        Ok(self.pooler.forward(pass, &first)?.tanh()?)
+        let mut first = first.to_dtype(self.pooler.weight.value().dtype())?;
+        if let Some(dropout) = &self.dropout_before {
+            first = dropout.forward(pass, &first)?;
+        }
+        Ok(self.pooler.forward(pass, &first)?.activation(self.activation)?)
     }
 
     /// The logits, `[B, C]`.

@@ -5,10 +5,15 @@
 //! h      = layer_L( ... layer_1(x))
 //! ```
 //!
-//! Shapes: `[T]` ids `-> [T, H]`. Source: Devlin et al., 2018, <https://arxiv.org/abs/1810.04805>.
+//! Shapes: `[T]` ids `-> [T, H]`. In the rest of the [`Family`](crate::Family) there may be no types, x may be mapped
+//! from a width E to H (`x We^T + be`), and places may be counted from another number than 0.
+//!
+//! Source: Devlin et al., 2018, <https://arxiv.org/abs/1810.04805>.
 
 use autograd::{Param, Var};
-use nn::{Dropout, Embedding, Initializer, LayerConfig, LayerNorm, Module, Pass, TransformerLayer};
+use nn::{
+    Dropout, Embedding, Initializer, LayerConfig, LayerNorm, Linear, Module, Pass, TransformerLayer,
+};
 use tensor::{CuSeqLens, Pooling, Tensor};
 
 use crate::{Batch, Config, Error, Result};
@@ -18,41 +23,63 @@ use crate::{Batch, Config, Error, Result};
 struct Embeddings {
     word: Embedding,
     position: Embedding,
-    token_type: Embedding,
+    token_type: Option<Embedding>,
     layer_norm: LayerNorm,
     dropout: Dropout,
+    /// From E to H, where they differ.
+    project: Option<Linear>,
+    /// The padding token that positions are counted behind.
+    padding: Option<u32>,
 }
 
 impl Embeddings {
     fn new(name: &str, config: &Config, init: &Initializer) -> Self {
-        let h = config.hidden_size;
+        let (h, e) = (config.hidden_size, config.embedding_size);
         let table =
-            |part: &str, rows| Embedding::new(&format!("{name}.{part}_embeddings"), rows, h, init);
+            |part: &str, rows| Embedding::new(&format!("{name}.{part}_embeddings"), rows, e, init);
         let norm = format!("{name}.LayerNorm");
+        let project = || Linear::new(&format!("{name}_project"), e, h, init);
+        let types = config.type_vocab_size;
         Self {
             word: table("word", config.vocab_size),
             position: table("position", config.max_position_embeddings),
-            token_type: table("token_type", config.type_vocab_size),
-            layer_norm: LayerNorm::new(&norm, h, config.layer_norm_eps, init),
+            token_type: (types > 0).then(|| table("token_type", types)),
+            layer_norm: LayerNorm::new(&norm, e, config.layer_norm_eps, init),
             dropout: Dropout::new(config.hidden_dropout_prob),
+            project: (e != h).then(project),
+            padding: config.family.counts_behind_padding().then_some(config.pad_token_id),
         }
     }
 
     fn forward(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
         let words = self.word.forward(pass, &batch.ids)?;
-        let positions = self.position.forward(pass, &batch.positions)?;
-        let types = self.token_type.forward(pass, &batch.type_ids)?;
-        let sum = words.add(&positions)?.add(&types)?;
+        let mut sum = words.add(&self.position.forward(pass, &self.positions(batch)?)?)?;
+        if let Some(token_type) = &self.token_type {
+            sum = sum.add(&token_type.forward(pass, &batch.type_ids)?)?;
+        }
         let x = self.dropout.forward(pass, &self.layer_norm.forward(pass, &sum)?)?;
-        Ok(pass.hidden(&x)?)
+        let x = pass.hidden(&x)?;
+        match &self.project {
+            Some(project) => Ok(project.forward(pass, &x)?),
+            None => Ok(x),
+        }
+    }
+
+    /// The row of each token in the table of positions, `[T]`.
+    fn positions(&self, batch: &Batch) -> Result<Tensor> {
+        match self.padding {
+            None => Ok(batch.positions.clone()),
+            Some(padding) => positions_behind(padding, batch),
+        }
     }
 
     fn params(&self) -> Vec<Param> {
         let mut params = Vec::new();
-        for table in [&self.word, &self.position, &self.token_type] {
+        for table in [&self.word, &self.position].into_iter().chain(&self.token_type) {
             params.extend(table.params());
         }
         params.extend(self.layer_norm.params());
+        params.extend(self.project.iter().flat_map(Module::params));
         params
     }
 }
@@ -62,7 +89,7 @@ impl Embeddings {
 pub struct Encoder {
     embeddings: Embeddings,
     layers: Vec<TransformerLayer>,
-    max_positions: usize,
+    max_length: usize,
 }
 
 impl Encoder {
@@ -74,7 +101,7 @@ impl Encoder {
         Self {
             embeddings: Embeddings::new("bert.embeddings", config, init),
             layers: (0..config.num_hidden_layers).map(layer).collect(),
-            max_positions: config.max_position_embeddings,
+            max_length: config.max_length(),
         }
     }
 
@@ -172,9 +199,9 @@ impl Encoder {
 
     fn check_lengths(&self, batch: &Batch) -> Result<()> {
         let longest = batch.seqlens.lens().max().unwrap_or(0);
-        match longest <= self.max_positions {
+        match longest <= self.max_length {
             true => Ok(()),
-            false => Err(Error::TooLong { length: longest, limit: self.max_positions }),
+            false => Err(Error::TooLong { length: longest, limit: self.max_length }),
         }
     }
 }
@@ -196,6 +223,21 @@ fn layer_config(config: &Config) -> LayerConfig {
         hidden_dropout: config.hidden_dropout_prob,
         attention_dropout: config.attention_probs_dropout_prob,
     }
+}
+
+/// Places counted from `padding` + 1 on in each sequence. A padding token within a text, where somebody wrote one, has
+/// the place `padding` and is not counted, as in transformers' `create_position_ids_from_input_ids`.
+fn positions_behind(padding: u32, batch: &Batch) -> Result<Tensor> {
+    let ids = batch.ids.to_vec::<u32>()?;
+    let mut positions = Vec::with_capacity(ids.len());
+    for i in 0..batch.seqlens.batch() {
+        let mut place = padding;
+        for &id in &ids[batch.seqlens.range(i)] {
+            place += u32::from(id != padding);
+            positions.push(if id == padding { padding } else { place });
+        }
+    }
+    Ok(Tensor::from_vec(positions, &[ids.len()])?)
 }
 
 fn check_positions(positions: &[u32], limit: usize) -> Result<()> {

@@ -1,14 +1,14 @@
-//! What stands in the `config.json` of a BERT besides what this crate reads: keys of transformers, old and new.
+//! What stands in the `config.json` of a [`Family`](crate::Family) besides what this crate reads: keys of transformers, old and new.
 //!
 //! Source: <https://huggingface.co/docs/transformers/main_classes/configuration>, and the files of Google's models.
 
-/// Whether transformers writes, or wrote, this key into any configuration of a BERT; `_name_or_path` and the like are
+/// Whether transformers writes, or wrote, this key into any such configuration; `_name_or_path` and the like are
 /// private to it.
 pub(crate) fn is_known(key: &str) -> bool {
     key.starts_with('_') || KEYS.contains(&key)
 }
 
-const KEYS: [&str; 68] = [
+const KEYS: [&str; 75] = [
     "add_cross_attention",
     "architectures",
     "bad_words_ids",
@@ -54,16 +54,23 @@ const KEYS: [&str; 68] = [
     "prefix",
     "problem_type",
     "pruned_heads",
+    "qa_dropout",
     "remove_invalid_values",
     "repetition_penalty",
     "return_dict",
     "return_dict_in_generate",
     "sep_token_id",
+    "sinusoidal_pos_embds",
+    "summary_activation",
+    "summary_last_dropout",
+    "summary_type",
+    "summary_use_proj",
     "suppress_tokens",
     "task_specific_params",
     "temperature",
     "tf_legacy_loss",
     "tie_encoder_decoder",
+    "tie_weights_",
     "tie_word_embeddings",
     "tokenizer_class",
     "top_k",

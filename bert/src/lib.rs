@@ -1,4 +1,4 @@
-//! BERT in the layout of Hugging Face: a folder in, a model out, and back.
+//! BERT and its family in the layout of Hugging Face: a folder in, a model out, and back.
 //!
 //! [`Config`] reads `config.json`, [`Checkpoint`] the weights, [`Tokenizer`] turns text into ids and
 //! [`save_pretrained`] writes a folder that transformers opens.
@@ -10,10 +10,12 @@ mod classifier;
 mod config;
 mod encoder;
 mod error;
+mod family;
 mod fields;
 mod known_keys;
 mod labels;
 mod masked_lm;
+mod names;
 mod save;
 mod shapes;
 mod tokenizer;
@@ -24,6 +26,7 @@ pub use classifier::{SequenceClassifier, Targets, loss};
 pub use config::{Config, ProblemType};
 pub use encoder::Encoder;
 pub use error::{Error, Mismatch, Result};
+pub use family::Family;
 pub use masked_lm::MaskedLm;
 pub use save::{SavedDType, save_pretrained};
 pub use tokenizer::{Encoding, Tokenizer, VocabularyLimits, WordPieceTrainer};

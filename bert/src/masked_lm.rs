@@ -6,9 +6,10 @@
 //! loss   = mean over m of -log softmax(logits_m)[target_m]
 //! ```
 //!
-//! act is the configuration's `hidden_act`. E is one parameter with two uses (tied): its gradient is a whole table,
+//! act is the configuration's `hidden_act`, GELU for RoBERTa and ELECTRA. E is one parameter with two uses (tied): its gradient is a whole table,
 //! the decoder's, with the rows of the lookup added. Logits of tokens that are not asked about never exist. This is
-//! `BertForMaskedLM` of transformers, to the names of the weights.
+//! `BertForMaskedLM` of transformers, to the names of the weights, and the class of that name for the rest of the
+//! [`Family`](crate::Family); ELECTRA's, the generator's, has t of width E.
 //!
 //! Source: Devlin et al., 2018, <https://arxiv.org/abs/1810.04805>, section 3.1; tied tables: Press and Wolf, 2016,
 //! <https://arxiv.org/abs/1608.05859>.
@@ -60,8 +61,9 @@ impl MaskedLm {
         checkpoint.check([shapes::encoder(config), shapes::masked_lm(config, HEAD)].concat())?;
         let head = Initializer::bert(config.initializer_range, seed);
         let model = Self::build(config, [&Initializer::zeros(), &head]);
-        let mut report = checkpoint.load(&model.params())?.with_encoder()?;
-        report.unexpected.retain(|name| !COPIES.contains(&name.as_str()));
+        let mut report = checkpoint.load(&model.params())?;
+        let copies = COPIES.map(|name| config.family.stored_name(name));
+        report.unexpected.retain(|name| !copies.contains(name));
         Ok((model, report))
     }
 
@@ -78,12 +80,12 @@ impl MaskedLm {
     }
 
     fn build(config: &Config, [encoder, head]: [&Initializer; 2]) -> Self {
-        let (h, eps) = (config.hidden_size, config.layer_norm_eps);
+        let (h, e, eps) = (config.hidden_size, config.embedding_size, config.layer_norm_eps);
         Self {
             encoder: Encoder::new(config, encoder),
-            dense: Linear::new(&format!("{HEAD}.transform.dense"), h, h, head),
-            activation: config.hidden_act,
-            layer_norm: LayerNorm::new(&format!("{HEAD}.transform.LayerNorm"), h, eps, head),
+            dense: Linear::new(&format!("{HEAD}.transform.dense"), h, e, head),
+            activation: config.masked_lm_activation(),
+            layer_norm: LayerNorm::new(&format!("{HEAD}.transform.LayerNorm"), e, eps, head),
             bias: head.zeroed(format!("{HEAD}.bias"), &[config.vocab_size]),
         }
     }

@@ -12,8 +12,8 @@ use crate::checkpoint::WEIGHTS;
 use crate::tokenizer::pretty;
 use crate::{Config, Error, Result, Tokenizer};
 
-/// The class of transformers whose decoder shares the table of the words.
-const MASKED_LM: &str = "BertForMaskedLM";
+/// How the names of the classes of transformers end whose decoder shares the table of the words.
+const MASKED_LM: &str = "ForMaskedLM";
 
 /// What weights are stored in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +60,9 @@ pub fn save_pretrained(
     tokenizer: &Tokenizer,
     dtype: SavedDType,
 ) -> Result<()> {
-    let weights = params.iter().map(|param| rounded(param, dtype)).collect::<Result<Vec<_>>>()?;
+    let stored =
+        |param: &Param| Ok((config.family.stored_name(param.name()), rounded(param, dtype)?));
+    let weights = params.iter().map(stored).collect::<Result<Vec<_>>>()?;
     let tokenizer_files = tokenizer.files(config)?;
     fs::create_dir_all(dir).map_err(|e| Error::write(dir, e))?;
     for (name, text) in &tokenizer_files {
@@ -76,8 +78,9 @@ pub fn save_pretrained(
 /// The configuration with the class and the dtype of what is saved beside it.
 fn config_json(config: &Config, params: &[Param], dtype: SavedDType) -> Value {
     let mut json = config.to_json();
-    json["architectures"] = vec![class(params)].into();
-    if class(params) == MASKED_LM {
+    let purpose = purpose(params);
+    json["architectures"] = vec![format!("{}{purpose}", config.family.class())].into();
+    if purpose == MASKED_LM {
         // The table is saved once, whatever the configuration said of the model that this one began as.
         json["tie_word_embeddings"] = true.into();
     }
@@ -89,8 +92,8 @@ fn config_json(config: &Config, params: &[Param], dtype: SavedDType) -> Value {
     json
 }
 
-/// A weight by its name, as it is stored.
-fn rounded(param: &Param, dtype: SavedDType) -> Result<(String, Tensor)> {
+/// A weight as it is stored.
+fn rounded(param: &Param, dtype: SavedDType) -> Result<Tensor> {
     let (name, dtype) = (param.name(), dtype.dtype());
     let value = param.value().to_device(&Device::Cpu)?;
     let stored = value.to_dtype(dtype)?;
@@ -98,18 +101,18 @@ fn rounded(param: &Param, dtype: SavedDType) -> Result<(String, Tensor)> {
         Ok(tensor.to_f64_vec()?.iter().all(|x| x.is_finite()))
     };
     match dtype == DType::F32 || finite(&stored)? || !finite(&value)? {
-        true => Ok((name.to_owned(), stored)),
+        true => Ok(stored),
         false => Err(Error::OutOfRange { name: name.to_owned(), dtype: dtype.name() }),
     }
 }
 
-/// The class of transformers with these weights.
-fn class(params: &[Param]) -> &'static str {
+/// How the name of the class of transformers with these weights ends.
+fn purpose(params: &[Param]) -> &'static str {
     let has = |part: &str| params.iter().any(|p| p.name().starts_with(part));
     match (has("classifier."), has("cls.predictions.")) {
-        (true, _) => "BertForSequenceClassification",
+        (true, _) => "ForSequenceClassification",
         (false, true) => MASKED_LM,
-        (false, false) => "BertModel",
+        (false, false) => "Model",
     }
 }
 

@@ -8,15 +8,19 @@ pub(crate) type Expected = (String, Vec<usize>);
 
 /// Those of the encoder, in no special order.
 pub(crate) fn encoder(config: &Config) -> Vec<Expected> {
-    let h = config.hidden_size;
+    let (h, e) = (config.hidden_size, config.embedding_size);
     let tables = [
         ("word", config.vocab_size),
         ("position", config.max_position_embeddings),
         ("token_type", config.type_vocab_size),
     ];
-    let table = |(part, rows)| (format!("bert.embeddings.{part}_embeddings.weight"), vec![rows, h]);
-    let mut all: Vec<Expected> = tables.into_iter().map(table).collect();
-    all.extend(norm("bert.embeddings.LayerNorm", h));
+    let table = |(part, rows)| (format!("bert.embeddings.{part}_embeddings.weight"), vec![rows, e]);
+    let mut all: Vec<Expected> =
+        tables.into_iter().filter(|(_, rows)| *rows > 0).map(table).collect();
+    all.extend(norm("bert.embeddings.LayerNorm", e));
+    if e != h {
+        all.extend(linear("bert.embeddings_project", h, e));
+    }
     (0..config.num_hidden_layers).for_each(|i| all.extend(layer(config, i)));
     all
 }
@@ -28,10 +32,10 @@ pub(crate) fn pooler(config: &Config) -> Vec<Expected> {
 
 /// Those of the head for masked words, whose names begin with `head`.
 pub(crate) fn masked_lm(config: &Config, head: &str) -> Vec<Expected> {
-    let h = config.hidden_size;
+    let (h, e) = (config.hidden_size, config.embedding_size);
     let mut all = vec![(format!("{head}.bias"), vec![config.vocab_size])];
-    all.extend(linear(&format!("{head}.transform.dense"), h, h));
-    all.extend(norm(&format!("{head}.transform.LayerNorm"), h));
+    all.extend(linear(&format!("{head}.transform.dense"), e, h));
+    all.extend(norm(&format!("{head}.transform.LayerNorm"), e));
     all
 }
 
@@ -70,14 +74,30 @@ mod tests {
     use nn::Module;
 
     use super::*;
-    use crate::{MaskedLm, SequenceClassifier};
+    use crate::{Family, MaskedLm, SequenceClassifier};
 
     #[test]
     fn they_are_those_of_the_models() {
+        Family::ALL.into_iter().for_each(check);
+    }
+
+    fn check(family: Family) {
         // Sizes with which every weight has a shape of its own.
-        let json = r#"{"model_type": "bert", "vocab_size": 50, "hidden_size": 8, "num_hidden_layers": 2,
-            "num_attention_heads": 2, "intermediate_size": 12, "max_position_embeddings": 40}"#;
-        let config = Config::parse(json, Path::new("config.json")).expect("a configuration");
+        let sizes = [
+            ("vocab_size", 50),
+            ("hidden_size", 8),
+            ("num_hidden_layers", 2),
+            ("num_attention_heads", 2),
+            ("intermediate_size", 12),
+            ("max_position_embeddings", 40),
+            ("embedding_size", 6),
+        ];
+        let mut json = serde_json::json!({"model_type": family.model_type()});
+        for (key, size) in sizes {
+            json[family.key(key).expect("a key")] = size.into();
+        }
+        let json = json.to_string();
+        let config = Config::parse(&json, Path::new("config.json")).expect("a configuration");
         let built = |module: &dyn Module| -> BTreeMap<String, Vec<usize>> {
             let params = module.params().into_iter();
             let shapes = params.map(|p| (p.name().to_owned(), p.shape()));
@@ -88,5 +108,7 @@ mod tests {
         assert_eq!(built(&classifier), expected(pooler(&config)));
         let masked = MaskedLm::new(&config, 0);
         assert_eq!(built(&masked), expected(masked_lm(&config, "cls.predictions")));
+        let count = nn::count(&classifier.encoder().params()) as u64;
+        assert_eq!(config.encoder_parameters(), count, "{family:?}");
     }
 }

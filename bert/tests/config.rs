@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bert::{Config, ProblemType};
+use bert::{Config, Family, ProblemType};
 use serde_json::{Value, json};
 use tensor::Activation;
 
@@ -41,10 +41,75 @@ fn defaults_are_those_of_bert_config() {
     assert_eq!(config.head_dim(), 64);
 }
 
+/// `RobertaConfig().to_dict()`, ... of transformers 5.24.
+#[test]
+fn defaults_are_those_of_each_family() {
+    for (name, sizes, layers_and_heads, pad, types) in [
+        ("roberta", [50265, 768, 768, 3072], [12, 12], 1, 2),
+        ("xlm-roberta", [30522, 768, 768, 3072], [12, 12], 1, 2),
+        ("distilbert", [30522, 768, 768, 3072], [6, 12], 0, 0),
+        ("electra", [30522, 256, 128, 1024], [12, 4], 0, 2),
+    ] {
+        let c = parse(&json!({"model_type": name})).unwrap();
+        assert_eq!(c.family.model_type(), name);
+        let got = [c.vocab_size, c.hidden_size, c.embedding_size, c.intermediate_size];
+        assert_eq!(got, sizes, "{name}");
+        assert_eq!([c.num_hidden_layers, c.num_attention_heads], layers_and_heads, "{name}");
+        assert_eq!((c.pad_token_id, c.type_vocab_size), (pad, types), "{name}");
+        assert_eq!((c.hidden_dropout_prob, c.layer_norm_eps), (0.1, 1e-12), "{name}");
+        let own = (c.family == Family::DistilBert).then_some(0.2);
+        assert_eq!(c.classifier_dropout, own, "{name}");
+        assert_eq!(c.max_length(), 512 - if pad == 1 { 2 } else { 0 }, "{name}");
+    }
+}
+
+#[test]
+fn distilbert_has_keys_of_its_own() {
+    let json = json!({"model_type": "distilbert", "dim": 24, "n_layers": 3, "n_heads": 4,
+        "hidden_dim": 50, "activation": "relu", "dropout": 0.3, "attention_dropout": 0.4,
+        "seq_classif_dropout": 0.5, "sinusoidal_pos_embds": false, "qa_dropout": 0.1});
+    let c = parse(&json).unwrap();
+    assert_eq!([c.hidden_size, c.num_hidden_layers, c.num_attention_heads], [24, 3, 4]);
+    assert_eq!((c.intermediate_size, c.hidden_act), (50, Activation::Relu));
+    assert_eq!((c.hidden_dropout_prob, c.attention_probs_dropout_prob), (0.3, 0.4));
+    assert_eq!(c.classifier_dropout, Some(0.5));
+    assert!(c.unknown_keys().is_empty());
+    let written = c.to_json();
+    for key in json.as_object().unwrap().keys() {
+        assert_eq!(written[key], json[key], "{key}");
+    }
+    for key in ["hidden_size", "type_vocab_size", "layer_norm_eps", "hidden_act", "embedding_size"]
+    {
+        assert!(written.get(key).is_none(), "{key}");
+    }
+    let with = |key: &str, value: Value| {
+        let mut json = json!({"model_type": "distilbert"});
+        json[key] = value;
+        parse(&json)
+    };
+    assert_refused(with("dim", json!(770)), &["dim: expected a multiple of n_heads"]);
+    assert_refused(with("n_layers", json!(0)), &["n_layers", "from 1 to"]);
+    assert_refused(with("activation", json!("mish")), &["activation", "mish"]);
+    assert_refused(with("sinusoidal_pos_embds", json!(true)), &["sinusoidal", "learned"]);
+    assert_eq!(with("hidden_size", json!(24)).unwrap().unknown_keys(), ["hidden_size"]);
+}
+
+#[test]
+fn positions_of_roberta_begin_behind_the_padding_token() {
+    let with = |positions: u32, pad: u32| {
+        parse(&json!({"model_type": "roberta", "max_position_embeddings": positions,
+            "pad_token_id": pad}))
+    };
+    assert_eq!(with(514, 1).unwrap().max_length(), 512);
+    assert_eq!(with(2, 0).unwrap().max_length(), 1);
+    assert_refused(with(2, 1), &["max_position_embeddings", "more than 2, pad_token_id + 1"]);
+}
+
 #[test]
 fn other_models_are_refused() {
-    for other in ["roberta", "distilbert", "BERT", ""] {
-        assert_refused(with("model_type", json!(other)), &["model_type", "expected bert", other]);
+    for other in ["modernbert", "gpt2", "BERT", ""] {
+        let known = "expected one of bert, roberta, xlm-roberta, distilbert, electra";
+        assert_refused(with("model_type", json!(other)), &["model_type", known, other]);
     }
     assert_refused(parse(&json!({})), &["model_type"]);
     assert_refused(parse(&json!({"hidden_size": 8, "vocab_size": 9})), &["num_hidden_layers"]);

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use autograd::Param;
 use bert::{
-    Checkpoint, Config, Error, LoadReport, MaskedLm, SavedDType, SequenceClassifier, Tokenizer,
-    save_pretrained,
+    Checkpoint, Config, Error, Family, LoadReport, MaskedLm, SavedDType, SequenceClassifier,
+    Tokenizer, save_pretrained,
 };
 use nn::Module;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ fn config(extra: Value) -> Config {
 
 fn write(dir: &Path, tensors: &[(String, Tensor)]) -> Checkpoint {
     safetensors::write(&dir.join("model.safetensors"), tensors).unwrap();
-    Checkpoint::open(dir).unwrap()
+    Checkpoint::open(dir, Family::Bert).unwrap()
 }
 
 /// The weights of a model by names that a checkpoint may give them.
@@ -57,7 +57,7 @@ fn a_saved_folder_opens_again() {
             .unwrap();
     assert_eq!(saved["architectures"], json!(["BertForMaskedLM"]));
     assert_eq!(saved["tie_word_embeddings"], true);
-    let mut checkpoint = Checkpoint::open(dir.path()).unwrap();
+    let mut checkpoint = Checkpoint::open(dir.path(), Family::Bert).unwrap();
     assert!(MaskedLm::has_head(&checkpoint));
     let saved = Config::load(dir.path()).unwrap();
     let (again, report) = MaskedLm::load(&mut checkpoint, &saved, 0).unwrap();

@@ -23,12 +23,7 @@ pub fn training(config: &Config, lens: impl IntoIterator<Item = usize>) -> f64 {
 
 /// The parameters of an encoder with pooler and a head of `outputs` columns.
 pub fn parameters(config: &Config, outputs: usize) -> u64 {
-    let [h, f] = [config.hidden_size, config.intermediate_size].map(|size| size as u64);
-    let rows = config.vocab_size + config.max_position_embeddings + config.type_vocab_size;
-    let embeddings = rows as u64 * h + 2 * h;
-    // Query, key, value and output; two maps of the feed-forward part; two LayerNorms.
-    let layer = 4 * (h * h + h) + (2 * h * f + f + h) + 4 * h;
-    embeddings + config.num_hidden_layers as u64 * layer + head_parameters(config, outputs)
+    config.encoder_parameters() + head_parameters(config, outputs)
 }
 
 /// The parameters of the pooler and the head alone: those that train on a frozen encoder.

@@ -93,13 +93,21 @@ impl Folder {
         Ok(())
     }
 
+    /// The weights.
+    ///
+    /// # Errors
+    /// When they are missing or not valid.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        Ok(Checkpoint::open(&self.path, self.config.family)?)
+    }
+
     /// A model for `task` on the encoder of this folder, and which weights start fresh. The head starts fresh
     /// unless it is of this task, by [`head_fits`](Self::head_fits) and its size.
     ///
     /// # Errors
     /// When the weights are missing, mis-shaped or not finite, or a GPU is full.
     pub fn classifier(&self, task: &Task, seed: u64) -> Result<(SequenceClassifier, LoadReport)> {
-        let mut checkpoint = Checkpoint::open(&self.path)?;
+        let mut checkpoint = self.checkpoint()?;
         if !self.head_fits(task) {
             checkpoint.leave_out("classifier.");
         }
@@ -171,7 +179,7 @@ impl Folder {
 
     /// The length in tokens for a model in training: as typed, or as many as usual and possible.
     pub fn max_length(&self, typed: Option<usize>) -> usize {
-        typed.unwrap_or(DEFAULT_LENGTH.min(self.config.max_position_embeddings))
+        typed.unwrap_or(DEFAULT_LENGTH.min(self.config.max_length()))
     }
 
     /// The length for a fine-tuned model: as typed, or as in training, or the usual one.
@@ -184,7 +192,7 @@ impl Folder {
     /// # Errors
     /// When `max_length` is more than the model has positions, or too small for the special tokens.
     pub fn encode(&self, examples: &[Example], max_length: usize) -> Result<Vec<Encoding>> {
-        let limit = self.config.max_position_embeddings;
+        let limit = self.config.max_length();
         if max_length > limit {
             bail!(
                 "--max-length {max_length}: the model has {limit} positions; use {limit} or less"
@@ -203,7 +211,7 @@ fn config(path: &Path) -> Result<Config> {
 }
 
 fn fine_tuned(path: &Path, config: &Config) -> Result<(SequenceClassifier, Task, LoadReport)> {
-    let mut checkpoint = Checkpoint::open(path)?;
+    let mut checkpoint = Checkpoint::open(path, config.family)?;
     let task = task(path, config, &checkpoint)?;
     let (model, report) = SequenceClassifier::load(&mut checkpoint, config, outputs(&task), 0)?;
     match report.missing.is_empty() {
@@ -213,8 +221,9 @@ fn fine_tuned(path: &Path, config: &Config) -> Result<(SequenceClassifier, Task,
 }
 
 fn task(path: &Path, config: &Config, checkpoint: &Checkpoint) -> Result<Task> {
+    let head = config.family.stored_name(HEAD);
     let Some(&[rows, ..]) = checkpoint.shape(HEAD) else {
-        bail!(not_fine_tuned(path, HEAD));
+        bail!(not_fine_tuned(path, &head));
     };
     let mut labels = config.labels.clone();
     if labels.is_empty() {
@@ -223,7 +232,7 @@ fn task(path: &Path, config: &Config, checkpoint: &Checkpoint) -> Result<Task> {
     }
     if labels.len() != rows {
         bail!(
-            "{}: config.json names {} labels, {HEAD} has {rows} rows; they belong to different models",
+            "{}: config.json names {} labels, {head} has {rows} rows; they belong to different models",
             path.display(),
             labels.len()
         );

@@ -75,7 +75,7 @@ fn it_is_what_its_definition_says() {
     }
     let want = (-all.iter().sum::<f64>() / all.len() as f64).exp();
     assert!(all.len() >= 15 && (found / want - 1.0).abs() < 1e-4, "{found} {want}");
-    let checkpoint = Checkpoint::open(&folder.path).expect("weights");
+    let checkpoint = folder.checkpoint().expect("weights");
     let objective = objective::read(&folder.path, &folder.config, &checkpoint);
     assert_eq!(
         (objective.kind.as_str(), objective.heads),

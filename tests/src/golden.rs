@@ -86,7 +86,7 @@ impl Golden {
 pub fn tiny_bert() -> SequenceClassifier {
     let folder = path("bert_tiny");
     let config = Config::load(&folder).expect("a configuration");
-    let mut checkpoint = Checkpoint::open(&folder).expect("weights");
+    let mut checkpoint = Checkpoint::open(&folder, config.family).expect("weights");
     let (model, report) =
         SequenceClassifier::load(&mut checkpoint, &config, 3, 0).expect("a model");
     assert_eq!(report, LoadReport::default(), "nothing is missing or unexpected");
@@ -100,7 +100,7 @@ pub fn tiny_bert() -> SequenceClassifier {
 pub fn tiny_masked_lm(golden: &Golden) -> MaskedLm {
     let folder = path("bert_tiny");
     let config = Config::load(&folder).expect("a configuration");
-    let mut checkpoint = Checkpoint::open(&folder).expect("weights");
+    let mut checkpoint = Checkpoint::open(&folder, config.family).expect("weights");
     let (model, report) = MaskedLm::load(&mut checkpoint, &config, 0).expect("a model");
     let of_head = |p: &&Param| report.missing.iter().any(|name| name == p.name());
     for param in model.params().iter().filter(of_head) {

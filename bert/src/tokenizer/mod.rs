@@ -5,6 +5,8 @@
 //! a pair      [CLS] a [SEP] b [SEP]      types 0 up to the first [SEP], then 1
 //! ```
 //!
+//! This is BERT's; a RoBERTa has `<s> a </s>` and `<s> a </s></s> b </s>`, types 0, as its `tokenizer.json` says.
+//!
 //! The work is done by the `tokenizers` library, the one under transformers: `tokenizer.json` is read as it
 //! is, and a `vocab.txt` alone makes the same tokenizer as `BertTokenizer` does. Texts too long are cut
 //! by transformers' `longest_first`: tokens go from the longer text until both fit. Nothing is padded.
@@ -155,7 +157,7 @@ impl Tokenizer {
     /// The ids of `[UNK]`, `[SEP]`, `[PAD]`, `[CLS]` and `[MASK]`, as far as the vocabulary has them, ascending:
     /// the tokens that no text is made of.
     pub fn special_ids(&self) -> Vec<u32> {
-        let tokens = self.settings.special_tokens();
+        let tokens = self.settings.special_tokens(&self.inner);
         let mut ids: Vec<u32> = tokens.iter().filter_map(|t| self.inner.token_to_id(t)).collect();
         ids.sort_unstable();
         ids.dedup();

@@ -8,15 +8,15 @@ use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper};
 
-use crate::{Config, Error, Result};
+use crate::{Config, Error, Family, Result};
 
-/// The special tokens of a BERT by the keys of both files, with the usual spelling.
-const SPECIAL_TOKENS: [(&str, &str); 5] = [
-    ("unk_token", "[UNK]"),
-    ("sep_token", "[SEP]"),
-    ("pad_token", "[PAD]"),
-    ("cls_token", "[CLS]"),
-    ("mask_token", "[MASK]"),
+/// The special tokens by the keys of both files, as BERT spells them and as RoBERTa does.
+const SPECIAL_TOKENS: [(&str, [&str; 2]); 5] = [
+    ("unk_token", ["[UNK]", "<unk>"]),
+    ("sep_token", ["[SEP]", "</s>"]),
+    ("pad_token", ["[PAD]", "<pad>"]),
+    ("cls_token", ["[CLS]", "<s>"]),
+    ("mask_token", ["[MASK]", "<mask>"]),
 ];
 
 /// transformers writes 1e30 for "no limit": anything beyond this is none.
@@ -46,21 +46,28 @@ impl Settings {
         self.config.get("truncation_side").and_then(Value::as_str) == Some("left")
     }
 
-    /// How a special token is spelt; `key` is one of [`SPECIAL_TOKENS`].
-    pub fn special_token(&self, key: &str) -> String {
-        let usual = SPECIAL_TOKENS.iter().find(|(k, _)| *k == key).map_or("", |(_, token)| token);
+    /// How a special token is spelt: as the files say, else as usual, in the way that the vocabulary has; `key` is one
+    /// of [`SPECIAL_TOKENS`].
+    pub fn special_token(&self, key: &str, is_known: impl Fn(&str) -> bool) -> String {
+        let usual = SPECIAL_TOKENS.iter().find(|(k, _)| *k == key).map(|(_, tokens)| tokens);
+        let [bert, roberta] = usual.copied().unwrap_or_default();
+        let usual = if is_known(roberta) && !is_known(bert) { roberta } else { bert };
         let named = self.config.get(key).and_then(content);
         named.or_else(|| self.special_tokens.get(key).and_then(content)).unwrap_or(usual).to_owned()
     }
 
-    /// Every special token of a BERT.
-    pub fn special_tokens(&self) -> [String; 5] {
-        SPECIAL_TOKENS.map(|(key, _)| self.special_token(key))
+    /// Every special token.
+    pub fn special_tokens(&self, inner: &tokenizers::Tokenizer) -> [String; 5] {
+        SPECIAL_TOKENS.map(|(key, _)| self.special_token_of(inner, key))
     }
 
     /// The id of a special token, if the vocabulary has it; `key` is one of [`SPECIAL_TOKENS`].
     pub fn special_id(&self, inner: &tokenizers::Tokenizer, key: &str) -> Option<u32> {
-        inner.token_to_id(&self.special_token(key))
+        inner.token_to_id(&self.special_token_of(inner, key))
+    }
+
+    fn special_token_of(&self, inner: &tokenizers::Tokenizer, key: &str) -> String {
+        self.special_token(key, |token| inner.token_to_id(token).is_some())
     }
 
     /// The normalizer of `BertTokenizer`.
@@ -96,7 +103,7 @@ impl Settings {
         dir: &Path,
         inner: &tokenizers::Tokenizer,
     ) -> Result<PostProcessorWrapper> {
-        let (cls, sep) = (self.special_token("cls_token"), self.special_token("sep_token"));
+        let [cls, sep] = ["cls_token", "sep_token"].map(|key| self.special_token_of(inner, key));
         let id = |token: &str| {
             let missing = || Error::tokenizer(dir, format!("{token} is not in the vocabulary"));
             inner.token_to_id(token).map(|id| (token.to_owned(), id)).ok_or_else(missing)
@@ -137,12 +144,8 @@ impl Settings {
             map.insert("tokenize_chinese_chars".into(), chinese.into());
         }
         self.add_special_tokens(inner, &mut map);
-        let class = match inner.get_model() {
-            ModelWrapper::WordPiece(_) => "BertTokenizer",
-            _ => "PreTrainedTokenizerFast",
-        };
-        map.entry("tokenizer_class").or_insert(class.into());
-        map.entry("model_max_length").or_insert(config.max_position_embeddings.into());
+        map.entry("tokenizer_class").or_insert(class(config.family, inner.get_model()).into());
+        map.entry("model_max_length").or_insert(config.max_length().into());
         pretty(map)
     }
 
@@ -155,11 +158,23 @@ impl Settings {
 
     fn add_special_tokens(&self, inner: &tokenizers::Tokenizer, map: &mut Map<String, Value>) {
         for (key, _) in SPECIAL_TOKENS {
-            let token = self.special_token(key);
+            let token = self.special_token_of(inner, key);
             if inner.token_to_id(&token).is_some() && !map.contains_key(key) {
                 map.insert(key.into(), token.into());
             }
         }
+    }
+}
+
+/// The class of transformers that reads a tokenizer of this kind as this family wants it: DistilBERT takes no types.
+fn class(family: Family, model: &ModelWrapper) -> &'static str {
+    match (family, model) {
+        (Family::Bert, ModelWrapper::WordPiece(_)) => "BertTokenizer",
+        (Family::DistilBert, ModelWrapper::WordPiece(_)) => "DistilBertTokenizer",
+        (Family::Electra, ModelWrapper::WordPiece(_)) => "ElectraTokenizer",
+        (Family::Roberta, ModelWrapper::BPE(_)) => "RobertaTokenizer",
+        (Family::XlmRoberta, ModelWrapper::Unigram(_)) => "XLMRobertaTokenizer",
+        _ => "PreTrainedTokenizerFast",
     }
 }
 

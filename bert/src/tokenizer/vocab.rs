@@ -17,12 +17,13 @@ pub(super) fn build(path: &Path, settings: &Settings) -> Result<tokenizers::Toke
     let bytes = std::fs::read(path).map_err(|e| Error::read(path, e))?;
     let vocab = WordPiece::read_bytes(&bytes).map_err(|e| invalid(format!("not a list: {e}")))?;
     for key in ["unk_token", "cls_token", "sep_token"] {
-        let token = settings.special_token(key);
+        let token = settings.special_token(key, |token| vocab.contains_key(token));
         if !vocab.contains_key(&token) {
             return Err(invalid(format!("the {key} {token} is not in the vocabulary")));
         }
     }
-    let model = WordPiece::builder().vocab(vocab).unk_token(settings.special_token("unk_token"));
+    let unknown = settings.special_token("unk_token", |token| vocab.contains_key(token));
+    let model = WordPiece::builder().vocab(vocab).unk_token(unknown);
     let model = model.build().map_err(|e| invalid(e.to_string()))?;
     let mut inner = tokenizers::Tokenizer::new(model);
     inner.with_normalizer(Some(settings.normalizer()));
@@ -48,7 +49,7 @@ fn add_tokens(path: &Path, settings: &Settings, inner: &mut tokenizers::Tokenize
     }
     let known = |token: &String| inner.token_to_id(token).is_some();
     let special: Vec<AddedToken> = settings
-        .special_tokens()
+        .special_tokens(inner)
         .into_iter()
         .filter(known)
         .map(|token| AddedToken::from(token, true))

@@ -28,7 +28,7 @@ impl Row {
 /// Prints configuration, parameters, memory and task.
 pub(super) fn run(args: &InspectArgs) -> Result<()> {
     let folder = Folder::open(&args.model)?;
-    let checkpoint = Checkpoint::open(&folder.path)?;
+    let checkpoint = folder.checkpoint()?;
     let rows = rows(&checkpoint);
     let params = rows.iter().map(Row::elements).sum();
     let tokens = args.batch_size as u64 * args.max_length as u64;
@@ -65,14 +65,15 @@ fn rows(checkpoint: &Checkpoint) -> Vec<Row> {
 fn config_text(folder: &Folder, task: &str) -> String {
     let c = &folder.config;
     format!(
-        "{}\n  bert: {} layers, hidden {}, {} heads, feed-forward {}, {} positions, vocabulary {}\n  \
+        "{}\n  {}: {} layers, hidden {}, {} heads, feed-forward {}, {} positions, vocabulary {}\n  \
          tokenizer: {} tokens\n  task: {task}\n",
         folder.path.display(),
+        c.family.model_type(),
         c.num_hidden_layers,
         c.hidden_size,
         c.num_attention_heads,
         c.intermediate_size,
-        c.max_position_embeddings,
+        c.max_length(),
         c.vocab_size,
         folder.tokenizer.vocab_size()
     )

@@ -82,8 +82,8 @@ fn open(args: &InferenceArgs, path: &Path) -> Result<(Folder, SequenceClassifier
 
 /// Says if the weights have more of an encoder than the configuration asks for.
 fn remark_unused(quiet: bool, path: &Path, report: &LoadReport) {
-    if let [first, ..] = report.unused_encoder()[..] {
-        let (path, n) = (path.display(), report.unused_encoder().len());
+    if let [first, ..] = &report.unused_encoder[..] {
+        let (path, n) = (path.display(), report.unused_encoder.len());
         let line = format!(
             "{path}: {n} weights of the encoder are not used, such as {first}: config.json asks for a smaller model \
              (num_hidden_layers?)"

@@ -114,7 +114,7 @@ fn earlier(args: &TrainArgs, settings: Settings) -> Result<Earlier> {
 /// The model as it was at a checkpoint.
 fn reopen(checkpoint: &Path, folder: &Folder, task: &Task) -> Result<SequenceClassifier> {
     let load = || {
-        let mut weights = Checkpoint::open(checkpoint)?;
+        let mut weights = Checkpoint::open(checkpoint, folder.config.family)?;
         let loaded = SequenceClassifier::load(&mut weights, &folder.config, outputs(task), 0)?;
         match loaded.1.missing.is_empty() {
             true => Ok(loaded.0),

@@ -2,10 +2,10 @@
 //!
 //! | what is there | objective |
 //! |---|---|
-//! | `classifier.weight` | fine-tuned |
+//! | the head of a classifier | fine-tuned |
 //! | `modules.json` of sentence-transformers, or its pooling folder | contrastive |
 //! | `discriminator_predictions.*` | replaced-token detection |
-//! | `cls.predictions.*` | masked language modelling |
+//! | the head for masked words | masked language modelling |
 //!
 //! A checkpoint with several is what stands first; all its heads are listed. One with none, such as the bare
 //! encoder that transformers saves, does not say, unless its configuration names the class it was saved from.
@@ -16,7 +16,7 @@ use bert::{Checkpoint, Config};
 
 use crate::select::summary::Objective;
 
-/// Heads by what their tensors' names begin with.
+/// Heads by what their parameters' names begin with.
 const HEADS: [(&str, &str); 5] = [
     ("classifier", "classifier."),
     ("replaced_token", "discriminator_predictions."),
@@ -31,13 +31,8 @@ const CONTRASTIVE: [&str; 3] =
 
 /// Reads the objective; whether a head is used is left open.
 pub fn read(folder: &Path, config: &Config, checkpoint: &Checkpoint) -> Objective {
-    let names = checkpoint.names();
-    let stored = |prefix: &str| {
-        let bare = prefix.strip_prefix("bert.").unwrap_or(prefix);
-        names.iter().any(|name| name.starts_with(prefix) || name.starts_with(bare))
-    };
-    let heads: Vec<String> =
-        HEADS.iter().filter(|(_, p)| stored(p)).map(|(head, _)| head.to_string()).collect();
+    let stored = HEADS.iter().filter(|(_, prefix)| checkpoint.contains_any(prefix));
+    let heads: Vec<String> = stored.map(|(head, _)| head.to_string()).collect();
     let has = |head: &str| heads.iter().any(|h| h == head);
     let class = |part: &str| config.architectures.iter().any(|name| name.contains(part));
     let contrastive = CONTRASTIVE.iter().any(|file| folder.join(file).exists());
@@ -45,7 +40,7 @@ pub fn read(folder: &Path, config: &Config, checkpoint: &Checkpoint) -> Objectiv
         "fine_tuned"
     } else if contrastive {
         "contrastive"
-    } else if has("replaced_token") {
+    } else if has("replaced_token") || class("ElectraForPreTraining") {
         "replaced_token"
     } else if has("masked_lm") || class("MaskedLM") || class("ForPreTraining") {
         "masked_lm"

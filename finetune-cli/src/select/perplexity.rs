@@ -1,7 +1,7 @@
 //! How well a candidate that was pretrained by masked-language modelling knows the text of the data.
 
 use anyhow::Result;
-use bert::{Checkpoint, MaskedLm};
+use bert::MaskedLm;
 
 use crate::args::RecipeArgs;
 use crate::batches::Examples;
@@ -18,7 +18,7 @@ const TEXTS: usize = 32;
 /// # Errors
 /// When the weights are damaged.
 pub fn measure(folder: &Folder, sample: &Examples, recipe: &RecipeArgs) -> Result<Option<f64>> {
-    let mut checkpoint = Checkpoint::open(&folder.path)?;
+    let mut checkpoint = folder.checkpoint()?;
     let next_layer =
         format!("bert.encoder.layer.{}.output.dense.weight", folder.config.num_hidden_layers);
     if folder.tokenizer.mask_id().is_none()

@@ -2,7 +2,7 @@
 //! a few training steps. Nothing of it stays in memory but the evidence.
 
 use anyhow::Result;
-use bert::{Checkpoint, SequenceClassifier};
+use bert::SequenceClassifier;
 use rayon::prelude::*;
 
 use crate::args::RecipeArgs;
@@ -113,8 +113,7 @@ impl Scorer<'_> {
         // First, so that the two models are not in memory together.
         fit.pseudo_perplexity = perplexity::measure(folder, sample, self.recipe)?;
         let (model, loaded) = folder.classifier(self.task, self.recipe.optimization.seed)?;
-        let mut objective =
-            objective::read(&folder.path, &folder.config, &Checkpoint::open(&folder.path)?);
+        let mut objective = objective::read(&folder.path, &folder.config, &folder.checkpoint()?);
         let fresh_head = loaded.missing.iter().any(|name| name.starts_with("classifier."));
         objective.head_used = !fresh_head;
         if objective.head_used {

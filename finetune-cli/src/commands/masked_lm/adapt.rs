@@ -31,12 +31,12 @@ fn job(args: &AdaptArgs) -> Job<'_> {
 fn start(args: &AdaptArgs) -> Result<Start> {
     let Folder { path, config, tokenizer, .. } = Folder::open(&args.model)?;
     let seed = args.learning.optimization.seed;
-    let (model, report) = MaskedLm::load(&mut Checkpoint::open(&path)?, &config, seed)?;
-    let missing = report.missing.iter().filter(|name| name.starts_with("cls.")).count();
-    let fresh = match missing {
-        0 => "",
-        _ => "; it has no masked-language-model head: the head starts random",
+    let mut checkpoint = Checkpoint::open(&path, config.family)?;
+    let fresh = match MaskedLm::has_head(&checkpoint) {
+        true => "",
+        false => "; it has no masked-language-model head: the head starts random",
     };
+    let (model, report) = MaskedLm::load(&mut checkpoint, &config, seed)?;
     remark_unused(args.learning.machine.quiet, &path, &report);
     let (path, params) = (path.display(), count(&model.params()));
     remark(args.learning.machine.quiet, &format!("model: {path}, {params} parameters{fresh}"));

@@ -97,7 +97,7 @@ impl Job<'_> {
 
     /// L: as typed, or as many tokens as usual and possible.
     fn length(&self, config: &Config) -> Result<usize> {
-        let limit = config.max_position_embeddings;
+        let limit = config.max_length();
         let length = self.args.text.max_length.unwrap_or(DEFAULT_LENGTH.min(limit));
         if length > limit {
             bail!("--max-length {length}: the model has {limit} positions; use {limit} or less");
@@ -113,7 +113,8 @@ impl Start {
     /// The state of a run that was broken off.
     fn from_checkpoint(path: &Path) -> Result<Self> {
         let Folder { config, tokenizer, .. } = Folder::open(path)?;
-        let (model, report) = MaskedLm::load(&mut Checkpoint::open(path)?, &config, 0)?;
+        let (model, report) =
+            MaskedLm::load(&mut Checkpoint::open(path, config.family)?, &config, 0)?;
         match report.missing.is_empty() {
             true => Ok(Self { config, tokenizer, model }),
             false => bail!("no {}", report.missing.join(", ")),

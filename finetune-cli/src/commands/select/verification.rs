@@ -291,7 +291,8 @@ impl<'a> Verification<'a> {
         let Some(rung) = contender.rungs.last().copied().filter(kept) else {
             return Ok((folder.classifier(task, args.recipe.optimization.seed)?.0, None));
         };
-        let mut checkpoint = Checkpoint::open(&contender.weights(rung.steps))?;
+        let mut checkpoint =
+            Checkpoint::open(&contender.weights(rung.steps), folder.config.family)?;
         let loaded = folder.load(&mut checkpoint, task, 0)?;
         ensure!(loaded.1.missing.is_empty(), "the weights of the last rung are not whole");
         Ok((loaded.0, Some(rung)))

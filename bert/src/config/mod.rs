@@ -1,10 +1,13 @@
-//! The configuration of a BERT model: `config.json`.
+//! The configuration of a model: `config.json`.
 //!
-//! Keys that are absent have the defaults of transformers' `BertConfig`. Keys that this crate does not use
-//! are kept, and written back in their places. Sizes are bounded, so that a hostile file is refused here
+//! Keys that are absent have the defaults of transformers' `BertConfig`, `RobertaConfig`, ... Keys that this crate
+//! does not use are kept, and written back in their places. Sizes are bounded, so that a hostile file is refused here
 //! and not by the allocator.
 //!
-//! Source: <https://huggingface.co/docs/transformers/model_doc/bert#transformers.BertConfig>.
+//! Source: <https://huggingface.co/docs/transformers/model_doc/bert#transformers.BertConfig>, and the pages of the
+//! other models.
+
+mod read;
 
 use std::path::Path;
 
@@ -13,7 +16,7 @@ use tensor::Activation;
 
 use crate::fields::Fields;
 use crate::known_keys::is_known;
-use crate::{Error, Result, labels};
+use crate::{Error, Family, Result, labels, shapes};
 
 /// What the outputs of a classification head mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -63,19 +66,23 @@ impl std::str::FromStr for ProblemType {
 /// The configuration of a model: sizes, rates and the meaning of its outputs.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Which kind of model it is.
+    pub family: Family,
     /// V: rows of the word embeddings.
     pub vocab_size: usize,
     /// H: the width of the hidden states.
     pub hidden_size: usize,
+    /// E: the width of the word, position and type embeddings; H but for ELECTRA.
+    pub embedding_size: usize,
     /// Transformer layers.
     pub num_hidden_layers: usize,
     /// N: attention heads of a layer; divides H.
     pub num_attention_heads: usize,
     /// F: the width of the feed-forward part.
     pub intermediate_size: usize,
-    /// Rows of the position embeddings: the longest sequence, in tokens.
+    /// Rows of the position embeddings; see [`Config::max_length`].
     pub max_position_embeddings: usize,
-    /// Rows of the type embeddings.
+    /// Rows of the type embeddings; 0 where there are none.
     pub type_vocab_size: usize,
     /// The activation of the feed-forward part.
     pub hidden_act: Activation,
@@ -83,7 +90,7 @@ pub struct Config {
     pub hidden_dropout_prob: f32,
     /// The dropout rate of attention probabilities.
     pub attention_probs_dropout_prob: f32,
-    /// The dropout rate before the head; that of hidden states if `None`.
+    /// The dropout rate in the head; that of hidden states if `None`.
     pub classifier_dropout: Option<f32>,
     /// The standard deviation of fresh weights.
     pub initializer_range: f64,
@@ -125,13 +132,12 @@ impl Config {
     /// Reads a configuration from its text; `path` is where it came from, for messages.
     ///
     /// # Errors
-    /// When it is not JSON, not of a BERT encoder, or a value is out of its range.
+    /// When it is not JSON, not of an encoder of this [`Family`], or a value is out of its range.
     pub fn parse(json: &str, path: &Path) -> Result<Self> {
         let file: Map<String, Value> = serde_json::from_str(json)
             .map_err(|e| Error::config(path, format!("not a JSON object: {e}")))?;
         let fields = Fields { path, map: &file };
-        check_kind(&fields)?;
-        let mut config = read(&fields)?;
+        let mut config = read::config(&fields)?;
         config.check(&fields)?;
         config.file = file;
         Ok(config)
@@ -141,9 +147,9 @@ impl Config {
     /// and with the values of the fields, then the fields it did not have.
     pub fn to_json(&self) -> Value {
         let mut map = self.file.clone();
-        map.insert("model_type".into(), "bert".into());
+        map.insert("model_type".into(), self.family.model_type().into());
         for (key, value) in self.sizes() {
-            map.insert(key.into(), value.into());
+            self.write(&mut map, key, value.into());
         }
         self.write_rates(&mut map);
         self.write_meaning(&mut map);
@@ -162,6 +168,42 @@ impl Config {
         self.hidden_size / self.num_attention_heads
     }
 
+    /// The longest sequence, in tokens.
+    pub fn max_length(&self) -> usize {
+        self.max_position_embeddings - self.first_position()
+    }
+
+    /// How many weights an encoder of this configuration has.
+    pub fn encoder_parameters(&self) -> u64 {
+        let elements = |shape: Vec<usize>| shape.iter().map(|&n| n as u64).product::<u64>();
+        shapes::encoder(self).into_iter().map(|(_, shape)| elements(shape)).sum()
+    }
+
+    /// The row of the position embeddings that the first token has.
+    pub(crate) fn first_position(&self) -> usize {
+        match self.family.counts_behind_padding() {
+            true => self.pad_token_id as usize + 1,
+            false => 0,
+        }
+    }
+
+    /// The activation of the head for masked words.
+    pub(crate) fn masked_lm_activation(&self) -> Activation {
+        self.family.masked_lm_activation().unwrap_or(self.hidden_act)
+    }
+
+    /// The name in this family of one of BERT's keys that it has.
+    fn key(&self, key: &'static str) -> &'static str {
+        self.family.key(key).unwrap_or(key)
+    }
+
+    /// Sets one of BERT's keys, under its name in this family.
+    fn write(&self, map: &mut Map<String, Value>, key: &'static str, value: Value) {
+        if let Some(key) = self.family.key(key) {
+            map.insert(key.into(), value);
+        }
+    }
+
     /// Every size by its key.
     fn sizes(&self) -> [(&'static str, usize); 8] {
         [
@@ -177,17 +219,23 @@ impl Config {
     }
 
     fn write_rates(&self, map: &mut Map<String, Value>) {
-        let known = map.get("hidden_act").and_then(Value::as_str).and_then(Activation::from_name);
-        if known != Some(self.hidden_act) {
-            map.insert("hidden_act".into(), self.hidden_act.name().into());
+        let known = map.get(self.key("hidden_act")).and_then(Value::as_str);
+        if known.and_then(Activation::from_name) != Some(self.hidden_act) {
+            self.write(map, "hidden_act", self.hidden_act.name().into());
         }
         let classifier = self.classifier_dropout.map_or(Value::Null, shortest);
-        map.insert("hidden_dropout_prob".into(), shortest(self.hidden_dropout_prob));
-        let attention = shortest(self.attention_probs_dropout_prob);
-        map.insert("attention_probs_dropout_prob".into(), attention);
-        map.insert("classifier_dropout".into(), classifier);
-        map.insert("initializer_range".into(), self.initializer_range.into());
-        map.insert("layer_norm_eps".into(), self.layer_norm_eps.into());
+        for (key, value) in [
+            ("hidden_dropout_prob", shortest(self.hidden_dropout_prob)),
+            ("attention_probs_dropout_prob", shortest(self.attention_probs_dropout_prob)),
+            ("classifier_dropout", classifier),
+            ("initializer_range", self.initializer_range.into()),
+            ("layer_norm_eps", self.layer_norm_eps.into()),
+        ] {
+            self.write(map, key, value);
+        }
+        if self.family == Family::Electra {
+            map.insert("embedding_size".into(), self.embedding_size.into());
+        }
     }
 
     fn write_meaning(&self, map: &mut Map<String, Value>) {
@@ -207,12 +255,17 @@ impl Config {
         let (h, heads) = (self.hidden_size, self.num_attention_heads);
         if !h.is_multiple_of(heads) {
             let found = format!("{h} and {heads}");
-            let expected = "a multiple of num_attention_heads";
-            return Err(fields.unexpected("hidden_size", expected, found));
+            let expected = &format!("a multiple of {}", self.key("num_attention_heads"));
+            return Err(fields.unexpected(self.key("hidden_size"), expected, found));
         }
         if self.pad_token_id as usize >= self.vocab_size {
             let expected = format!("an id below vocab_size {}", self.vocab_size);
             return Err(fields.unexpected("pad_token_id", &expected, self.pad_token_id));
+        }
+        if self.first_position() >= self.max_position_embeddings {
+            let expected = format!("more than {}, pad_token_id + 1", self.first_position());
+            let found = self.max_position_embeddings;
+            return Err(fields.unexpected("max_position_embeddings", &expected, found));
         }
         let weights = self.weights();
         match weights <= MOST_WEIGHTS {
@@ -227,89 +280,13 @@ impl Config {
         let wide = |n: usize| n as u64;
         let rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size;
         let layer = 4 * wide(self.hidden_size) + 2 * wide(self.intermediate_size);
-        wide(self.hidden_size) * (wide(rows) + wide(self.num_hidden_layers) * layer)
+        let embeddings = wide(self.embedding_size) * wide(rows);
+        embeddings + wide(self.hidden_size) * wide(self.num_hidden_layers) * layer
     }
 }
 
 /// Twice the largest BERT that was ever trained (Megatron's 3.9e9): 32 GB in f32.
 const MOST_WEIGHTS: u64 = 8_000_000_000;
-
-/// The keys without which a file that names no model_type is not taken for a BERT.
-const TELLING_KEYS: [&str; 4] =
-    ["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"];
-
-/// Refuses every model that this crate does not have.
-fn check_kind(fields: &Fields) -> Result<()> {
-    match fields.text("model_type")? {
-        Some("bert") => {}
-        Some(other) => {
-            return Err(fields.unexpected("model_type", "bert (no other is supported)", other));
-        }
-        None => {
-            if let Some(key) = TELLING_KEYS.into_iter().find(|key| fields.get(key).is_none()) {
-                let message = format!("neither model_type nor {key}: not the config of a BERT");
-                return Err(Error::config(fields.path, message));
-            }
-        }
-    }
-    match fields.text("position_embedding_type")? {
-        None | Some("absolute") => {}
-        Some(other) => {
-            return Err(fields.unexpected("position_embedding_type", "absolute", other));
-        }
-    }
-    fields.off("is_decoder", "only encoders are supported")?;
-    fields.off("add_cross_attention", "only encoders are supported")
-}
-
-fn read(fields: &Fields) -> Result<Config> {
-    // The minimum: the rounding to f32 must not make a rate just below 1 into 1.
-    let rate = |key, default| {
-        fields.number(key, default, 0.0, 1.0).map(|rate| (rate as f32).min(1.0 - f32::EPSILON))
-    };
-    let own_rate = fields.get("classifier_dropout").map(|_| rate("classifier_dropout", 0.0));
-    let kind = fields.text("problem_type")?.map(str::parse).transpose();
-    Ok(Config {
-        vocab_size: fields.size("vocab_size", 30_522, 1 << 24)?,
-        hidden_size: fields.size("hidden_size", 768, 1 << 16)?,
-        num_hidden_layers: fields.size("num_hidden_layers", 12, 1 << 10)?,
-        num_attention_heads: fields.size("num_attention_heads", 12, 1 << 10)?,
-        intermediate_size: fields.size("intermediate_size", 3072, 1 << 18)?,
-        max_position_embeddings: fields.size("max_position_embeddings", 512, 1 << 20)?,
-        type_vocab_size: fields.size("type_vocab_size", 2, 1 << 16)?,
-        hidden_act: activation(fields)?,
-        hidden_dropout_prob: rate("hidden_dropout_prob", 0.1)?,
-        attention_probs_dropout_prob: rate("attention_probs_dropout_prob", 0.1)?,
-        classifier_dropout: own_rate.transpose()?,
-        initializer_range: fields.number("initializer_range", 0.02, 0.0, 1e3)?,
-        // From the smallest normal f32 on: LayerNorm adds it to a variance in f32.
-        layer_norm_eps: fields.number(
-            "layer_norm_eps",
-            1e-12,
-            f64::from(f32::MIN_POSITIVE),
-            1.0,
-        )?,
-        pad_token_id: pad_token(fields)?,
-        problem_type: kind.map_err(|message| Error::config(fields.path, message))?,
-        labels: labels::read(fields)?,
-        architectures: fields.texts("architectures")?,
-        file: Map::new(),
-    })
-}
-
-fn activation(fields: &Fields) -> Result<Activation> {
-    let name = fields.text("hidden_act")?.unwrap_or("gelu");
-    Activation::from_name(name).ok_or_else(|| {
-        let known = Activation::ALL.map(Activation::name).join(", ");
-        fields.unexpected("hidden_act", &format!("one of {known}, gelu_new"), name)
-    })
-}
-
-fn pad_token(fields: &Fields) -> Result<u32> {
-    let Some(value) = fields.get("pad_token_id") else { return Ok(0) };
-    let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
-    id.ok_or_else(|| fields.unexpected("pad_token_id", "a token id", value))
-}
 
 /// The shortest decimal that reads back as the same f32: 0.1 and not 0.10000000149011612.
 fn shortest(value: f32) -> Value {

@@ -1,0 +1,110 @@
+//! The models that are BERT but for details: what they are called, and where they differ.
+//!
+//! | `model_type` | differs in |
+//! |---|---|
+//! | `bert` | |
+//! | `roberta`, `xlm-roberta` | positions are counted from `pad_token_id` + 1; dropout before the head, too |
+//! | `distilbert` | no type embeddings; the head has a ReLU; own keys in `config.json`, own names of weights |
+//! | `electra` | word vectors of width E, mapped to H; the head has a GELU, and dropout before it |
+//!
+//! Inside, all have BERT's fields and BERT's names of weights, so that nothing above this crate asks which one it has:
+//! [`names`](crate::names) and [`Config`](crate::Config) translate where files are read and written.
+//!
+//! Sources: Liu et al., 2019, *RoBERTa*, <https://arxiv.org/abs/1907.11692>; Conneau et al., 2019, *XLM-R*,
+//! <https://arxiv.org/abs/1911.02116>; Sanh et al., 2019, *DistilBERT*, <https://arxiv.org/abs/1910.01108>; Clark et
+//! al., 2020, *ELECTRA*, <https://arxiv.org/abs/2003.10555>; in details transformers' classes.
+
+use tensor::Activation;
+
+/// A kind of model, by the `model_type` of its `config.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// `bert`.
+    Bert,
+    /// `roberta`.
+    Roberta,
+    /// `xlm-roberta`: RoBERTa with a vocabulary of a hundred languages.
+    XlmRoberta,
+    /// `distilbert`.
+    DistilBert,
+    /// `electra`.
+    Electra,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::DistilBert, Self::Electra];
+
+    /// The `model_type` of a `config.json`.
+    pub fn model_type(self) -> &'static str {
+        match self {
+            Self::Bert => "bert",
+            Self::Roberta => "roberta",
+            Self::XlmRoberta => "xlm-roberta",
+            Self::DistilBert => "distilbert",
+            Self::Electra => "electra",
+        }
+    }
+
+    pub(crate) fn from_model_type(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|family| family.model_type() == name)
+    }
+
+    /// What begins the names of its classes in transformers.
+    pub(crate) fn class(self) -> &'static str {
+        match self {
+            Self::Bert => "Bert",
+            Self::Roberta => "Roberta",
+            Self::XlmRoberta => "XLMRoberta",
+            Self::DistilBert => "DistilBert",
+            Self::Electra => "Electra",
+        }
+    }
+
+    /// Between the two maps of a classification head.
+    pub(crate) fn head_activation(self) -> Activation {
+        match self {
+            Self::Bert | Self::Roberta | Self::XlmRoberta => Activation::Tanh,
+            Self::DistilBert => Activation::Relu,
+            Self::Electra => Activation::Gelu,
+        }
+    }
+
+    /// Whether a classification head drops units of its input, too.
+    pub(crate) fn drops_before_head(self) -> bool {
+        matches!(self, Self::Roberta | Self::XlmRoberta | Self::Electra)
+    }
+
+    /// In the head for masked words, where it is not the configuration's.
+    pub(crate) fn masked_lm_activation(self) -> Option<Activation> {
+        match self {
+            Self::Bert | Self::DistilBert => None,
+            Self::Roberta | Self::XlmRoberta | Self::Electra => Some(Activation::Gelu),
+        }
+    }
+
+    /// Whether positions are counted from behind the id of the padding token.
+    pub(crate) fn counts_behind_padding(self) -> bool {
+        matches!(self, Self::Roberta | Self::XlmRoberta)
+    }
+
+    /// The key of its `config.json` for one of BERT's; none if it has no such key.
+    pub(crate) fn key(self, key: &'static str) -> Option<&'static str> {
+        if self != Self::DistilBert {
+            return Some(key);
+        }
+        match key {
+            "hidden_size" => Some("dim"),
+            "num_hidden_layers" => Some("n_layers"),
+            "num_attention_heads" => Some("n_heads"),
+            "intermediate_size" => Some("hidden_dim"),
+            "hidden_act" => Some("activation"),
+            "hidden_dropout_prob" => Some("dropout"),
+            "attention_probs_dropout_prob" => Some("attention_dropout"),
+            "classifier_dropout" => Some("seq_classif_dropout"),
+            "type_vocab_size" | "layer_norm_eps" => None,
+            same => Some(same),
+        }
+    }
+}

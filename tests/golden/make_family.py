@@ -1,0 +1,155 @@
+"""Writes the golden values that `tests/tests/golden_family.rs` compares with: RoBERTa, DistilBERT and ELECTRA.
+
+Made with Python 3.11, torch 2.15.0, transformers 5.24.0, safetensors; to make them again, in the environment of
+`make_golden.py`:
+
+    venv/bin/python tests/golden/make_family.py
+
+For each model there is a folder as `save_pretrained` writes it, with tokenizer and the weights of both heads, of
+`ForSequenceClassification` and of `ForMaskedLM`, and a file with inputs and what transformers makes of them, computed
+in f64. Sequences go through the model one by one, so that nothing is padded. Gradients have the names of transformers.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+
+import tokenizers
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from make_golden import HERE, LABELS, LENS, VOCAB, batch_tensors, make_batch, write
+
+# Sizes with which no two weights have the same shape by chance; dropout 0.
+SIZES = dict(vocab_size=300, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+             max_position_embeddings=26, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, num_labels=3,
+             layer_norm_eps=1e-5)  # fmt: skip
+WORDS = SIZES | {"vocab_size": len(VOCAB), "layer_norm_eps": 1e-12}
+CONFIGS = {
+    # 26 rows of positions, two of which come before the first token.
+    "roberta": transformers.RobertaConfig(**SIZES, type_vocab_size=1, pad_token_id=1),
+    "distilbert": transformers.DistilBertConfig(
+        vocab_size=len(VOCAB), dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=26, dropout=0.0,
+        attention_dropout=0.0, seq_classif_dropout=0.0, num_labels=3),
+    "electra": transformers.ElectraConfig(**WORDS, embedding_size=12),
+}  # fmt: skip
+
+TEXTS = [
+    ["the cat sat."],
+    ["A dog, a log!  Naïve façade; 東京 🙂"],
+    ["is it a <mask> or a [MASK]?", "it is."],
+    ["don't   stop now\n2024"],
+]
+
+
+def randomize(model):
+    """Random weights, biases and LayerNorm parameters: no gradient is zero or tiny by construction."""
+    g = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            norm = "norm.weight" in name.lower()
+            p.copy_(torch.randn(p.shape, generator=g) * (0.2 if p.dim() == 1 else 0.15) + float(norm))
+
+
+def make_tokenizer(name, folder):
+    """BERT's, or the byte-level BPE of RoBERTa, from a few words."""
+    if name != "roberta":
+        classes = {"distilbert": transformers.DistilBertTokenizerFast, "electra": transformers.ElectraTokenizerFast}
+        vocab = {token: i for i, token in enumerate(VOCAB)}
+        tokenizer = classes[name](vocab=vocab, do_lower_case=True, model_max_length=26)
+    else:
+        bpe = tokenizers.ByteLevelBPETokenizer()
+        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        bpe.train_from_iterator([" the cat sat on a log", " the dog sat on the cat"] * 9, vocab_size=300,
+                                min_frequency=2, special_tokens=special)  # fmt: skip
+        parts = json.loads(bpe.to_str())["model"]
+        merges = [tuple(m) if isinstance(m, list) else tuple(m.split()) for m in parts["merges"]]
+        tokenizer = transformers.RobertaTokenizerFast(vocab=parts["vocab"], merges=merges, model_max_length=24)
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def saved(model):
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        return load_file(Path(folder) / "model.safetensors")
+
+
+def models(config):
+    """A classifier and a masked language model on the same encoder."""
+    config._attn_implementation = "eager"
+    classifier = transformers.AutoModelForSequenceClassification.from_config(config)
+    masked = transformers.AutoModelForMaskedLM.from_config(config)
+    randomize(classifier)
+    randomize(masked)
+    masked.base_model.load_state_dict(classifier.base_model.state_dict(), strict=False)
+    masked.tie_weights()
+    return classifier, masked
+
+
+def inputs(ids, types):
+    row = {"input_ids": ids[None], "attention_mask": torch.ones_like(ids)[None]}
+    return row | ({} if types is None else {"token_type_ids": types[None]})
+
+
+def make(name, config):
+    folder = HERE / f"{name}_tiny"
+    folder.mkdir(exist_ok=True)
+    tokenizer = make_tokenizer(name, folder)
+    classifier, masked = models(config)
+    save_file(saved(classifier) | saved(masked), folder / "model.safetensors", metadata={"format": "pt"})
+    classifier.save_pretrained(folder / "config")
+    (folder / "config" / "config.json").rename(folder / "config.json")
+    (folder / "config" / "model.safetensors").unlink()
+    (folder / "config").rmdir()
+
+    ids, types = make_batch(LENS, 7)
+    if name == "roberta":
+        # Neither <s> nor <pad>.
+        g = torch.Generator().manual_seed(7)
+        ids = [torch.randint(2, 300, (n,), generator=g) for n in LENS]
+        types = [torch.zeros_like(x) for x in ids]
+    given = [inputs(x, t if name == "electra" else None) for x, t in zip(ids, types)]
+    tensors = batch_tensors("", ids, types) | {"labels": torch.tensor(LABELS)}
+
+    classifier = classifier.double().train()
+    outputs = [classifier(**x, output_hidden_states=True) for x in given]
+    logits = torch.cat([out.logits for out in outputs])
+    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(LABELS))
+    loss.backward()
+    tensors |= {"last_hidden_state": torch.cat([out.hidden_states[-1][0] for out in outputs])}
+    tensors |= {"logits": logits, "loss": loss}
+    tensors |= {f"grad.{n}": p.grad for n, p in classifier.named_parameters()}
+
+    masked = masked.double().train()
+    positions = torch.tensor([1, 4, 5, 13, 29, 35])
+    targets = torch.tensor([7, 11, 30, 8, 25, 50])
+    logits = torch.cat([masked(**x).logits[0] for x in given])[positions]
+    loss = torch.nn.functional.cross_entropy(logits, targets)
+    loss.backward()
+    tensors |= {"masked.positions": positions, "masked.targets": targets, "masked.logits": logits, "masked.loss": loss}
+    tensors |= {f"masked.grad.{n}": p.grad for n, p in masked.named_parameters() if p.grad is not None}
+
+    if name == "roberta":
+        # A padding token that somebody wrote has a place of its own.
+        written = torch.tensor([0, 40, 1, 41, 1, 42, 2])
+        with torch.no_grad():
+            hidden = classifier(**inputs(written, None), output_hidden_states=True).hidden_states[-1][0]
+        tensors |= batch_tensors("padding.", [written], [torch.zeros_like(written)])
+        tensors |= {"padding.last_hidden_state": hidden}
+    encodings = [tokenizer(*texts)["input_ids"] for texts in TEXTS]
+    write(f"{name}_tiny.safetensors", tensors)
+    (folder / "encodings.json").write_text(json.dumps({"texts": TEXTS, "ids": encodings}) + "\n")
+
+
+def main():
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    for name, config in CONFIGS.items():
+        make(name, config)
+
+
+if __name__ == "__main__":
+    main()

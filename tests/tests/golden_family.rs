@@ -1,0 +1,180 @@
+//! Tiny models of BERT's family against transformers: RoBERTa, DistilBERT and ELECTRA, each with the heads for classes
+//! and for masked words. Hidden states, logits, losses, the gradient of every parameter under the name of transformers,
+//! and the ids of texts.
+//!
+//! As in `golden_bert.rs`, the expected values were computed in f64, and the model made f64 must agree to the last
+//! digits that an f32 file holds.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use autograd::{Gradients, Param, Tape};
+use bert::{
+    Checkpoint, Config, Family, MaskedLm, SavedDType, SequenceClassifier, Targets, Tokenizer, loss,
+    save_pretrained,
+};
+use nn::{Module, Pass};
+use tests::golden::{Golden, assert_near, path, widen};
+
+/// Largest relative errors of values and gradients in f32: those of `golden_bert.rs`.
+const NARROW: [f64; 2] = [1e-6, 5e-6];
+/// The same in f64.
+const WIDE: [f64; 2] = [1e-7, 1e-7];
+
+/// A model of the family with its golden values.
+struct Tiny {
+    name: &'static str,
+    config: Config,
+    golden: Golden,
+}
+
+impl Tiny {
+    fn all() -> [Self; 3] {
+        ["roberta_tiny", "distilbert_tiny", "electra_tiny"].map(|name| Self {
+            name,
+            config: Config::load(&path(name)).expect("a configuration"),
+            golden: Golden::read(&format!("{name}.safetensors")),
+        })
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint::open(&path(self.name), self.config.family).expect("weights")
+    }
+
+    /// Both models; of the one file each leaves the other's head, and nothing else.
+    fn models(&self) -> (SequenceClassifier, MaskedLm) {
+        let (classifier, report) =
+            SequenceClassifier::load(&mut self.checkpoint(), &self.config, 3, 0).unwrap();
+        assert_eq!((report.missing, report.unused_encoder), (vec![], vec![]), "{}", self.name);
+        let of_words = ["lm_head.", "vocab_", "generator_"];
+        assert!(report.unexpected.iter().all(|n| of_words.iter().any(|part| n.starts_with(part))));
+        assert!(!report.unexpected.is_empty(), "{}", self.name);
+
+        let (masked, report) = MaskedLm::load(&mut self.checkpoint(), &self.config, 0).unwrap();
+        assert!(MaskedLm::has_head(&self.checkpoint()));
+        assert_eq!((report.missing, report.unused_encoder), (vec![], vec![]), "{}", self.name);
+        assert!(report.unexpected.iter().all(|name| name.contains("classifier.")));
+        (classifier, masked)
+    }
+
+    fn check(&self, what: &str, got: &tensor::Tensor, name: &str, tolerance: f64) {
+        let what = format!("{} {what}: {name}", self.name);
+        assert_near(&what, got, self.golden.tensor(name), tolerance);
+    }
+
+    /// Every gradient is in the file, and is the same.
+    fn check_gradients(&self, params: &[Param], grads: &Gradients, prefix: &str, tolerance: f64) {
+        let stored = |p: &Param| self.config.family.stored_name(p.name());
+        let names: BTreeSet<String> = params.iter().map(stored).collect();
+        let golden: BTreeSet<String> = self.golden.names(prefix).map(str::to_owned).collect();
+        assert_eq!(names, golden, "{}", self.name);
+        for param in params {
+            let got = grads.param(param).unwrap_or_else(|| panic!("{}: none", param.name()));
+            match param.name().ends_with("key.bias") {
+                // Softmax does not see what all scores of a row share: only rounding is left.
+                true => assert!(got.to_f64_vec().unwrap().iter().all(|g| g.abs() < 1e-7)),
+                false => {
+                    self.check("gradient", &got, &format!("{prefix}{}", stored(param)), tolerance)
+                }
+            }
+        }
+    }
+
+    fn check_classifier(&self, model: &SequenceClassifier, [values, gradients]: [f64; 2]) {
+        let batch = self.golden.bert_batch("");
+        let hidden = model.encoder().forward(&Pass::inference(), &batch).unwrap();
+        self.check("classifier", hidden.value(), "last_hidden_state", values);
+        let logits = model.forward(&Pass::on(&Tape::new()), &batch).unwrap();
+        self.check("classifier", logits.value(), "logits", values);
+        let targets = Targets::Classes(self.golden.tensor("labels").clone());
+        let loss = loss(&logits, &targets).unwrap();
+        self.check("classifier", loss.value(), "loss", values);
+        self.check_gradients(&model.params(), &loss.backward().unwrap(), "grad.", gradients);
+    }
+
+    fn check_masked(&self, model: &MaskedLm, [values, gradients]: [f64; 2]) {
+        let (batch, positions) = (self.golden.bert_batch(""), self.golden.ids("masked.positions"));
+        let logits = model.forward(&Pass::on(&Tape::new()), &batch, &positions).unwrap();
+        self.check("masked", logits.value(), "masked.logits", values);
+        let loss = MaskedLm::loss(&logits, &self.golden.ids("masked.targets")).unwrap();
+        self.check("masked", loss.value(), "masked.loss", values);
+        self.check_gradients(&model.params(), &loss.backward().unwrap(), "masked.grad.", gradients);
+    }
+}
+
+#[test]
+fn values_and_every_gradient_are_transformers() {
+    for tiny in Tiny::all() {
+        let (classifier, masked) = tiny.models();
+        tiny.check_classifier(&classifier, NARROW);
+        tiny.check_masked(&masked, NARROW);
+        widen(&classifier.params());
+        widen(&masked.params());
+        tiny.check_classifier(&classifier, WIDE);
+        tiny.check_masked(&masked, WIDE);
+    }
+}
+
+/// What `save_pretrained` of transformers wrote, read and written again.
+#[test]
+fn folders_are_those_of_transformers() {
+    for tiny in Tiny::all() {
+        let tokenizer = Tokenizer::load(&path(tiny.name)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (classifier, masked) = tiny.models();
+        let names = |dir: &Path| Checkpoint::open(dir, tiny.config.family).unwrap().names();
+        for (params, class) in [(classifier.params(), "Classification"), (masked.params(), "LM")] {
+            save_pretrained(dir.path(), &tiny.config, &params, &tokenizer, SavedDType::F32)
+                .unwrap();
+            // Each lacks the other's head.
+            let (saved, all) = (names(dir.path()), names(&path(tiny.name)));
+            assert!(saved.len() < all.len() && saved.iter().all(|name| all.contains(name)));
+            let json = |dir: &Path, file: &str| -> serde_json::Value {
+                serde_json::from_str(&std::fs::read_to_string(dir.join(file)).unwrap()).unwrap()
+            };
+            let (got, want) =
+                (json(dir.path(), "config.json"), json(&path(tiny.name), "config.json"));
+            for (key, value) in want.as_object().unwrap() {
+                match key.as_str() {
+                    "architectures" => {
+                        let [got, want] = [&got, value].map(|v| v.to_string());
+                        assert!(got.contains(class), "{}: {got}", tiny.name);
+                        assert!(class == "LM" || got.contains(want.trim_matches(['[', ']', '"'])));
+                    }
+                    _ => assert_eq!(&got[key], value, "{}: {key}", tiny.name),
+                }
+            }
+            let [got, want] = [dir.path(), &path(tiny.name)]
+                .map(|dir| json(dir, "tokenizer_config.json")["tokenizer_class"].clone());
+            assert_eq!(got, want);
+        }
+    }
+}
+
+/// RoBERTa counts positions behind the padding token, and passes over those that stand in a text.
+#[test]
+fn padding_tokens_in_a_text_have_their_place() {
+    let [tiny, ..] = Tiny::all();
+    assert_eq!((tiny.config.family, tiny.config.max_length()), (Family::Roberta, 24));
+    let (classifier, _) = tiny.models();
+    let batch = tiny.golden.bert_batch("padding.");
+    let hidden = classifier.encoder().forward(&Pass::inference(), &batch).unwrap();
+    tiny.check("padding", hidden.value(), "padding.last_hidden_state", NARROW[0]);
+}
+
+#[test]
+fn ids_are_transformers() {
+    for tiny in Tiny::all() {
+        let text = std::fs::read_to_string(path(tiny.name).join("encodings.json")).unwrap();
+        let golden: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let tokenizer = Tokenizer::load(&path(tiny.name)).unwrap();
+        let rows =
+            golden["texts"].as_array().unwrap().iter().zip(golden["ids"].as_array().unwrap());
+        for (texts, ids) in rows {
+            let pair = (texts[0].as_str().unwrap(), texts[1].as_str());
+            let got = tokenizer.encode_batch(&[pair], 200).unwrap().remove(0).ids;
+            assert_eq!(serde_json::json!(got), *ids, "{}: {texts}", tiny.name);
+        }
+        assert!(tokenizer.mask_id().is_some() && tokenizer.special_ids().len() == 5);
+    }
+}
