@@ -4,8 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bert::{
-    Batch, Checkpoint, Config, Encoding, MaskedLm, SavedDType, SequenceClassifier, Tokenizer,
-    save_pretrained,
+    Batch, Config, Encoding, MaskedLm, SavedDType, SequenceClassifier, Tokenizer, save_pretrained,
 };
 use finetune::args::RecipeArgs;
 use finetune::batches::Examples;

@@ -4,7 +4,7 @@
     pip install torch transformers            # in a virtual environment
     python tests/golden/open_with_transformers.py --finetune target/release/finetune --model runs/sst2 --texts FILE.txt
 
-FILE has one text a line. Both sides truncate at 128 tokens. Prints one JSON object and exits with 1 if a label differs,
+FILE has one text a line. Both sides truncate at 128 tokens, or at what the model can take. Prints one JSON object and exits with 1 if a label differs,
 a probability differs by more than 1e-5, or transformers misses a weight or finds one too many.
 """
 import argparse, json, subprocess, sys
@@ -27,7 +27,7 @@ model.eval()
 names = [model.config.id2label[i] for i in range(model.config.num_labels)]
 worst, labels = 0.0, 0
 for row in ours:
-    inputs = tokenizer(row["text"], truncation=True, max_length=128, return_tensors="pt")
+    inputs = tokenizer(row["text"], truncation=True, max_length=min(128, tokenizer.model_max_length), return_tensors="pt")
     with torch.inference_mode():
         probabilities = model(**inputs).logits.softmax(-1)[0].tolist()
     worst = max(worst, max(abs(p - row["scores"][name]) for p, name in zip(probabilities, names)))
