@@ -1,4 +1,5 @@
-//! Golden values: tensors that PyTorch computed, from the files that `golden/make_golden.py` wrote.
+//! Golden values: tensors that PyTorch computed, from the files that `golden/make_golden.py` and `make_family.py`
+//! wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -79,16 +80,27 @@ impl Golden {
     }
 }
 
-/// The tiny classifier that `make_golden.py` made; all its weights are in its file.
+/// A tiny classifier that `make_golden.py` or `make_family.py` made, with its configuration and what of its file was not
+/// used.
 ///
 /// # Panics
-/// When it can't be loaded.
-pub fn tiny_bert() -> SequenceClassifier {
-    let folder = path("bert_tiny");
+/// When it can't be loaded, or a weight is missing.
+pub fn tiny_classifier(name: &str) -> (Config, SequenceClassifier, LoadReport) {
+    let folder = path(name);
     let config = Config::load(&folder).expect("a configuration");
     let mut checkpoint = Checkpoint::open(&folder, config.family).expect("weights");
     let (model, report) =
         SequenceClassifier::load(&mut checkpoint, &config, 3, 0).expect("a model");
+    assert!(report.missing.is_empty(), "{name}: {:?}", report.missing);
+    (config, model, report)
+}
+
+/// The tiny BERT; all its weights are in its file, and no others.
+///
+/// # Panics
+/// When it can't be loaded.
+pub fn tiny_bert() -> SequenceClassifier {
+    let (_, model, report) = tiny_classifier("bert_tiny");
     assert_eq!(report, LoadReport::default(), "nothing is missing or unexpected");
     model
 }

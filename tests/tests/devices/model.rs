@@ -8,7 +8,7 @@ use nn::{Module, Pass, Precision, to_device};
 use optim::{Adam, GradScale, Optimizer, Sgd, SgdOptions, StepSize, clip, weight_decay_groups};
 use tensor::philox::Rng;
 use tensor::{Device, Tensor};
-use tests::golden::{Golden, assert_near, tiny_bert, tiny_masked_lm};
+use tests::golden::{Golden, assert_near, tiny_classifier, tiny_masked_lm};
 use tests::gpu::{device, relative_distance};
 use tests::small::{self, LENS, batch, targets};
 
@@ -103,18 +103,25 @@ fn a_step_in_bf16_is_near_that_of_the_cpu() {
 #[test]
 #[ignore = "needs a GPU"]
 fn values_and_gradients_are_transformers() {
-    let gpu = device();
-    let (golden, model) = (Golden::read("bert_tiny.safetensors"), tiny_bert());
-    to_device(&model.params(), &gpu).unwrap();
+    for name in ["bert_tiny", "roberta_tiny", "distilbert_tiny", "electra_tiny"] {
+        check_classifier(name);
+    }
+}
+
+fn check_classifier(name: &str) {
+    let golden = Golden::read(&format!("{name}.safetensors"));
+    let (config, model, _) = tiny_classifier(name);
+    to_device(&model.params(), &device()).unwrap();
     let pass = Pass::on(&Tape::new());
     let logits = model.forward(&pass, &golden.bert_batch("")).unwrap();
-    assert_near("logits", logits.value(), golden.tensor("logits"), F32);
+    assert_near(&format!("{name} logits"), logits.value(), golden.tensor("logits"), F32);
     let loss = bert::loss(&logits, &Targets::Classes(golden.tensor("labels").clone())).unwrap();
-    assert_near("loss", loss.value(), golden.tensor("loss"), F32);
+    assert_near(&format!("{name} loss"), loss.value(), golden.tensor("loss"), F32);
     let grads = loss.backward().unwrap();
     for param in model.params().iter().filter(|p| !vanishes(p.name())) {
-        let want = golden.tensor(&format!("grad.{}", param.name()));
-        assert_near(param.name(), &grads.param(param).unwrap(), want, F32);
+        let stored = config.family.stored_name(param.name());
+        let want = golden.tensor(&format!("grad.{stored}"));
+        assert_near(&format!("{name} {stored}"), &grads.param(param).unwrap(), want, F32);
     }
 }
 
