@@ -24,6 +24,8 @@ struct Embeddings {
     word: Embedding,
     position: Embedding,
     token_type: Option<Embedding>,
+    /// Rows of the table of types.
+    types: usize,
     layer_norm: LayerNorm,
     dropout: Dropout,
     /// From E to H, where they differ.
@@ -44,10 +46,11 @@ impl Embeddings {
             word: table("word", config.vocab_size),
             position: table("position", config.max_position_embeddings),
             token_type: (types > 0).then(|| table("token_type", types)),
+            types,
             layer_norm: LayerNorm::new(&norm, e, config.layer_norm_eps, init),
             dropout: Dropout::new(config.hidden_dropout_prob),
             project: (e != h).then(project),
-            padding: config.family.counts_behind_padding().then_some(config.pad_token_id),
+            padding: config.family.is_roberta().then_some(config.pad_token_id),
         }
     }
 
@@ -55,13 +58,22 @@ impl Embeddings {
         let words = self.word.forward(pass, &batch.ids)?;
         let mut sum = words.add(&self.position.forward(pass, &self.positions(batch)?)?)?;
         if let Some(token_type) = &self.token_type {
-            sum = sum.add(&token_type.forward(pass, &batch.type_ids)?)?;
+            sum = sum.add(&token_type.forward(pass, &self.types(batch)?)?)?;
         }
         let x = self.dropout.forward(pass, &self.layer_norm.forward(pass, &sum)?)?;
         let x = pass.hidden(&x)?;
         match &self.project {
             Some(project) => Ok(project.forward(pass, &x)?),
             None => Ok(x),
+        }
+    }
+
+    /// The row of each token in the table of types, `[T]`. A model with one type has it for both texts of a pair,
+    /// whatever a tokenizer that was made for BERT says.
+    fn types(&self, batch: &Batch) -> Result<Tensor> {
+        match self.types {
+            1 => Ok(Tensor::from_vec(vec![0u32; batch.seqlens.total()], batch.type_ids.shape())?),
+            _ => Ok(batch.type_ids.clone()),
         }
     }
 

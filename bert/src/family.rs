@@ -3,7 +3,7 @@
 //! | `model_type` | differs in |
 //! |---|---|
 //! | `bert` | |
-//! | `roberta`, `xlm-roberta` | positions are counted from `pad_token_id` + 1; dropout before the head, too |
+//! | `roberta`, `xlm-roberta`, `camembert` | positions are counted from `pad_token_id` + 1; dropout before the head, too |
 //! | `distilbert` | no type embeddings; the head has a ReLU; own keys in `config.json`, own names of weights |
 //! | `electra` | word vectors of width E, mapped to H; the head has a GELU, and dropout before it |
 //!
@@ -25,6 +25,8 @@ pub enum Family {
     Roberta,
     /// `xlm-roberta`: RoBERTa with a vocabulary of a hundred languages.
     XlmRoberta,
+    /// `camembert`: RoBERTa in French.
+    Camembert,
     /// `distilbert`.
     DistilBert,
     /// `electra`.
@@ -33,8 +35,14 @@ pub enum Family {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::DistilBert, Self::Electra];
+    pub const ALL: [Self; 6] = [
+        Self::Bert,
+        Self::Roberta,
+        Self::XlmRoberta,
+        Self::Camembert,
+        Self::DistilBert,
+        Self::Electra,
+    ];
 
     /// The `model_type` of a `config.json`.
     pub fn model_type(self) -> &'static str {
@@ -42,6 +50,7 @@ impl Family {
             Self::Bert => "bert",
             Self::Roberta => "roberta",
             Self::XlmRoberta => "xlm-roberta",
+            Self::Camembert => "camembert",
             Self::DistilBert => "distilbert",
             Self::Electra => "electra",
         }
@@ -57,6 +66,7 @@ impl Family {
             Self::Bert => "Bert",
             Self::Roberta => "Roberta",
             Self::XlmRoberta => "XLMRoberta",
+            Self::Camembert => "Camembert",
             Self::DistilBert => "DistilBert",
             Self::Electra => "Electra",
         }
@@ -65,28 +75,25 @@ impl Family {
     /// Between the two maps of a classification head.
     pub(crate) fn head_activation(self) -> Activation {
         match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta => Activation::Tanh,
             Self::DistilBert => Activation::Relu,
             Self::Electra => Activation::Gelu,
+            _ => Activation::Tanh,
         }
     }
 
     /// Whether a classification head drops units of its input, too.
     pub(crate) fn drops_before_head(self) -> bool {
-        matches!(self, Self::Roberta | Self::XlmRoberta | Self::Electra)
+        self.is_roberta() || self == Self::Electra
     }
 
     /// In the head for masked words, where it is not the configuration's.
     pub(crate) fn masked_lm_activation(self) -> Option<Activation> {
-        match self {
-            Self::Bert | Self::DistilBert => None,
-            Self::Roberta | Self::XlmRoberta | Self::Electra => Some(Activation::Gelu),
-        }
+        (self.is_roberta() || self == Self::Electra).then_some(Activation::Gelu)
     }
 
-    /// Whether positions are counted from behind the id of the padding token.
-    pub(crate) fn counts_behind_padding(self) -> bool {
-        matches!(self, Self::Roberta | Self::XlmRoberta)
+    /// Whether it is RoBERTa, but for the vocabulary: positions are counted from behind the id of the padding token.
+    pub(crate) fn is_roberta(self) -> bool {
+        matches!(self, Self::Roberta | Self::XlmRoberta | Self::Camembert)
     }
 
     /// The key of its `config.json` for one of BERT's; none if it has no such key.

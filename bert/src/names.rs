@@ -98,7 +98,7 @@ impl Family {
     fn tables(self) -> (&'static [Pair], &'static [Pair]) {
         match self {
             Self::Bert => (BERT, &[]),
-            Self::Roberta | Self::XlmRoberta => (ROBERTA, &[]),
+            Self::Roberta | Self::XlmRoberta | Self::Camembert => (ROBERTA, &[]),
             Self::DistilBert => (DISTILBERT, DISTILBERT_LAYER),
             Self::Electra => (ELECTRA, &[]),
         }
@@ -108,7 +108,7 @@ impl Family {
     fn prefix(self) -> &'static str {
         match self {
             Self::Bert => "bert",
-            Self::Roberta | Self::XlmRoberta => "roberta",
+            Self::Roberta | Self::XlmRoberta | Self::Camembert => "roberta",
             Self::DistilBert => "distilbert",
             Self::Electra => "electra",
         }

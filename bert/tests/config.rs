@@ -47,6 +47,7 @@ fn defaults_are_those_of_each_family() {
     for (name, sizes, layers_and_heads, pad, types) in [
         ("roberta", [50265, 768, 768, 3072], [12, 12], 1, 2),
         ("xlm-roberta", [30522, 768, 768, 3072], [12, 12], 1, 2),
+        ("camembert", [30522, 768, 768, 3072], [12, 12], 1, 2),
         ("distilbert", [30522, 768, 768, 3072], [6, 12], 0, 0),
         ("electra", [30522, 256, 128, 1024], [12, 4], 0, 2),
     ] {
@@ -108,7 +109,7 @@ fn positions_of_roberta_begin_behind_the_padding_token() {
 #[test]
 fn other_models_are_refused() {
     for other in ["modernbert", "gpt2", "BERT", ""] {
-        let known = "expected one of bert, roberta, xlm-roberta, distilbert, electra";
+        let known = "expected one of bert, roberta, xlm-roberta, camembert, distilbert, electra";
         assert_refused(with("model_type", json!(other)), &["model_type", known, other]);
     }
     assert_refused(parse(&json!({})), &["model_type"]);

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use autograd::{Gradients, Param, Tape};
 use bert::{
-    Checkpoint, Config, Family, MaskedLm, SavedDType, SequenceClassifier, Targets, Tokenizer, loss,
-    save_pretrained,
+    Batch, Checkpoint, Config, Family, MaskedLm, SavedDType, SequenceClassifier, Targets,
+    Tokenizer, loss, save_pretrained,
 };
 use nn::{Module, Pass};
 use tests::golden::{Golden, assert_near, path, tiny_classifier, widen};
@@ -159,6 +159,19 @@ fn padding_tokens_in_a_text_have_their_place() {
     let batch = tiny.golden.bert_batch("padding.");
     let hidden = classifier.encoder().forward(&Pass::inference(), &batch).unwrap();
     tiny.check("padding", hidden.value(), "padding.last_hidden_state", NARROW[0]);
+}
+
+/// A tokenizer that was made for BERT gives the second text of a pair type 1, which RoBERTa has no row for.
+#[test]
+fn the_only_type_is_that_of_both_texts() {
+    let [tiny, ..] = Tiny::all();
+    let (classifier, _) = tiny.models();
+    let hidden = |types: &[u32]| {
+        let batch = Batch::new([(&[0, 40, 41, 2][..], types)]).unwrap();
+        let hidden = classifier.encoder().forward(&Pass::inference(), &batch).unwrap();
+        hidden.value().to_vec::<f32>().unwrap()
+    };
+    assert_eq!(hidden(&[0, 0, 1, 1]), hidden(&[0; 4]));
 }
 
 #[test]

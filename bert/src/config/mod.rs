@@ -181,7 +181,7 @@ impl Config {
 
     /// The row of the position embeddings that the first token has.
     pub(crate) fn first_position(&self) -> usize {
-        match self.family.counts_behind_padding() {
+        match self.family.is_roberta() {
             true => self.pad_token_id as usize + 1,
             false => 0,
         }

@@ -68,7 +68,7 @@ impl Defaults {
         match family {
             Family::Bert => bert,
             Family::Roberta => Self { vocab_size: 50_265, pad_token_id: 1, ..bert },
-            Family::XlmRoberta => Self { pad_token_id: 1, ..bert },
+            Family::XlmRoberta | Family::Camembert => Self { pad_token_id: 1, ..bert },
             Family::DistilBert => Self {
                 num_hidden_layers: 6,
                 type_vocab_size: 0,

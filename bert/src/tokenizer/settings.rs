@@ -174,6 +174,7 @@ fn class(family: Family, model: &ModelWrapper) -> &'static str {
         (Family::Electra, ModelWrapper::WordPiece(_)) => "ElectraTokenizer",
         (Family::Roberta, ModelWrapper::BPE(_)) => "RobertaTokenizer",
         (Family::XlmRoberta, ModelWrapper::Unigram(_)) => "XLMRobertaTokenizer",
+        (Family::Camembert, ModelWrapper::Unigram(_)) => "CamembertTokenizer",
         _ => "PreTrainedTokenizerFast",
     }
 }
