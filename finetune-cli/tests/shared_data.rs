@@ -17,7 +17,7 @@ const TEXT: &[&str] = &["text"];
 const PAIR: &[&str] = &["sentence1", "sentence2"];
 const SENTIMENT: &[&str] = &["negative", "positive"];
 
-const CORPORA: [Corpus; 6] = [
+const CORPORA: [Corpus; 7] = [
     Corpus {
         text: TEXT,
         label: "label",
@@ -31,6 +31,16 @@ const CORPORA: [Corpus; 6] = [
         problem: ProblemType::SingleLabel,
         classes: &["abbreviation", "description", "entity", "human", "location", "number"],
         files: &[("trec/train.jsonl", 5452), ("trec/test.jsonl", 500)],
+    },
+    Corpus {
+        text: TEXT,
+        label: "label",
+        problem: ProblemType::SingleLabel,
+        classes: &["abbreviation", "description", "entity", "human", "location", "number"],
+        files: &[
+            ("trec-parquet/train-00000-of-00001.parquet", 5452),
+            ("trec-parquet/test-00000-of-00001.parquet", 500),
+        ],
     },
     Corpus {
         text: TEXT,
@@ -95,6 +105,17 @@ fn every_corpus_reads_as_it_lies() {
             assert!(data.examples.iter().all(|e| e.pair.is_some() == (corpus.text.len() == 2)));
         }
     }
+}
+
+#[test]
+fn parquet_holds_what_jsonl_holds() {
+    let Some(shared) = shared() else { return };
+    let columns = |name: &str| {
+        let table = read_table(&shared.join(name), &Options::default()).unwrap();
+        ["text", "label"].map(|column| table.column(column).unwrap().cells.clone())
+    };
+    let parquet = columns("trec-parquet/train-00000-of-00001.parquet");
+    assert_eq!(parquet, columns("trec/train.jsonl"));
 }
 
 #[test]

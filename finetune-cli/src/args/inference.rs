@@ -12,7 +12,7 @@ use crate::flags;
 /// `finetune evaluate`
 #[derive(Args, Clone, Debug)]
 pub struct EvaluateArgs {
-    /// Labelled data: CSV, TSV, JSONL or JSON
+    /// Labelled data: CSV, TSV, JSONL, JSON or Parquet
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Print one JSON object
@@ -42,7 +42,7 @@ pub struct PredictArgs {
     /// The second text of a pair, once for each TEXT [default: no pairs]
     #[arg(long, value_name = "TEXT", requires = "texts")]
     pub pair: Vec<String>,
-    /// Texts from a file: CSV, TSV, JSONL or JSON, or one a line in a .txt
+    /// Texts from a file: CSV, TSV, JSONL, JSON, Parquet, or one a line in a .txt
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Print one JSON object a line, with the scores of all labels

@@ -167,10 +167,11 @@ impl Dataset {
         rows.iter().for_each(|&row| taken[row] = true);
         let rest: Vec<usize> = (0..self.len()).filter(|&row| !taken[row]).collect();
         let mut other = [Vec::new(), Vec::new()];
-        for Column { name, cells } in self.other {
+        for Column { name, cells, classes } in self.other {
             let [kept, moved] = divide(cells, &taken);
-            other[0].push(Column { name: name.clone(), cells: kept });
-            other[1].push(Column { name, cells: moved });
+            let column = |cells| Column { name: name.clone(), cells, classes: classes.clone() };
+            other[0].push(column(kept));
+            other[1].push(column(moved));
         }
         let [examples, moved] = divide(self.examples, &taken);
         let (labels, moved_labels) = (self.labels.select(&rest), self.labels.select(rows));

@@ -13,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Unit {
     /// Lines of the file, the header included.
     Line,
-    /// Objects of a JSON array.
+    /// Objects of a JSON array, or rows of a Parquet file.
     Row,
 }
 
@@ -50,11 +50,11 @@ pub enum Error {
     #[error("{}: cannot be read", .path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error(
-        "{}: no known extension; use .csv, .tsv, .jsonl, .ndjson or .json, or name the format with --format",
+        "{}: no known extension; use .csv, .tsv, .jsonl, .ndjson, .json or .parquet, or name the format with --format",
         .path.display()
     )]
     UnknownExtension { path: PathBuf },
-    #[error("unknown format `{name}`; use csv, tsv, jsonl or json")]
+    #[error("unknown format `{name}`; use csv, tsv, jsonl, json or parquet")]
     UnknownFormat { name: String },
     #[error(
         "{}, line {line}: not UTF-8 at byte {byte}{guess}; save the file as UTF-8",
@@ -64,8 +64,8 @@ pub enum Error {
     #[error("{}: not a regular file; name one that can be read twice", .path.display())]
     NotRegular { path: PathBuf },
     #[error(
-        "{}: no known extension; use .txt for one text a line, .csv, .tsv, .jsonl, .ndjson or .json, or name \
-         the format with --format",
+        "{}: no known extension; use .txt for one text a line, .csv, .tsv, .jsonl, .ndjson, .json or \
+         .parquet, or name the format with --format",
         .path.display()
     )]
     NoTextExtension { path: PathBuf },
@@ -97,6 +97,12 @@ pub enum Error {
     TextAfterQuote { place: Place, line: usize },
     #[error("{place}, column {column}: {message}; {advice}")]
     Json { place: Place, column: usize, message: String, advice: &'static str },
+    #[error("{}: not a Parquet file that can be read: {message}; write it again", .path.display())]
+    Parquet { path: PathBuf, message: String },
+    #[error(
+        "{place}: {number} in column `{column}` is none of the {count} classes that the file lists; correct it"
+    )]
+    NoSuchClass { place: Place, column: String, number: i64, count: usize },
     #[error("{place}: more than {limit} different keys; give every object the same keys")]
     TooManyKeys { place: Place, limit: usize },
 

@@ -19,13 +19,15 @@ pub enum Format {
     Jsonl,
     /// One JSON array of objects, alone or under the only key `data` (`.json`).
     Json,
+    /// Apache Parquet, of columns that are not nested but for lists (`.parquet`).
+    Parquet,
 }
 
 impl Format {
     /// The format that the extension of `path` names, in either case.
     ///
     /// # Errors
-    /// When there is no extension or none of the four formats has it.
+    /// When there is no extension or no format has it.
     pub fn of(path: &Path) -> Result<Self> {
         let extension = path.extension().unwrap_or_default().to_string_lossy();
         extension.parse().map_err(|_| Error::UnknownExtension { path: path.into() })
@@ -41,6 +43,7 @@ impl FromStr for Format {
             "tsv" => Ok(Self::Tsv),
             "jsonl" | "ndjson" => Ok(Self::Jsonl),
             "json" => Ok(Self::Json),
+            "parquet" => Ok(Self::Parquet),
             _ => Err(Error::UnknownFormat { name: name.into() }),
         }
     }
@@ -53,6 +56,7 @@ impl fmt::Display for Format {
             Self::Tsv => "tsv",
             Self::Jsonl => "jsonl",
             Self::Json => "json",
+            Self::Parquet => "parquet",
         })
     }
 }

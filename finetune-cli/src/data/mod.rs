@@ -20,6 +20,7 @@ mod error;
 mod format;
 mod json;
 mod labels;
+mod parquet;
 mod schema;
 pub mod split;
 mod table;
@@ -67,21 +68,27 @@ pub fn read_table(path: &Path, options: &Options) -> Result<Table> {
 /// surround a cell.
 ///
 /// # Errors
-/// When they are not UTF-8, have no rows or break the rules of the format.
+/// When text is not UTF-8, there are no rows, or the rules of the format are broken.
 pub fn parse_table(name: &Path, bytes: Vec<u8>, format: Format, quotes: bool) -> Result<Table> {
-    let text = format::text_of(name, bytes)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    if text.trim().is_empty() {
-        return Err(Error::Empty { path: name.into() });
-    }
     let table = match format {
-        Format::Csv => delimited::parse(name, text, b',', quotes),
-        Format::Tsv => delimited::parse(name, text, b'\t', quotes),
-        Format::Jsonl => json::parse_lines(name, text),
-        Format::Json => json::parse_array(name, text),
-    }?;
+        Format::Parquet => parquet::parse(name, bytes)?,
+        _ => parse_text(name, &format::text_of(name, bytes)?, format, quotes)?,
+    };
     if table.rows() == 0 {
         return Err(Error::NoRows { path: name.into() });
     }
     Ok(table)
+}
+
+fn parse_text(name: &Path, text: &str, format: Format, quotes: bool) -> Result<Table> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
+        return Err(Error::Empty { path: name.into() });
+    }
+    match format {
+        Format::Tsv => delimited::parse(name, text, b'\t', quotes),
+        Format::Jsonl => json::parse_lines(name, text),
+        Format::Json => json::parse_array(name, text),
+        _ => delimited::parse(name, text, b',', quotes),
+    }
 }

@@ -73,10 +73,11 @@ impl fmt::Display for Task {
 ///
 /// 1. `--problem-type` decides; else `--label-delimiter` means multi-label.
 /// 2. A JSON list, or a CSV cell that looks like one (`["a", "b"]`, `[1]`, `[]`): multi-label.
-/// 3. All labels are numbers and one has a fractional part (`4`, `3.8`, `4.2`): regression.
-/// 4. All labels are integers (`1`, `1.0`): single label up to [`MAX_INTEGER_CLASSES`] (200) different
+/// 3. The file lists the classes, as Parquet does: single label, of these classes in their order.
+/// 4. All labels are numbers and one has a fractional part (`4`, `3.8`, `4.2`): regression.
+/// 5. All labels are integers (`1`, `1.0`): single label up to [`MAX_INTEGER_CLASSES`] (200) different
 ///    values; with more the user has to say. `007` keeps its spelling: one such label makes all of them names.
-/// 5. All others (strings, booleans): single label. Numbers of which one has a fractional part beside labels that
+/// 6. All others (strings, booleans): single label. Numbers of which one has a fractional part beside labels that
 ///    are none (`3.5` and `n/a`) are an error: that is a bad score, not a class.
 ///
 /// Blanks around a label are cut off.
@@ -200,6 +201,9 @@ impl LabelCells<'_> {
         if self.column.cells.iter().any(is_list) {
             return Ok(ProblemType::MultiLabel);
         }
+        if !self.column.classes.is_empty() {
+            return Ok(ProblemType::SingleLabel);
+        }
         let labels = self.singles()?;
         let fractional = |label: &String| number(label).is_some() && whole(label).is_none();
         if labels.iter().any(fractional) {
@@ -216,21 +220,30 @@ impl LabelCells<'_> {
         }
     }
 
+    /// The classes that the file lists, in its order, or those of these labels.
+    fn labels<'a>(&self, labels: impl Iterator<Item = &'a str>) -> Result<LabelSet> {
+        match &self.column.classes[..] {
+            [] => Ok(LabelSet::from_training(labels)),
+            listed => LabelSet::from_names(listed.to_vec()),
+        }
+    }
+
     /// The task, its classes gathered from these labels.
     fn task(&self, problem: ProblemType) -> Result<Task> {
         let path = || self.table.path().into();
         match problem {
             ProblemType::Regression => Ok(Task::Regression),
             ProblemType::SingleLabel => {
-                let set = LabelSet::from_training(self.singles()?.iter().map(String::as_str));
+                let singles = self.singles()?;
+                let set = self.labels(singles.iter().map(String::as_str))?;
                 match set.names() {
                     [only] => Err(Error::OneClass { path: path(), label: only.clone() }),
                     _ => Ok(Task::SingleLabel(set)),
                 }
             }
             ProblemType::MultiLabel => {
-                let set =
-                    LabelSet::from_training(self.lists()?.iter().flatten().map(String::as_str));
+                let lists = self.lists()?;
+                let set = self.labels(lists.iter().flatten().map(String::as_str))?;
                 if set.is_empty() {
                     return Err(Error::NoLabels { path: path() });
                 }

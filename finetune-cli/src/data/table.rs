@@ -84,6 +84,8 @@ pub struct Column {
     pub name: String,
     /// One cell per row.
     pub cells: Vec<Cell>,
+    /// The names of the classes, in the order of their numbers, if the file lists them; else empty.
+    pub classes: Vec<String>,
 }
 
 /// A data file as it was read: columns of equal length, in the order of the file.
@@ -150,7 +152,7 @@ impl Builder {
     pub(super) fn column(&mut self, name: String) -> usize {
         let columns = &mut self.table.columns;
         *self.index.entry(name).or_insert_with_key(|name| {
-            columns.push(Column { name: name.clone(), cells: Vec::new() });
+            columns.push(Column { name: name.clone(), cells: Vec::new(), classes: Vec::new() });
             columns.len() - 1
         })
     }
@@ -165,6 +167,11 @@ impl Builder {
         let cells = &mut self.table.columns[column].cells;
         cells.resize(self.table.places.len() - 1, Cell::Missing);
         cells.push(cell);
+    }
+
+    /// Lists the classes of a column.
+    pub(super) fn set_classes(&mut self, column: usize, classes: Vec<String>) {
+        self.table.columns[column].classes = classes;
     }
 
     /// The number of columns so far.

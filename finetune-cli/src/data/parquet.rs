@@ -1,0 +1,200 @@
+//! Parquet files, as pandas, polars, Spark and the Hugging Face Hub write them.
+//!
+//! Rows are read one after the other by the `parquet` library. A column of numbers that the library `datasets` wrote as
+//! a `ClassLabel` becomes one of names, which stand in the metadata of the file; -1 is its way to say that there is no
+//! label:
+//!
+//! ```text
+//! metadata["huggingface"] = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["negative", "positive"]}}}}
+//! ```
+//!
+//! Sources: <https://parquet.apache.org/docs/file-format/>,
+//! <https://huggingface.co/docs/datasets/about_dataset_features>.
+
+use std::cell;
+use std::collections::HashMap;
+use std::panic;
+use std::path::Path;
+use std::sync::Once;
+
+use bytes::Bytes;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, Row};
+use serde_json::{Map, Number, Value};
+
+use super::error::{Error, Place, Result, Unit};
+use super::table::{Builder, Cell, Table};
+
+/// Under this key `datasets` says what the columns mean.
+const FEATURES: &str = "huggingface";
+
+/// What the library does not say.
+const DAMAGED: &str = "its pages do not fit its schema";
+
+/// Columns that a file may have, as in JSON.
+const MOST_COLUMNS: usize = 1000;
+
+thread_local! {
+    /// Whether a panic of this thread is expected, and caught.
+    static CAUGHT: cell::Cell<bool> = const { cell::Cell::new(false) };
+}
+
+/// The rows of a file. The library panics over some damaged files; that is an error like any other.
+pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Table> {
+    static SILENCED: Once = Once::new();
+    SILENCED.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !CAUGHT.get() {
+                usual(panic)
+            }
+        }));
+    });
+    CAUGHT.set(true);
+    let table = panic::catch_unwind(|| read(path, bytes));
+    CAUGHT.set(false);
+    table.unwrap_or_else(|_| Err(Error::Parquet { path: path.into(), message: DAMAGED.into() }))
+}
+
+fn read(path: &Path, bytes: Vec<u8>) -> Result<Table> {
+    let reader = open(bytes).map_err(|error| unreadable(path, &error))?;
+    let file = reader.metadata().file_metadata();
+    let mut builder = Builder::new(path, Unit::Row);
+    let classes = classes(&reader);
+    let mut columns = Vec::new();
+    for field in file.schema().get_fields() {
+        let before = builder.width();
+        let column = builder.column(field.name().to_owned());
+        if column < before {
+            let (place, name) = (place(path, 1), field.name().to_owned());
+            return Err(Error::DuplicateColumn { place, name });
+        }
+        builder.set_classes(column, classes.get(field.name()).cloned().unwrap_or_default());
+        columns.push(column);
+    }
+    if columns.len() > MOST_COLUMNS {
+        return Err(Error::TooManyKeys { place: place(path, 1), limit: MOST_COLUMNS });
+    }
+    let rows = reader.get_row_iter(None).map_err(|error| unreadable(path, &error))?;
+    for (number, row) in rows.enumerate() {
+        let row = row.map_err(|error| unreadable(path, &error))?;
+        add(&mut builder, &classes, place(path, number + 1), row)?;
+    }
+    Ok(builder.finish())
+}
+
+fn open(bytes: Vec<u8>) -> std::result::Result<SerializedFileReader<Bytes>, ParquetError> {
+    SerializedFileReader::new(Bytes::from(bytes))
+}
+
+fn place(path: &Path, number: usize) -> Place {
+    Place { path: path.into(), unit: Unit::Row, number }
+}
+
+fn unreadable(path: &Path, error: &ParquetError) -> Error {
+    Error::Parquet { path: path.into(), message: error.to_string() }
+}
+
+fn add(
+    builder: &mut Builder,
+    classes: &HashMap<String, Vec<String>>,
+    place: Place,
+    row: Row,
+) -> Result<()> {
+    builder.begin_row(place.number);
+    for (name, field) in row.into_columns() {
+        let cell = match classes.get(&name) {
+            Some(classes) => named(cell(field), classes).map_err(|number| {
+                let (column, count) = (name.clone(), classes.len());
+                Error::NoSuchClass { place: place.clone(), column, number, count }
+            })?,
+            None => cell(field),
+        };
+        let column = builder.column(name);
+        builder.set(column, cell);
+    }
+    Ok(())
+}
+
+/// Numbers of classes as their names; the number that there is no class of is the error.
+fn named(cell: Cell, classes: &[String]) -> std::result::Result<Cell, i64> {
+    match cell {
+        Cell::Number(number) => match number.as_i64() {
+            Some(-1) => Ok(Cell::Missing),
+            Some(class) => {
+                let name = usize::try_from(class).ok().and_then(|class| classes.get(class));
+                name.map(|name| Cell::Text(name.clone())).ok_or(class)
+            }
+            None => Ok(Cell::Number(number)),
+        },
+        Cell::List(items) => {
+            let items = items.into_iter().map(|item| named(item, classes));
+            Ok(Cell::List(items.collect::<std::result::Result<_, _>>()?))
+        }
+        other => Ok(other),
+    }
+}
+
+fn cell(field: Field) -> Cell {
+    match field {
+        Field::Null => Cell::Missing,
+        Field::Bool(value) => Cell::Bool(value),
+        Field::Byte(n) => Cell::Number(n.into()),
+        Field::Short(n) => Cell::Number(n.into()),
+        Field::Int(n) => Cell::Number(n.into()),
+        Field::Long(n) => Cell::Number(n.into()),
+        Field::UByte(n) => Cell::Number(n.into()),
+        Field::UShort(n) => Cell::Number(n.into()),
+        Field::UInt(n) => Cell::Number(n.into()),
+        Field::ULong(n) => Cell::Number(n.into()),
+        Field::Float16(x) => float(&x.to_string()),
+        Field::Float(x) => float(&x.to_string()),
+        Field::Double(x) => float(&x.to_string()),
+        Field::Str(text) => Cell::Text(text),
+        // A string of a writer that does not say so.
+        Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
+            Ok(text) => Cell::Text(text.to_owned()),
+            Err(_) => Cell::Text(Field::Bytes(bytes).to_string()),
+        },
+        Field::ListInternal(list) => {
+            Cell::List(list.elements().iter().cloned().map(cell).collect())
+        }
+        Field::Group(row) => Cell::Object(Box::new(object(row))),
+        // Dates, decimals, bytes and maps: nobody's text or label, but they are carried along.
+        other => Cell::Text(other.to_string()),
+    }
+}
+
+/// A number from its shortest decimal, so that 0.1 in 32 bits does not become 0.10000000149; what JSON has no number
+/// for is text, as it is in CSV.
+fn float(text: &str) -> Cell {
+    let number = text.parse().ok().and_then(Number::from_f64);
+    number.map_or(Cell::Text(text.to_owned()), Cell::Number)
+}
+
+fn object(row: Row) -> Map<String, Value> {
+    let value = |field| serde_json::to_value(cell(field)).unwrap_or_default();
+    row.into_columns().into_iter().map(|(name, field)| (name, value(field))).collect()
+}
+
+/// The names of classes by column.
+fn classes(reader: &SerializedFileReader<Bytes>) -> HashMap<String, Vec<String>> {
+    let metadata = reader.metadata().file_metadata().key_value_metadata();
+    let entry = metadata.and_then(|all| all.iter().find(|entry| entry.key == FEATURES));
+    let text = entry.and_then(|entry| entry.value.as_deref()).unwrap_or_default();
+    let json: Value = serde_json::from_str(text).unwrap_or_default();
+    let features = json.pointer("/info/features").and_then(Value::as_object);
+    let listed = |(name, feature): (&String, &Value)| Some((name.clone(), class_names(feature)?));
+    features.into_iter().flatten().filter_map(listed).collect()
+}
+
+/// Those of a `ClassLabel`, or of a list of such.
+fn class_names(feature: &Value) -> Option<Vec<String>> {
+    let feature = feature.get("feature").unwrap_or(feature);
+    if feature.get("_type")? != "ClassLabel" {
+        return None;
+    }
+    let names = feature.get("names")?.as_array()?;
+    names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+}

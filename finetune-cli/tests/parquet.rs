@@ -1,0 +1,111 @@
+//! Parquet files that pyarrow, polars and `datasets` wrote, and what is no Parquet file.
+
+use std::path::{Path, PathBuf};
+
+use finetune::data::{
+    Cell, Dataset, Error, Format, Labels, Options, Schema, Table, Task, parse_table, read_table,
+};
+use serde_json::json;
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/parquet/{name}.parquet"))
+}
+
+fn read(name: &str) -> Table {
+    read_table(&path(name), &Options::default()).unwrap()
+}
+
+fn parse(bytes: Vec<u8>) -> finetune::data::Result<Table> {
+    parse_table(Path::new("data.parquet"), bytes, Format::Parquet, true)
+}
+
+fn column(table: &Table, name: &str) -> serde_json::Value {
+    json!(table.column(name).unwrap().cells)
+}
+
+const TEXTS: [&str; 5] = ["a good film", "so bad", "naïve, „東京“\nin two lines", "", "good"];
+
+#[test]
+fn cells_are_those_that_were_written() {
+    for name in ["none", "snappy", "gzip", "zstd", "groups"] {
+        let table = read(name);
+        assert_eq!(table.rows(), 5, "{name}");
+        assert_eq!(column(&table, "text"), json!(TEXTS), "{name}");
+        assert_eq!(column(&table, "label"), json!(["good", "bad", "good", "bad", "good"]));
+        // f32: as it was typed, not as it is rounded.
+        assert_eq!(column(&table, "score"), json!([0.1, 2.5, null, -3.0, 4.0]), "{name}");
+        assert_eq!(column(&table, "stars"), json!([5, 1, 4, 2, null]), "{name}");
+        assert_eq!(column(&table, "seen"), json!([true, false, null, true, true]), "{name}");
+        assert_eq!(column(&table, "tags"), json!([["x", "y"], [], null, ["z"], ["x"]]), "{name}");
+        assert_eq!(column(&table, "raw"), json!(TEXTS), "{name}");
+        assert_eq!(table.column("meta").unwrap().cells[3].to_string(), r#"{"id":3,"from":"web"}"#);
+        assert!(
+            matches!(&table.column("day").unwrap().cells[0], Cell::Text(day) if day.contains("1970"))
+        );
+    }
+    let table = read("polars");
+    assert_eq!(column(&table, "text"), json!(TEXTS));
+    assert_eq!(table.place(3).to_string(), format!("{}, row 4", path("polars").display()));
+}
+
+#[test]
+fn numbers_of_classes_become_their_names() {
+    let options = |label: &str| Options { label_column: Some(label.into()), ..Options::default() };
+    let table = read("class_label");
+    assert_eq!(column(&table, "label"), json!(["business", "world", "business", null, "world"]));
+    let unlabelled = Schema::infer(&table, &options("label")).unwrap_err().to_string();
+    assert!(unlabelled.contains("row 4: no label in column `label`"), "{unlabelled}");
+
+    // In the order of the file, with the class that no row has.
+    let table = read("class_label_known");
+    let schema = Schema::infer(&table, &options("label")).unwrap();
+    let Task::SingleLabel(set) = &schema.task else { panic!("{schema}") };
+    assert_eq!(set.names(), ["world", "business", "arts"]);
+    let Labels::Class(ids) = Dataset::new(table, &schema).unwrap().labels else { panic!() };
+    assert_eq!(ids, [1, 0, 1, 0]);
+
+    // Names that look like scores are names.
+    let table = read("class_label_scores");
+    let schema = Schema::infer(&table, &options("label")).unwrap();
+    assert_eq!(schema.task.to_string(), "one of 3 classes: 0.5, 1.0, 1.5");
+
+    let table = read("class_label");
+    let schema = Schema::infer(&table, &options("labels")).unwrap();
+    let Task::MultiLabel(set) = &schema.task else { panic!("{schema}") };
+    assert_eq!(set.names(), ["world", "business", "arts"]);
+    assert_eq!(table.column("labels").unwrap().cells[0].to_string(), r#"["world","arts"]"#);
+}
+
+#[test]
+fn what_is_not_parquet_is_refused() {
+    let whole = std::fs::read(path("none")).unwrap();
+    for bytes in [&b""[..], b"PAR1", b"text,label\na,b\n", &whole[..whole.len() - 1], &whole[1..]] {
+        let message = parse(bytes.to_vec()).unwrap_err().to_string();
+        assert!(
+            message.starts_with("data.parquet: not a Parquet file that can be read"),
+            "{message}"
+        );
+        assert!(!message.contains('\n'), "{message}");
+    }
+    assert!(matches!(read_table(&path("no_rows"), &Options::default()), Err(Error::NoRows { .. })));
+    let message = read_table(&path("lz4"), &Options::default()).unwrap_err().to_string();
+    assert!(message.contains("lz4"), "{message}");
+    let text = parse_table(Path::new("a.csv"), whole, Format::Csv, true);
+    assert!(matches!(text, Err(Error::NotUtf8 { .. })));
+}
+
+/// A damaged file is a table or an error, never a panic: every byte changed in some way, every length.
+#[test]
+fn damaged_files_do_not_panic() {
+    for name in ["snappy", "groups", "class_label"] {
+        let whole = std::fs::read(path(name)).unwrap();
+        for at in 0..whole.len() {
+            let _ = parse(whole[..at].to_vec());
+            for flip in [0x01, 0x80, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] ^= flip;
+                let _ = parse(bytes);
+            }
+        }
+    }
+}
