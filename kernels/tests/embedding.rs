@@ -70,7 +70,7 @@ fn distinct_ids_have_the_sums_of_the_table() {
     each_isa(|_| {
         for (h, n) in [(1, 29), (130, 29), (384, 0)] {
             let (ids, dy) = (ids(n), random(n * h, 1.0, 2));
-            let (rows, places) = embedding::distinct(&ids);
+            let (rows, places) = embedding::distinct(&ids, V);
             assert!(rows.is_sorted_by(|a, b| a < b));
             assert_eq!(places.iter().map(|&p| rows[p as usize]).collect::<Vec<_>>(), ids);
             let (mut whole, mut compact) = (vec![0.0; V * h], vec![0.0; rows.len() * h]);

@@ -49,7 +49,8 @@ impl Rows {
     pub fn add(&self, other: &Rows) -> Result<Rows> {
         self.expect_shape(other.shape())?;
         let both = concat::forward(&[&self.values, &other.values], 0)?;
-        let (ids, places) = embedding::distinct(&[&self.ids[..], &other.ids].concat());
+        let (ids, places) =
+            embedding::distinct(&[&self.ids[..], &other.ids].concat(), self.shape[0]);
         let values = scatter(&both, &places, ids.len())?;
         Ok(Rows::new(ids, values, self.shape))
     }

@@ -30,7 +30,7 @@ pub fn backward(dy: &Tensor, ids: &Tensor, v: usize) -> Result<Rows> {
     let ((_, h), ids) = (matrix(OP, dy)?, ids.contiguous()?);
     let tokens = indices(OP, &ids, v)?;
     expect_shape(OP, dy, &[tokens.len(), h])?;
-    let (ids, places) = embedding::distinct(tokens);
+    let (ids, places) = embedding::distinct(tokens, v);
     let values = scatter(dy, &places, ids.len())?;
     Ok(Rows::new(ids, values, [v, h]))
 }

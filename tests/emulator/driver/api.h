@@ -61,6 +61,7 @@ constexpr int SHARED_RESERVED = 1024;      // of each block, for the system
 // Device (device.cpp): what the environment asks for, read once.
 int gpu_count();
 int capability();  // 80 or 90
+bool runs_kernels();  // else a GPU does nothing but take and give what the host copies: the time is the host's
 size_t gpu_memory();
 int shared_opt_in();
 int shared_per_multiprocessor();

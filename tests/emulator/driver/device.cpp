@@ -67,6 +67,12 @@ int capability() {
   return value;
 }
 
+bool runs_kernels() {
+  static const char* const value = std::getenv("EMULATOR_KERNELS");
+  static const bool runs = !value || std::strcmp(value, "skip") != 0;
+  return runs;
+}
+
 size_t gpu_memory() {
   static const auto bytes = static_cast<size_t>(environment_number("EMULATED_MEMORY", 4294967296.0));
   return bytes;

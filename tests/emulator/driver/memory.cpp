@@ -28,7 +28,8 @@ CUresult allocate(CUdeviceptr* result, size_t bytes) {
   size_t free_bytes = gpu_memory() - used[context->device];
   void* memory = nullptr;
   if (bytes > free_bytes || posix_memalign(&memory, 256, bytes) != 0) return CUDA_ERROR_OUT_OF_MEMORY;
-  std::memset(memory, 0xff, bytes);  // NaN in every float format: what is read before it is written shows
+  // NaN in every float format: what is read before it is written shows.
+  if (runs_kernels()) std::memset(memory, 0xff, bytes);
   *result = reinterpret_cast<CUdeviceptr>(memory);
   allocations[*result] = {bytes, context->device};
   used[context->device] += bytes;
@@ -55,6 +56,7 @@ CUresult copy(void* to, const void* from, size_t bytes, bool alive) {
 
 template <class T> CUresult fill(CUdeviceptr to, T value, size_t count) {
   if (to % sizeof(T) != 0 || !range_is_alive(to, count * sizeof(T))) return CUDA_ERROR_INVALID_VALUE;
+  if (!runs_kernels()) return CUDA_SUCCESS;
   for (size_t i = 0; i < count; ++i) static_cast<T*>(host(to))[i] = value;
   return CUDA_SUCCESS;
 }
@@ -124,7 +126,8 @@ EXPORT CUresult cuMemcpyDtoH_v2(void* to, CUdeviceptr from, size_t bytes) {
   return copy(to, host(from), bytes, range_is_alive(from, bytes));
 }
 EXPORT CUresult cuMemcpyDtoD_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes) {
-  return copy(host(to), host(from), bytes, range_is_alive(to, bytes) && range_is_alive(from, bytes));
+  bool alive = range_is_alive(to, bytes) && range_is_alive(from, bytes);
+  return copy(host(to), host(from), runs_kernels() ? bytes : 0, alive);
 }
 EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, size_t bytes, CUstream) {
   return cuMemcpyHtoD_v2(to, from, bytes);
