@@ -156,7 +156,8 @@ impl Config {
         Value::Object(map)
     }
 
-    /// Keys of the file that neither this crate nor transformers knows: misspelt ones, or those of another architecture.
+    /// Keys of the file that neither this crate nor transformers knows: misspelt ones, or those of another
+    /// architecture.
     pub fn unknown_keys(&self) -> Vec<String> {
         let defaults = Self { file: Map::new(), ..self.clone() }.to_json();
         let known = |key: &str| defaults.get(key).is_some() || is_known(key);
@@ -173,7 +174,7 @@ impl Config {
         self.max_position_embeddings - self.first_position()
     }
 
-    /// How many weights an encoder of this configuration has.
+    /// How many weights an encoder of this configuration has. The bounds of the sizes keep it far from overflow.
     pub fn encoder_parameters(&self) -> u64 {
         let elements = |shape: Vec<usize>| shape.iter().map(|&n| n as u64).product::<u64>();
         shapes::encoder(self).into_iter().map(|(_, shape)| elements(shape)).sum()
@@ -267,21 +268,11 @@ impl Config {
             let found = self.max_position_embeddings;
             return Err(fields.unexpected("max_position_embeddings", &expected, found));
         }
-        let weights = self.weights();
+        let weights = self.encoder_parameters();
         match weights <= MOST_WEIGHTS {
             true => Ok(()),
             false => Err(fields.unexpected("sizes", "at most 8e9 weights in all", weights)),
         }
-    }
-
-    /// The number of weights in the large matrices of the encoder. The bounds of the sizes keep it far
-    /// from overflow.
-    fn weights(&self) -> u64 {
-        let wide = |n: usize| n as u64;
-        let rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size;
-        let layer = 4 * wide(self.hidden_size) + 2 * wide(self.intermediate_size);
-        let embeddings = wide(self.embedding_size) * wide(rows);
-        embeddings + wide(self.hidden_size) * wide(self.num_hidden_layers) * layer
     }
 }
 
