@@ -34,6 +34,8 @@ pub struct Checkpoint {
     paths: Vec<PathBuf>,
     /// By the name of the parameter.
     stored: BTreeMap<String, Stored>,
+    /// The names of tensors that can be no parameter.
+    others: Vec<String>,
 }
 
 /// Where a tensor is.
@@ -41,6 +43,17 @@ pub struct Checkpoint {
 struct Stored {
     file: usize,
     name: String,
+}
+
+/// A tensor in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTensor {
+    /// Its name there.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its dtype, as the file spells it: `F32`, `BF16`, ...
+    pub dtype: String,
 }
 
 /// What a checkpoint and a model do not have in common, sorted, by the names of the files.
@@ -69,30 +82,41 @@ impl Checkpoint {
         } else {
             return Err(none_found(dir));
         };
-        let mut stored = BTreeMap::new();
+        let (mut stored, mut others) = (BTreeMap::new(), Vec::new());
         for (file, name) in files.iter().enumerate().flat_map(|(i, f)| names_of(i, f)) {
+            let Some(own) = family.own_name(&name) else {
+                others.push(name);
+                continue;
+            };
             let found = Stored { file, name: name.clone() };
-            if let Some(other) = stored.insert(family.own_name(&name), found) {
+            if let Some(other) = stored.insert(own, found) {
                 let other = other.name;
                 let message =
                     format!("tensors {other} and {name} are the same parameter; remove one");
                 return Err(Error::checkpoint(dir, message));
             }
         }
-        Ok(Self { folder: dir.to_owned(), family, files, paths, stored })
+        Ok(Self { folder: dir.to_owned(), family, files, paths, stored, others })
     }
 
-    /// The names of the tensors, as they are stored, sorted.
-    pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.stored.values().map(|s| s.name.clone()).collect();
-        names.sort_unstable();
-        names
+    /// All tensors, by the names that they have in the files, sorted.
+    pub fn tensors(&self) -> Vec<StoredTensor> {
+        let of = |file: &File| -> Vec<StoredTensor> {
+            let tensor = |name: String| StoredTensor {
+                shape: file.shape(&name).unwrap_or_default().to_vec(),
+                dtype: file.dtype(&name).unwrap_or_default(),
+                name,
+            };
+            file.names().into_iter().map(tensor).collect()
+        };
+        let mut tensors: Vec<StoredTensor> = self.files.iter().flat_map(of).collect();
+        tensors.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        tensors
     }
 
-    /// Whether there is a tensor for the parameter of that name; here and below either name will do, that of the
-    /// parameter or of the file.
+    /// Whether there is a tensor for the parameter of that name.
     pub fn contains(&self, name: &str) -> bool {
-        self.stored.contains_key(&self.family.own_name(name))
+        self.stored.contains_key(name)
     }
 
     /// Whether there are tensors for parameters whose names begin with `prefix`.
@@ -107,14 +131,8 @@ impl Checkpoint {
 
     /// The stored shape of the parameter of that name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        let stored = self.stored.get(&self.family.own_name(name))?;
+        let stored = self.stored.get(name)?;
         self.files[stored.file].shape(&stored.name)
-    }
-
-    /// The stored dtype of the parameter of that name, as the file spells it: `F32`, `BF16`, ...
-    pub fn dtype(&self, name: &str) -> Option<String> {
-        let stored = self.stored.get(&self.family.own_name(name))?;
-        self.files[stored.file].dtype(&stored.name)
     }
 
     /// Loads every parameter by its name, from F32, F16 or BF16, and returns what was missing and what was
@@ -145,7 +163,8 @@ impl Checkpoint {
         let lacking = wanted.iter().filter(|name| !self.stored.contains_key(**name));
         let missing = lacking.map(|name| self.family.stored_name(name)).collect();
         let rest = || self.stored.iter().filter(|(name, _)| !wanted.contains(name.as_str()));
-        let unexpected = rest().map(|(_, stored)| stored.name.clone()).collect();
+        let unexpected = rest().map(|(_, stored)| stored.name.clone());
+        let unexpected = unexpected.chain(self.others.iter().cloned()).collect();
         let unused = rest().filter(|(name, _)| is_of_encoder(name));
         let unused_encoder = unused.map(|(_, stored)| stored.name.clone()).collect();
         let [missing, unexpected, unused_encoder] =

@@ -24,8 +24,6 @@ struct Embeddings {
     word: Embedding,
     position: Embedding,
     token_type: Option<Embedding>,
-    /// Rows of the table of types.
-    types: usize,
     layer_norm: LayerNorm,
     dropout: Dropout,
     /// From E to H, where they differ.
@@ -46,34 +44,24 @@ impl Embeddings {
             word: table("word", config.vocab_size),
             position: table("position", config.max_position_embeddings),
             token_type: (types > 0).then(|| table("token_type", types)),
-            types,
             layer_norm: LayerNorm::new(&norm, e, config.layer_norm_eps, init),
             dropout: Dropout::new(config.hidden_dropout_prob),
             project: (e != h).then(project),
-            padding: config.family.is_roberta().then_some(config.pad_token_id),
+            padding: config.padding_before_positions(),
         }
     }
 
     fn forward(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
         let words = self.word.forward(pass, &batch.ids)?;
         let mut sum = words.add(&self.position.forward(pass, &self.positions(batch)?)?)?;
-        if let Some(token_type) = &self.token_type {
-            sum = sum.add(&token_type.forward(pass, &self.types(batch)?)?)?;
+        if let Some(table) = &self.token_type {
+            sum = sum.add(&table.forward(pass, &types(table, batch)?)?)?;
         }
         let x = self.dropout.forward(pass, &self.layer_norm.forward(pass, &sum)?)?;
         let x = pass.hidden(&x)?;
         match &self.project {
             Some(project) => Ok(project.forward(pass, &x)?),
             None => Ok(x),
-        }
-    }
-
-    /// The row of each token in the table of types, `[T]`. A model with one type has it for both texts of a pair,
-    /// whatever a tokenizer that was made for BERT says.
-    fn types(&self, batch: &Batch) -> Result<Tensor> {
-        match self.types {
-            1 => Ok(Tensor::from_vec(vec![0u32; batch.seqlens.total()], batch.type_ids.shape())?),
-            _ => Ok(batch.type_ids.clone()),
         }
     }
 
@@ -122,7 +110,7 @@ impl Encoder {
         self.layers.len()
     }
 
-    /// The table of the words, `[V, H]`: the one parameter of which a batch reads few rows.
+    /// The table of the words, `[V, E]`: the one parameter of which a batch reads few rows.
     pub fn word_embeddings(&self) -> &Param {
         &self.embeddings.word.weight
     }
@@ -130,7 +118,7 @@ impl Encoder {
     /// The last hidden states, `[T, H]`, in the precision of the pass.
     ///
     /// # Errors
-    /// When a sequence is longer than the position table, or an id is not in its table.
+    /// When a sequence is longer than [`Config::max_length`], or an id is not in its table.
     pub fn forward(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
         self.check_lengths(batch)?;
         let (x, last) = self.below_last(pass, batch)?;
@@ -232,8 +220,21 @@ fn layer_config(config: &Config) -> LayerConfig {
         intermediate: config.intermediate_size,
         activation: config.hidden_act,
         layer_norm_eps: config.layer_norm_eps,
-        hidden_dropout: config.hidden_dropout_prob,
+        attention_output_dropout: match config.family.drops_attention_output() {
+            true => config.hidden_dropout_prob,
+            false => 0.0,
+        },
+        output_dropout: config.hidden_dropout_prob,
         attention_dropout: config.attention_probs_dropout_prob,
+    }
+}
+
+/// The row of each token in the table of types, `[T]`. A model with one type has it for both texts of a pair, whatever
+/// a tokenizer that was made for BERT says.
+fn types(table: &Embedding, batch: &Batch) -> Result<Tensor> {
+    match table.weight.shape()[0] {
+        1 => Ok(Tensor::from_vec(vec![0u32; batch.seqlens.total()], batch.type_ids.shape())?),
+        _ => Ok(batch.type_ids.clone()),
     }
 }
 

@@ -3,12 +3,12 @@
 //! | `model_type` | differs in |
 //! |---|---|
 //! | `bert` | |
-//! | `roberta`, `xlm-roberta`, `camembert` | positions are counted from `pad_token_id` + 1; dropout before the head, too |
-//! | `distilbert` | no type embeddings; the head has a ReLU; own keys in `config.json`, own names of weights |
-//! | `electra` | word vectors of width E, mapped to H; the head has a GELU, and dropout before it |
+//! | `roberta`, `xlm-roberta`, `camembert` | positions count from `pad_token_id` + 1; dropout before the head |
+//! | `distilbert` | no type embeddings, no dropout of attention's output; a ReLU in the head; own keys and names |
+//! | `electra` | word vectors of width E, mapped to H; a GELU in the head, dropout before it |
 //!
-//! Inside, all have BERT's fields and BERT's names of weights, so that nothing above this crate asks which one it has:
-//! [`names`](crate::names) and [`Config`](crate::Config) translate where files are read and written.
+//! Inside, all have BERT's fields and BERT's names of weights: [`names`](crate::names) and [`Config`](crate::Config)
+//! translate where files are read and written. So nothing above this crate treats one in another way.
 //!
 //! Sources: Liu et al., 2019, *RoBERTa*, <https://arxiv.org/abs/1907.11692>; Conneau et al., 2019, *XLM-R*,
 //! <https://arxiv.org/abs/1911.02116>; Sanh et al., 2019, *DistilBERT*, <https://arxiv.org/abs/1910.01108>; Clark et
@@ -83,23 +83,28 @@ impl Family {
 
     /// Whether a classification head drops units of its input, too.
     pub(crate) fn drops_before_head(self) -> bool {
-        self.is_roberta() || self == Self::Electra
+        self.is_like_roberta() || self == Self::Electra
+    }
+
+    /// Whether units of attention's output are dropped, and not of the feed-forward block's alone.
+    pub(crate) fn drops_attention_output(self) -> bool {
+        self != Self::DistilBert
     }
 
     /// In the head for masked words, where it is not the configuration's.
     pub(crate) fn masked_lm_activation(self) -> Option<Activation> {
-        (self.is_roberta() || self == Self::Electra).then_some(Activation::Gelu)
+        (self.is_like_roberta() || self == Self::Electra).then_some(Activation::Gelu)
     }
 
     /// Whether it is RoBERTa, but for the vocabulary: positions are counted from behind the id of the padding token.
-    pub(crate) fn is_roberta(self) -> bool {
+    pub(crate) fn is_like_roberta(self) -> bool {
         matches!(self, Self::Roberta | Self::XlmRoberta | Self::Camembert)
     }
 
     /// The key of its `config.json` for one of BERT's; none if it has no such key.
     pub(crate) fn key(self, key: &'static str) -> Option<&'static str> {
         if self != Self::DistilBert {
-            return Some(key);
+            return (key != "embedding_size" || self == Self::Electra).then_some(key);
         }
         match key {
             "hidden_size" => Some("dim"),
@@ -110,7 +115,7 @@ impl Family {
             "hidden_dropout_prob" => Some("dropout"),
             "attention_probs_dropout_prob" => Some("attention_dropout"),
             "classifier_dropout" => Some("seq_classif_dropout"),
-            "type_vocab_size" | "layer_norm_eps" => None,
+            "type_vocab_size" | "layer_norm_eps" | "embedding_size" => None,
             same => Some(same),
         }
     }

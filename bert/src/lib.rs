@@ -21,7 +21,7 @@ mod shapes;
 mod tokenizer;
 
 pub use batch::Batch;
-pub use checkpoint::{Checkpoint, LoadReport};
+pub use checkpoint::{Checkpoint, LoadReport, StoredTensor};
 pub use classifier::{SequenceClassifier, Targets, loss};
 pub use config::{Config, ProblemType};
 pub use encoder::Encoder;

@@ -15,8 +15,7 @@ use crate::Family;
 /// Here, in a file.
 type Pair = [&'static str; 2];
 
-/// What names begin with: the first that fits counts.
-const BERT: &[Pair] = &[];
+/// What names begin with; the first that fits counts.
 const ROBERTA: &[Pair] = &[
     ["bert.pooler.dense.", "classifier.dense."],
     ["classifier.", "classifier.out_proj."],
@@ -34,6 +33,7 @@ const DISTILBERT: &[Pair] = &[
     ["bert.encoder.", "distilbert.transformer."],
     ["bert.", "distilbert."],
 ];
+// Two have the same name in the file: the first is the parameter, the second would be its copy.
 const ELECTRA: &[Pair] = &[
     ["bert.pooler.dense.", "classifier.dense."],
     ["classifier.", "classifier.out_proj."],
@@ -70,20 +70,17 @@ impl Family {
         part.map_or(name.clone(), |[here, file]| name.replacen(here, file, 1))
     }
 
-    /// The name here of the parameter that a tensor of a file is; the tensor's own if it is none. A name from here is
-    /// its own, too.
-    pub(crate) fn own_name(self, stored: &str) -> String {
+    /// The name here of the parameter that a tensor of a file is; none if it can be no parameter, because the one of that
+    /// name is called otherwise in this family: RoBERTa's encoder may have a pooler of its own, which is no part of its
+    /// classifier, and its token classifier a `classifier.weight`.
+    pub(crate) fn own_name(self, stored: &str) -> Option<String> {
         let whole = match BARE.iter().any(|part| stored.starts_with(part)) {
             true => format!("{}.{stored}", self.prefix()),
             false => stored.to_owned(),
         };
         let whole = modern(&whole);
         let own = self.translated(&whole);
-        // RoBERTa's encoder may have a pooler of its own, which is no part of its classifier.
-        match self.stored_name(&own) == whole {
-            true => own,
-            false => whole,
-        }
+        (self.stored_name(&own) == whole).then_some(own)
     }
 
     fn translated(self, whole: &str) -> String {
@@ -97,7 +94,7 @@ impl Family {
 
     fn tables(self) -> (&'static [Pair], &'static [Pair]) {
         match self {
-            Self::Bert => (BERT, &[]),
+            Self::Bert => (&[], &[]),
             Self::Roberta | Self::XlmRoberta | Self::Camembert => (ROBERTA, &[]),
             Self::DistilBert => (DISTILBERT, DISTILBERT_LAYER),
             Self::Electra => (ELECTRA, &[]),
@@ -148,32 +145,38 @@ mod tests {
         for family in Family::ALL {
             for name in names(family) {
                 let stored = family.stored_name(&name);
-                assert_eq!(family.own_name(&stored), name, "{family:?}: {stored}");
-                assert_eq!(family.own_name(&name), name, "{family:?}: its own");
+                let own = |stored: &str| family.own_name(stored).unwrap_or_default();
+                assert_eq!(own(&stored), name, "{family:?}: {stored}");
                 let prefix = format!("{}.", family.prefix());
                 if let Some(bare) = stored.strip_prefix(&prefix) {
-                    assert_eq!(family.own_name(bare), name, "{family:?}: {bare}");
+                    assert_eq!(own(bare), name, "{family:?}: {bare}");
                 }
                 if let Some(layer) = stored.strip_suffix("LayerNorm.weight") {
                     let old = format!("{layer}LayerNorm.gamma");
-                    assert_eq!(family.own_name(&old), name, "{family:?}: {old}");
+                    assert_eq!(own(&old), name, "{family:?}: {old}");
                 }
             }
         }
     }
 
     #[test]
-    fn what_is_no_parameter_keeps_its_name() {
+    fn what_is_called_otherwise_is_no_parameter() {
+        for (family, name) in [
+            (Family::Roberta, "roberta.pooler.dense.weight"),
+            (Family::Roberta, "pooler.dense.weight"),
+            // Of a token classifier; and a BERT in the folder of a RoBERTa.
+            (Family::Roberta, "classifier.weight"),
+            (Family::Roberta, "bert.encoder.layer.0.output.dense.weight"),
+            (Family::DistilBert, "distilbert.encoder.layer.0.output.dense.weight"),
+        ] {
+            assert_eq!(family.own_name(name), None, "{family:?}: {name}");
+        }
         for (family, name) in [
             (Family::Bert, "cls.seq_relationship.weight"),
-            (Family::Roberta, "roberta.pooler.dense.weight"),
             (Family::Electra, "discriminator_predictions.dense.weight"),
             (Family::DistilBert, "qa_outputs.weight"),
         ] {
-            assert_eq!(family.own_name(name), name);
+            assert_eq!(family.own_name(name).as_deref(), Some(name), "of another head");
         }
-        // Of a bare encoder: nothing that a classifier or a head for masked words has.
-        let own = Family::Roberta.own_name("pooler.dense.weight");
-        assert_eq!(own, "roberta.pooler.dense.weight");
     }
 }

@@ -60,8 +60,11 @@ pub fn save_pretrained(
     tokenizer: &Tokenizer,
     dtype: SavedDType,
 ) -> Result<()> {
-    let stored =
-        |param: &Param| Ok((config.family.stored_name(param.name()), rounded(param, dtype)?));
+    let stored = |param: &Param| {
+        let name = config.family.stored_name(param.name());
+        let value = rounded(&name, param, dtype)?;
+        Ok((name, value))
+    };
     let weights = params.iter().map(stored).collect::<Result<Vec<_>>>()?;
     let tokenizer_files = tokenizer.files(config)?;
     fs::create_dir_all(dir).map_err(|e| Error::write(dir, e))?;
@@ -92,9 +95,9 @@ fn config_json(config: &Config, params: &[Param], dtype: SavedDType) -> Value {
     json
 }
 
-/// A weight as it is stored.
-fn rounded(param: &Param, dtype: SavedDType) -> Result<Tensor> {
-    let (name, dtype) = (param.name(), dtype.dtype());
+/// A weight as it is stored, under `name`.
+fn rounded(name: &str, param: &Param, dtype: SavedDType) -> Result<Tensor> {
+    let dtype = dtype.dtype();
     let value = param.value().to_device(&Device::Cpu)?;
     let stored = value.to_dtype(dtype)?;
     let finite = |tensor: &Tensor| -> Result<bool> {

@@ -128,7 +128,7 @@ fn the_report_names_what_is_missing_and_unexpected() {
     assert!(!checkpoint.contains("classifier.weight"));
     assert_eq!(checkpoint.shape("bert.pooler.dense.weight"), Some([4, 4].as_slice()));
     assert_eq!(checkpoint.shape("classifier.weight"), None);
-    assert_eq!(checkpoint.names().len(), 7);
+    assert_eq!(checkpoint.tensors().len(), 7);
     let report = checkpoint.load(&wanted).unwrap();
     assert_eq!(report.missing, ["bert.embeddings.LayerNorm.weight", "classifier.weight"]);
     let [bare, prefixed] = deeper;

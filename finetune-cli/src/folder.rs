@@ -93,6 +93,11 @@ impl Folder {
         Ok(())
     }
 
+    /// The name in its files of the weight by which a head is known.
+    pub fn head_name(&self) -> String {
+        self.config.family.stored_name(HEAD)
+    }
+
     /// The weights.
     ///
     /// # Errors
@@ -101,7 +106,7 @@ impl Folder {
         Ok(Checkpoint::open(&self.path, self.config.family)?)
     }
 
-    /// A model for `task` on the encoder of this folder, and which weights start fresh. The head starts fresh
+    /// A model for `task` on the encoder of this folder, and which weights start fresh. The head's last map starts fresh
     /// unless it is of this task, by [`head_fits`](Self::head_fits) and its size.
     ///
     /// # Errors

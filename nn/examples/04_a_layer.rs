@@ -12,7 +12,8 @@ const CONFIG: LayerConfig = LayerConfig {
     intermediate: 64,
     activation: Activation::Gelu,
     layer_norm_eps: 1e-12,
-    hidden_dropout: 0.1,
+    attention_output_dropout: 0.1,
+    output_dropout: 0.1,
     attention_dropout: 0.1,
 };
 

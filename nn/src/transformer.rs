@@ -18,8 +18,10 @@ pub struct LayerConfig {
     pub activation: Activation,
     /// In both LayerNorms.
     pub layer_norm_eps: f64,
-    /// Dropout of what is added to the residual stream.
-    pub hidden_dropout: f32,
+    /// Dropout of what attention adds to the residual stream.
+    pub attention_output_dropout: f32,
+    /// Dropout of what the feed-forward block adds to it.
+    pub output_dropout: f32,
     /// Dropout of the attention probabilities.
     pub attention_dropout: f32,
 }
@@ -52,14 +54,20 @@ impl TransformerLayer {
     /// When a dropout probability is not in [0, 1).
     pub fn new(name: &str, config: &LayerConfig, init: &Initializer) -> Self {
         let (h, f) = (config.hidden, config.intermediate);
-        let residual =
-            |part: &str, width| Residual::new(&format!("{name}.{part}"), width, config, init);
+        let residual = |part: &str, width, dropout| {
+            Residual::new(
+                &format!("{name}.{part}"),
+                [width, h],
+                (config.layer_norm_eps, dropout),
+                init,
+            )
+        };
         Self {
             attention: SelfAttention::new(&format!("{name}.attention.self"), config, init),
-            attention_output: residual("attention.output", h),
+            attention_output: residual("attention.output", h, config.attention_output_dropout),
             intermediate: Linear::new(&format!("{name}.intermediate.dense"), h, f, init),
             activation: config.activation,
-            output: residual("output", f),
+            output: residual("output", f, config.output_dropout),
         }
     }
 
@@ -117,12 +125,12 @@ struct Residual {
 }
 
 impl Residual {
-    fn new(name: &str, width: usize, config: &LayerConfig, init: &Initializer) -> Self {
-        let norm = format!("{name}.LayerNorm");
+    /// From width I to H, with the epsilon of LayerNorm and the rate of dropout.
+    fn new(name: &str, [i, h]: [usize; 2], (eps, rate): (f64, f32), init: &Initializer) -> Self {
         Self {
-            dense: Linear::new(&format!("{name}.dense"), width, config.hidden, init),
-            dropout: Dropout::new(config.hidden_dropout),
-            layer_norm: LayerNorm::new(&norm, config.hidden, config.layer_norm_eps, init),
+            dense: Linear::new(&format!("{name}.dense"), i, h, init),
+            dropout: Dropout::new(rate),
+            layer_norm: LayerNorm::new(&format!("{name}.LayerNorm"), h, eps, init),
         }
     }
 

@@ -25,7 +25,8 @@ fn config(activation: Activation, dropout: f32) -> LayerConfig {
         intermediate: 20,
         activation,
         layer_norm_eps: 1e-12,
-        hidden_dropout: dropout,
+        attention_output_dropout: dropout,
+        output_dropout: dropout,
         attention_dropout: dropout,
     }
 }

@@ -96,7 +96,7 @@ pub struct Config {
     pub initializer_range: f64,
     /// Added to the variance in LayerNorm.
     pub layer_norm_eps: f64,
-    /// The id of `[PAD]`.
+    /// The id of the padding token; RoBERTa counts positions from behind it.
     pub pad_token_id: u32,
     /// What the outputs of the head mean, if the file says so.
     pub problem_type: Option<ProblemType>,
@@ -180,12 +180,14 @@ impl Config {
         shapes::encoder(self).into_iter().map(|(_, shape)| elements(shape)).sum()
     }
 
+    /// The id of the padding token, where positions are counted from behind it.
+    pub(crate) fn padding_before_positions(&self) -> Option<u32> {
+        self.family.is_like_roberta().then_some(self.pad_token_id)
+    }
+
     /// The row of the position embeddings that the first token has.
-    pub(crate) fn first_position(&self) -> usize {
-        match self.family.is_roberta() {
-            true => self.pad_token_id as usize + 1,
-            false => 0,
-        }
+    fn first_position(&self) -> usize {
+        self.padding_before_positions().map_or(0, |padding| padding as usize + 1)
     }
 
     /// The activation of the head for masked words.
@@ -206,10 +208,11 @@ impl Config {
     }
 
     /// Every size by its key.
-    fn sizes(&self) -> [(&'static str, usize); 8] {
+    fn sizes(&self) -> [(&'static str, usize); 9] {
         [
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
+            ("embedding_size", self.embedding_size),
             ("num_hidden_layers", self.num_hidden_layers),
             ("num_attention_heads", self.num_attention_heads),
             ("intermediate_size", self.intermediate_size),
@@ -233,9 +236,6 @@ impl Config {
             ("layer_norm_eps", self.layer_norm_eps.into()),
         ] {
             self.write(map, key, value);
-        }
-        if self.family == Family::Electra {
-            map.insert("embedding_size".into(), self.embedding_size.into());
         }
     }
 

@@ -36,7 +36,6 @@ fn check_kind(fields: &Fields) -> Result<()> {
             return Err(fields.unexpected("position_embedding_type", "absolute", other));
         }
     }
-    fields.off("sinusoidal_pos_embds", "only learned positions are supported")?;
     fields.off("is_decoder", "only encoders are supported")?;
     fields.off("add_cross_attention", "only encoders are supported")
 }
@@ -45,6 +44,8 @@ fn check_kind(fields: &Fields) -> Result<()> {
 struct Defaults {
     vocab_size: usize,
     hidden_size: usize,
+    /// That of hidden states if `None`.
+    embedding_size: Option<usize>,
     num_hidden_layers: usize,
     num_attention_heads: usize,
     intermediate_size: usize,
@@ -58,6 +59,7 @@ impl Defaults {
         let bert = Self {
             vocab_size: 30_522,
             hidden_size: 768,
+            embedding_size: None,
             num_hidden_layers: 12,
             num_attention_heads: 12,
             intermediate_size: 3072,
@@ -75,9 +77,13 @@ impl Defaults {
                 classifier_dropout: Some(0.2),
                 ..bert
             },
-            Family::Electra => {
-                Self { hidden_size: 256, num_attention_heads: 4, intermediate_size: 1024, ..bert }
-            }
+            Family::Electra => Self {
+                hidden_size: 256,
+                embedding_size: Some(128),
+                num_attention_heads: 4,
+                intermediate_size: 1024,
+                ..bert
+            },
         }
     }
 }
@@ -98,18 +104,23 @@ pub(super) fn config(fields: &Fields) -> Result<Config> {
     let rate = |key, default| {
         number(key, default, 0.0, 1.0).map(|rate| (rate as f32).min(1.0 - f32::EPSILON))
     };
-    let own_rate = family.key("classifier_dropout").and_then(|key| fields.get(key));
-    let own_rate = own_rate.map(|_| 0.0).or(defaults.classifier_dropout);
+    let given = |key| family.key(key).is_some_and(|key| fields.get(key).is_some());
+    // Where neither the file nor the family has one, the rate of hidden states counts.
+    let classifier_dropout = match (given("classifier_dropout"), defaults.classifier_dropout) {
+        (false, None) => None,
+        (_, default) => Some(rate("classifier_dropout", default.unwrap_or_default())?),
+    };
     let kind = fields.text("problem_type")?.map(str::parse).transpose();
     let hidden_size = size("hidden_size", defaults.hidden_size, 1 << 16)?;
     Ok(Config {
         family,
         vocab_size: size("vocab_size", defaults.vocab_size, 1 << 24)?,
         hidden_size,
-        embedding_size: match family {
-            Family::Electra => fields.size("embedding_size", 128, 1 << 16)?,
-            _ => hidden_size,
-        },
+        embedding_size: size(
+            "embedding_size",
+            defaults.embedding_size.unwrap_or(hidden_size),
+            1 << 16,
+        )?,
         num_hidden_layers: size("num_hidden_layers", defaults.num_hidden_layers, 1 << 10)?,
         num_attention_heads: size("num_attention_heads", defaults.num_attention_heads, 1 << 10)?,
         intermediate_size: size("intermediate_size", defaults.intermediate_size, 1 << 18)?,
@@ -118,7 +129,7 @@ pub(super) fn config(fields: &Fields) -> Result<Config> {
         hidden_act: activation(family, fields)?,
         hidden_dropout_prob: rate("hidden_dropout_prob", 0.1)?,
         attention_probs_dropout_prob: rate("attention_probs_dropout_prob", 0.1)?,
-        classifier_dropout: own_rate.map(|r| rate("classifier_dropout", r)).transpose()?,
+        classifier_dropout,
         initializer_range: number("initializer_range", 0.02, 0.0, 1e3)?,
         // From the smallest normal f32 on: LayerNorm adds it to a variance in f32.
         layer_norm_eps: number("layer_norm_eps", 1e-12, f64::from(f32::MIN_POSITIVE), 1.0)?,

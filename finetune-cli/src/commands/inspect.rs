@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use bert::{Checkpoint, Config};
+use bert::{Config, StoredTensor};
 use serde_json::{Value, json};
 
 use crate::args::InspectArgs;
@@ -12,25 +12,16 @@ use crate::folder::Folder;
 use crate::memory::{Memory, human};
 use crate::progress::say;
 
-/// A tensor of the checkpoint.
-struct Row {
-    name: String,
-    shape: Vec<usize>,
-    dtype: String,
-}
-
-impl Row {
-    fn elements(&self) -> u64 {
-        self.shape.iter().map(|&n| n as u64).product()
-    }
+fn elements(tensor: &StoredTensor) -> u64 {
+    tensor.shape.iter().map(|&n| n as u64).product()
 }
 
 /// Prints configuration, parameters, memory and task.
 pub(super) fn run(args: &InspectArgs) -> Result<()> {
     let folder = Folder::open(&args.model)?;
     let checkpoint = folder.checkpoint()?;
-    let rows = rows(&checkpoint);
-    let params = rows.iter().map(Row::elements).sum();
+    let rows = checkpoint.tensors();
+    let params = rows.iter().map(elements).sum();
     let tokens = args.batch_size as u64 * args.max_length as u64;
     let memory = Memory::of_step(&folder.config, params, tokens, false);
     let task = describe(folder.task(&checkpoint).ok());
@@ -50,16 +41,6 @@ pub(super) fn run(args: &InspectArgs) -> Result<()> {
         human(memory.optimizer),
         human(memory.activations)
     ))?)
-}
-
-fn rows(checkpoint: &Checkpoint) -> Vec<Row> {
-    let names = checkpoint.names().into_iter();
-    let row = |name: String| {
-        let shape = checkpoint.shape(&name).unwrap_or_default().to_vec();
-        let dtype = checkpoint.dtype(&name).unwrap_or_default();
-        Row { name, shape, dtype }
-    };
-    names.map(row).collect()
 }
 
 fn config_text(folder: &Folder, task: &str) -> String {
@@ -83,7 +64,7 @@ fn describe(task: Option<Task>) -> String {
     task.map_or("none; a starting point for fine-tuning".to_owned(), |task| format!("{task:#}"))
 }
 
-fn table_text(rows: &[Row], params: u64) -> String {
+fn table_text(rows: &[StoredTensor], params: u64) -> String {
     let width = rows.iter().map(|r| r.name.len()).max().unwrap_or(0);
     let mut text = String::new();
     let mut line = |name: &str, shape: &str, dtype: &str, elements: &str| {
@@ -92,21 +73,21 @@ fn table_text(rows: &[Row], params: u64) -> String {
     };
     line("tensor", "shape", "dtype", "elements");
     for row in rows {
-        line(&row.name, &format!("{:?}", row.shape), &row.dtype, &row.elements().to_string());
+        line(&row.name, &format!("{:?}", row.shape), &row.dtype, &elements(row).to_string());
     }
     line("all", "", "", &params.to_string());
     text
 }
 
-fn as_json(config: &Config, task: &str, rows: &[Row], memory: Memory) -> Value {
+fn as_json(config: &Config, task: &str, rows: &[StoredTensor], memory: Memory) -> Value {
     let tensors: Vec<Value> = rows
         .iter()
-        .map(|r| json!({"name": r.name, "shape": r.shape, "dtype": r.dtype, "elements": r.elements()}))
+        .map(|r| json!({"name": r.name, "shape": r.shape, "dtype": r.dtype, "elements": elements(r)}))
         .collect();
     json!({
         "config": config.to_json(),
         "task": task,
-        "parameters": rows.iter().map(Row::elements).sum::<u64>(),
+        "parameters": rows.iter().map(elements).sum::<u64>(),
         "memory": memory,
         "memory_total": memory.total(),
         "tensors": tensors,

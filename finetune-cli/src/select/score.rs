@@ -114,8 +114,7 @@ impl Scorer<'_> {
         fit.pseudo_perplexity = perplexity::measure(folder, sample, self.recipe)?;
         let (model, loaded) = folder.classifier(self.task, self.recipe.optimization.seed)?;
         let mut objective = objective::read(&folder.path, &folder.config, &folder.checkpoint()?);
-        let fresh_head = loaded.missing.iter().any(|name| name.starts_with("classifier."));
-        objective.head_used = !fresh_head;
+        objective.head_used = !loaded.missing.contains(&folder.head_name());
         if objective.head_used {
             objective.head_metric = self.head_metric(&model, sample)?;
         }

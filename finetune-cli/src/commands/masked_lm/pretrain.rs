@@ -66,6 +66,12 @@ fn config(path: &Path) -> Result<Config> {
             unknown.join(", ")
         );
     }
+    if config.to_json()["sinusoidal_pos_embds"] == true {
+        bail!(
+            "{}: sinusoidal_pos_embds: positions begin random here; set it to false",
+            path.display()
+        );
+    }
     (config.problem_type, config.labels) = (None, Vec::new());
     Ok(config)
 }

@@ -1,0 +1,84 @@
+//! Which units each model of the family drops in training, seen in gradients: what the gradient of a map's bias lacks was
+//! dropped behind it, what columns of its weight lack was dropped before it.
+
+use autograd::{Gradients, Tape};
+use bert::{Batch, Config, Family, SequenceClassifier, Targets, loss};
+use nn::{Module, Pass};
+use serde_json::json;
+use tensor::Tensor;
+
+const H: usize = 200;
+
+/// A configuration with these rates of hidden states and of the head, and none in attention.
+fn config(family: Family, [hidden, head]: [f64; 2]) -> Config {
+    let json = match family {
+        Family::DistilBert => json!({"dim": H, "n_layers": 2, "n_heads": 2, "hidden_dim": 30,
+            "dropout": hidden, "attention_dropout": 0.0, "seq_classif_dropout": head}),
+        _ => json!({"hidden_size": H, "embedding_size": H, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "intermediate_size": 30, "hidden_dropout_prob": hidden,
+            "attention_probs_dropout_prob": 0.0, "classifier_dropout": head}),
+    };
+    let mut json = json;
+    json["model_type"] = family.model_type().into();
+    json["vocab_size"] = 50.into();
+    json["initializer_range"] = 0.2.into();
+    Config::parse(&json.to_string(), "config.json".as_ref()).unwrap()
+}
+
+/// One step on one sequence.
+fn step(config: &Config) -> (SequenceClassifier, Gradients) {
+    let model = SequenceClassifier::new(config, 3, 0);
+    let batch = Batch::new([(&[5, 6, 7][..], &[0; 3][..])]).unwrap();
+    let logits = model.forward(&Pass::on(&Tape::new()).with_dropout(1, 2), &batch).unwrap();
+    let targets = Targets::Classes(Tensor::from_vec(vec![1u32], &[1]).unwrap());
+    let grads = loss(&logits, &targets).unwrap().backward().unwrap();
+    (model, grads)
+}
+
+/// The share of the columns (of a bias: elements) of a gradient that are zero.
+fn zeros((model, grads): &(SequenceClassifier, Gradients), name: &str) -> f64 {
+    let param = model.params().into_iter().find(|p| p.name() == name).expect("a parameter");
+    let grad = grads.param(&param).expect("a gradient").to_vec::<f32>().unwrap();
+    let columns = *param.shape().last().unwrap();
+    let zero = |column: &usize| grad.iter().skip(*column).step_by(columns).all(|g| *g == 0.0);
+    (0..columns).filter(zero).count() as f64 / columns as f64
+}
+
+/// Of 200 units with rate 0.5 some 100 are dropped, give or take 7.
+fn is_half(share: f64) -> bool {
+    is_near(share, 0.5)
+}
+
+fn is_near(share: f64, want: f64) -> bool {
+    (share - want).abs() < 0.12
+}
+
+#[test]
+fn heads_drop_what_those_of_transformers_drop() {
+    for family in Family::ALL {
+        let made = step(&config(family, [0.0, 0.5]));
+        // A ReLU makes half of the units zero before.
+        let want = if family == Family::DistilBert { 0.75 } else { 0.5 };
+        let behind = zeros(&made, "classifier.weight");
+        assert!(is_near(behind, want), "{family:?}: {behind} behind the pooler");
+        let before = zeros(&made, "bert.pooler.dense.weight");
+        match family {
+            Family::Bert | Family::DistilBert => assert_eq!(before, 0.0, "{family:?}"),
+            _ => assert!(is_half(before), "{family:?}: {before}"),
+        }
+    }
+}
+
+#[test]
+fn layers_drop_what_those_of_transformers_drop() {
+    for family in Family::ALL {
+        // Its own rate keeps the head out of it.
+        let made = step(&config(family, [0.5, 0.0]));
+        let last = |part: &str| zeros(&made, &format!("bert.encoder.layer.1.{part}.bias"));
+        assert!(is_half(last("output.dense")), "{family:?}: behind the feed-forward block");
+        match family {
+            Family::DistilBert => assert_eq!(last("attention.output.dense"), 0.0),
+            _ => assert!(is_half(last("attention.output.dense")), "{family:?}: behind attention"),
+        }
+    }
+}
