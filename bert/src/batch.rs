@@ -9,9 +9,9 @@ use crate::Result;
 pub struct Batch {
     /// Token ids, `[T]`, u32.
     pub ids: Tensor,
-    /// 0 for the first text of a pair, 1 for the second, `[T]`, u32.
+    /// 0 for the first text of a pair, 1 for the second, `[T]`, u32; not looked at where a model has less than two types.
     pub type_ids: Tensor,
-    /// The place of each token in its sequence, `[T]`, u32.
+    /// The place of each token in its sequence from 0, `[T]`, u32; RoBERTa counts its own.
     pub positions: Tensor,
     /// Where each sequence begins.
     pub seqlens: CuSeqLens,

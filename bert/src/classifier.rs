@@ -47,7 +47,7 @@ impl SequenceClassifier {
 
     /// A model whose encoder comes from a checkpoint. Pooler and head come from it too if it has them;
     /// otherwise they start fresh, by `seed`, and the report names them as missing. A head of another size
-    /// belongs to another task: it is left behind. The pooler, which is the first map of the head of all but BERT, stays,
+    /// belongs to another task: it is left behind. The pooler stays, which is the first map of the head in all but BERT,
     /// as with `ignore_mismatched_sizes` of transformers.
     ///
     /// # Errors

@@ -117,7 +117,7 @@ pub enum Error {
 /// A weight whose stored shape is not the one that the configuration asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
-    /// The name of the parameter.
+    /// The name in the file.
     pub name: String,
     /// The shape by the configuration.
     pub expected: Vec<usize>,

@@ -1,4 +1,5 @@
-//! What stands in the `config.json` of a [`Family`](crate::Family) besides what this crate reads: keys of transformers, old and new.
+//! What stands in the `config.json` of a [`Family`](crate::Family) besides what this crate reads: keys of transformers,
+//! old and new.
 //!
 //! Source: <https://huggingface.co/docs/transformers/main_classes/configuration>, and the files of Google's models.
 

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! t      = LayerNorm(act(h_m Wt^T + bt))          the last states of the masked tokens, [M, H]
-//! logits = t E^T + b                              [M, V]; E: the table of the words
+//! logits = t Ew^T + b                             [M, V]; Ew: the table of the words, [V, E]
 //! loss   = mean over m of -log softmax(logits_m)[target_m]
 //! ```
 //!
-//! act is the configuration's `hidden_act`, GELU for RoBERTa and ELECTRA. E is one parameter with two uses (tied): its
+//! act is the configuration's `hidden_act`, GELU for RoBERTa and ELECTRA. Ew is one parameter with two uses (tied): its
 //! gradient is a whole table, the decoder's, with the rows of the lookup added. Logits of tokens that are not asked
 //! about never exist. This is `BertForMaskedLM` of transformers, to the names of the weights, and the class of that
 //! name for the rest of the [`Family`](crate::Family); ELECTRA's, the generator's, has t of width E.

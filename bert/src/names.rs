@@ -70,9 +70,9 @@ impl Family {
         part.map_or(name.clone(), |[here, file]| name.replacen(here, file, 1))
     }
 
-    /// The name here of the parameter that a tensor of a file is; none if it can be no parameter, because the one of that
-    /// name is called otherwise in this family: RoBERTa's encoder may have a pooler of its own, which is no part of its
-    /// classifier, and its token classifier a `classifier.weight`.
+    /// The name here of the parameter that a tensor of a file is; none if it can be no parameter, because the one of
+    /// that name is called otherwise in this family: RoBERTa's encoder may have a pooler of its own, which is no part of
+    /// its classifier, and its token classifier a `classifier.weight`.
     pub(crate) fn own_name(self, stored: &str) -> Option<String> {
         let whole = match BARE.iter().any(|part| stored.starts_with(part)) {
             true => format!("{}.{stored}", self.prefix()),

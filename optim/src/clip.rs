@@ -11,9 +11,9 @@
 //! Source: Pascanu, Mikolov, Bengio, 2013, <https://arxiv.org/abs/1211.5063>.
 
 use autograd::{Gradients, Param};
-use tensor::Tensor;
 use tensor::ops::adamw;
 pub use tensor::ops::adamw::clip_factor as factor;
+use tensor::{Device, Tensor};
 
 use crate::Result;
 
@@ -53,16 +53,32 @@ impl GradScale {
         }
     }
 
-    /// A gradient, scaled where it is: the host waits for nothing.
+    /// What multiplies every gradient of a step, where the norm is.
     ///
     /// # Errors
-    /// When it is not where the norm is.
-    pub fn of(&self, grad: &Tensor) -> Result<Tensor> {
-        Ok(match self {
-            GradScale::Factor(factor) => grad.scale(*factor)?,
-            GradScale::Clip { norm, max_norm } => {
-                adamw::clipped(grad, adamw::Clip { norm, max_norm: *max_norm })?
+    /// When the norm can't be read on the host, or a GPU is full.
+    pub(crate) fn multiplier(&self) -> Result<Multiplier> {
+        match self {
+            GradScale::Clip { norm, max_norm } if norm.device() != Device::Cpu => {
+                let clip = adamw::Clip { norm, max_norm: *max_norm };
+                Ok(Multiplier::There(adamw::clip_scalar(clip)?))
             }
+            _ => Ok(Multiplier::Number(self.factor()?)),
+        }
+    }
+}
+
+/// A number, or a scalar on a GPU, which the host does not wait for.
+pub(crate) enum Multiplier {
+    Number(f64),
+    There(Tensor),
+}
+
+impl Multiplier {
+    pub fn apply(&self, grad: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Self::Number(factor) => grad.scale(*factor)?,
+            Self::There(factor) => grad.mul(factor)?,
         })
     }
 }

@@ -66,11 +66,12 @@ impl Sgd {
 impl Optimizer for Sgd {
     fn step(&mut self, grads: &Gradients, size: StepSize) -> Result<()> {
         self.step += 1;
+        let multiplier = size.grad_scale.multiplier()?;
         let groups = self.groups.iter().flat_map(|g| std::iter::repeat_n(g, g.params.len()));
         for ((param, u), group) in self.velocities.iter_mut().zip(groups) {
             let Some(grad) = grads.of(param) else { continue };
             let w = param.value();
-            let grad = size.grad_scale.of(&grad.to_dense()?)?;
+            let grad = multiplier.apply(&grad.to_dense()?)?;
             let d = grad.add(&w.scale(group.weight_decay)?)?;
             let direction = self.options.direction(u, d)?;
             param.set(w.sub(&direction.scale(size.lr)?)?);

@@ -1,4 +1,4 @@
-"""Writes the golden values that `tests/tests/golden_family.rs` compares with: RoBERTa, DistilBERT and ELECTRA.
+"""Writes the golden values that `tests/tests/golden_family.rs` compares with: RoBERTa, XLM-R, DistilBERT and ELECTRA.
 
 Made with Python 3.11, torch 2.15.0, transformers 5.24.0, safetensors; to make them again, in the environment of
 `make_golden.py`:
@@ -29,6 +29,7 @@ WORDS = SIZES | {"vocab_size": len(VOCAB), "layer_norm_eps": 1e-12}
 CONFIGS = {
     # 26 rows of positions, two of which come before the first token.
     "roberta": transformers.RobertaConfig(**SIZES, type_vocab_size=1, pad_token_id=1),
+    "xlm-roberta": transformers.XLMRobertaConfig(**SIZES, type_vocab_size=1, pad_token_id=1),
     "distilbert": transformers.DistilBertConfig(
         vocab_size=len(VOCAB), dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=26, dropout=0.0,
         attention_dropout=0.0, seq_classif_dropout=0.0, num_labels=3),
@@ -53,16 +54,22 @@ def randomize(model):
 
 
 def make_tokenizer(name, folder):
-    """BERT's, or the byte-level BPE of RoBERTa, from a few words."""
-    if name != "roberta":
+    """BERT's, the byte-level BPE of RoBERTa, or XLM-R's pieces of sentences, from a few words."""
+    texts = [" the cat sat on a log", " the dog sat on the cat"] * 9
+    if name == "xlm-roberta":
+        pieces = tokenizers.SentencePieceUnigramTokenizer()
+        special = ["<s>", "<pad>", "</s>", "<unk>"]
+        pieces.train_from_iterator(texts, vocab_size=100, unk_token="<unk>", special_tokens=special)
+        vocab = [tuple(piece) for piece in json.loads(pieces.to_str())["model"]["vocab"]]
+        tokenizer = transformers.XLMRobertaTokenizerFast(vocab=vocab, model_max_length=24)
+    elif name != "roberta":
         classes = {"distilbert": transformers.DistilBertTokenizerFast, "electra": transformers.ElectraTokenizerFast}
         vocab = {token: i for i, token in enumerate(VOCAB)}
         tokenizer = classes[name](vocab=vocab, do_lower_case=True, model_max_length=26)
     else:
         bpe = tokenizers.ByteLevelBPETokenizer()
         special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-        bpe.train_from_iterator([" the cat sat on a log", " the dog sat on the cat"] * 9, vocab_size=300,
-                                min_frequency=2, special_tokens=special)  # fmt: skip
+        bpe.train_from_iterator(texts, vocab_size=300, min_frequency=2, special_tokens=special)
         parts = json.loads(bpe.to_str())["model"]
         merges = [tuple(m) if isinstance(m, list) else tuple(m.split()) for m in parts["merges"]]
         tokenizer = transformers.RobertaTokenizerFast(vocab=parts["vocab"], merges=merges, model_max_length=24)
@@ -105,7 +112,7 @@ def make(name, config):
     (folder / "config").rmdir()
 
     ids, types = make_batch(LENS, 7)
-    if name == "roberta":
+    if "roberta" in name:
         # Neither <s> nor <pad>.
         g = torch.Generator().manual_seed(7)
         ids = [torch.randint(2, 300, (n,), generator=g) for n in LENS]
@@ -129,9 +136,11 @@ def make(name, config):
     loss = torch.nn.functional.cross_entropy(logits, targets)
     loss.backward()
     tensors |= {"masked.positions": positions, "masked.targets": targets, "masked.logits": logits, "masked.loss": loss}
-    tensors |= {f"masked.grad.{n}": p.grad for n, p in masked.named_parameters() if p.grad is not None}
+    # The table of the words is one parameter with two names: the encoder's counts.
+    encoder = {id(p): n for n, p in masked.base_model.named_parameters(prefix=masked.base_model_prefix)}
+    tensors |= {f"masked.grad.{encoder.get(id(p), n)}": p.grad for n, p in masked.named_parameters()}
 
-    if name == "roberta":
+    if "roberta" in name:
         # A padding token that somebody wrote has a place of its own.
         written = torch.tensor([0, 40, 1, 41, 1, 42, 2])
         with torch.no_grad():

@@ -80,8 +80,8 @@ impl Golden {
     }
 }
 
-/// A tiny classifier that `make_golden.py` or `make_family.py` made, with its configuration and what of its file was not
-/// used.
+/// A tiny classifier that `make_golden.py` or `make_family.py` made, with its configuration, and what of its file was
+/// not used.
 ///
 /// # Panics
 /// When it can't be loaded, or a weight is missing.

@@ -37,9 +37,9 @@ const ALPHABET: &str = "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z";
 /// A text, or a pair of texts, as the model takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoding {
-    /// The ids of the tokens, with `[CLS]` and `[SEP]`.
+    /// The ids of the tokens, with those that the tokenizer puts around texts.
     pub ids: Vec<u32>,
-    /// For each token 0 if it belongs to the first text, 1 if to the second.
+    /// For each token 0 if it belongs to the first text, 1 if to the second; of a RoBERTa's tokenizer always 0.
     pub type_ids: Vec<u32>,
     /// Whether tokens were cut off to fit the length.
     pub truncated: bool,

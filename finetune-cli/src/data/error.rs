@@ -97,7 +97,7 @@ pub enum Error {
     TextAfterQuote { place: Place, line: usize },
     #[error("{place}, column {column}: {message}; {advice}")]
     Json { place: Place, column: usize, message: String, advice: &'static str },
-    #[error("{}: not a Parquet file that can be read: {message}; write it again", .path.display())]
+    #[error("{}: not a Parquet file that can be read: {message}; write it again, plain or by snappy, gzip or zstd", .path.display())]
     Parquet { path: PathBuf, message: String },
     #[error(
         "{place}: {number} in column `{column}` is none of the {count} classes that the file lists; correct it"

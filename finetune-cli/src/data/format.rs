@@ -19,7 +19,7 @@ pub enum Format {
     Jsonl,
     /// One JSON array of objects, alone or under the only key `data` (`.json`).
     Json,
-    /// Apache Parquet, of columns that are not nested but for lists (`.parquet`).
+    /// Apache Parquet (`.parquet`), plain or by snappy, gzip or zstd; groups are read as objects.
     Parquet,
 }
 

@@ -11,11 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::error::{Error, Place, Result, Unit};
-use super::table::{Builder, Cell, Table};
-
-/// Different keys that a file may have. A dictionary that was saved as data (each row its own keys) would
-/// else fill the memory with missing cells.
-const MAX_KEYS: usize = 1000;
+use super::table::{Builder, Cell, MOST_COLUMNS, Table};
 
 /// One JSON object, its keys in order.
 struct Row(Vec<(String, Cell)>);
@@ -60,8 +56,8 @@ fn add(builder: &mut Builder, place: Place, row: Row) -> Result<()> {
     builder.begin_row(place.number);
     for (key, cell) in row.0 {
         let column = builder.column(key);
-        if builder.width() > MAX_KEYS {
-            return Err(Error::TooManyKeys { place, limit: MAX_KEYS });
+        if builder.width() > MOST_COLUMNS {
+            return Err(Error::TooManyKeys { place, limit: MOST_COLUMNS });
         }
         builder.set(column, cell);
     }
@@ -112,8 +108,8 @@ impl<'de> Visitor<'de> for RowVisitor {
             if row.iter().any(|(name, _)| *name == key) {
                 return Err(A::Error::custom(format!("the key `{key}` stands twice")));
             }
-            if row.len() == MAX_KEYS {
-                return Err(A::Error::custom(format!("more than {MAX_KEYS} keys")));
+            if row.len() == MOST_COLUMNS {
+                return Err(A::Error::custom(format!("more than {MOST_COLUMNS} keys")));
             }
             row.push((key, Cell::from(value)));
         }

@@ -57,7 +57,7 @@ pub struct Options {
 /// Reads a whole data file, in the format of its extension unless `options.format` names one.
 ///
 /// # Errors
-/// When the file cannot be read, is not UTF-8, has no rows or breaks the rules of its format.
+/// When the file cannot be read, text in it is not UTF-8, it has no rows or breaks the rules of its format.
 pub fn read_table(path: &Path, options: &Options) -> Result<Table> {
     format::check(path)?;
     let format = options.format.map_or_else(|| Format::of(path), Ok)?;
@@ -71,24 +71,26 @@ pub fn read_table(path: &Path, options: &Options) -> Result<Table> {
 /// When text is not UTF-8, there are no rows, or the rules of the format are broken.
 pub fn parse_table(name: &Path, bytes: Vec<u8>, format: Format, quotes: bool) -> Result<Table> {
     let table = match format {
-        Format::Parquet => parquet::parse(name, bytes)?,
-        _ => parse_text(name, &format::text_of(name, bytes)?, format, quotes)?,
-    };
+        Format::Parquet => parquet::parse(name, bytes),
+        Format::Csv => delimited::parse(name, &text_of(name, bytes)?, b',', quotes),
+        Format::Tsv => delimited::parse(name, &text_of(name, bytes)?, b'\t', quotes),
+        Format::Jsonl => json::parse_lines(name, &text_of(name, bytes)?),
+        Format::Json => json::parse_array(name, &text_of(name, bytes)?),
+    }?;
     if table.rows() == 0 {
         return Err(Error::NoRows { path: name.into() });
     }
     Ok(table)
 }
 
-fn parse_text(name: &Path, text: &str, format: Format, quotes: bool) -> Result<Table> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim().is_empty() {
-        return Err(Error::Empty { path: name.into() });
+/// A file of text, which is not blank, without its byte order mark.
+fn text_of(name: &Path, bytes: Vec<u8>) -> Result<String> {
+    let mut text = format::text_of(name, bytes)?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
     }
-    match format {
-        Format::Tsv => delimited::parse(name, text, b'\t', quotes),
-        Format::Jsonl => json::parse_lines(name, text),
-        Format::Json => json::parse_array(name, text),
-        _ => delimited::parse(name, text, b',', quotes),
+    match text.trim().is_empty() {
+        true => Err(Error::Empty { path: name.into() }),
+        false => Ok(text),
     }
 }

@@ -5,7 +5,7 @@
 //! label:
 //!
 //! ```text
-//! metadata["huggingface"] = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["negative", "positive"]}}}}
+//! metadata["huggingface"] = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["no", "yes"]}}}}
 //! ```
 //!
 //! Sources: <https://parquet.apache.org/docs/file-format/>,
@@ -19,81 +19,86 @@ use std::sync::Once;
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::FileMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use serde_json::{Map, Number, Value};
 
 use super::error::{Error, Place, Result, Unit};
-use super::table::{Builder, Cell, Table};
+use super::table::{Builder, Cell, MOST_COLUMNS, Table};
 
 /// Under this key `datasets` says what the columns mean.
 const FEATURES: &str = "huggingface";
-
-/// What the library does not say.
-const DAMAGED: &str = "its pages do not fit its schema";
-
-/// Columns that a file may have, as in JSON.
-const MOST_COLUMNS: usize = 1000;
 
 thread_local! {
     /// Whether a panic of this thread is expected, and caught.
     static CAUGHT: cell::Cell<bool> = const { cell::Cell::new(false) };
 }
 
-/// The rows of a file. The library panics over some damaged files; that is an error like any other.
+/// The rows of a file.
 pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Table> {
+    quietly(|| read(path, bytes)).unwrap_or_else(|| {
+        let message = "its pages do not fit its schema".to_owned();
+        Err(Error::Parquet { path: path.into(), message })
+    })
+}
+
+/// What `work` gives; none if it panics, as the library does over some damaged files. The hook that prints panics is
+/// the process's: it stays, and is silent on a thread that catches them.
+fn quietly<T>(work: impl FnOnce() -> T + panic::UnwindSafe) -> Option<T> {
     static SILENCED: Once = Once::new();
     SILENCED.call_once(|| {
         let usual = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| {
-            if !CAUGHT.get() {
-                usual(panic)
-            }
+        panic::set_hook(Box::new(move |panic| match CAUGHT.get() {
+            true => {}
+            false => usual(panic),
         }));
     });
     CAUGHT.set(true);
-    let table = panic::catch_unwind(|| read(path, bytes));
+    let result = panic::catch_unwind(work);
     CAUGHT.set(false);
-    table.unwrap_or_else(|_| Err(Error::Parquet { path: path.into(), message: DAMAGED.into() }))
+    result.ok()
 }
 
 fn read(path: &Path, bytes: Vec<u8>) -> Result<Table> {
-    let reader = open(bytes).map_err(|error| unreadable(path, &error))?;
-    let file = reader.metadata().file_metadata();
+    let unreadable =
+        |error: ParquetError| Error::Parquet { path: path.into(), message: error.to_string() };
+    let reader = SerializedFileReader::new(Bytes::from(bytes)).map_err(unreadable)?;
     let mut builder = Builder::new(path, Unit::Row);
-    let classes = classes(&reader);
-    let mut columns = Vec::new();
-    for field in file.schema().get_fields() {
-        let before = builder.width();
-        let column = builder.column(field.name().to_owned());
-        if column < before {
-            let (place, name) = (place(path, 1), field.name().to_owned());
-            return Err(Error::DuplicateColumn { place, name });
-        }
-        builder.set_classes(column, classes.get(field.name()).cloned().unwrap_or_default());
-        columns.push(column);
-    }
-    if columns.len() > MOST_COLUMNS {
-        return Err(Error::TooManyKeys { place: place(path, 1), limit: MOST_COLUMNS });
-    }
-    let rows = reader.get_row_iter(None).map_err(|error| unreadable(path, &error))?;
+    let classes = classes(reader.metadata().file_metadata());
+    add_columns(&mut builder, path, reader.metadata().file_metadata(), &classes)?;
+    let rows = reader.get_row_iter(None).map_err(unreadable)?;
     for (number, row) in rows.enumerate() {
-        let row = row.map_err(|error| unreadable(path, &error))?;
-        add(&mut builder, &classes, place(path, number + 1), row)?;
+        let place = Place { path: path.into(), unit: Unit::Row, number: number + 1 };
+        add(&mut builder, &classes, place, row.map_err(unreadable)?)?;
     }
     Ok(builder.finish())
 }
 
-fn open(bytes: Vec<u8>) -> std::result::Result<SerializedFileReader<Bytes>, ParquetError> {
-    SerializedFileReader::new(Bytes::from(bytes))
-}
-
-fn place(path: &Path, number: usize) -> Place {
-    Place { path: path.into(), unit: Unit::Row, number }
-}
-
-fn unreadable(path: &Path, error: &ParquetError) -> Error {
-    Error::Parquet { path: path.into(), message: error.to_string() }
+fn add_columns(
+    builder: &mut Builder,
+    path: &Path,
+    file: &FileMetaData,
+    classes: &HashMap<String, Vec<String>>,
+) -> Result<()> {
+    let refused = |message: String| Err(Error::Parquet { path: path.into(), message });
+    let fields = file.schema().get_fields();
+    if fields.len() > MOST_COLUMNS {
+        return refused(format!("it has more than {MOST_COLUMNS} columns"));
+    }
+    for field in fields {
+        let (name, width) = (field.name(), builder.width());
+        let column = builder.column(name.to_owned());
+        if column < width {
+            return refused(format!("two columns are called `{name}`"));
+        }
+        let listed = classes.get(name).cloned().unwrap_or_default();
+        if let Some(twice) = listed.iter().enumerate().find(|(i, n)| listed[..*i].contains(n)) {
+            return refused(format!("class `{}` of column `{name}` stands twice", twice.1));
+        }
+        builder.set_classes(column, listed);
+    }
+    Ok(())
 }
 
 fn add(
@@ -161,7 +166,7 @@ fn cell(field: Field) -> Cell {
             Cell::List(list.elements().iter().cloned().map(cell).collect())
         }
         Field::Group(row) => Cell::Object(Box::new(object(row))),
-        // Dates, decimals, bytes and maps: nobody's text or label, but they are carried along.
+        // Dates, times, decimals and maps: nobody's text or label, but they are carried along.
         other => Cell::Text(other.to_string()),
     }
 }
@@ -179,8 +184,8 @@ fn object(row: Row) -> Map<String, Value> {
 }
 
 /// The names of classes by column.
-fn classes(reader: &SerializedFileReader<Bytes>) -> HashMap<String, Vec<String>> {
-    let metadata = reader.metadata().file_metadata().key_value_metadata();
+fn classes(file: &FileMetaData) -> HashMap<String, Vec<String>> {
+    let metadata = file.key_value_metadata();
     let entry = metadata.and_then(|all| all.iter().find(|entry| entry.key == FEATURES));
     let text = entry.and_then(|entry| entry.value.as_deref()).unwrap_or_default();
     let json: Value = serde_json::from_str(text).unwrap_or_default();
@@ -189,12 +194,12 @@ fn classes(reader: &SerializedFileReader<Bytes>) -> HashMap<String, Vec<String>>
     features.into_iter().flatten().filter_map(listed).collect()
 }
 
-/// Those of a `ClassLabel`, or of a list of such.
+/// Those of a `ClassLabel`, or of a list of such, without the blanks around them, like all labels.
 fn class_names(feature: &Value) -> Option<Vec<String>> {
     let feature = feature.get("feature").unwrap_or(feature);
     if feature.get("_type")? != "ClassLabel" {
         return None;
     }
     let names = feature.get("names")?.as_array()?;
-    names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+    names.iter().map(|name| Some(name.as_str()?.trim().to_owned())).collect()
 }

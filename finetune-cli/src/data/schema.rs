@@ -73,7 +73,8 @@ impl fmt::Display for Task {
 ///
 /// 1. `--problem-type` decides; else `--label-delimiter` means multi-label.
 /// 2. A JSON list, or a CSV cell that looks like one (`["a", "b"]`, `[1]`, `[]`): multi-label.
-/// 3. The file lists the classes, as Parquet does: single label, of these classes in their order.
+/// 3. The file lists the classes, as Parquet can: single label. What is listed are the classes of 2, too, in the order
+///    of the file.
 /// 4. All labels are numbers and one has a fractional part (`4`, `3.8`, `4.2`): regression.
 /// 5. All labels are integers (`1`, `1.0`): single label up to [`MAX_INTEGER_CLASSES`] (200) different
 ///    values; with more the user has to say. `007` keeps its spelling: one such label makes all of them names.

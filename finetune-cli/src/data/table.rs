@@ -9,6 +9,10 @@ use serde_json::{Map, Number, Value};
 
 use super::error::{Place, Unit};
 
+/// Different columns that a file may have. A dictionary that was saved as data (each row its own keys) would else fill
+/// the memory with missing cells.
+pub(super) const MOST_COLUMNS: usize = 1000;
+
 /// One value of a row. A cell of CSV or TSV is always [`Cell::Text`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {

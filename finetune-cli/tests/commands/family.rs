@@ -1,4 +1,5 @@
-//! Models of BERT's family that are no BERT: every command takes them, and says their own names.
+//! Models of BERT's family that are no BERT: `train`, `evaluate`, `predict`, `inspect`, `adapt` and `select` take them, and
+//! say their own names.
 
 use std::fs;
 use std::path::Path;
@@ -65,6 +66,11 @@ fn each_is_trained_and_used() {
         let accuracy: f64 = accuracy.split_whitespace().next().unwrap().parse().unwrap();
         assert!(accuracy > 0.9, "{name}: {}", run.stdout);
 
+        let evaluated = succeeds(&["evaluate", "--model", output, &test]).stdout;
+        assert!(
+            evaluated.contains(&format!("accuracy                 {accuracy:.4}")),
+            "{evaluated}"
+        );
         let answer = succeeds(&["predict", "--model", output, "the hot act"]);
         assert!(answer.stdout.starts_with("good"), "{name}: {}", answer.stdout);
         let inspected = succeeds(&["inspect", output]).stdout;

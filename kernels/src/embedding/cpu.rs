@@ -43,19 +43,17 @@ pub fn backward(dy: &[f32], ids: &[u32], h: usize, dtable: &mut [f32]) {
 }
 
 /// The distinct ids in ascending order, `[R]`, and for each token the place of its id among them, `[T]`: with
-/// places for ids, [`backward`] sums into the `[R, H]` rows that are not zero. A list of all V ids says which are there:
-/// to sort the tokens would take several times as long.
+/// places for ids, [`backward`] sums into the `[R, H]` rows that are not zero. It marks the ids in a list of all V, and
+/// sorts nothing.
 ///
 /// # Panics
 /// When an id is not below V.
 pub fn distinct(ids: &[u32], v: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut occurs = vec![false; v];
+    ids.iter().for_each(|&id| occurs[id as usize] = true);
+    let rows: Vec<u32> = (0..v as u32).filter(|&id| occurs[id as usize]).collect();
     let mut place = vec![0u32; v];
-    ids.iter().for_each(|&id| place[id as usize] = 1);
-    let mut rows = Vec::with_capacity(ids.len().min(v));
-    for (id, place) in (0..).zip(&mut place).filter(|(_, used)| **used != 0) {
-        *place = rows.len() as u32;
-        rows.push(id);
-    }
+    (0..).zip(&rows).for_each(|(at, &id)| place[id as usize] = at);
     let places = ids.iter().map(|&id| place[id as usize]).collect();
     (rows, places)
 }

@@ -84,17 +84,14 @@ pub fn clip_factor(norm: f64, max_norm: f64) -> f64 {
     if factor >= 1.0 { 1.0 } else { factor }
 }
 
-/// `g` times the [`clip_factor`] of the norm of all gradients. On a GPU the host does not wait for the norm.
+/// The [`clip_factor`] of a norm on a GPU, a scalar there: the host does not wait for the norm.
 ///
 /// # Errors
-/// When the gradient is neither f32 nor f64, or not where the norm is.
-pub fn clipped(g: &Tensor, Clip { norm, max_norm }: Clip) -> Result<Tensor> {
-    if !on_gpu(OP, [norm])? {
-        return g.scale(clip_factor(norm.item()?, max_norm));
-    }
+/// When the norm is not on a GPU, or that is full.
+pub fn clip_scalar(Clip { norm, max_norm }: Clip) -> Result<Tensor> {
     let norm = norm.reshape(&[])?;
     let factor = cuda::clip_factor(cuda::Clip { norm: norm.as_array(OP)?, max_norm })?;
-    g.mul(&Tensor::from_array(factor, &[]))
+    Ok(Tensor::from_array(factor, &[]))
 }
 
 /// The Euclidean norm of all gradients together, a scalar where they are: f32 on a GPU, f64 on the host; 0 of none.

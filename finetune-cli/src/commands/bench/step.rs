@@ -61,7 +61,7 @@ fn config(shape: ShapeName) -> Config {
 }
 
 fn check(args: &BenchStepArgs, config: &Config) -> Result<()> {
-    let (length, limit) = (args.length, config.max_position_embeddings);
+    let (length, limit) = (args.length, config.max_length());
     match length <= limit {
         true => Ok(()),
         false => bail!("--length {length}: the model has {limit} positions; use {limit} or less"),
