@@ -169,8 +169,7 @@ fn refuses_files_without_rows() {
     for (name, content) in
         [("a.csv", "text,label\n"), ("a.json", "[]"), ("b.json", "{\"data\": []}")]
     {
-        let want =
-            format!("{name}: there are no rows; add some below the header or into the array");
+        let want = format!("{name}: there are no rows; add some");
         assert_eq!(refusal(name, content), want);
     }
 }

@@ -164,6 +164,15 @@ fn shows_the_worst_of_many_classes_and_no_matrix() {
 }
 
 #[test]
+fn very_many_classes_have_no_matrix() {
+    let names: Vec<String> = (0..1001).map(|i| i.to_string()).collect();
+    let [targets, predictions] = [[5, 7, 1000, 7], [5, 7, 7, 7]];
+    let report = metrics::single_label(&targets, &predictions, &names);
+    assert_eq!((&report.confusion, report.get("accuracy")), (&None, Some(0.75)));
+    assert_eq!(report.classes.iter().map(|class| class.support).sum::<u64>(), 4);
+}
+
+#[test]
 fn regression_shows_only_its_metrics() {
     let shown = metrics::regression(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]).to_string();
     assert_eq!(shown.lines().count(), 6);

@@ -78,6 +78,18 @@ fn numbers_of_classes_become_their_names() {
     assert_eq!(table.column("labels").unwrap().cells[0].to_string(), r#"["world","arts"]"#);
 }
 
+/// A day in a column that nobody asked for that no calendar has; classes as numbers with a point, with names that look
+/// like lists.
+#[test]
+fn odd_columns_refuse_no_file() {
+    let table = read("odd");
+    assert_eq!(column(&table, "day")[0], json!(null));
+    let schema = Schema::infer(&table, &Options::default()).unwrap();
+    assert_eq!(schema.task.to_string(), "one of 2 classes: [1], [2]");
+    let Labels::Class(ids) = Dataset::new(table, &schema).unwrap().labels else { panic!() };
+    assert_eq!(ids, [1, 0]);
+}
+
 #[test]
 fn what_is_not_parquet_is_refused() {
     let whole = std::fs::read(path("none")).unwrap();

@@ -61,11 +61,13 @@ impl Tiny {
         (classifier, masked)
     }
 
-    /// The tokenizer from `tokenizer.json` alone: what else a folder says of it is found out.
-    fn bare_tokenizer(&self) -> Tokenizer {
+    /// The tokenizer from `tokenizer.json` alone, with some keys of it removed: what they say, and what else a folder
+    /// says of it, is found out.
+    fn bare_tokenizer(&self, without: &[&str]) -> Tokenizer {
         let dir = tempfile::tempdir().unwrap();
-        let name = "tokenizer.json";
-        std::fs::copy(path(self.name).join(name), dir.path().join(name)).unwrap();
+        let mut json = read_json(&path(self.name).join("tokenizer.json"));
+        without.iter().for_each(|key| json[key] = Value::Null);
+        std::fs::write(dir.path().join("tokenizer.json"), json.to_string()).unwrap();
         Tokenizer::load(dir.path()).unwrap()
     }
 
@@ -149,7 +151,7 @@ fn folders_are_those_of_transformers() {
                 dir.path(),
                 &tiny.config,
                 &params,
-                &tiny.bare_tokenizer(),
+                &tiny.bare_tokenizer(&[]),
                 SavedDType::F32,
             )
             .unwrap();
@@ -167,6 +169,26 @@ fn folders_are_those_of_transformers() {
             assert_eq!(settings["tokenizer_class"], tokenizer_class);
         }
     }
+}
+
+/// A RoBERTa with the tokenizer of another model: the class that its configuration names, or one that makes no types.
+#[test]
+fn the_class_of_the_tokenizer_is_kept_or_general() {
+    let [_, _, distilbert, _] = Tiny::all();
+    let tokenizer = distilbert.bare_tokenizer(&[]);
+    let saved = |extra: Value| {
+        let mut json = json!({"model_type": "roberta", "vocab_size": 60, "type_vocab_size": 1});
+        json.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        let config = Config::parse(&json.to_string(), Path::new("config.json")).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        save_pretrained(dir.path(), &config, &[], &tokenizer, SavedDType::F32).unwrap();
+        let settings = read_json(&dir.path().join("tokenizer_config.json"));
+        ["tokenizer_class", "model_input_names"].map(|key| settings[key].clone())
+    };
+    let named = saved(json!({"tokenizer_class": "BertTokenizer"}));
+    assert_eq!(named, [json!("BertTokenizer"), Value::Null]);
+    let general = saved(json!({}));
+    assert_eq!(general, [json!("PreTrainedTokenizerFast"), json!(["input_ids", "attention_mask"])]);
 }
 
 /// RoBERTa counts positions behind the padding token, and passes over those that stand in a text.
@@ -198,14 +220,14 @@ fn the_only_type_is_that_of_both_texts() {
 fn ids_are_transformers() {
     for tiny in Tiny::all() {
         let golden = read_json(&path(tiny.name).join("encodings.json"));
-        let tokenizer = tiny.bare_tokenizer();
-        let rows =
-            golden["texts"].as_array().unwrap().iter().zip(golden["ids"].as_array().unwrap());
-        for (texts, ids) in rows {
-            let pair = (texts[0].as_str().unwrap(), texts[1].as_str());
-            let got = tokenizer.encode_batch(&[pair], 200).unwrap().remove(0).ids;
-            assert_eq!(json!(got), *ids, "{}: {texts}", tiny.name);
+        for tokenizer in [tiny.bare_tokenizer(&[]), tiny.bare_tokenizer(&["post_processor"])] {
+            let [texts, ids] = ["texts", "ids"].map(|key| golden[key].as_array().unwrap());
+            for (texts, ids) in texts.iter().zip(ids) {
+                let pair = (texts[0].as_str().unwrap(), texts[1].as_str());
+                let got = tokenizer.encode_batch(&[pair], 200).unwrap().remove(0).ids;
+                assert_eq!(json!(got), *ids, "{}: {texts}", tiny.name);
+            }
+            assert!(tokenizer.mask_id().is_some() && tokenizer.special_ids().len() == 5);
         }
-        assert!(tokenizer.mask_id().is_some() && tokenizer.special_ids().len() == 5);
     }
 }

@@ -129,6 +129,11 @@ impl Config {
         self.file.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(true)
     }
 
+    /// The class of the tokenizer, where the file names one.
+    pub(crate) fn tokenizer_class(&self) -> Option<&str> {
+        self.file.get("tokenizer_class")?.as_str()
+    }
+
     /// Reads a configuration from its text; `path` is where it came from, for messages.
     ///
     /// # Errors

@@ -70,9 +70,7 @@ impl Tokenizer {
         let mut inner = match (json.exists(), vocab.exists()) {
             (true, _) => parse(&json)?,
             (false, true) => vocab::build(&vocab, &settings)?,
-            (false, false) => {
-                return Err(Error::not_found(dir, "tokenizer", "tokenizer.json, vocab.txt"));
-            }
+            (false, false) => return Err(none_found(dir)),
         };
         settings.override_normalizer(&mut inner);
         Self::new(inner, settings, dir.to_owned())
@@ -237,6 +235,20 @@ impl Tokenizer {
     fn special_tokens(&self, pair: bool) -> usize {
         self.inner.get_post_processor().map_or(0, |processor| processor.added_tokens(pair))
     }
+}
+
+/// Files of older RoBERTa and XLM-R models, which hold the vocabulary alone.
+const BARE_VOCABULARIES: [&str; 3] = ["vocab.json", "sentencepiece.bpe.model", "spiece.model"];
+
+fn none_found(dir: &Path) -> Error {
+    let Some(bare) = BARE_VOCABULARIES.iter().find(|name| dir.join(name).exists()) else {
+        return Error::not_found(dir, "tokenizer", "tokenizer.json, vocab.txt");
+    };
+    let message = format!(
+        "{bare} alone is not read; make tokenizer.json of it, in Python: \
+         transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+    );
+    Error::tokenizer(dir, message)
 }
 
 /// Reads a `tokenizer.json`, without the padding and truncation that it may store.

@@ -19,6 +19,9 @@ const SPECIAL_TOKENS: [(&str, [&str; 2]); 5] = [
     ("mask_token", ["[MASK]", "<mask>"]),
 ];
 
+/// The class of transformers that takes any `tokenizer.json`.
+const GENERAL: &str = "PreTrainedTokenizerFast";
+
 /// transformers writes 1e30 for "no limit": anything beyond this is none.
 const LARGEST_MAX_LENGTH: u64 = 1 << 32;
 
@@ -97,7 +100,7 @@ impl Settings {
         }
     }
 
-    /// `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`.
+    /// `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`; of a RoBERTa `<s> a </s>` and `<s> a </s></s> b </s>`, of one type.
     pub fn template(
         &self,
         dir: &Path,
@@ -110,10 +113,14 @@ impl Settings {
         };
         let tokens = vec![id(&cls)?, id(&sep)?];
         let invalid = |e: String| Error::tokenizer(dir, format!("special tokens: {e}"));
+        let second = match (cls.as_str(), sep.as_str()) {
+            ("<s>", "</s>") => format!("{sep}:0 $B:0 {sep}:0"),
+            _ => format!("$B:1 {sep}:1"),
+        };
         let template = TemplateProcessing::builder()
             .try_single(format!("{cls}:0 $A:0 {sep}:0"))
             .map_err(invalid)?
-            .try_pair(format!("{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1"))
+            .try_pair(format!("{cls}:0 $A:0 {sep}:0 {second}"))
             .map_err(invalid)?
             .special_tokens(tokens)
             .build();
@@ -144,7 +151,15 @@ impl Settings {
             map.insert("tokenize_chinese_chars".into(), chinese.into());
         }
         self.add_special_tokens(inner, &mut map);
-        map.entry("tokenizer_class").or_insert(class(config.family, inner.get_model()).into());
+        let class = config.tokenizer_class().unwrap_or(class(config.family, inner.get_model()));
+        if !map.contains_key("tokenizer_class") && class == GENERAL {
+            // This class knows of no model: without the list it makes types, which some models do not take.
+            let inputs = ["input_ids", "token_type_ids", "attention_mask"].into_iter();
+            let takes = |input: &&str| *input != "token_type_ids" || config.type_vocab_size > 1;
+            let inputs: Vec<&str> = inputs.filter(takes).collect();
+            map.entry("model_input_names").or_insert(inputs.into());
+        }
+        map.entry("tokenizer_class").or_insert(class.into());
         map.entry("model_max_length").or_insert(config.max_length().into());
         pretty(map)
     }
@@ -175,7 +190,7 @@ fn class(family: Family, model: &ModelWrapper) -> &'static str {
         (Family::Roberta, ModelWrapper::BPE(_)) => "RobertaTokenizer",
         (Family::XlmRoberta, ModelWrapper::Unigram(_)) => "XLMRobertaTokenizer",
         (Family::Camembert, ModelWrapper::Unigram(_)) => "CamembertTokenizer",
-        _ => "PreTrainedTokenizerFast",
+        _ => GENERAL,
     }
 }
 

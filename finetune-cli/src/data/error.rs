@@ -77,7 +77,7 @@ pub enum Error {
     NoText { path: PathBuf },
     #[error("{}: the file is empty; it needs at least one row", .path.display())]
     Empty { path: PathBuf },
-    #[error("{}: there are no rows; add some below the header or into the array", .path.display())]
+    #[error("{}: there are no rows; add some", .path.display())]
     NoRows { path: PathBuf },
 
     // Its format.

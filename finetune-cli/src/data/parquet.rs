@@ -13,7 +13,7 @@
 
 use std::cell;
 use std::collections::HashMap;
-use std::panic;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Once;
 
@@ -26,6 +26,12 @@ use serde_json::{Map, Number, Value};
 
 use super::error::{Error, Place, Result, Unit};
 use super::table::{Builder, Cell, MOST_COLUMNS, Table};
+
+/// Characters of a message of the library.
+const LONGEST_MESSAGE: usize = 200;
+
+/// Digits behind the point of a decimal. The library writes each of as many as a file claims, two thousand million say.
+const MOST_DIGITS: i32 = 100;
 
 /// Under this key `datasets` says what the columns mean.
 const FEATURES: &str = "huggingface";
@@ -54,15 +60,18 @@ fn quietly<T>(work: impl FnOnce() -> T + panic::UnwindSafe) -> Option<T> {
             false => usual(panic),
         }));
     });
-    CAUGHT.set(true);
+    let outer = CAUGHT.replace(true);
     let result = panic::catch_unwind(work);
-    CAUGHT.set(false);
+    CAUGHT.set(outer);
     result.ok()
 }
 
 fn read(path: &Path, bytes: Vec<u8>) -> Result<Table> {
-    let unreadable =
-        |error: ParquetError| Error::Parquet { path: path.into(), message: error.to_string() };
+    let unreadable = |error: ParquetError| {
+        // It may quote a whole cell.
+        let message = error.to_string().chars().take(LONGEST_MESSAGE).collect();
+        Error::Parquet { path: path.into(), message }
+    };
     let reader = SerializedFileReader::new(Bytes::from(bytes)).map_err(unreadable)?;
     let mut builder = Builder::new(path, Unit::Row);
     let classes = classes(reader.metadata().file_metadata());
@@ -122,10 +131,15 @@ fn add(
     Ok(())
 }
 
+/// The integer that a number is, however it is stored.
+fn whole(number: &Number) -> Option<i64> {
+    number.as_i64().or_else(|| number.as_f64().filter(|x| x.fract() == 0.0).map(|x| x as i64))
+}
+
 /// Numbers of classes as their names; the number that there is no class of is the error.
 fn named(cell: Cell, classes: &[String]) -> std::result::Result<Cell, i64> {
     match cell {
-        Cell::Number(number) => match number.as_i64() {
+        Cell::Number(number) => match whole(&number) {
             Some(-1) => Ok(Cell::Missing),
             Some(class) => {
                 let name = usize::try_from(class).ok().and_then(|class| classes.get(class));
@@ -166,8 +180,10 @@ fn cell(field: Field) -> Cell {
             Cell::List(list.elements().iter().cloned().map(cell).collect())
         }
         Field::Group(row) => Cell::Object(Box::new(object(row))),
-        // Dates, times, decimals and maps: nobody's text or label, but they are carried along.
-        other => Cell::Text(other.to_string()),
+        Field::Decimal(x) if x.scale() > MOST_DIGITS => Cell::Missing,
+        // Dates, times, decimals and maps: nobody's text or label, but they are carried along. Of a year that the
+        // library does not know it panics.
+        other => quietly(AssertUnwindSafe(|| other.to_string())).map_or(Cell::Missing, Cell::Text),
     }
 }
 

@@ -176,7 +176,7 @@ impl LabelCells<'_> {
             (Cell::List(items), _) => {
                 items.iter().map(|item| self.single(row, item)).collect::<Result<_>>()?
             }
-            (Cell::Text(text), _) if looks_like_list(text) => {
+            (Cell::Text(text), _) if self.column.classes.is_empty() && looks_like_list(text) => {
                 let items: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|_| {
                     Error::NotList { place: self.table.place(row), label: text.clone() }
                 })?;
@@ -199,10 +199,13 @@ impl LabelCells<'_> {
 
     /// The kind of task that these labels are of; the rule stands at [`Schema`].
     fn problem_type(&self) -> Result<ProblemType> {
+        // Names of classes that look like lists are names.
+        let listed = !self.column.classes.is_empty();
+        let is_list = |cell: &Cell| matches!(cell, Cell::List(_)) || (!listed && is_list(cell));
         if self.column.cells.iter().any(is_list) {
             return Ok(ProblemType::MultiLabel);
         }
-        if !self.column.classes.is_empty() {
+        if listed {
             return Ok(ProblemType::SingleLabel);
         }
         let labels = self.singles()?;

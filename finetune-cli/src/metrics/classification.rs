@@ -12,11 +12,12 @@ use super::{ClassScores, Report};
 /// When there are no examples, the lengths differ or a class is not below C.
 pub fn single_label(targets: &[u32], predictions: &[u32], names: &[String]) -> Report {
     check(targets.len(), predictions.len());
-    let mut confusion = vec![vec![0u64; names.len()]; names.len()];
+    let mut counts = vec![Counts::default(); names.len()];
     for (&target, &prediction) in targets.iter().zip(predictions) {
-        confusion[target as usize][prediction as usize] += 1;
+        counts[target as usize].target += 1;
+        counts[prediction as usize].predicted += 1;
+        counts[target as usize].both += u64::from(target == prediction);
     }
-    let counts: Vec<Counts> = (0..names.len()).map(|k| Counts::of_class(&confusion, k)).collect();
     let right: u64 = counts.iter().map(|c| c.both).sum();
     let accuracy = right as f64 / targets.len() as f64;
     let mut metrics = vec![("accuracy", accuracy), ("matthews_correlation", matthews(&counts))];
@@ -26,7 +27,23 @@ pub fn single_label(targets: &[u32], predictions: &[u32], names: &[String]) -> R
     let present: Vec<Counts> =
         counts.iter().copied().filter(|c| c.target + c.predicted > 0).collect();
     metrics.extend(averages(&present));
-    Report { metrics, classes: classes(names, &counts), confusion: Some(confusion) }
+    let confusion = confusion(targets, predictions, names.len());
+    Report { metrics, classes: classes(names, &counts), confusion }
+}
+
+/// Classes of which there is a confusion matrix: of ten times as many it would take 800 MB.
+const MOST_IN_A_MATRIX: usize = 1000;
+
+/// `[C][C]` counts, rows true and columns predicted; none of very many classes.
+fn confusion(targets: &[u32], predictions: &[u32], classes: usize) -> Option<Vec<Vec<u64>>> {
+    if classes > MOST_IN_A_MATRIX {
+        return None;
+    }
+    let mut counts = vec![vec![0; classes]; classes];
+    for (&target, &prediction) in targets.iter().zip(predictions) {
+        counts[target as usize][prediction as usize] += 1;
+    }
+    Some(counts)
 }
 
 /// Metrics of any number of classes per example; each row holds distinct class numbers, `names` is `[C]`.
@@ -61,11 +78,6 @@ struct Counts {
 }
 
 impl Counts {
-    fn of_class(confusion: &[Vec<u64>], k: usize) -> Self {
-        let predicted = confusion.iter().map(|row| row[k]).sum();
-        Self { target: confusion[k].iter().sum(), predicted, both: confusion[k][k] }
-    }
-
     /// Precision, recall, F1.
     fn scores(self) -> [f64; 3] {
         let Self { target, predicted, both } = self;

@@ -51,7 +51,7 @@ pub struct Report {
     pub metrics: Vec<(&'static str, f64)>,
     /// One entry per class; empty for regression.
     pub classes: Vec<ClassScores>,
-    /// `[C][C]` counts, rows true and columns predicted; single label only.
+    /// `[C][C]` counts, rows true and columns predicted; of a single label, and of up to a thousand classes.
     pub confusion: Option<Vec<Vec<u64>>>,
 }
 
