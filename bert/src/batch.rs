@@ -9,7 +9,7 @@ use crate::Result;
 pub struct Batch {
     /// Token ids, `[T]`, u32.
     pub ids: Tensor,
-    /// 0 for the first text of a pair, 1 for the second, `[T]`, u32; not looked at where a model has less than two types.
+    /// 0 for the first text of a pair, 1 for the second, `[T]`, u32; not looked at by a model with less than two types.
     pub type_ids: Tensor,
     /// The place of each token in its sequence from 0, `[T]`, u32; RoBERTa counts its own.
     pub positions: Tensor,

@@ -47,8 +47,8 @@ impl SequenceClassifier {
 
     /// A model whose encoder comes from a checkpoint. Pooler and head come from it too if it has them;
     /// otherwise they start fresh, by `seed`, and the report names them as missing. A head of another size
-    /// belongs to another task: it is left behind. The pooler stays, which is the first map of the head in all but BERT,
-    /// as with `ignore_mismatched_sizes` of transformers.
+    /// belongs to another task: it is left behind. The pooler stays, which is the first map of the head in all but
+    /// BERT, as with `ignore_mismatched_sizes` of transformers.
     ///
     /// # Errors
     /// When an encoder weight is missing, or a weight is mis-shaped or not finite; lists all.

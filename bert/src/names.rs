@@ -71,8 +71,8 @@ impl Family {
     }
 
     /// The name here of the parameter that a tensor of a file is; none if it can be no parameter, because the one of
-    /// that name is called otherwise in this family: RoBERTa's encoder may have a pooler of its own, which is no part of
-    /// its classifier, and its token classifier a `classifier.weight`.
+    /// that name is called otherwise in this family: RoBERTa's encoder may have a pooler of its own, which is no part
+    /// of its classifier, and its token classifier a `classifier.weight`.
     pub(crate) fn own_name(self, stored: &str) -> Option<String> {
         let whole = match BARE.iter().any(|part| stored.starts_with(part)) {
             true => format!("{}.{stored}", self.prefix()),

@@ -1,5 +1,5 @@
-//! Which units each model of the family drops in training, seen in gradients: what the gradient of a map's bias lacks was
-//! dropped behind it, what columns of its weight lack was dropped before it.
+//! Which units each model of the family drops in training, seen in gradients: what the gradient of a map's bias lacks
+//! was dropped behind it, what columns of its weight lack was dropped before it.
 
 use autograd::{Gradients, Tape};
 use bert::{Batch, Config, Family, SequenceClassifier, Targets, loss};

@@ -106,8 +106,8 @@ impl Folder {
         Ok(Checkpoint::open(&self.path, self.config.family)?)
     }
 
-    /// A model for `task` on the encoder of this folder, and which weights start fresh. The head's last map starts fresh
-    /// unless it is of this task, by [`head_fits`](Self::head_fits) and its size.
+    /// A model for `task` on the encoder of this folder, and which weights start fresh. The head's last map starts
+    /// fresh unless it is of this task, by [`head_fits`](Self::head_fits) and its size.
     ///
     /// # Errors
     /// When the weights are missing, mis-shaped or not finite, or a GPU is full.

@@ -31,7 +31,8 @@ impl Memory {
             true => layers.saturating_sub(1) * h + per_layer,
             false => layers * per_layer,
         };
-        // The embeddings' three rows, sums, norm and dropout, as if E were H; one gradient of the widest state on the way.
+        // The embeddings' three rows, sums, norm and dropout, as if E were H; one gradient of the widest state on the
+        // way.
         let activations = tokens.saturating_mul((kept + 7 * h + f) * 4);
         let weights = params * 4;
         Self { weights, gradients: weights, optimizer: 2 * weights, activations }

@@ -12,7 +12,7 @@
 //! <https://huggingface.co/docs/datasets/about_dataset_features>.
 
 use std::cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Once;
@@ -102,8 +102,9 @@ fn add_columns(
             return refused(format!("two columns are called `{name}`"));
         }
         let listed = classes.get(name).cloned().unwrap_or_default();
-        if let Some(twice) = listed.iter().enumerate().find(|(i, n)| listed[..*i].contains(n)) {
-            return refused(format!("class `{}` of column `{name}` stands twice", twice.1));
+        let mut seen = HashSet::new();
+        if let Some(twice) = listed.iter().find(|class| !seen.insert(*class)) {
+            return refused(format!("class `{twice}` of column `{name}` stands twice"));
         }
         builder.set_classes(column, listed);
     }

@@ -1,5 +1,5 @@
-//! Models of BERT's family that are no BERT: `train`, `evaluate`, `predict`, `inspect`, `adapt` and `select` take them, and
-//! say their own names.
+//! Models of BERT's family that are no BERT: `train`, `evaluate`, `predict`, `inspect`, `adapt` and `select` take them,
+//! and say their own names.
 
 use std::fs;
 use std::path::Path;
