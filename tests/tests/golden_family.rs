@@ -176,19 +176,23 @@ fn folders_are_those_of_transformers() {
 fn the_class_of_the_tokenizer_is_kept_or_general() {
     let [_, _, distilbert, _] = Tiny::all();
     let tokenizer = distilbert.bare_tokenizer(&[]);
-    let saved = |extra: Value| {
+    let saved = |extra: Value, forgotten: bool| {
         let mut json = json!({"model_type": "roberta", "vocab_size": 60, "type_vocab_size": 1});
         json.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-        let config = Config::parse(&json.to_string(), Path::new("config.json")).unwrap();
+        let mut config = Config::parse(&json.to_string(), Path::new("config.json")).unwrap();
+        if forgotten {
+            config.forget_tokenizer_class();
+        }
         let dir = tempfile::tempdir().unwrap();
         save_pretrained(dir.path(), &config, &[], &tokenizer, SavedDType::F32).unwrap();
         let settings = read_json(&dir.path().join("tokenizer_config.json"));
         ["tokenizer_class", "model_input_names"].map(|key| settings[key].clone())
     };
-    let named = saved(json!({"tokenizer_class": "BertTokenizer"}));
-    assert_eq!(named, [json!("BertTokenizer"), Value::Null]);
-    let general = saved(json!({}));
-    assert_eq!(general, [json!("PreTrainedTokenizerFast"), json!(["input_ids", "attention_mask"])]);
+    let named = || json!({"tokenizer_class": "BertTokenizer"});
+    assert_eq!(saved(named(), false), [json!("BertTokenizer"), Value::Null]);
+    let general = [json!("PreTrainedTokenizerFast"), json!(["input_ids", "attention_mask"])];
+    assert_eq!(saved(json!({}), false), general);
+    assert_eq!(saved(named(), true), general, "with a vocabulary of its own");
 }
 
 /// RoBERTa counts positions behind the padding token, and passes over those that stand in a text.

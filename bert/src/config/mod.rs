@@ -134,6 +134,11 @@ impl Config {
         self.file.get("tokenizer_class")?.as_str()
     }
 
+    /// Forgets which class reads the tokenizer: for a model that gets another vocabulary.
+    pub fn forget_tokenizer_class(&mut self) {
+        self.file.shift_remove("tokenizer_class");
+    }
+
     /// Reads a configuration from its text; `path` is where it came from, for messages.
     ///
     /// # Errors

@@ -72,6 +72,7 @@ fn config(path: &Path) -> Result<Config> {
             path.display()
         );
     }
+    config.forget_tokenizer_class();
     (config.problem_type, config.labels) = (None, Vec::new());
     Ok(config)
 }
