@@ -15,6 +15,8 @@ pub struct Batch {
     pub positions: Tensor,
     /// Where each sequence begins.
     pub seqlens: CuSeqLens,
+    /// The row of the first token of each word, ascending, `[M]`; none where texts were not split into words.
+    pub words: Vec<u32>,
 }
 
 impl Batch {
@@ -41,7 +43,20 @@ impl Batch {
             type_ids: Tensor::from_vec(types, &shape)?,
             positions: Tensor::from_vec(positions, &shape)?,
             seqlens,
+            words: Vec::new(),
         })
+    }
+
+    /// The same batch with words: for each sequence, the places of their first tokens in it.
+    ///
+    /// # Panics
+    /// When there are more sequences than in the batch.
+    pub fn with_words<'a>(mut self, places: impl IntoIterator<Item = &'a [u32]>) -> Self {
+        for (i, places) in places.into_iter().enumerate() {
+            let start = self.seqlens.range(i).start as u32;
+            self.words.extend(places.iter().map(|place| start + place));
+        }
+        self
     }
 
     /// B, the number of sequences.

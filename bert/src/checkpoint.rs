@@ -32,10 +32,8 @@ pub struct Checkpoint {
     files: Vec<File>,
     /// Where each file is: reading has one place in an open file, so readers open their own.
     paths: Vec<PathBuf>,
-    /// By the name of the parameter.
+    /// By the name that a parameter would have in a file ([`Family::stored_name`]).
     stored: BTreeMap<String, Stored>,
-    /// The names of tensors that can be no parameter.
-    others: Vec<String>,
 }
 
 /// Where a tensor is.
@@ -82,21 +80,17 @@ impl Checkpoint {
         } else {
             return Err(none_found(dir));
         };
-        let (mut stored, mut others) = (BTreeMap::new(), Vec::new());
+        let mut stored = BTreeMap::new();
         for (file, name) in files.iter().enumerate().flat_map(|(i, f)| names_of(i, f)) {
-            let Some(own) = family.own_name(&name) else {
-                others.push(name);
-                continue;
-            };
             let found = Stored { file, name: name.clone() };
-            if let Some(other) = stored.insert(own, found) {
+            if let Some(other) = stored.insert(family.whole_name(&name), found) {
                 let other = other.name;
                 let message =
                     format!("tensors {other} and {name} are the same parameter; remove one");
                 return Err(Error::checkpoint(dir, message));
             }
         }
-        Ok(Self { folder: dir.to_owned(), family, files, paths, stored, others })
+        Ok(Self { folder: dir.to_owned(), family, files, paths, stored })
     }
 
     /// All tensors, by the names that they have in the files, sorted.
@@ -116,23 +110,23 @@ impl Checkpoint {
 
     /// Whether there is a tensor for the parameter of that name.
     pub fn contains(&self, name: &str) -> bool {
-        self.stored.contains_key(name)
-    }
-
-    /// Whether there are tensors for parameters whose names begin with `prefix`.
-    pub fn contains_any(&self, prefix: &str) -> bool {
-        self.stored.keys().any(|name| name.starts_with(prefix))
+        self.find(name).is_some()
     }
 
     /// Treats the parameters whose names begin with `prefix` as if they were not stored.
     pub fn leave_out(&mut self, prefix: &str) {
-        self.stored.retain(|name, _| !name.starts_with(prefix));
+        let prefix = self.family.stored_name(prefix);
+        self.stored.retain(|name, _| !name.starts_with(&prefix));
     }
 
     /// The stored shape of the parameter of that name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        let stored = self.stored.get(name)?;
+        let stored = self.find(name)?;
         self.files[stored.file].shape(&stored.name)
+    }
+
+    fn find(&self, name: &str) -> Option<&Stored> {
+        self.stored.get(&self.family.stored_name(name))
     }
 
     /// Loads every parameter by its name, from F32, F16 or BF16, and returns what was missing and what was
@@ -143,7 +137,7 @@ impl Checkpoint {
     /// When shapes do not fit (all are listed), a dtype is another, a weight is NaN or infinite, or reading
     /// fails.
     pub fn load(&mut self, params: &[Param]) -> Result<LoadReport> {
-        let find = |p: &Param| self.stored.get(p.name()).cloned();
+        let find = |p: &Param| self.find(p.name()).cloned();
         let pairs: Vec<(&Param, Stored)> =
             params.iter().filter_map(|p| Some((p, find(p)?))).collect();
         let report = self.report(params);
@@ -159,25 +153,27 @@ impl Checkpoint {
     }
 
     fn report(&self, params: &[Param]) -> LoadReport {
-        let wanted: BTreeSet<&str> = params.iter().map(Param::name).collect();
-        let lacking = wanted.iter().filter(|name| !self.stored.contains_key(**name));
-        let missing = lacking.map(|name| self.family.stored_name(name)).collect();
-        let rest = || self.stored.iter().filter(|(name, _)| !wanted.contains(name.as_str()));
+        let wanted: BTreeSet<String> =
+            params.iter().map(|param| self.family.stored_name(param.name())).collect();
+        let missing = wanted.iter().filter(|name| !self.stored.contains_key(*name)).cloned();
+        let rest = || self.stored.iter().filter(|(name, _)| !wanted.contains(*name));
         let unexpected = rest().map(|(_, stored)| stored.name.clone());
-        let unexpected = unexpected.chain(self.others.iter().cloned()).collect();
-        let unused = rest().filter(|(name, _)| is_of_encoder(name));
-        let unused_encoder = unused.map(|(_, stored)| stored.name.clone()).collect();
-        let [missing, unexpected, unused_encoder] =
-            [missing, unexpected, unused_encoder].map(sorted);
-        LoadReport { missing, unexpected, unused_encoder }
+        let unused = rest().filter(|(name, _)| is_of_encoder(self.family, name));
+        let unused_encoder = unused.map(|(_, stored)| stored.name.clone());
+        LoadReport {
+            missing: missing.collect(),
+            unexpected: sorted(unexpected.collect()),
+            unused_encoder: sorted(unused_encoder.collect()),
+        }
     }
 
     /// Refuses what lacks a weight of the encoder, and a configuration of another model, by the headers, before there
     /// is memory for what it asks for.
     pub(crate) fn check(&self, expected: Vec<Expected>) -> Result<()> {
-        let lacking = |name: &str| !self.stored.contains_key(name) && is_of_encoder(name);
-        let missing = expected.iter().filter(|(name, _)| lacking(name));
-        let names: Vec<String> = missing.map(|(name, _)| self.family.stored_name(name)).collect();
+        let names = expected.iter().map(|(name, _)| self.family.stored_name(name));
+        let lacking =
+            |name: &String| !self.stored.contains_key(name) && is_of_encoder(self.family, name);
+        let names: Vec<String> = names.filter(lacking).collect();
         self.check_shapes(expected)?;
         match names.is_empty() {
             true => Ok(()),
@@ -232,11 +228,12 @@ impl Checkpoint {
     }
 }
 
-/// Whether a parameter is the encoder's, by its name; the pooler belongs to the head of a classifier. Stored numbers of
+/// Whether a tensor is the encoder's, by its name; the pooler belongs to the head of a classifier. Stored numbers of
 /// positions are no weights.
-fn is_of_encoder(name: &str) -> bool {
+fn is_of_encoder(family: Family, name: &str) -> bool {
     let parts = ["bert.embeddings.", "bert.embeddings_project.", "bert.encoder."];
-    parts.iter().any(|part| name.starts_with(part)) && !name.ends_with("_ids")
+    let is_in = |part: &str| name.starts_with(&family.stored_name(part));
+    parts.into_iter().any(is_in) && !name.ends_with("_ids")
 }
 
 fn sorted(mut names: Vec<String>) -> Vec<String> {

@@ -18,6 +18,7 @@ mod masked_lm;
 mod names;
 mod save;
 mod shapes;
+mod token_classifier;
 mod tokenizer;
 
 pub use batch::Batch;
@@ -29,6 +30,7 @@ pub use error::{Error, Mismatch, Result};
 pub use family::Family;
 pub use masked_lm::MaskedLm;
 pub use save::{SavedDType, save_pretrained};
+pub use token_classifier::TokenClassifier;
 pub use tokenizer::{Encoding, Tokenizer, VocabularyLimits, WordPieceTrainer};
 
 #[cfg(doctest)]

@@ -6,9 +6,13 @@
 //! distilbert.transformer.layer.3.attention.q_lin.weight   of a DistilBERT
 //! ```
 //!
-//! Names here are those of `BertForSequenceClassification` and `BertForMaskedLM`; the first map of a classification
-//! head is `bert.pooler.dense` in all families. A file may leave out what begins the names of an encoder (`bert.`: it
-//! was saved from the bare encoder), and an old one calls weight and bias of LayerNorm `gamma` and `beta`.
+//! Names here are those of `BertForSequenceClassification` and `BertForMaskedLM`; the first map of a sequence
+//! classifier's head is `bert.pooler.dense` in all families, and a token classifier's only map `token_classifier`. A file
+//! may leave out what begins the names of an encoder (`bert.`: it was saved from the bare encoder), and an old one calls
+//! weight and bias of LayerNorm `gamma` and `beta`.
+//!
+//! Names are translated in one direction, from here to a file. So two parameters may have one name there, of which a
+//! model has one at most: `classifier` is the last map of a sequence classifier in a BERT, and a token classifier's.
 
 use crate::Family;
 
@@ -16,7 +20,9 @@ use crate::Family;
 type Pair = [&'static str; 2];
 
 /// What names begin with; the first that fits counts.
+const BERT: &[Pair] = &[["token_classifier.", "classifier."]];
 const ROBERTA: &[Pair] = &[
+    ["token_classifier.", "classifier."],
     ["bert.pooler.dense.", "classifier.dense."],
     ["classifier.", "classifier.out_proj."],
     ["cls.predictions.transform.dense.", "lm_head.dense."],
@@ -25,6 +31,7 @@ const ROBERTA: &[Pair] = &[
     ["bert.", "roberta."],
 ];
 const DISTILBERT: &[Pair] = &[
+    ["token_classifier.", "classifier."],
     ["bert.pooler.dense.", "pre_classifier."],
     ["cls.predictions.transform.dense.", "vocab_transform."],
     ["cls.predictions.transform.LayerNorm.", "vocab_layer_norm."],
@@ -33,8 +40,8 @@ const DISTILBERT: &[Pair] = &[
     ["bert.encoder.", "distilbert.transformer."],
     ["bert.", "distilbert."],
 ];
-// Two have the same name in the file: the first is the parameter, the second would be its copy.
 const ELECTRA: &[Pair] = &[
+    ["token_classifier.", "classifier."],
     ["bert.pooler.dense.", "classifier.dense."],
     ["classifier.", "classifier.out_proj."],
     ["cls.predictions.transform.", "generator_predictions."],
@@ -70,31 +77,18 @@ impl Family {
         part.map_or(name.clone(), |[here, file]| name.replacen(here, file, 1))
     }
 
-    /// The name here of the parameter that a tensor of a file is; none if it can be no parameter, because the one of
-    /// that name is called otherwise in this family: RoBERTa's encoder may have a pooler of its own, which is no part
-    /// of its classifier, and its token classifier a `classifier.weight`.
-    pub(crate) fn own_name(self, stored: &str) -> Option<String> {
+    /// The name of a tensor of a file, spelt like those of [`stored_name`](Self::stored_name).
+    pub(crate) fn whole_name(self, stored: &str) -> String {
         let whole = match BARE.iter().any(|part| stored.starts_with(part)) {
             true => format!("{}.{stored}", self.prefix()),
             false => stored.to_owned(),
         };
-        let whole = modern(&whole);
-        let own = self.translated(&whole);
-        (self.stored_name(&own) == whole).then_some(own)
-    }
-
-    fn translated(self, whole: &str) -> String {
-        let (beginnings, parts) = self.tables();
-        let part = parts.iter().find(|[_, file]| whole.contains(file));
-        let name = part.map_or(whole.to_owned(), |[here, file]| whole.replacen(file, here, 1));
-        let begun =
-            beginnings.iter().find_map(|[here, file]| Some([here, name.strip_prefix(file)?]));
-        begun.map_or(name.clone(), |[here, rest]| format!("{here}{rest}"))
+        modern(&whole)
     }
 
     fn tables(self) -> (&'static [Pair], &'static [Pair]) {
         match self {
-            Self::Bert => (&[], &[]),
+            Self::Bert => (BERT, &[]),
             Self::Roberta | Self::XlmRoberta | Self::Camembert => (ROBERTA, &[]),
             Self::DistilBert => (DISTILBERT, DISTILBERT_LAYER),
             Self::Electra => (ELECTRA, &[]),
@@ -125,6 +119,7 @@ fn modern(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::path::Path;
 
     use super::*;
@@ -141,42 +136,47 @@ mod tests {
     }
 
     #[test]
-    fn names_go_to_a_file_and_come_back() {
+    fn every_spelling_of_a_file_is_the_name_of_the_parameter() {
         for family in Family::ALL {
             for name in names(family) {
                 let stored = family.stored_name(&name);
-                let own = |stored: &str| family.own_name(stored).unwrap_or_default();
-                assert_eq!(own(&stored), name, "{family:?}: {stored}");
+                assert_eq!(family.whole_name(&stored), stored, "{family:?}");
                 let prefix = format!("{}.", family.prefix());
                 if let Some(bare) = stored.strip_prefix(&prefix) {
-                    assert_eq!(own(bare), name, "{family:?}: {bare}");
+                    assert_eq!(family.whole_name(bare), stored, "{family:?}: {bare}");
                 }
                 if let Some(layer) = stored.strip_suffix("LayerNorm.weight") {
                     let old = format!("{layer}LayerNorm.gamma");
-                    assert_eq!(own(&old), name, "{family:?}: {old}");
+                    assert_eq!(family.whole_name(&old), stored, "{family:?}: {old}");
                 }
             }
         }
     }
 
     #[test]
+    fn no_two_parameters_of_a_model_have_one_name_in_a_file() {
+        for family in Family::ALL {
+            let stored: BTreeSet<String> =
+                names(family).iter().map(|name| family.stored_name(name)).collect();
+            assert_eq!(stored.len(), names(family).len(), "{family:?}");
+        }
+    }
+
+    #[test]
     fn what_is_called_otherwise_is_no_parameter() {
-        for (family, name) in [
+        for (family, stored) in [
+            // The encoder's own pooler, which is no part of a classifier; and a BERT in the folder of a RoBERTa.
             (Family::Roberta, "roberta.pooler.dense.weight"),
             (Family::Roberta, "pooler.dense.weight"),
-            // Of a token classifier; and a BERT in the folder of a RoBERTa.
-            (Family::Roberta, "classifier.weight"),
             (Family::Roberta, "bert.encoder.layer.0.output.dense.weight"),
+            // Of a token classifier, where a sequence classifier's has another name.
+            (Family::Roberta, "classifier.weight"),
+            (Family::Electra, "classifier.weight"),
             (Family::DistilBert, "distilbert.encoder.layer.0.output.dense.weight"),
         ] {
-            assert_eq!(family.own_name(name), None, "{family:?}: {name}");
-        }
-        for (family, name) in [
-            (Family::Bert, "cls.seq_relationship.weight"),
-            (Family::Electra, "discriminator_predictions.dense.weight"),
-            (Family::DistilBert, "qa_outputs.weight"),
-        ] {
-            assert_eq!(family.own_name(name).as_deref(), Some(name), "of another head");
+            let whole = family.whole_name(stored);
+            let is = |name: &String| family.stored_name(name) == whole;
+            assert!(!names(family).iter().any(is), "{family:?}: {stored}");
         }
     }
 }

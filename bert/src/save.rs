@@ -9,6 +9,7 @@ use serde_json::Value;
 use tensor::{DType, Device, Tensor};
 
 use crate::checkpoint::WEIGHTS;
+use crate::config::TOKEN_CLASSIFICATION;
 use crate::tokenizer::pretty;
 use crate::{Config, Error, Result, Tokenizer};
 
@@ -112,10 +113,14 @@ fn rounded(name: &str, param: &Param, dtype: SavedDType) -> Result<Tensor> {
 /// How the name of the class of transformers with these weights ends.
 fn purpose(params: &[Param]) -> &'static str {
     let has = |part: &str| params.iter().any(|p| p.name().starts_with(part));
-    match (has("classifier."), has("cls.predictions.")) {
-        (true, _) => "ForSequenceClassification",
-        (false, true) => MASKED_LM,
-        (false, false) => "Model",
+    if has("token_classifier.") {
+        TOKEN_CLASSIFICATION
+    } else if has("classifier.") {
+        "ForSequenceClassification"
+    } else if has("cls.predictions.") {
+        MASKED_LM
+    } else {
+        "Model"
     }
 }
 

@@ -74,11 +74,16 @@ mod tests {
     use nn::Module;
 
     use super::*;
-    use crate::{Family, MaskedLm, SequenceClassifier};
+    use crate::{Family, MaskedLm, SequenceClassifier, TokenClassifier};
 
     #[test]
     fn they_are_those_of_the_models() {
         Family::ALL.into_iter().for_each(check);
+    }
+
+    /// Whether it is of the size of a task.
+    fn is_last_map(name: &str) -> bool {
+        ["classifier.", "token_classifier."].iter().any(|head| name.starts_with(head))
     }
 
     fn check(family: Family) {
@@ -103,11 +108,12 @@ mod tests {
         let built = |module: &dyn Module| -> BTreeMap<String, Vec<usize>> {
             let params = module.params().into_iter();
             let shapes = params.map(|p| (p.name().to_owned(), p.shape()));
-            shapes.filter(|(name, _)| !name.starts_with("classifier.")).collect()
+            shapes.filter(|(name, _)| !is_last_map(name)).collect()
         };
         let expected = |head: Vec<Expected>| encoder(&config).into_iter().chain(head).collect();
         let classifier = SequenceClassifier::new(&config, 3, 0);
         assert_eq!(built(&classifier), expected(pooler(&config)));
+        assert_eq!(built(&TokenClassifier::new(&config, 3, 0)), expected(vec![]));
         let masked = MaskedLm::new(&config, 0);
         assert_eq!(built(&masked), expected(masked_lm(&config, "cls.predictions")));
         let count = nn::count(&classifier.encoder().params()) as u64;

@@ -125,8 +125,14 @@ fn a_template_that_is_missing_is_that_of_bert() {
 fn an_empty_text_is_two_special_tokens() {
     let tokenizer = Tokenizer::load(folder(&["vocab.txt"], json!({})).path()).unwrap();
     let got = tokenizer.encode_batch(&[("", None), ("", Some(""))], 4).unwrap();
-    assert_eq!(got[0], Encoding { ids: vec![3, 4], type_ids: vec![0, 0], truncated: false });
-    assert_eq!(got[1], Encoding { ids: vec![3, 4, 4], type_ids: vec![0, 0, 1], truncated: false });
+    assert_eq!(
+        got[0],
+        Encoding { ids: vec![3, 4], type_ids: vec![0, 0], truncated: false, words: vec![] }
+    );
+    assert_eq!(
+        got[1],
+        Encoding { ids: vec![3, 4, 4], type_ids: vec![0, 0, 1], truncated: false, words: vec![] }
+    );
     assert_eq!(tokenizer.encode_batch(&[], 3).unwrap(), []);
 }
 

@@ -18,7 +18,10 @@ use crate::fields::Fields;
 use crate::known_keys::is_known;
 use crate::{Error, Family, Result, labels, shapes};
 
-/// What the outputs of a classification head mean.
+/// How the names of the classes of transformers end that give each word a label.
+pub(crate) const TOKEN_CLASSIFICATION: &str = "ForTokenClassification";
+
+/// What the outputs of a sequence classifier's head mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum ProblemType {
     /// One of C classes.
@@ -177,6 +180,20 @@ impl Config {
     /// D: the width of one attention head.
     pub fn head_dim(&self) -> usize {
         self.hidden_size / self.num_attention_heads
+    }
+
+    /// Whether the weights were saved from a [`TokenClassifier`](crate::TokenClassifier), which `architectures` alone
+    /// tells: `problem_type` is for sequence classifiers.
+    pub fn is_token_classifier(&self) -> bool {
+        self.architectures.iter().any(|class| class.ends_with(TOKEN_CLASSIFICATION))
+    }
+
+    /// The dropout rate in the head of a token classifier: DistilBERT's key for that of a head is for sequences alone.
+    pub(crate) fn token_classifier_dropout(&self) -> f32 {
+        match self.family {
+            Family::DistilBert => self.hidden_dropout_prob,
+            _ => self.classifier_dropout.unwrap_or(self.hidden_dropout_prob),
+        }
     }
 
     /// The longest sequence, in tokens.

@@ -11,12 +11,15 @@
 //! is, and a `vocab.txt` alone makes the same tokenizer as `BertTokenizer` does. Texts too long are cut
 //! by transformers' `longest_first`: tokens go from the longer text until both fit. Nothing is padded.
 //!
+//! Texts that are [split into words](Tokenizer::encode_words) are cut into pieces, so that each word keeps its tokens.
+//!
 //! Texts are encoded in parallel on the current rayon pool; the library starts no threads of its own. It
 //! reads `TOKENIZERS_PARALLELISM`: with `false` or `0` it stays on one thread. Ids do not depend on that.
 
 mod settings;
 mod train;
 mod vocab;
+mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -43,6 +46,8 @@ pub struct Encoding {
     pub type_ids: Vec<u32>,
     /// Whether tokens were cut off to fit the length.
     pub truncated: bool,
+    /// The place of the first token of each word, ascending; none where the text was not split into words.
+    pub words: Vec<u32>,
 }
 
 /// What turns texts into the ids of one model.
@@ -97,20 +102,24 @@ impl Tokenizer {
         texts: &[(&str, Option<&str>)],
         max_length: usize,
     ) -> Result<Vec<Encoding>> {
-        let any_pair = texts.iter().any(|(_, second)| second.is_some());
-        let least = self.special_tokens(any_pair) + 1;
-        if max_length < least {
-            let what = if any_pair { "pairs" } else { "texts" };
-            let message =
-                format!("max_length: expected at least {least} for {what}, got {max_length}");
-            return Err(Error::tokenizer(&self.folder, message));
-        }
+        self.check_length(max_length, texts.iter().any(|(_, second)| second.is_some()))?;
         let encode = |&(first, second): &(&str, Option<&str>)| {
             self.encode(first, second, max_length).map_err(|e| {
                 Error::tokenizer(&self.folder, format!("a text can't be encoded: {e}"))
             })
         };
         texts.into_maybe_par_iter().map(encode).collect()
+    }
+
+    /// Checks that `max_length` leaves room for a token.
+    fn check_length(&self, max_length: usize, pairs: bool) -> Result<()> {
+        let least = self.special_tokens(pairs) + 1;
+        if max_length >= least {
+            return Ok(());
+        }
+        let what = if pairs { "pairs" } else { "texts" };
+        let message = format!("max_length: expected at least {least} for {what}, got {max_length}");
+        Err(Error::tokenizer(&self.folder, message))
     }
 
     /// The ids of each text alone: no special tokens, nothing cut off.
@@ -219,7 +228,7 @@ impl Tokenizer {
         second.as_mut().map(tokenizers::Encoding::take_overflowing);
         let whole = self.inner.post_process(first, second, true)?;
         let (ids, type_ids) = (whole.get_ids().to_vec(), whole.get_type_ids().to_vec());
-        Ok(Encoding { ids, type_ids, truncated: length > room })
+        Ok(Encoding { ids, type_ids, truncated: length > room, words: Vec::new() })
     }
 
     fn truncation(&self, room: usize) -> TruncationParams {

@@ -44,6 +44,11 @@ impl Settings {
         (length <= LARGEST_MAX_LENGTH).then_some(length as usize)
     }
 
+    /// Notes that each word is encoded with a blank before it.
+    pub fn set_prefix_space(&mut self) {
+        self.config.insert("add_prefix_space".into(), true.into());
+    }
+
     /// Whether long texts lose their beginning rather than their end.
     pub fn cuts_left(&self) -> bool {
         self.config.get("truncation_side").and_then(Value::as_str) == Some("left")

@@ -16,13 +16,14 @@ use bert::{Checkpoint, Config};
 
 use crate::select::summary::Objective;
 
-/// Heads by what their parameters' names begin with.
-const HEADS: [(&str, &str); 5] = [
-    ("classifier", "classifier."),
-    ("replaced_token", "discriminator_predictions."),
-    ("masked_lm", "cls.predictions."),
-    ("next_sentence", "cls.seq_relationship."),
-    ("pooler", "bert.pooler."),
+/// Heads by a weight that they have.
+const HEADS: [(&str, &str); 6] = [
+    ("classifier", "classifier.weight"),
+    ("classifier", "token_classifier.weight"),
+    ("replaced_token", "discriminator_predictions.dense.weight"),
+    ("masked_lm", "cls.predictions.transform.dense.weight"),
+    ("next_sentence", "cls.seq_relationship.weight"),
+    ("pooler", "bert.pooler.dense.weight"),
 ];
 
 /// Files that sentence-transformers writes and others do not.
@@ -31,8 +32,10 @@ const CONTRASTIVE: [&str; 3] =
 
 /// Reads the objective; whether a head is used is left open.
 pub fn read(folder: &Path, config: &Config, checkpoint: &Checkpoint) -> Objective {
-    let stored = HEADS.iter().filter(|(_, prefix)| checkpoint.contains_any(prefix));
-    let heads: Vec<String> = stored.map(|(head, _)| head.to_string()).collect();
+    let stored = HEADS.iter().filter(|(_, weight)| checkpoint.contains(weight));
+    let mut heads: Vec<String> = stored.map(|(head, _)| head.to_string()).collect();
+    // A BERT's two classifiers have one name.
+    heads.dedup();
     let has = |head: &str| heads.iter().any(|h| h == head);
     let class = |part: &str| config.architectures.iter().any(|name| name.contains(part));
     let contrastive = CONTRASTIVE.iter().any(|file| folder.join(file).exists());

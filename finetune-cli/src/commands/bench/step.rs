@@ -73,7 +73,12 @@ fn examples(args: &BenchStepArgs, rng: &mut Rng) -> Examples {
     // Below 1000 are special tokens and single characters.
     let mut token = || 1000 + rng.below(29_000) as u32;
     let mut ids = || (0..args.length).map(|_| token()).collect();
-    let mut encoding = || Encoding { ids: ids(), type_ids: vec![0; args.length], truncated: false };
+    let mut encoding = || Encoding {
+        ids: ids(),
+        type_ids: vec![0; args.length],
+        truncated: false,
+        words: Vec::new(),
+    };
     let encodings = (0..args.batch).map(|_| encoding()).collect();
     let labels = (0..args.batch).map(|_| rng.below(OUTPUTS as u64) as u32).collect();
     Examples { encodings, labels: Labels::Class(labels), outputs: OUTPUTS }
