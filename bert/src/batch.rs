@@ -1,5 +1,7 @@
 //! A ragged batch of token ids.
 
+use std::ops::Range;
+
 use tensor::{CuSeqLens, Tensor};
 
 use crate::Result;
@@ -47,14 +49,14 @@ impl Batch {
         })
     }
 
-    /// The same batch with words: for each sequence, the places of their first tokens in it.
+    /// The same batch with words: for each sequence, the tokens of each of its words.
     ///
     /// # Panics
     /// When there are more sequences than in the batch.
-    pub fn with_words<'a>(mut self, places: impl IntoIterator<Item = &'a [u32]>) -> Self {
-        for (i, places) in places.into_iter().enumerate() {
+    pub fn with_words<'a>(mut self, words: impl IntoIterator<Item = &'a [Range<u32>]>) -> Self {
+        for (i, words) in words.into_iter().enumerate() {
             let start = self.seqlens.range(i).start as u32;
-            self.words.extend(places.iter().map(|place| start + place));
+            self.words.extend(words.iter().map(|tokens| start + tokens.start));
         }
         self
     }

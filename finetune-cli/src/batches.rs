@@ -4,22 +4,65 @@ use bert::{Batch, Encoding, Targets};
 use tensor::{Tensor, philox::Rng};
 
 use crate::data::Labels;
+use crate::predictions::Prediction;
 
 /// The random stream of the shuffles: epoch e of a seed uses stream SHUFFLE + e.
 const SHUFFLE: u64 = 0x5348_5546_0000_0000;
 
-/// Tokens and labels of a data set.
+/// Tokens and labels of a data set, a row a sequence.
 pub struct Examples {
-    /// The tokens of each example.
+    /// The tokens of each row.
     pub encodings: Vec<Encoding>,
-    /// The labels, which may be absent.
+    /// The labels of each row, which may be absent.
     pub labels: Labels,
     /// C, the number of labels of the task.
     pub outputs: usize,
+    /// Of texts that are split into words, of how many rows each is; the others are a row each, and this is empty.
+    pub pieces: Vec<usize>,
 }
 
 impl Examples {
-    /// The number of examples.
+    /// A row for each encoding.
+    pub fn new(encodings: Vec<Encoding>, labels: Labels, outputs: usize) -> Self {
+        Self { encodings, labels, outputs, pieces: Vec::new() }
+    }
+
+    /// Rows of texts that are split into words: each has some pieces, and a label for each word.
+    ///
+    /// # Panics
+    /// When labels of words are not as many as the places of words.
+    pub fn of_words(texts: Vec<Vec<Encoding>>, labels: Labels, outputs: usize) -> Self {
+        let pieces: Vec<usize> = texts.iter().map(Vec::len).collect();
+        let labels = match labels {
+            Labels::Tags(tags) => Labels::Tags(of_pieces(&texts, &tags)),
+            other => other,
+        };
+        Self { encodings: texts.into_iter().flatten().collect(), labels, outputs, pieces }
+    }
+
+    /// The predictions of rows as those of texts, and their labels likewise.
+    pub fn whole(&self, rows: Vec<Prediction>) -> (Vec<Prediction>, Labels) {
+        if self.pieces.iter().all(|&pieces| pieces == 1) {
+            return (rows, self.labels.clone());
+        }
+        let words = rows.into_iter().map(|row| match row {
+            Prediction::Tags(words) => words,
+            _ => Vec::new(),
+        });
+        let joined = join(&self.pieces, words).into_iter().map(Prediction::Tags).collect();
+        let labels = match &self.labels {
+            Labels::Tags(tags) => Labels::Tags(join(&self.pieces, tags.iter().cloned())),
+            other => other.clone(),
+        };
+        (joined, labels)
+    }
+
+    /// The number of texts, or pairs of them.
+    pub fn texts(&self) -> usize {
+        if self.pieces.is_empty() { self.len() } else { self.pieces.len() }
+    }
+
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.encodings.len()
     }
@@ -34,8 +77,9 @@ impl Examples {
     /// # Errors
     /// When there are none.
     pub fn batch(&self, rows: &[usize]) -> bert::Result<Batch> {
-        let encodings = rows.iter().map(|&row| &self.encodings[row]);
-        Batch::new(encodings.map(|e| (e.ids.as_slice(), e.type_ids.as_slice())))
+        let encodings = || rows.iter().map(|&row| &self.encodings[row]);
+        let batch = Batch::new(encodings().map(|e| (e.ids.as_slice(), e.type_ids.as_slice())))?;
+        Ok(batch.with_words(encodings().map(|e| e.words.as_slice())))
     }
 
     /// The labels of these rows as targets of a loss; `None` if there are no labels.
@@ -55,8 +99,42 @@ impl Examples {
                 Some(Targets::Labels(tensor(rows.collect(), self.outputs)))
             }
             Labels::Score(scores) => Some(Targets::Scores(tensor(scores, 1))),
+            Labels::Tags(tags) => {
+                let ids = tags.concat();
+                let shape = [ids.len()];
+                Some(Targets::Classes(Tensor::from_vec(ids, &shape).expect("one a word")))
+            }
         }
     }
+
+    /// How many rows of logits these rows have: one each, or one for each of their words.
+    pub fn targets_of(&self, rows: &[usize]) -> usize {
+        match self.pieces.is_empty() {
+            true => rows.len(),
+            false => rows.iter().map(|&row| self.encodings[row].words.len()).sum(),
+        }
+    }
+}
+
+/// The labels of each piece of each text.
+fn of_pieces(texts: &[Vec<Encoding>], tags: &[Vec<u32>]) -> Vec<Vec<u32>> {
+    let mut rows = Vec::new();
+    for (pieces, tags) in texts.iter().zip(tags) {
+        let mut rest = &tags[..];
+        for piece in pieces {
+            let (own, behind) = rest.split_at(piece.words.len());
+            rows.push(own.to_vec());
+            rest = behind;
+        }
+        assert!(rest.is_empty(), "batches: labels of words");
+    }
+    rows
+}
+
+/// The pieces of each text, one behind the other.
+fn join<T>(pieces: &[usize], rows: impl IntoIterator<Item = Vec<T>>) -> Vec<Vec<T>> {
+    let mut rows = rows.into_iter();
+    pieces.iter().map(|&count| rows.by_ref().take(count).flatten().collect()).collect()
 }
 
 /// The number of batches of an epoch; the last may be smaller.

@@ -2,6 +2,8 @@
 
 use bert::Config;
 
+use crate::data::Task;
+
 /// Those of a forward pass over sequences of `lens` tokens, by the usual count: two for each weight of a layer
 /// and token, and the two products of attention. Embeddings, pooler, head, norms and activations are not counted.
 ///
@@ -21,25 +23,27 @@ pub fn training(config: &Config, lens: impl IntoIterator<Item = usize>) -> f64 {
     3.0 * forward(config, lens)
 }
 
-/// The parameters of an encoder with pooler and a head of `outputs` columns.
-pub fn parameters(config: &Config, outputs: usize) -> u64 {
-    config.encoder_parameters() + head_parameters(config, outputs)
+/// The parameters of an encoder with the head for a task.
+pub fn parameters(config: &Config, task: &Task) -> u64 {
+    config.encoder_parameters() + head_parameters(config, task)
 }
 
-/// The parameters of the pooler and the head alone: those that train on a frozen encoder.
-pub fn head_parameters(config: &Config, outputs: usize) -> u64 {
+/// The parameters of the head alone, a pooler before it included: those that train on a frozen encoder.
+pub fn head_parameters(config: &Config, task: &Task) -> u64 {
     let h = config.hidden_size as u64;
-    (h * h + h) + outputs as u64 * (h + 1)
+    let pooler = if let Task::Tags(_) = task { 0 } else { h * h + h };
+    pooler + task.outputs() as u64 * (h + 1)
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use bert::SequenceClassifier;
     use nn::{Module, count};
 
     use super::*;
+    use crate::classifier::Classifier;
+    use crate::data::LabelSet;
 
     fn config(json: &str) -> Config {
         Config::parse(json, Path::new("config.json")).expect("a configuration")
@@ -59,9 +63,12 @@ mod tests {
             r#"{"model_type": "bert", "vocab_size": 50, "hidden_size": 12, "num_hidden_layers": 3,
             "num_attention_heads": 2, "intermediate_size": 20, "max_position_embeddings": 9}"#,
         );
-        let model = SequenceClassifier::new(&tiny, 5, 0);
-        assert_eq!(parameters(&tiny, 5), count(&model.params()) as u64);
-        let encoder = count(&model.encoder().params()) as u64;
-        assert_eq!(head_parameters(&tiny, 5), count(&model.params()) as u64 - encoder);
+        let set = || LabelSet::from_training(["a", "b", "c", "d", "e"].into_iter());
+        for task in [Task::SingleLabel(set()), Task::Regression, Task::Tags(set())] {
+            let model = Classifier::new(&tiny, &task, 0);
+            assert_eq!(parameters(&tiny, &task), count(&model.params()) as u64);
+            let encoder = count(&model.encoder().params()) as u64;
+            assert_eq!(head_parameters(&tiny, &task), count(&model.params()) as u64 - encoder);
+        }
     }
 }

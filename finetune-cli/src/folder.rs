@@ -1,13 +1,16 @@
 //! A model folder, opened and checked.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use bert::{Checkpoint, Config, Encoding, LoadReport, ProblemType, SequenceClassifier, Tokenizer};
+use bert::{Checkpoint, Config, Encoding, LoadReport, ProblemType, Tokenizer};
 use nn::{Module, to_device};
 use tensor::Device;
 
-use crate::data::{Columns, Example, LabelSet, Options, Schema, Table, Task};
+use crate::batches::Examples;
+use crate::classifier::Classifier;
+use crate::data::{self, Columns, Example, LabelSet, Labels, Options, Schema, Table, Task};
 use crate::hub;
 use crate::trained::Trained;
 
@@ -15,7 +18,9 @@ use crate::trained::Trained;
 pub const DEFAULT_LENGTH: usize = 128;
 
 /// The weight without which a model is not fine-tuned.
-const HEAD: &str = "classifier.weight";
+fn head(is_of_words: bool) -> &'static str {
+    if is_of_words { "token_classifier.weight" } else { "classifier.weight" }
+}
 
 /// What every command needs of a model before its weights.
 pub struct Folder {
@@ -55,13 +60,14 @@ impl Folder {
     pub fn open_fine_tuned(
         path: &Path,
         device: &Device,
-    ) -> Result<(Self, SequenceClassifier, Task, LoadReport)> {
+    ) -> Result<(Self, Classifier, Task, LoadReport)> {
         let config = config(path)?;
         // Each is half of the time from start to first answer.
         let (tokenizer, tuned) =
             rayon::join(|| Tokenizer::load(path), || fine_tuned(path, &config));
         let folder = Self::new(path, config, tokenizer?)?.on(device);
         let (model, task, report) = tuned?;
+        let folder = folder.of_task(&task);
         to_device(&model.params(), device)?;
         Ok((folder, model, task, report))
     }
@@ -80,6 +86,14 @@ impl Folder {
         Ok(Self { path, config, tokenizer, device: Device::Cpu, trained })
     }
 
+    /// The same folder for a task: where words have labels, texts are encoded word by word.
+    pub fn of_task(mut self, task: &Task) -> Self {
+        if let Task::Tags(_) = task {
+            self.tokenizer = self.tokenizer.of_words();
+        }
+        self
+    }
+
     /// Leaves out all layers but the first `layers`.
     ///
     /// # Errors
@@ -93,9 +107,9 @@ impl Folder {
         Ok(())
     }
 
-    /// The name in its files of the weight by which a head is known.
-    pub fn head_name(&self) -> String {
-        self.config.family.stored_name(HEAD)
+    /// The name in its files of the weight by which a head for `task` is known.
+    pub fn head_name(&self, task: &Task) -> String {
+        self.config.family.stored_name(head(matches!(task, Task::Tags(_))))
     }
 
     /// The weights.
@@ -111,10 +125,11 @@ impl Folder {
     ///
     /// # Errors
     /// When the weights are missing, mis-shaped or not finite, or a GPU is full.
-    pub fn classifier(&self, task: &Task, seed: u64) -> Result<(SequenceClassifier, LoadReport)> {
+    pub fn classifier(&self, task: &Task, seed: u64) -> Result<(Classifier, LoadReport)> {
         let mut checkpoint = self.checkpoint()?;
         if !self.head_fits(task) {
             checkpoint.leave_out("classifier.");
+            checkpoint.leave_out("token_classifier.");
         }
         self.load(&mut checkpoint, task, seed)
     }
@@ -128,8 +143,8 @@ impl Folder {
         checkpoint: &mut Checkpoint,
         task: &Task,
         seed: u64,
-    ) -> Result<(SequenceClassifier, LoadReport)> {
-        let loaded = SequenceClassifier::load(checkpoint, &self.config, outputs(task), seed)?;
+    ) -> Result<(Classifier, LoadReport)> {
+        let loaded = Classifier::load(checkpoint, &self.config, task, seed)?;
         to_device(&loaded.0.params(), &self.device)?;
         Ok(loaded)
     }
@@ -137,7 +152,11 @@ impl Folder {
     /// Whether a head in this folder may be one of `task`: it has the same labels in the same order, as a
     /// [`LabelSet`] finds them (case may differ), or none that say anything.
     pub fn head_fits(&self, task: &Task) -> bool {
-        if self.config.problem_type.is_some_and(|kind| kind != task.problem_type()) {
+        let of_words = matches!(task, Task::Tags(_));
+        let known = self.config.problem_type.filter(|_| !of_words);
+        if self.config.is_token_classifier() != of_words
+            || known.is_some_and(|kind| task.problem_type() != Some(kind))
+        {
             return false;
         }
         let unnamed = |(i, name): (usize, &String)| *name == format!("LABEL_{i}");
@@ -192,19 +211,53 @@ impl Folder {
         self.max_length(typed.or(self.trained.max_length()))
     }
 
-    /// The tokens of every example.
+    /// The examples of a task as tokens, with their labels. For labels of words a text that is not split yet is split by
+    /// [`data::spans`], and one that is too long has several rows; for other tasks it is truncated.
     ///
     /// # Errors
     /// When `max_length` is more than the model has positions, or too small for the special tokens.
-    pub fn encode(&self, examples: &[Example], max_length: usize) -> Result<Vec<Encoding>> {
+    pub fn examples(
+        &self,
+        task: &Task,
+        examples: &[Example],
+        labels: Labels,
+        max_length: usize,
+    ) -> Result<Examples> {
         let limit = self.config.max_length();
         if max_length > limit {
             bail!(
                 "--max-length {max_length}: the model has {limit} positions; use {limit} or less"
             );
         }
-        let texts: Vec<_> = examples.iter().map(|e| (e.text.as_str(), e.pair.as_deref())).collect();
-        Ok(self.tokenizer.encode_batch(&texts, max_length)?)
+        let encodings = match task {
+            Task::Tags(_) => {
+                let words: Vec<Cow<[String]>> = examples.iter().map(words).collect();
+                let words: Vec<&[String]> = words.iter().map(Cow::as_ref).collect();
+                let pieces = self.tokenizer.encode_words(&words, max_length)?;
+                return Ok(Examples::of_words(pieces, labels, task.outputs()));
+            }
+            _ => self.encode(examples, max_length)?,
+        };
+        Ok(Examples::new(encodings, labels, task.outputs()))
+    }
+
+    /// The tokens of texts and pairs of them.
+    fn encode(&self, examples: &[Example], max_length: usize) -> Result<Vec<Encoding>> {
+        let texts = examples.iter().map(|example| match example.parts() {
+            [first, second] => (first.as_str(), Some(second.as_str())),
+            parts => (parts.first().map_or("", String::as_str), None),
+        });
+        Ok(self.tokenizer.encode_batch(&texts.collect::<Vec<_>>(), max_length)?)
+    }
+}
+
+/// The words of an example.
+fn words(example: &Example) -> Cow<'_, [String]> {
+    match example {
+        Example::Text(text) => {
+            data::spans(text).into_iter().map(|span| text[span].to_owned()).collect()
+        }
+        split => split.parts().into(),
     }
 }
 
@@ -215,10 +268,10 @@ fn config(path: &Path) -> Result<Config> {
     }
 }
 
-fn fine_tuned(path: &Path, config: &Config) -> Result<(SequenceClassifier, Task, LoadReport)> {
+fn fine_tuned(path: &Path, config: &Config) -> Result<(Classifier, Task, LoadReport)> {
     let mut checkpoint = Checkpoint::open(path, config.family)?;
     let task = task(path, config, &checkpoint)?;
-    let (model, report) = SequenceClassifier::load(&mut checkpoint, config, outputs(&task), 0)?;
+    let (model, report) = Classifier::load(&mut checkpoint, config, &task, 0)?;
     match report.missing.is_empty() {
         true => Ok((model, task, report)),
         false => bail!(not_fine_tuned(path, &report.missing.join(", "))),
@@ -226,8 +279,9 @@ fn fine_tuned(path: &Path, config: &Config) -> Result<(SequenceClassifier, Task,
 }
 
 fn task(path: &Path, config: &Config, checkpoint: &Checkpoint) -> Result<Task> {
-    let head = config.family.stored_name(HEAD);
-    let Some(&[rows, ..]) = checkpoint.shape(HEAD) else {
+    let weight = head(config.is_token_classifier());
+    let head = config.family.stored_name(weight);
+    let Some(&[rows, ..]) = checkpoint.shape(weight) else {
         bail!(not_fine_tuned(path, &head));
     };
     let mut labels = config.labels.clone();
@@ -241,6 +295,9 @@ fn task(path: &Path, config: &Config, checkpoint: &Checkpoint) -> Result<Task> {
             path.display(),
             labels.len()
         );
+    }
+    if config.is_token_classifier() {
+        return Ok(Task::Tags(LabelSet::from_names(labels)?));
     }
     let kind = config.problem_type.unwrap_or(match rows {
         1 => ProblemType::Regression,
@@ -256,9 +313,4 @@ fn task(path: &Path, config: &Config, checkpoint: &Checkpoint) -> Result<Task> {
 fn not_fine_tuned(path: &Path, missing: &str) -> String {
     let path = path.display();
     format!("{path}: not fine-tuned: no {missing}; run `finetune train --model {path} ...` first")
-}
-
-/// C: the columns of the logits.
-pub fn outputs(task: &Task) -> usize {
-    task.label_set().map_or(1, LabelSet::len)
 }

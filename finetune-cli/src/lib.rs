@@ -6,6 +6,7 @@
 //! bundled             the model and the data that are part of the program
 //! data, metrics       files to examples with labels; predictions to figures
 //! hub                 models by name: the Hugging Face cache
+//! classifier          the model of a task
 //! folder              a model folder: configuration, tokenizer, weights
 //! trained             how the data of its training were read
 //! batches             examples to shuffled, ragged batches
@@ -24,6 +25,7 @@ pub mod args;
 pub mod batches;
 pub mod bundled;
 pub mod cgroup;
+pub mod classifier;
 pub mod commands;
 pub mod config_file;
 pub mod data;

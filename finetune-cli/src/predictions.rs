@@ -19,10 +19,12 @@ pub enum Prediction {
     Multi(Vec<f32>),
     /// The value.
     Score(f32),
+    /// The probability of each class for each word.
+    Tags(Vec<Vec<f32>>),
 }
 
 impl Prediction {
-    /// From the logits of one example, `[C]`.
+    /// From the logits of one example, `[C]`, or of its words, `[M, C]`.
     pub fn from_logits(task: &Task, logits: &[f32]) -> Self {
         match task {
             Task::SingleLabel(_) => Self::Class(softmax(logits)),
@@ -30,6 +32,7 @@ impl Prediction {
                 Self::Multi(logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect())
             }
             Task::Regression => Self::Score(logits[0]),
+            Task::Tags(set) => Self::Tags(logits.chunks(set.len()).map(softmax).collect()),
         }
     }
 }
@@ -82,6 +85,10 @@ pub fn report_at(
             let scores: Vec<f32> = predictions.iter().map(value_of).collect();
             Some(metrics::regression(truth, &scores))
         }
+        Labels::Tags(truth) => {
+            let tags: Vec<Vec<u32>> = predictions.iter().map(tags_of).collect();
+            Some(metrics::tagging(truth, &tags, &names()))
+        }
     }
 }
 
@@ -113,6 +120,11 @@ pub fn standard_error(
 /// The names of the figures of a task, in the order in which they are shown.
 pub fn metric_names(task: &Task) -> Vec<&'static str> {
     let (prediction, truth) = match task {
+        Task::Tags(set) => {
+            let mut first = vec![0.0; set.len()];
+            first[0] = 1.0;
+            (Prediction::Tags(vec![first]), Labels::Tags(vec![vec![0]]))
+        }
         Task::SingleLabel(_) => (Prediction::Class(vec![1.0]), Labels::Class(vec![0])),
         Task::MultiLabel(_) => (Prediction::Multi(vec![1.0]), Labels::Multi(vec![vec![0]])),
         Task::Regression => (Prediction::Score(0.0), Labels::Score(vec![0.0])),
@@ -124,14 +136,14 @@ pub fn metric_names(task: &Task) -> Vec<&'static str> {
 fn class_of(prediction: &Prediction) -> usize {
     match prediction {
         Prediction::Class(p) | Prediction::Multi(p) => argmax(p),
-        Prediction::Score(_) => 0,
+        Prediction::Score(_) | Prediction::Tags(_) => 0,
     }
 }
 
 fn labels_of(prediction: &Prediction, threshold: f32) -> Vec<u32> {
     match prediction {
         Prediction::Class(p) | Prediction::Multi(p) => above(p, threshold),
-        Prediction::Score(_) => Vec::new(),
+        Prediction::Score(_) | Prediction::Tags(_) => Vec::new(),
     }
 }
 
@@ -139,6 +151,14 @@ fn value_of(prediction: &Prediction) -> f32 {
     match prediction {
         Prediction::Score(value) => *value,
         Prediction::Class(p) | Prediction::Multi(p) => p[0],
+        Prediction::Tags(_) => 0.0,
+    }
+}
+
+fn tags_of(prediction: &Prediction) -> Vec<u32> {
+    match prediction {
+        Prediction::Tags(words) => words.iter().map(|p| argmax(p) as u32).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -14,19 +14,19 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use bert::SequenceClassifier;
 use nn::{Module, Pass, Precision, freeze};
 
 use crate::args::RecipeArgs;
 use crate::batches::{self, Examples};
-use crate::data::Task;
+use crate::classifier::Classifier;
+use crate::data::{Labels, Task};
 use crate::metrics::Report;
 use crate::optimization::{Optimization, StepLog};
 use crate::predictions::{self, Prediction};
 
 /// A model in training.
 pub struct Trainer<'a> {
-    model: &'a SequenceClassifier,
+    model: &'a Classifier,
     recipe: &'a RecipeArgs,
     optimization: Optimization<'a>,
 }
@@ -34,13 +34,13 @@ pub struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// Prepares to train `model` on `examples` examples by `recipe`, which may freeze the encoder. Frozen parameters
     /// stay as they are.
-    pub fn new(model: &'a SequenceClassifier, recipe: &'a RecipeArgs, examples: usize) -> Self {
+    pub fn new(model: &'a Classifier, recipe: &'a RecipeArgs, examples: usize) -> Self {
         let total = steps_per_epoch(examples, recipe) * u64::from(recipe.epochs);
         Self::with_steps(model, recipe, total)
     }
 
     /// Prepares to train for `total` steps, whatever the recipe says of epochs.
-    pub fn with_steps(model: &'a SequenceClassifier, recipe: &'a RecipeArgs, total: u64) -> Self {
+    pub fn with_steps(model: &'a Classifier, recipe: &'a RecipeArgs, total: u64) -> Self {
         if recipe.freeze_encoder {
             freeze(&model.encoder().params(), true);
         }
@@ -60,7 +60,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// The model.
-    pub fn model(&self) -> &'a SequenceClassifier {
+    pub fn model(&self) -> &'a Classifier {
         self.model
     }
 
@@ -157,6 +157,8 @@ pub fn steps_per_epoch(examples: usize, recipe: &RecipeArgs) -> u64 {
 pub struct Evaluation {
     /// One prediction per example, in order.
     pub predictions: Vec<Prediction>,
+    /// The truth about each, which may be absent.
+    pub labels: Labels,
     /// The mean loss, if there are labels.
     pub loss: Option<f64>,
     /// The figures, if there are labels.
@@ -180,27 +182,34 @@ impl Evaluation {
 /// # Errors
 /// When the model can't run on the examples.
 pub fn evaluate(
-    model: &SequenceClassifier,
+    model: &Classifier,
     task: &Task,
     examples: &Examples,
     batch_size: usize,
     precision: Precision,
 ) -> Result<Evaluation> {
     let start = Instant::now();
-    let (mut predictions, mut total) = (Vec::with_capacity(examples.len()), None);
+    let (mut rows_predicted, mut total, mut targets_seen) =
+        (Vec::with_capacity(examples.len()), None, 0);
     for rows in batches::in_order(examples.len(), batch_size) {
         let pass = Pass::inference().with_precision(precision);
         let logits = model.forward(&pass, &examples.batch(&rows)?)?;
         if let Some(targets) = examples.targets(&rows) {
             let loss = bert::loss(&logits, &targets)?.value().item()?;
-            *total.get_or_insert(0.0) += loss * rows.len() as f64;
+            *total.get_or_insert(0.0) += loss * examples.targets_of(&rows) as f64;
+            targets_seen += examples.targets_of(&rows);
         }
         let values = logits.value().to_vec::<f32>()?;
-        let each = values.chunks(examples.outputs);
-        predictions.extend(each.map(|logits| Prediction::from_logits(task, logits)));
+        let mut rest = &values[..];
+        for row in rows {
+            let (own, behind) = rest.split_at(examples.targets_of(&[row]) * examples.outputs);
+            rows_predicted.push(Prediction::from_logits(task, own));
+            rest = behind;
+        }
     }
-    let speed = examples.len() as f64 / start.elapsed().as_secs_f64().max(1e-9);
-    let report = predictions::report(task, &predictions, &examples.labels);
-    let loss = total.map(|total: f64| total / examples.len().max(1) as f64);
-    Ok(Evaluation { predictions, loss, report, speed })
+    let (predictions, labels) = examples.whole(rows_predicted);
+    let speed = predictions.len() as f64 / start.elapsed().as_secs_f64().max(1e-9);
+    let report = predictions::report(task, &predictions, &labels);
+    let loss = total.map(|total: f64| total / targets_seen.max(1) as f64);
+    Ok(Evaluation { predictions, labels, loss, report, speed })
 }

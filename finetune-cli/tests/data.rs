@@ -61,7 +61,7 @@ fn refusal(name: &str, content: impl AsRef<[u8]>) -> String {
 }
 
 fn texts(data: &Dataset) -> Vec<&str> {
-    data.examples.iter().map(|example| example.text.as_str()).collect()
+    data.examples.iter().map(|example| example.parts()[0].as_str()).collect()
 }
 
 fn names(schema: &Schema) -> Vec<&str> {
@@ -305,7 +305,7 @@ fn columns_may_be_named() {
     let (schema, data) = load("a.csv", "a,b,label,note\nx,1,2,n\ny,3,4,m\n", &options);
     assert_eq!(schema.columns.text, ["b", "label"]);
     assert_eq!(schema.columns.label.as_deref(), Some("a"));
-    assert_eq!(data.examples[1].pair.as_deref(), Some("4"));
+    assert_eq!(data.examples[1].parts()[1], "4");
     assert_eq!(data.other.len(), 1);
     assert_eq!(data.other[0].cells[1], Cell::Text("m".into()));
 }
@@ -493,7 +493,7 @@ fn tasks_are_inferred() {
         let row = |label| serde_json::json!({"text": "a", "label": label}).to_string();
         let content = labels.into_iter().map(row).collect::<Vec<_>>().join("\n");
         let (schema, _) = load("a.jsonl", &content, &Options::default());
-        assert_eq!(schema.task.problem_type(), want, "{content}");
+        assert_eq!(schema.task.problem_type(), Some(want), "{content}");
     }
     let (schema, data) = load("a.csv", "score,text\n4,a\n3.8,b\n5,c\n", &Options::default());
     assert_eq!((schema.task, data.labels), (Task::Regression, Labels::Score(vec![4.0, 3.8, 5.0])));

@@ -37,7 +37,7 @@ fn examples(folder: &Folder) -> Examples {
     let texts = ["the and for was all act came the for all and was", "fin act", "hot dam for all"];
     let texts = texts.map(|text| (text, None));
     let encodings = folder.tokenizer.encode_batch(&texts, 64).expect("encoded");
-    Examples { encodings, labels: Labels::Absent, outputs: 1 }
+    Examples::new(encodings, Labels::Absent, 1)
 }
 
 /// ln p of the token at `at`, with every `STRIDE`th token from `at % STRIDE` on masked, from all logits, in f64.

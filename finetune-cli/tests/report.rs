@@ -172,6 +172,7 @@ fn sample() -> Summary {
             train_rows: 6920,
             validation_rows: 872,
             sampled_rows: 2000,
+            sampled_words: None,
             epochs: 3,
             batch_size: 32,
             max_length: 128,

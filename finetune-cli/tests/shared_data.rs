@@ -96,13 +96,13 @@ fn every_corpus_reads_as_it_lies() {
         let label = Some(corpus.label.into());
         let text = corpus.text.iter().map(|&name| name.into()).collect();
         assert_eq!(schema.columns, Columns { text, label }, "{train}");
-        assert_eq!(schema.task.problem_type(), corpus.problem, "{train}");
+        assert_eq!(schema.task.problem_type(), Some(corpus.problem), "{train}");
         assert_eq!(schema.task.label_set().map_or(&[][..], |set| set.names()), corpus.classes);
         for &(name, rows) in corpus.files {
             let data = Dataset::new(read(name), &schema).unwrap();
             assert_eq!(data.len(), rows, "{name}");
             assert!(data.other.is_empty(), "{name}");
-            assert!(data.examples.iter().all(|e| e.pair.is_some() == (corpus.text.len() == 2)));
+            assert!(data.examples.iter().all(|e| e.parts().len() == corpus.text.len()));
         }
     }
 }

@@ -21,6 +21,7 @@ mod train;
 mod vocab;
 mod words;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tokenizers::parallelism::MaybeParallelIterator;
@@ -46,8 +47,8 @@ pub struct Encoding {
     pub type_ids: Vec<u32>,
     /// Whether tokens were cut off to fit the length.
     pub truncated: bool,
-    /// The place of the first token of each word, ascending; none where the text was not split into words.
-    pub words: Vec<u32>,
+    /// The tokens of each word, in their order; none where the text was not split into words.
+    pub words: Vec<Range<u32>>,
 }
 
 /// What turns texts into the ids of one model.

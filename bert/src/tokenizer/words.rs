@@ -3,11 +3,13 @@
 //! ```text
 //! words    Sonmarg        ,    said
 //! tokens   son ##mar ##g  ,    said         a piece:  [CLS] son ##mar ##g , said [SEP]
-//! places    1              4    5           of the first token of each word in it
+//! places    1..4           4..5 5..6        of the tokens of each word in it
 //! ```
 //!
 //! Each word is encoded by itself, as with `is_split_into_words` of transformers. A text too long becomes several pieces,
 //! one behind the other, each with the special tokens around it: no word is left without a place.
+
+use std::ops::Range;
 
 use tokenizers::parallelism::MaybeParallelIterator;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
@@ -60,12 +62,7 @@ impl Tokenizer {
         let piece = |tokens| {
             let whole = self.inner.post_process(tokens, None, true)?;
             let (ids, type_ids) = (whole.get_ids().to_vec(), whole.get_type_ids().to_vec());
-            let begins = |(place, word): (usize, &Option<u32>)| {
-                let is_new = word.is_some() && *word != last_word;
-                last_word = word.or(last_word);
-                is_new.then_some(place as u32)
-            };
-            let words = whole.get_word_ids().iter().enumerate().filter_map(begins).collect();
+            let words = places(whole.get_word_ids(), &mut last_word);
             Ok(Encoding { ids, type_ids, truncated: false, words })
         };
         std::iter::once(first).chain(rest).map(piece).collect()
@@ -91,6 +88,22 @@ impl Tokenizer {
     }
 }
 
+/// The tokens of each word that begins in a piece, by the number of the word of each token. What goes on with the last
+/// word of the piece before is no word of this one.
+fn places(words: &[Option<u32>], last_word: &mut Option<u32>) -> Vec<Range<u32>> {
+    let mut found: Vec<Range<u32>> = Vec::new();
+    let begins_here = |word: &Option<u32>, last: &Option<u32>| word.is_some() && word != last;
+    for (place, word) in (0..).zip(words) {
+        if begins_here(word, last_word) {
+            found.push(place..place + 1);
+            *last_word = *word;
+        } else if let Some(last) = found.last_mut().filter(|_| word.is_some()) {
+            last.end = place + 1;
+        }
+    }
+    found
+}
+
 /// Sets the blank before each word; says whether there was one to set.
 fn add_prefix_space(splitter: &mut PreTokenizerWrapper) -> bool {
     match splitter {
@@ -99,8 +112,8 @@ fn add_prefix_space(splitter: &mut PreTokenizerWrapper) -> bool {
             true
         }
         PreTokenizerWrapper::Sequence(parts) => {
-            // Of all parts: `any` would stop at the first.
-            parts.as_mut().iter_mut().fold(false, |set, part| add_prefix_space(part) || set)
+            let set: Vec<bool> = parts.as_mut().iter_mut().map(add_prefix_space).collect();
+            set.contains(&true)
         }
         _ => false,
     }

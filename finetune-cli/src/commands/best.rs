@@ -75,6 +75,8 @@ pub(super) fn best_metric<'a>(recipe: &'a RecipeArgs, task: &Task) -> &'a str {
         Task::SingleLabel(_) => "accuracy",
         Task::MultiLabel(_) => "f1_micro",
         Task::Regression => "pearson",
+        Task::Tags(set) if metrics::are_entities(set.names()) => "f1",
+        Task::Tags(_) => "accuracy",
     };
     let name = recipe.metric_for_best_model.as_deref().unwrap_or(by_task);
     name.strip_prefix("eval_").unwrap_or(name)

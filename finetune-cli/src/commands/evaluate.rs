@@ -4,9 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::args::inference::EvaluateArgs;
-use crate::batches::Examples;
 use crate::data::{self, Dataset};
-use crate::folder::outputs;
 use crate::predictions::report_at;
 use crate::progress::{remark, say};
 use crate::trained::Trained;
@@ -24,17 +22,16 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     let data = Dataset::labelled(table, &schema)?;
     data.empty_texts().iter().for_each(|line| remark(args.inference.machine.quiet, line));
     let max_length = folder.trained_length(args.inference.max_length);
-    let encodings = folder.encode(&data.examples, max_length)?;
-    let truncated = encodings.iter().filter(|e| e.truncated).count();
-    let examples = Examples { encodings, labels: data.labels, outputs: outputs(&task) };
+    let examples = folder.examples(&task, &data.examples, data.labels, max_length)?;
+    let truncated = examples.encodings.iter().filter(|e| e.truncated).count();
     let precision = args.inference.precision.into();
     let result = trainer::evaluate(&model, &task, &examples, args.inference.batch_size, precision)?;
-    let report = report_at(threshold, &task, &result.predictions, &examples.labels);
+    let report = report_at(threshold, &task, &result.predictions, &result.labels);
     let report = report.expect("there are labels");
     if args.json {
         let mut line = serde_json::to_value(&report)?;
         line["loss"] = json!(result.loss);
-        line["examples"] = json!(examples.len());
+        line["examples"] = json!(examples.texts());
         line["examples_per_second"] = json!(result.speed);
         return Ok(say(line)?);
     }
@@ -44,7 +41,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
             &format!("{truncated} texts truncated to {max_length} tokens"),
         );
     }
-    let (n, loss) = (examples.len(), result.loss.unwrap_or(f64::NAN));
+    let (n, loss) = (examples.texts(), result.loss.unwrap_or(f64::NAN));
     let speed = result.speed;
     Ok(say(format_args!("{n} examples, {speed:.0} examples/s\nloss {loss:.4}\n{report}"))?)
 }

@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod answer;
 mod bench;
 mod best;
 mod evaluate;
@@ -16,10 +17,11 @@ mod train;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use bert::{LoadReport, SequenceClassifier};
+use bert::LoadReport;
 
 use crate::args::inference::InferenceArgs;
 use crate::args::{Cli, Command, wrong_flags};
+use crate::classifier::Classifier;
 use crate::data::Task;
 use crate::folder::Folder;
 use crate::hub;
@@ -73,7 +75,7 @@ fn model(args: &InferenceArgs) -> Result<PathBuf> {
 }
 
 /// The fine-tuned model in a folder, ready to answer.
-fn open(args: &InferenceArgs, path: &Path) -> Result<(Folder, SequenceClassifier, Task)> {
+fn open(args: &InferenceArgs, path: &Path) -> Result<(Folder, Classifier, Task)> {
     let device = args.machine.open_device()?;
     let (folder, model, task, report) = Folder::open_fine_tuned(path, &device)?;
     remark_unused(args.machine.quiet, path, &report);
@@ -104,8 +106,10 @@ fn threshold(args: &InferenceArgs, task: &Task) -> Result<f32> {
     match (args.threshold, task) {
         (None, _) => Ok(THRESHOLD),
         (Some(threshold), Task::MultiLabel(_)) => Ok(threshold),
-        (Some(_), Task::SingleLabel(_) | Task::Regression) => Err(wrong_flags(format!(
-            "--threshold is for models that give any of several labels; the task of this one is {task}"
-        ))),
+        (Some(_), Task::SingleLabel(_) | Task::Regression | Task::Tags(_)) => {
+            Err(wrong_flags(format!(
+                "--threshold is for models that give any of several labels; the task of this one is {task}"
+            )))
+        }
     }
 }

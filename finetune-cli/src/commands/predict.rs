@@ -4,15 +4,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use bert::SequenceClassifier;
-use serde_json::{Map, Value, json};
+
+use super::answer::Answers;
 
 use crate::args::inference::PredictArgs;
 use crate::args::wrong_flags;
-use crate::batches::Examples;
+use crate::classifier::Classifier;
 use crate::data::{self, Dataset, Example, Labels, Options, Table, Task};
-use crate::folder::{Folder, outputs};
-use crate::predictions::{Prediction, above, argmax};
+use crate::folder::Folder;
 use crate::trained::Trained;
 use crate::trainer;
 
@@ -112,15 +111,17 @@ fn refuse_columns(options: &Options, why: &str) -> Result<()> {
 }
 
 fn texts(args: &PredictArgs) -> Vec<Example> {
-    let pairs = args.pair.iter().cloned().map(Some).chain(std::iter::repeat(None));
-    let both = args.texts.iter().cloned().zip(pairs);
-    both.map(|(text, pair)| Example { text, pair }).collect()
+    let texts = args.texts.iter().cloned();
+    match args.pair.is_empty() {
+        true => texts.map(Example::Text).collect(),
+        false => texts.zip(args.pair.iter().cloned()).map(|(a, b)| Example::Pair([a, b])).collect(),
+    }
 }
 
 struct Predictor<'a> {
     args: &'a PredictArgs,
     folder: Folder,
-    model: SequenceClassifier,
+    model: Classifier,
     task: Task,
     /// From this probability on a label holds, where any of them may.
     threshold: f32,
@@ -154,7 +155,7 @@ impl Predictor<'_> {
             }
             let text = line.strip_suffix('\n').unwrap_or(&line);
             let text = text.strip_suffix('\r').unwrap_or(text).to_owned();
-            texts.push(Example { text, pair: None });
+            texts.push(Example::Text(text));
             if !input.buffer().contains(&b'\n') {
                 self.answer(std::mem::take(&mut texts))?;
             }
@@ -166,75 +167,18 @@ impl Predictor<'_> {
             return Ok(());
         }
         let max_length = self.folder.trained_length(self.args.inference.max_length);
-        let encodings = self.folder.encode(&texts, max_length)?;
-        let examples = Examples { encodings, labels: Labels::Absent, outputs: outputs(&self.task) };
+        let examples = self.folder.examples(&self.task, &texts, Labels::Absent, max_length)?;
         let (size, precision) =
             (self.args.inference.batch_size, self.args.inference.precision.into());
         let result = trainer::evaluate(&self.model, &self.task, &examples, size, precision)?;
+        let answers = Answers { task: &self.task, threshold: self.threshold };
         let mut out = std::io::stdout().lock();
         for (example, prediction) in texts.iter().zip(&result.predictions) {
             match self.args.json {
-                true => writeln!(out, "{}", self.object(example, prediction))?,
-                false => writeln!(out, "{}", self.line(example, prediction))?,
+                true => writeln!(out, "{}", answers.object(example, prediction))?,
+                false => writeln!(out, "{}", answers.line(example, prediction))?,
             }
         }
         Ok(out.flush()?)
-    }
-
-    /// `positive  0.9987  the text`, on one line whatever the text holds.
-    fn line(&self, example: &Example, prediction: &Prediction) -> String {
-        let flat = |text: &String| text.replace(char::is_control, " ");
-        let mut text = flat(&example.text);
-        if let Some(pair) = &example.pair {
-            text += &format!("\t{}", flat(pair));
-        }
-        match prediction {
-            Prediction::Class(p) => {
-                let best = argmax(p);
-                format!("{}\t{:.4}\t{text}", self.name(best), p[best])
-            }
-            Prediction::Multi(p) => {
-                let chosen = above(p, self.threshold);
-                let named = |&i: &u32| format!("{} {:.4}", self.name(i as usize), p[i as usize]);
-                format!("{}\t{text}", chosen.iter().map(named).collect::<Vec<_>>().join(", "))
-            }
-            Prediction::Score(value) => format!("{value:.4}\t{text}"),
-        }
-    }
-
-    /// The keys of transformers' pipelines, `label` and `score`, and all scores beside them.
-    fn object(&self, example: &Example, prediction: &Prediction) -> Value {
-        let mut object = Map::new();
-        object.insert("text".into(), json!(example.text));
-        if let Some(pair) = &example.pair {
-            object.insert("text_pair".into(), json!(pair));
-        }
-        match prediction {
-            Prediction::Class(p) => {
-                let best = argmax(p);
-                object.insert("label".into(), json!(self.name(best)));
-                object.insert("score".into(), json!(p[best]));
-                object.insert("scores".into(), self.scores(p));
-            }
-            Prediction::Multi(p) => {
-                let chosen = above(p, self.threshold);
-                let names: Vec<_> = chosen.iter().map(|&i| self.name(i as usize)).collect();
-                object.insert("labels".into(), json!(names));
-                object.insert("scores".into(), self.scores(p));
-            }
-            Prediction::Score(value) => {
-                object.insert("score".into(), json!(value));
-            }
-        }
-        Value::Object(object)
-    }
-
-    fn scores(&self, probabilities: &[f32]) -> Value {
-        let named = probabilities.iter().enumerate();
-        named.map(|(i, p)| (self.name(i).to_owned(), json!(p))).collect::<Map<_, _>>().into()
-    }
-
-    fn name(&self, id: usize) -> &str {
-        self.task.label_set().map_or("", |set| set.name(id as u32))
     }
 }

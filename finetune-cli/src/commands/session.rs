@@ -322,7 +322,7 @@ fn summary(result: &Evaluation) -> String {
 /// The configuration of the fine-tuned model.
 fn tuned_config(config: &Config, task: &Task) -> Config {
     let mut config = config.clone();
-    config.problem_type = Some(task.problem_type());
+    config.problem_type = task.problem_type();
     config.labels = match task.label_set() {
         Some(set) => set.names().to_vec(),
         // transformers' name of the only output of a regression.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use bert::{Checkpoint, SequenceClassifier};
+use bert::Checkpoint;
 use nn::{Module, count, to_device};
 
 use super::best::best_metric;
@@ -16,8 +16,9 @@ use tensor::Device;
 use crate::args::{RecipeArgs, TrainArgs, wrong_flags};
 use crate::batches::Examples;
 use crate::bundled;
+use crate::classifier::Classifier;
 use crate::data::{self, Columns, Dataset, Schema, Task, split};
-use crate::folder::{Folder, outputs};
+use crate::folder::Folder;
 use crate::optimization::check_flags;
 use crate::predictions::metric_names;
 use crate::progress::remark;
@@ -76,7 +77,7 @@ pub(super) struct Job {
     pub(super) task: Task,
     settings: String,
     pub(super) splits: Splits,
-    pub(super) model: SequenceClassifier,
+    pub(super) model: Classifier,
 }
 
 impl Job {
@@ -91,6 +92,7 @@ impl Job {
         let (schema, datasets) = read(args, inputs)?;
         check_metric(&args.recipe, &schema.task)?;
         let mut folder = Folder::open(&inputs.model)?.on(&args.machine.open_device()?);
+        folder = folder.of_task(&schema.task);
         args.truncate.map(|layers| folder.truncate(layers)).transpose()?;
         let settings = settings(args, &folder, &schema.columns)?;
         let earlier = earlier(args, Settings { file: SETTINGS, text: &settings })?;
@@ -112,10 +114,10 @@ fn earlier(args: &TrainArgs, settings: Settings) -> Result<Earlier> {
 }
 
 /// The model as it was at a checkpoint.
-fn reopen(checkpoint: &Path, folder: &Folder, task: &Task) -> Result<SequenceClassifier> {
+fn reopen(checkpoint: &Path, folder: &Folder, task: &Task) -> Result<Classifier> {
     let load = || {
         let mut weights = Checkpoint::open(checkpoint, folder.config.family)?;
-        let loaded = SequenceClassifier::load(&mut weights, &folder.config, outputs(task), 0)?;
+        let loaded = Classifier::load(&mut weights, &folder.config, task, 0)?;
         match loaded.1.missing.is_empty() {
             true => Ok(loaded.0),
             false => bail!("no {}", loaded.1.missing.join(", ")),
@@ -200,7 +202,7 @@ fn hold_out(args: &TrainArgs, task: &Task, train: Dataset) -> Result<(Dataset, D
     let (rest, part) = train.divide(&held_out);
     let how = match task {
         Task::SingleLabel(_) => "with equal shares of each class",
-        Task::MultiLabel(_) | Task::Regression => "at random",
+        Task::MultiLabel(_) | Task::Regression | Task::Tags(_) => "at random",
     };
     let (held, all) = (part.len(), part.len() + rest.len());
     let line = format!("no --validation: {held} of {all} training examples are held out, {how}");
@@ -227,33 +229,37 @@ fn tokenize(
     datasets: [Option<Dataset>; 3],
 ) -> Result<Splits> {
     datasets[0].iter().for_each(|train| introduce(args.machine.quiet, schema, train));
-    let (outputs, max_length) = (outputs(&schema.task), folder.max_length(args.data.max_length));
-    let mut truncated = 0;
+    let max_length = folder.max_length(args.data.max_length);
+    let (mut truncated, mut split) = (0, 0);
     let mut encode = |data: Dataset| -> Result<Examples> {
-        let encodings = folder.encode(&data.examples, max_length)?;
-        truncated += encodings.iter().filter(|e| e.truncated).count();
-        Ok(Examples { encodings, labels: data.labels, outputs })
+        let examples = folder.examples(&schema.task, &data.examples, data.labels, max_length)?;
+        truncated += examples.encodings.iter().filter(|e| e.truncated).count();
+        split += examples.pieces.iter().filter(|&&pieces| pieces > 1).count();
+        Ok(examples)
     };
     let [train, validation, test] = datasets.map(|data| data.map(&mut encode).transpose());
     let train = train?.context("there is always training data")?;
     let splits = Splits { train, validation: validation?, test: test? };
     let sizes = [Some(&splits.train), splits.validation.as_ref(), splits.test.as_ref()];
-    let [n, v, t] = sizes.map(|s| s.map_or(0, Examples::len));
+    let [n, v, t] = sizes.map(|s| s.map_or(0, Examples::texts));
     let bundled =
         if args.train.is_none() { format!("{}, ", bundled::REVIEWS) } else { String::new() };
     let mut line = format!("data: {bundled}{n} training, {v} validation, {t} test examples");
     if truncated > 0 {
         line += &format!("; {truncated} truncated to {max_length} tokens");
     }
+    if split > 0 {
+        line += &format!("; {split} in pieces of at most {max_length} tokens");
+    }
     remark(args.machine.quiet, &line);
     Ok(splits)
 }
 
-fn build_model(args: &TrainArgs, folder: &Folder, task: &Task) -> Result<SequenceClassifier> {
+fn build_model(args: &TrainArgs, folder: &Folder, task: &Task) -> Result<Classifier> {
     let seed = args.recipe.optimization.seed;
     let (model, fresh) = match args.from_scratch {
         true => {
-            let model = SequenceClassifier::new(&folder.config, outputs(task), seed);
+            let model = Classifier::new(&folder.config, task, seed);
             to_device(&model.params(), &folder.device)?;
             (model, "all weights".to_owned())
         }

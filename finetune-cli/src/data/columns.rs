@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::Options;
 use super::error::{Error, Result};
+use super::schema::is_list;
 use super::table::Table;
 
 /// The columns that are used, the same in every file of a run.
@@ -15,9 +16,13 @@ use super::table::Table;
 /// |---|---|
 /// | text | the pairs `sentence1`+`sentence2`, `question1`+`question2`, `premise`+`hypothesis`, `question`+`sentence`, `text1`+`text2`, `text_a`+`text_b` |
 /// |  | `text` |
+/// |  | `tokens`, `words` beside labels of words (`tags`, ...), if they hold lists |
 /// |  | `sentence`, `content`, `review`, `question`, `premise`, `comment`, `message`, `tweet`, `document`, `body`, `utterance`, `query`, and the first names of the pairs |
 /// | label | `label`, `labels` |
+/// |  | `ner_tags`, `tags`, `pos_tags`, `upos`, `chunk_tags`, the first that there is |
 /// |  | `score`, `target`, `class`, `category`, `stars`, `rating`, `sentiment`, `intent`, `topic`, `similarity` |
+///
+/// Words go before `text`, because a file often has both of the same sentences.
 ///
 /// A column that the user named is no candidate for anything else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +65,12 @@ const TEXTS: [&[&str]; 2] = [
     ],
 ];
 
+/// What words in a list are called.
+const WORDS: &[&str] = &["tokens", "words"];
+
+/// What the labels of words are called, each a group of its own: CoNLL-2003 has three of them.
+const TAGS: [&[&str]; 5] = [&["ner_tags"], &["tags"], &["pos_tags"], &["upos"], &["chunk_tags"]];
+
 const LABELS: [&[&str]; 2] = [
     &["label", "labels"],
     &[
@@ -96,8 +107,13 @@ impl Columns {
         let names: Vec<&str> = table.columns().iter().map(|column| column.name.as_str()).collect();
         let named = options.label_column.as_deref();
         let named = named.map(|name| find(table, name, LABEL)).transpose()?;
-        let text = match &options.text_columns {
-            Some(wanted) => find_texts(table, wanted)?,
+        let wanted = options.text_columns.as_ref();
+        let wanted = wanted.map(|wanted| find_texts(table, wanted)).transpose()?;
+        if let Some(words) = guess_words(table, wanted.as_deref(), named.as_ref())? {
+            return words.distinct();
+        }
+        let text = match wanted {
+            Some(text) => text,
             None => guess_texts(table, &without(&names, named.as_slice()))?,
         };
         let label = match named {
@@ -105,6 +121,12 @@ impl Columns {
             None => guess(table, &without(&names, &text), &LABELS, LABEL)?,
         };
         Self { text, label }.distinct()
+    }
+
+    /// Whether these are words and their labels: both columns hold lists in every row.
+    pub(super) fn are_words(&self, table: &Table) -> bool {
+        let both = [self.text.as_slice(), self.label.as_slice()].concat();
+        both.len() == 2 && self.label.is_some() && both.iter().all(|name| holds_lists(table, name))
     }
 
     /// The text columns alone, for a file that is to be labelled: whatever else is in it does not matter.
@@ -184,11 +206,40 @@ fn find_texts(table: &Table, wanted: &[String]) -> Result<Vec<String>> {
     wanted.iter().map(|name| find(table, name, TEXT)).collect()
 }
 
+/// The columns of words and of their labels, both of lists; none if the file has no such two. Named columns are taken as
+/// they are.
+fn guess_words(
+    table: &Table,
+    text: Option<&[String]>,
+    label: Option<&String>,
+) -> Result<Option<Columns>> {
+    let names = table.columns().iter().map(|column| column.name.as_str());
+    let lists: Vec<&str> = names.filter(|name| holds_lists(table, name)).collect();
+    let text = match text {
+        Some(names) => names.to_vec(),
+        None => {
+            guess(table, &without(&lists, label.map_or(&[], std::slice::from_ref)), &[WORDS], TEXT)?
+                .into_iter()
+                .collect()
+        }
+    };
+    let groups = [&TAGS[..], &LABELS[..1]].concat();
+    let label = match label {
+        Some(name) => Some(name.clone()),
+        None => guess(table, &without(&lists, &text), &groups, LABEL)?,
+    };
+    Ok(Some(Columns { text, label }).filter(|columns| columns.are_words(table)))
+}
+
+fn holds_lists(table: &Table, name: &str) -> bool {
+    table.column(name).is_some_and(|column| column.cells.iter().all(is_list))
+}
+
 fn guess_texts(table: &Table, names: &[&str]) -> Result<Vec<String>> {
     let has = |wanted: &str| names.iter().any(|name| same_name(name, wanted));
     let pairs: Vec<_> = PAIRS.iter().filter(|pair| pair.iter().all(|name| has(name))).collect();
     let texts = match pairs[..] {
-        [] => vec![guess(table, names, &TEXTS, TEXT)?],
+        [] => vec![guess(table, names, &[TEXTS[0], TEXTS[1], WORDS], TEXT)?],
         [pair] => {
             let one = |name: &&str| guess(table, names, &[&[*name]], TEXT);
             pair.iter().map(one).collect::<Result<_>>()?

@@ -1,20 +1,43 @@
 //! Examples with their labels, ready for the tokenizer.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::error::{Error, Result, counted};
+use super::columns::Columns;
+use super::error::{Error, Place, Result, counted};
 use super::labels::{LabelSet, number};
-use super::schema::{LabelCells, Schema, Task};
+use super::schema::{LabelCells, Schema, Task, list_of};
 use super::table::{Cell, Column, Table};
 
-/// One text, or a pair of texts; either may be empty.
+/// What a row is about; texts may be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Example {
-    /// The text, or the first of the pair.
-    pub text: String,
-    /// The second of the pair.
-    pub pair: Option<String>,
+pub enum Example {
+    /// A text.
+    Text(String),
+    /// A pair of texts.
+    Pair([String; 2]),
+    /// A text that is split into words.
+    Words(Vec<String>),
+}
+
+impl Example {
+    /// Its parts: the text, both texts, or the words.
+    pub fn parts(&self) -> &[String] {
+        match self {
+            Self::Text(text) => std::slice::from_ref(text),
+            Self::Pair(texts) => texts,
+            Self::Words(words) => words,
+        }
+    }
+
+    /// Its texts: one or two; words with blanks between them.
+    pub fn texts(&self) -> Vec<Cow<'_, str>> {
+        match self {
+            Self::Words(words) => vec![words.join(" ").into()],
+            texts => texts.parts().iter().map(|text| text.as_str().into()).collect(),
+        }
+    }
 }
 
 /// The labels of B examples, by task.
@@ -28,6 +51,8 @@ pub enum Labels {
     Multi(Vec<Vec<u32>>),
     /// The score of each example.
     Score(Vec<f32>),
+    /// The class of each word of each example, below C.
+    Tags(Vec<Vec<u32>>),
 }
 
 impl Labels {
@@ -40,6 +65,7 @@ impl Labels {
                 Self::Multi(rows.iter().map(|&row| labels[row].clone()).collect())
             }
             Self::Score(labels) => Self::Score(rows.iter().map(|&row| labels[row]).collect()),
+            Self::Tags(labels) => Self::Tags(rows.iter().map(|&row| labels[row].clone()).collect()),
         }
     }
 
@@ -49,6 +75,7 @@ impl Labels {
             Self::Class(labels) => labels.truncate(rows),
             Self::Multi(labels) => labels.truncate(rows),
             Self::Score(labels) => labels.truncate(rows),
+            Self::Tags(labels) => labels.truncate(rows),
         }
     }
 }
@@ -73,25 +100,33 @@ impl Dataset {
     /// holds something else (the -1 of GLUE test files), set `schema.columns.label` to `None`.
     ///
     /// # Errors
-    /// When a text column is not there, a text or label is missing or malformed, or classes are unknown.
+    /// When a text column is not there, a text or label is missing or malformed, classes are unknown, or words and
+    /// their labels differ in number.
     pub fn new(mut table: Table, schema: &Schema) -> Result<Self> {
         let columns = schema.columns.within(&table)?;
         let labels = match &columns.label {
             Some(name) => read_labels(&table, name, schema)?,
             None => Labels::Absent,
         };
-        let mut texts = columns.text.iter().map(|name| take_texts(&mut table, name));
-        let first = texts.next().expect("one or two text columns")?;
-        let examples = match texts.next().transpose()? {
-            None => first.into_iter().map(|text| Example { text, pair: None }).collect(),
-            Some(second) => {
-                let pairs = first.into_iter().zip(second);
-                pairs.map(|(text, pair)| Example { text, pair: Some(pair) }).collect()
-            }
+        let examples = match &columns.text[..] {
+            [text] => take_examples(&mut table, text, &schema.task)?,
+            pair => take_pairs(&mut table, pair, &schema.task)?,
         };
+        check_tags(&table, &columns, &examples, &labels)?;
         columns.label.and_then(|name| table.take(&name));
         let path = table.path().into();
-        Ok(Self { path, examples, labels, other: table.into_columns() })
+        Self { path, examples, labels, other: table.into_columns() }.with_words()
+    }
+
+    /// Without the rows that have no words, where words have labels: there is nothing to learn from them, or to measure.
+    fn with_words(self) -> Result<Self> {
+        let Labels::Tags(tags) = &self.labels else { return Ok(self) };
+        let empty: Vec<usize> = (0..tags.len()).filter(|&row| tags[row].is_empty()).collect();
+        match empty.len() {
+            0 => Ok(self),
+            n if n == self.len() => Err(Error::NoText { path: self.path }),
+            _ => Ok(self.divide(&empty).0),
+        }
     }
 
     /// As [`Dataset::new`], of a table that must have the label column.
@@ -118,9 +153,13 @@ impl Dataset {
     /// # Errors
     /// When all examples are of one class; a truncated file that is sorted by label is.
     pub fn check_classes(&self, set: Option<&LabelSet>) -> Result<()> {
-        let (Labels::Class(ids), Some(set)) = (&self.labels, set) else { return Ok(()) };
-        match ids.first() {
-            Some(&first) if ids.iter().all(|&id| id == first) => {
+        let ids: Vec<u32> = match &self.labels {
+            Labels::Class(ids) => ids.clone(),
+            Labels::Tags(tags) => tags.concat(),
+            _ => return Ok(()),
+        };
+        match (ids.first(), set) {
+            (Some(&first), Some(set)) if ids.iter().all(|&id| id == first) => {
                 let label = set.name(first).to_owned();
                 Err(Error::OneClass { path: self.path.clone(), label })
             }
@@ -131,7 +170,10 @@ impl Dataset {
     /// Says how many rows have a text without a letter: in CSV nobody can tell whether it is missing.
     pub fn empty_texts(&self) -> Option<String> {
         let blank = |text: &String| text.trim().is_empty();
-        let is_empty = |e: &&Example| blank(&e.text) || e.pair.as_ref().is_some_and(blank);
+        let is_empty = |e: &&Example| match e {
+            Example::Words(words) => words.iter().all(blank),
+            texts => texts.parts().iter().any(blank),
+        };
         let count = self.examples.iter().filter(is_empty).count();
         let rows = if count == 1 { "row has" } else { "rows have" };
         (count > 0).then(|| format!("{}: {count} {rows} an empty text", self.path.display()))
@@ -191,20 +233,82 @@ fn divide<T>(items: Vec<T>, taken: &[bool]) -> [Vec<T>; 2] {
     parts
 }
 
-fn take_texts(table: &mut Table, name: &str) -> Result<Vec<String>> {
+/// The texts of a column, or its words where the task is about words.
+fn take_examples(table: &mut Table, name: &str, task: &Task) -> Result<Vec<Example>> {
     let column = table.take(name).expect("found in this table");
-    let text = |(row, cell): (usize, Cell)| {
-        let (place, column) = (|| table.place(row), || name.to_string());
-        match cell {
-            Cell::Text(text) => Ok(text),
-            Cell::Number(_) | Cell::Bool(_) => Ok(cell.to_string()),
-            Cell::Missing => Err(Error::MissingText { place: place(), column: column() }),
-            Cell::List(_) | Cell::Object(_) => {
-                Err(Error::NotText { place: place(), column: column(), kind: cell.kind() })
+    let words = |row, items: Vec<Cell>| -> Result<Vec<String>> {
+        let word = |(i, item)| word(table.place(row), name, i, item);
+        items.into_iter().enumerate().map(word).collect()
+    };
+    let example = |(row, cell): (usize, Cell)| match (task, list_of(&cell), cell) {
+        (Task::Tags(_), Some(items), _) => Ok(Example::Words(words(row, items)?)),
+        // Words of text that is only read, without a task.
+        (Task::Regression, _, Cell::List(items)) => Ok(Example::Words(words(row, items)?)),
+        (_, _, cell) => Ok(Example::Text(text(table.place(row), name, cell)?)),
+    };
+    column.cells.into_iter().enumerate().map(example).collect()
+}
+
+fn take_pairs(table: &mut Table, names: &[String], task: &Task) -> Result<Vec<Example>> {
+    if let Task::Tags(_) = task {
+        return Err(Error::PairOfWords);
+    }
+    let mut texts = |name: &String| -> Result<Vec<String>> {
+        let column = table.take(name).expect("found in this table");
+        let cells = column.cells.into_iter().enumerate();
+        cells.map(|(row, cell)| text(table.place(row), name, cell)).collect()
+    };
+    let (first, second) = (texts(&names[0])?, texts(&names[1])?);
+    Ok(first.into_iter().zip(second).map(|(a, b)| Example::Pair([a, b])).collect())
+}
+
+fn text(place: Place, column: &str, cell: Cell) -> Result<String> {
+    let column = || column.to_owned();
+    match cell {
+        Cell::Text(text) => Ok(text),
+        Cell::Number(_) | Cell::Bool(_) => Ok(cell.to_string()),
+        Cell::Missing => Err(Error::MissingText { place, column: column() }),
+        Cell::List(_) | Cell::Object(_) => {
+            Err(Error::NotText { place, column: column(), kind: cell.kind() })
+        }
+    }
+}
+
+/// Word `i`, from 0, of a list.
+fn word(place: Place, column: &str, i: usize, cell: Cell) -> Result<String> {
+    match cell {
+        Cell::Text(text) => Ok(text),
+        Cell::Number(_) | Cell::Bool(_) => Ok(cell.to_string()),
+        Cell::Missing | Cell::List(_) | Cell::Object(_) => {
+            let (column, kind) = (column.to_owned(), cell.kind());
+            Err(Error::NotWord { place, column, word: i + 1, kind })
+        }
+    }
+}
+
+/// That each word of labelled data has one label.
+fn check_tags(
+    table: &Table,
+    columns: &Columns,
+    examples: &[Example],
+    labels: &Labels,
+) -> Result<()> {
+    let Labels::Tags(tags) = labels else { return Ok(()) };
+    for (row, (example, tags)) in examples.iter().zip(tags).enumerate() {
+        let place = || table.place(row);
+        match example {
+            Example::Words(words) if words.len() == tags.len() => {}
+            Example::Words(words) => {
+                let (words, tags) = (words.len(), tags.len());
+                return Err(Error::TagCount { place: place(), words, tags });
+            }
+            _ => {
+                let column = columns.text.concat();
+                return Err(Error::NotWords { place: place(), column, kind: "text" });
             }
         }
-    };
-    column.cells.into_iter().enumerate().map(text).collect()
+    }
+    Ok(())
 }
 
 fn read_labels(table: &Table, name: &str, schema: &Schema) -> Result<Labels> {
@@ -217,12 +321,15 @@ fn read_labels(table: &Table, name: &str, schema: &Schema) -> Result<Labels> {
             Ok(Labels::Class(ids.into_iter().flatten().collect()))
         }
         Task::MultiLabel(set) => {
-            Ok(Labels::Multi(numbered(table, set, cells.lists()?.into_iter())?))
+            let mut sets = numbered(table, set, cells.sets()?.into_iter())?;
+            sets.iter_mut().for_each(|set| set.sort_unstable());
+            Ok(Labels::Multi(sets))
         }
+        Task::Tags(set) => Ok(Labels::Tags(numbered(table, set, cells.lists()?.into_iter())?)),
     }
 }
 
-/// The class numbers of each row, ascending; all unknown labels are reported at once.
+/// The class numbers of each row; all unknown labels are reported at once.
 fn numbered(
     table: &Table,
     set: &LabelSet,
@@ -236,11 +343,7 @@ fn numbered(
         }
         id
     };
-    let ids = rows.map(|labels| {
-        let mut ids: Vec<u32> = labels.into_iter().filter_map(&mut number).collect();
-        ids.sort_unstable();
-        ids
-    });
+    let ids = rows.map(|labels| labels.into_iter().filter_map(&mut number).collect());
     let ids: Vec<Vec<u32>> = ids.collect();
     if unknown.is_empty() {
         return Ok(ids);

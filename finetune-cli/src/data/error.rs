@@ -50,11 +50,11 @@ pub enum Error {
     #[error("{}: cannot be read", .path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error(
-        "{}: no known extension; use .csv, .tsv, .jsonl, .ndjson, .json or .parquet, or name the format with --format",
+        "{}: no known extension; use .csv, .tsv, .jsonl, .ndjson, .json, .parquet or .conll, or name the format with --format",
         .path.display()
     )]
     UnknownExtension { path: PathBuf },
-    #[error("unknown format `{name}`; use csv, tsv, jsonl, json or parquet")]
+    #[error("unknown format `{name}`; use csv, tsv, jsonl, json, parquet or conll")]
     UnknownFormat { name: String },
     #[error(
         "{}, line {line}: not UTF-8 at byte {byte}{guess}; save the file as UTF-8",
@@ -64,8 +64,8 @@ pub enum Error {
     #[error("{}: not a regular file; name one that can be read twice", .path.display())]
     NotRegular { path: PathBuf },
     #[error(
-        "{}: no known extension; use .txt for one text a line, .csv, .tsv, .jsonl, .ndjson, .json or \
-         .parquet, or name the format with --format",
+        "{}: no known extension; use .txt for one text a line, .csv, .tsv, .jsonl, .ndjson, .json, \
+         .parquet or .conll, or name the format with --format",
         .path.display()
     )]
     NoTextExtension { path: PathBuf },
@@ -85,6 +85,11 @@ pub enum Error {
         "{place}: expected {expected} fields as in the header, found {found}; quote fields that hold the delimiter"
     )]
     Ragged { place: Place, expected: usize, found: usize },
+    #[error(
+        "{place}: expected {expected} fields as in the lines before, found {found}; a line is a word and its tags, \
+         a blank line ends a sentence"
+    )]
+    Uneven { place: Place, expected: usize, found: usize },
     #[error("{place}: two columns are called `{name}`; rename one")]
     DuplicateColumn { place: Place, name: String },
     #[error(
@@ -135,6 +140,17 @@ pub enum Error {
     MissingText { place: Place, column: String },
     #[error("{place}: column `{column}` holds {kind}, not text; name another with --text-column")]
     NotText { place: Place, column: String, kind: &'static str },
+    #[error("{place}: word {word} in column `{column}` is {kind}, not text; correct it")]
+    NotWord { place: Place, column: String, word: usize, kind: &'static str },
+    #[error(
+        "{place}: column `{column}` holds {kind}, but labels of words need a list of words; name another with \
+         --text-column"
+    )]
+    NotWords { place: Place, column: String, kind: &'static str },
+    #[error("labels of words need one column of words, not a pair; name it with --text-column")]
+    PairOfWords,
+    #[error("{place}: {words} words, but {tags} labels; give each word one")]
+    TagCount { place: Place, words: usize, tags: usize },
     #[error("{place}: no label in column `{column}`; add it or remove the row")]
     MissingLabel { place: Place, column: String },
     #[error(

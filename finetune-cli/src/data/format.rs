@@ -19,6 +19,8 @@ pub enum Format {
     Jsonl,
     /// One JSON array of objects, alone or under the only key `data` (`.json`).
     Json,
+    /// A word and its tags a line, a blank line between sentences (`.conll`, `.iob`, `.iob2`, `.bio`).
+    Conll,
     /// Apache Parquet (`.parquet`), plain or by snappy, gzip or zstd; groups are read as objects.
     Parquet,
 }
@@ -44,6 +46,7 @@ impl FromStr for Format {
             "jsonl" | "ndjson" => Ok(Self::Jsonl),
             "json" => Ok(Self::Json),
             "parquet" => Ok(Self::Parquet),
+            "conll" | "iob" | "iob2" | "bio" => Ok(Self::Conll),
             _ => Err(Error::UnknownFormat { name: name.into() }),
         }
     }
@@ -57,6 +60,7 @@ impl fmt::Display for Format {
             Self::Jsonl => "jsonl",
             Self::Json => "json",
             Self::Parquet => "parquet",
+            Self::Conll => "conll",
         })
     }
 }

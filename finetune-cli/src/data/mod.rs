@@ -14,6 +14,7 @@
 //! [`Dataset`] takes the texts out of the table without copying them.
 
 mod columns;
+mod conll;
 mod dataset;
 mod delimited;
 mod error;
@@ -25,6 +26,7 @@ mod schema;
 pub mod split;
 mod table;
 mod texts;
+mod words;
 
 use std::path::Path;
 
@@ -36,6 +38,7 @@ pub use labels::LabelSet;
 pub use schema::{MAX_INTEGER_CLASSES, ProblemType, Schema, Task};
 pub use table::{Cell, Column, Table};
 pub use texts::TextFiles;
+pub use words::spans;
 
 /// What the user said about the data; everything that is left out is guessed.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +77,7 @@ pub fn parse_table(name: &Path, bytes: Vec<u8>, format: Format, quotes: bool) ->
         Format::Parquet => parquet::parse(name, bytes),
         Format::Csv => delimited::parse(name, &text_of(name, bytes)?, b',', quotes),
         Format::Tsv => delimited::parse(name, &text_of(name, bytes)?, b'\t', quotes),
+        Format::Conll => conll::parse(name, &text_of(name, bytes)?),
         Format::Jsonl => json::parse_lines(name, &text_of(name, bytes)?),
         Format::Json => json::parse_array(name, &text_of(name, bytes)?),
     }?;

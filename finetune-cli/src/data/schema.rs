@@ -25,22 +25,35 @@ pub enum Task {
     MultiLabel(LabelSet),
     /// One number per example.
     Regression,
+    /// One of these classes for each word of an example.
+    Tags(LabelSet),
 }
 
 impl Task {
-    /// Its kind.
-    pub fn problem_type(&self) -> ProblemType {
+    /// What a configuration says of it; nothing of words, whose models are of another class.
+    pub fn problem_type(&self) -> Option<ProblemType> {
         match self {
-            Self::SingleLabel(_) => ProblemType::SingleLabel,
-            Self::MultiLabel(_) => ProblemType::MultiLabel,
-            Self::Regression => ProblemType::Regression,
+            Self::SingleLabel(_) => Some(ProblemType::SingleLabel),
+            Self::MultiLabel(_) => Some(ProblemType::MultiLabel),
+            Self::Regression => Some(ProblemType::Regression),
+            Self::Tags(_) => None,
         }
+    }
+
+    /// Its name: the problem type, or `token_classification`.
+    pub fn name(&self) -> &'static str {
+        self.problem_type().map_or("token_classification", ProblemType::as_str)
+    }
+
+    /// C: how many values a model gives an example, or a word.
+    pub fn outputs(&self) -> usize {
+        self.label_set().map_or(1, LabelSet::len)
     }
 
     /// Its classes; none for regression.
     pub fn label_set(&self) -> Option<&LabelSet> {
         match self {
-            Self::SingleLabel(set) | Self::MultiLabel(set) => Some(set),
+            Self::SingleLabel(set) | Self::MultiLabel(set) | Self::Tags(set) => Some(set),
             Self::Regression => None,
         }
     }
@@ -63,6 +76,10 @@ impl fmt::Display for Task {
                 let names = names(set);
                 write!(f, "any of {} labels: {names}", set.len())
             }
+            Self::Tags(set) => {
+                let names = names(set);
+                write!(f, "one of {} labels for each word: {names}", set.len())
+            }
         }
     }
 }
@@ -71,6 +88,7 @@ impl fmt::Display for Task {
 ///
 /// The task is inferred from all labels of the training file, and then holds for all files:
 ///
+/// 0. Lists of words, each with a list of as many labels: one label a word.
 /// 1. `--problem-type` decides; else `--label-delimiter` means multi-label.
 /// 2. A JSON list, or a CSV cell that looks like one (`["a", "b"]`, `[1]`, `[]`): multi-label.
 /// 3. The file lists the classes, as Parquet can: single label. What is listed are the classes of 2, too, in the order
@@ -102,12 +120,12 @@ impl Schema {
         let label = columns.label.as_ref().ok_or_else(|| no_label(training))?;
         let column = training.column(label).expect("chosen from this table");
         let cells = LabelCells { table: training, column, delimiter: options.label_delimiter };
-        let problem = match (options.problem_type, options.label_delimiter) {
-            (Some(problem), _) => problem,
-            (None, Some(_)) => ProblemType::MultiLabel,
-            (None, None) => cells.problem_type()?,
+        let task = match (options.problem_type, options.label_delimiter) {
+            (Some(problem), _) => cells.task(problem)?,
+            (None, Some(_)) => cells.task(ProblemType::MultiLabel)?,
+            (None, None) if columns.are_words(training) => cells.tags()?,
+            (None, None) => cells.task(cells.problem_type()?)?,
         };
-        let task = cells.task(problem)?;
         Ok(Self { columns, task, label_delimiter: options.label_delimiter })
     }
 }
@@ -136,6 +154,19 @@ impl LabelCells<'_> {
     pub(super) fn singles(&self) -> Result<Vec<String>> {
         let cells = self.column.cells.iter().enumerate();
         cells.map(|(row, cell)| self.single(row, cell)).collect()
+    }
+
+    /// The labels of each row, trimmed and distinct.
+    pub(super) fn sets(&self) -> Result<Vec<Vec<String>>> {
+        let lists = self.lists()?;
+        for (row, labels) in lists.iter().enumerate() {
+            let mut seen = HashSet::new();
+            if let Some(label) = labels.iter().find(|&label| !seen.insert(label)) {
+                let (place, label) = (self.table.place(row), label.clone());
+                return Err(Error::RepeatedLabel { place, label });
+            }
+        }
+        Ok(lists)
     }
 
     /// The labels of each row, trimmed.
@@ -172,28 +203,18 @@ impl LabelCells<'_> {
     }
 
     fn list(&self, row: usize, cell: &Cell) -> Result<Vec<String>> {
-        let labels: Vec<String> = match (cell, self.delimiter) {
-            (Cell::List(items), _) => {
-                items.iter().map(|item| self.single(row, item)).collect::<Result<_>>()?
-            }
+        match (cell, self.delimiter) {
+            (Cell::List(items), _) => items.iter().map(|item| self.single(row, item)).collect(),
             (Cell::Text(text), _) if self.column.classes.is_empty() && looks_like_list(text) => {
-                let items: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|_| {
-                    Error::NotList { place: self.table.place(row), label: text.clone() }
-                })?;
-                return self.list(row, &Cell::List(items.into_iter().map(Cell::from).collect()));
+                let not_list =
+                    || Error::NotList { place: self.table.place(row), label: text.clone() };
+                self.list(row, &Cell::List(list_of(cell).ok_or_else(not_list)?))
             }
             (Cell::Text(text), Some(delimiter)) => {
                 let parts = text.split(delimiter).map(str::trim);
-                parts.filter(|part| !part.is_empty()).map(String::from).collect()
+                Ok(parts.filter(|part| !part.is_empty()).map(String::from).collect())
             }
-            _ => vec![self.single(row, cell)?],
-        };
-        let mut seen = HashSet::new();
-        match labels.iter().find(|&label| !seen.insert(label)) {
-            None => Ok(labels),
-            Some(label) => {
-                Err(Error::RepeatedLabel { place: self.table.place(row), label: label.clone() })
-            }
+            _ => Ok(vec![self.single(row, cell)?]),
         }
     }
 
@@ -232,6 +253,18 @@ impl LabelCells<'_> {
         }
     }
 
+    /// The task of labels that words have.
+    fn tags(&self) -> Result<Task> {
+        let lists = self.lists()?;
+        let set = self.labels(lists.iter().flatten().map(String::as_str))?;
+        let path = || self.table.path().into();
+        match set.names() {
+            [] => Err(Error::NoLabels { path: path() }),
+            [only] => Err(Error::OneClass { path: path(), label: only.clone() }),
+            _ => Ok(Task::Tags(set)),
+        }
+    }
+
     /// The task, its classes gathered from these labels.
     fn task(&self, problem: ProblemType) -> Result<Task> {
         let path = || self.table.path().into();
@@ -246,7 +279,7 @@ impl LabelCells<'_> {
                 }
             }
             ProblemType::MultiLabel => {
-                let lists = self.lists()?;
+                let lists = self.sets()?;
                 let set = self.labels(lists.iter().flatten().map(String::as_str))?;
                 if set.is_empty() {
                     return Err(Error::NoLabels { path: path() });
@@ -257,11 +290,23 @@ impl LabelCells<'_> {
     }
 }
 
-fn is_list(cell: &Cell) -> bool {
+pub(super) fn is_list(cell: &Cell) -> bool {
     match cell {
         Cell::List(_) => true,
         Cell::Text(text) => looks_like_list(text),
         _ => false,
+    }
+}
+
+/// The items of a list, or of a text that is one in JSON; none of anything else.
+pub(super) fn list_of(cell: &Cell) -> Option<Vec<Cell>> {
+    match cell {
+        Cell::List(items) => Some(items.clone()),
+        Cell::Text(text) if looks_like_list(text) => {
+            let items: Vec<serde_json::Value> = serde_json::from_str(text).ok()?;
+            Some(items.into_iter().map(Cell::from).collect())
+        }
+        _ => None,
     }
 }
 

@@ -16,7 +16,7 @@ const STREAM: u64 = 0x73_70_6C_69_74;
 /// Rows for training and rows for validation, `round(fraction * rows)` of them where the classes allow it;
 /// both ascending, together all rows. The same seed gives the same split.
 ///
-/// Scores and multi-label rows are drawn without regard to the labels.
+/// Scores, multi-label rows and tagged words are drawn without regard to the labels.
 ///
 /// # Errors
 /// When `fraction` is not in (0, 1), or one side would be empty.
@@ -46,6 +46,7 @@ fn groups(labels: &Labels) -> Vec<Vec<usize>> {
         Labels::Absent => vec![],
         Labels::Multi(labels) => vec![(0..labels.len()).collect()],
         Labels::Score(labels) => vec![(0..labels.len()).collect()],
+        Labels::Tags(labels) => vec![(0..labels.len()).collect()],
         Labels::Class(labels) => {
             let classes = labels.iter().max().map_or(0, |&last| last as usize + 1);
             let mut groups = vec![Vec::new(); classes];

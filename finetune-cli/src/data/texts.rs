@@ -2,7 +2,7 @@
 //!
 //! A `.txt` file is read line by line and is never in memory as a whole: each line that is not blank is a text. Files
 //! in the [formats](Format) with columns are read as they are for training, one file at a time; the second text of a
-//! pair is a text, too.
+//! pair is a text, too, and words are one text together.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -117,7 +117,7 @@ fn lines(
         }
         size += text.len();
         any = true;
-        texts.push(Example { text: text.to_owned(), pair: None });
+        texts.push(Example::Text(text.to_owned()));
         if size >= CHUNK || texts.len() == ROWS {
             size = 0;
             each(std::mem::take(&mut texts))?;

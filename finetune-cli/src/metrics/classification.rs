@@ -1,6 +1,6 @@
 //! Metrics of classes.
 
-use super::{ClassScores, Report};
+use super::{ClassScores, Report, check};
 
 /// Metrics of one class per example; `targets` and `predictions` are class numbers, `[B]`, `names` is `[C]`.
 ///
@@ -71,10 +71,10 @@ pub fn multi_label(targets: &[Vec<u32>], predictions: &[Vec<u32>], names: &[Stri
 
 /// Rows of a class: truly in it, predicted in it, and both.
 #[derive(Clone, Copy, Default)]
-struct Counts {
-    target: u64,
-    predicted: u64,
-    both: u64,
+pub(super) struct Counts {
+    pub(super) target: u64,
+    pub(super) predicted: u64,
+    pub(super) both: u64,
 }
 
 impl Counts {
@@ -86,7 +86,7 @@ impl Counts {
 }
 
 /// Macro, weighted and micro averages of precision, recall and F1.
-fn averages(counts: &[Counts]) -> Vec<(&'static str, f64)> {
+pub(super) fn averages(counts: &[Counts]) -> Vec<(&'static str, f64)> {
     let rows: u64 = counts.iter().map(|c| c.target).sum();
     let sum = |i: usize, weight: &dyn Fn(&Counts) -> f64| -> f64 {
         counts.iter().map(|c| weight(c) * c.scores()[i]).sum()
@@ -102,7 +102,7 @@ fn averages(counts: &[Counts]) -> Vec<(&'static str, f64)> {
         ["f1_macro", "f1_weighted", "f1_micro"],
     ];
     let values = |i: usize| {
-        let mean = sum(i, &|_| 1.0) / counts.len() as f64;
+        let mean = sum(i, &|_| 1.0) / counts.len().max(1) as f64;
         [mean, sum(i, &|c| ratio(c.target, rows)), micro.scores()[i]]
     };
     (0..3).flat_map(|i| names[i].into_iter().zip(values(i))).collect()
@@ -120,7 +120,7 @@ fn matthews(counts: &[Counts]) -> f64 {
     if scale == 0.0 { 0.0 } else { (s * c - chance) / scale }
 }
 
-fn classes(names: &[String], counts: &[Counts]) -> Vec<ClassScores> {
+pub(super) fn classes(names: &[String], counts: &[Counts]) -> Vec<ClassScores> {
     let class = |(name, counts): (&String, &Counts)| {
         let [precision, recall, f1] = counts.scores();
         ClassScores { name: name.clone(), precision, recall, f1, support: counts.target }
@@ -131,9 +131,4 @@ fn classes(names: &[String], counts: &[Counts]) -> Vec<ClassScores> {
 /// `a / b`, and 0 where b is.
 fn ratio(a: u64, b: u64) -> f64 {
     if b == 0 { 0.0 } else { a as f64 / b as f64 }
-}
-
-fn check(targets: usize, predictions: usize) {
-    assert!(targets > 0, "metrics: no examples");
-    assert_eq!(targets, predictions, "metrics: targets and predictions");
 }

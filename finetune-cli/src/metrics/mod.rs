@@ -19,9 +19,11 @@
 mod classification;
 mod display;
 mod regression;
+mod tagging;
 
 pub use classification::{multi_label, single_label};
 pub use regression::regression;
+pub use tagging::{Entity, OUTSIDE, are_entities, entities, tagging};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -60,6 +62,11 @@ impl Report {
     pub fn get(&self, name: &str) -> Option<f64> {
         self.metrics.iter().find(|(other, _)| *other == name).map(|&(_, value)| value)
     }
+}
+
+fn check(targets: usize, predictions: usize) {
+    assert!(targets > 0, "metrics: no examples");
+    assert_eq!(targets, predictions, "metrics: targets and predictions");
 }
 
 /// A figure such that more is better: errors and losses change their sign, a NaN is the worst.

@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use bert::{Config, SequenceClassifier};
+use bert::Config;
 use nn::Module;
 
 use crate::args::RecipeArgs;
 use crate::batches::Examples;
+use crate::classifier::Classifier;
+use crate::data::Task;
 use crate::flops;
 use crate::memory::{self, Memory};
 use crate::select::summary::Cost;
@@ -30,15 +32,15 @@ pub struct Work {
 /// The estimate of memory for a step of as many tokens as a batch may have, without loading the model.
 pub fn memory_estimate(
     config: &Config,
-    outputs: usize,
+    task: &Task,
     recipe: &RecipeArgs,
     max_length: usize,
 ) -> u64 {
-    let params = flops::parameters(config, outputs);
+    let params = flops::parameters(config, task);
     let tokens = recipe.batch_size as u64 * max_length as u64;
     let memory = match recipe.freeze_encoder {
         true => {
-            Memory::of_frozen_step(config, params, flops::head_parameters(config, outputs), tokens)
+            Memory::of_frozen_step(config, params, flops::head_parameters(config, task), tokens)
         }
         false => {
             Memory::of_step(config, params, tokens, recipe.optimization.checkpoint_activations)
@@ -53,7 +55,8 @@ pub fn memory_estimate(
 /// When training diverges in these steps.
 pub fn measure(
     config: &Config,
-    model: &SequenceClassifier,
+    task: &Task,
+    model: &Classifier,
     recipe: &RecipeArgs,
     sample: &Examples,
     work: Work,
@@ -78,14 +81,14 @@ pub fn measure(
     let epoch = per_example * work.train as f64
         + work.forward_seconds.map_or(0.0, |seconds| seconds * work.validation as f64);
     Ok(Cost {
-        parameters: flops::parameters(config, sample.outputs),
+        parameters: flops::parameters(config, task),
         layers: config.num_hidden_layers,
         hidden: config.hidden_size,
         epoch_flops: per_row * work.train as f64,
         seconds_per_example: Some(per_example),
         step_memory: peak,
         projected_seconds: Some(epoch * f64::from(recipe.epochs)),
-        projected_memory: memory_estimate(config, sample.outputs, recipe, longest),
+        projected_memory: memory_estimate(config, task, recipe, longest),
     })
 }
 
@@ -96,7 +99,7 @@ struct Steps {
 }
 
 impl Steps {
-    fn run(model: &SequenceClassifier, recipe: &RecipeArgs, sample: &Examples) -> Result<Self> {
+    fn run(model: &Classifier, recipe: &RecipeArgs, sample: &Examples) -> Result<Self> {
         let size = recipe.batch_size.min(sample.len());
         let batch = |i: usize| -> Vec<usize> {
             (0..size).map(|row| (i * size + row) % sample.len()).collect()

@@ -21,7 +21,7 @@ const MANY_CUT: f64 = 0.05;
 /// From this share of unknown tokens on it is worth a remark.
 const SOME_UNKNOWN: f64 = 0.01;
 
-/// Measures texts and their encodings. Words are what stands between white space.
+/// Measures texts and their encodings. Words are what stands between white space, as the tokenizer has them alone.
 ///
 /// # Errors
 /// When the tokenizer fails.
@@ -82,8 +82,8 @@ struct Words<'a> {
 impl<'a> Words<'a> {
     fn count(examples: &'a [Example]) -> Self {
         let mut words = Self { counts: HashMap::new(), order: Vec::new(), total: 0, uppercase: 0 };
-        let texts = examples.iter().flat_map(|e| [Some(e.text.as_str()), e.pair.as_deref()]);
-        for word in texts.flatten().flat_map(str::split_whitespace) {
+        let parts = examples.iter().flat_map(Example::parts);
+        for word in parts.flat_map(|part| part.split_whitespace()) {
             let count = words.counts.entry(word).or_default();
             *count += 1;
             if *count == 1 {

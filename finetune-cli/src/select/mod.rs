@@ -5,6 +5,7 @@
 //! fit, perplexity       does the pretraining fit the text?
 //! objective             what was it trained for?
 //! cost                  what would it cost?
+//! points                what of a sample is looked at: texts, or words
 //! states, estimators    how well do its layers separate the labels?
 //! score                 all of this for one candidate: its evidence
 //! fusion                one score with an interval out of all evidence
@@ -22,6 +23,7 @@ pub mod halving;
 pub mod linalg;
 pub mod objective;
 pub mod perplexity;
+pub mod points;
 pub mod report;
 pub mod score;
 pub mod states;

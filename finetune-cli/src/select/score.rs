@@ -2,19 +2,20 @@
 //! a few training steps. Nothing of it stays in memory but the evidence.
 
 use anyhow::Result;
-use bert::SequenceClassifier;
 use rayon::prelude::*;
 
 use crate::args::RecipeArgs;
 use crate::batches::Examples;
+use crate::classifier::Classifier;
 use crate::data::{Example, LabelSet, Labels, Task};
-use crate::folder::{Folder, outputs};
+use crate::folder::Folder;
 use crate::memory::human;
 use crate::select::cache::{Cache, Key};
 use crate::select::candidates::Request;
 use crate::select::cost::{self, Work};
 use crate::select::estimators::{self, Sample};
 use crate::select::fusion::ROLES;
+use crate::select::points::Points;
 use crate::select::states::{POOLINGS, States};
 use crate::select::summary::{Estimated, Evidence, Fit, LayerProfile, Place};
 use crate::select::{fit, objective, perplexity};
@@ -29,8 +30,8 @@ pub struct Scorer<'a> {
     pub texts: &'a [Example],
     /// Their labels.
     pub labels: &'a Labels,
-    /// The fold of each, from 0.
-    pub folds: &'a [usize],
+    /// What of them the estimators see.
+    pub points: &'a Points,
     /// K.
     pub fold_count: usize,
     /// The name of the figure that counts.
@@ -63,10 +64,10 @@ impl Scorer<'_> {
     /// # Errors
     /// When the folder is not one of an encoder, or is damaged.
     pub fn score(&self, request: &Request) -> Result<Outcome> {
-        let folder = open(request, self.device)?;
+        let folder = open(request, self.task, self.device)?;
         let estimate = cost::memory_estimate(
             &folder.config,
-            outputs(self.task),
+            self.task,
             self.recipe,
             folder.max_length(self.max_length),
         );
@@ -97,10 +98,10 @@ impl Scorer<'_> {
 
     /// The sample as the tokenizer has it, and how the two fit.
     fn tokenize(&self, folder: &Folder) -> Result<(Examples, Fit)> {
-        let encodings = folder.encode(self.texts, folder.max_length(self.max_length))?;
-        let fit = fit::measure(&folder.tokenizer, self.texts, &encodings)?;
-        let labels = self.labels.clone();
-        Ok((Examples { encodings, labels, outputs: outputs(self.task) }, fit))
+        let (length, labels) = (folder.max_length(self.max_length), self.labels.clone());
+        let examples = folder.examples(self.task, self.texts, labels, length)?;
+        let fit = fit::measure(&folder.tokenizer, self.texts, &examples.encodings)?;
+        Ok((examples, fit))
     }
 
     fn evidence(
@@ -114,7 +115,7 @@ impl Scorer<'_> {
         fit.pseudo_perplexity = perplexity::measure(folder, sample, self.recipe)?;
         let (model, loaded) = folder.classifier(self.task, self.recipe.optimization.seed)?;
         let mut objective = objective::read(&folder.path, &folder.config, &folder.checkpoint()?);
-        objective.head_used = !loaded.missing.contains(&folder.head_name());
+        objective.head_used = !loaded.missing.contains(&folder.head_name(self.task));
         if objective.head_used {
             objective.head_metric = self.head_metric(&model, sample)?;
         }
@@ -127,12 +128,12 @@ impl Scorer<'_> {
         drop(states);
         let [train, validation] = self.rows;
         let work = Work { train, validation, forward_seconds: computed.then_some(seconds) };
-        let cost = cost::measure(&folder.config, &model, self.recipe, sample, work)?;
+        let cost = cost::measure(&folder.config, self.task, &model, self.recipe, sample, work)?;
         Ok(Evidence { fit, objective, cost, layers, best_layer, estimates })
     }
 
     /// What a head that is for these labels does without training.
-    fn head_metric(&self, model: &SequenceClassifier, sample: &Examples) -> Result<Option<f64>> {
+    fn head_metric(&self, model: &Classifier, sample: &Examples) -> Result<Option<f64>> {
         let recipe = self.recipe;
         let size = recipe.eval_batch_size;
         let result = trainer::evaluate(
@@ -146,20 +147,16 @@ impl Scorer<'_> {
     }
 
     /// The pooled states, and whether they were computed and not read.
-    fn states(
-        &self,
-        model: &SequenceClassifier,
-        sample: &Examples,
-        key: &Key,
-    ) -> Result<(States, bool)> {
+    fn states(&self, model: &Classifier, sample: &Examples, key: &Key) -> Result<(States, bool)> {
         let encoder = model.encoder();
         let depth = encoder.depth();
-        if let Some(states) = self.cache.states(key, depth, sample.len()) {
+        if let Some(states) = self.cache.states(key, depth, self.points.len()) {
             return Ok((states, false));
         }
         let (size, precision) =
             (self.recipe.eval_batch_size, self.recipe.optimization.precision.into());
-        let states = States::compute(encoder, sample, size, precision)?;
+        let words = self.points.words.as_deref();
+        let states = States::compute(encoder, sample, words, size, precision)?;
         let _ = self.cache.keep_states(key, &states);
         Ok((states, true))
     }
@@ -214,13 +211,12 @@ impl Scorer<'_> {
     }
 
     fn sample<'a>(&'a self, states: &'a [f32], width: usize) -> Sample<'a> {
-        let outputs = outputs(self.task);
         Sample {
             states,
             width,
-            labels: self.labels,
-            outputs,
-            folds: self.folds,
+            labels: &self.points.labels,
+            outputs: self.task.outputs(),
+            folds: &self.points.folds,
             fold_count: self.fold_count,
         }
     }
@@ -231,15 +227,16 @@ impl Scorer<'_> {
         let settings =
             format!("{:?} {length} {:?}", request.truncate, self.recipe.optimization.precision);
         let key = Key::default().with_model(&folder.path)?.with(settings.as_bytes());
-        let texts = self.texts.iter().flat_map(|e| [Some(&e.text), e.pair.as_ref()]);
-        Ok(texts.fold(key, |key, text| key.with(text.map_or(b"", |text| text.as_bytes()))))
+        let add = |key: Key, example: &Example| key.with(format!("{example:?}").as_bytes());
+        let words = format!("{:?}", self.points.words);
+        Ok(self.texts.iter().fold(key.with(words.as_bytes()), add))
     }
 
     /// Labels, folds and recipe: what the evidence depends on besides the states.
     fn evidence_key(&self, states: Key) -> Key {
         let names = self.task.label_set().map(LabelSet::names);
-        let task = format!("{} {names:?}", self.task.problem_type());
-        let labels = format!("{task} {:?} {:?} {:?}", self.labels, self.folds, self.rows);
+        let task = format!("{} {names:?}", self.task.name());
+        let labels = format!("{task} {:?} {:?} {:?}", self.labels, self.points.folds, self.rows);
         // Device and threads, because seconds are part of the evidence.
         let (device, threads) = (self.device.label(), rayon::current_num_threads());
         let recipe = format!("{:?} {} {device} {threads}", self.recipe, self.metric);
@@ -251,8 +248,8 @@ impl Scorer<'_> {
 ///
 /// # Errors
 /// When it is not one of an encoder, or has fewer layers.
-pub fn open(request: &Request, device: &Device) -> Result<Folder> {
-    let mut folder = Folder::open(&request.folder()?)?.on(device);
+pub fn open(request: &Request, task: &Task, device: &Device) -> Result<Folder> {
+    let mut folder = Folder::open(&request.folder()?)?.on(device).of_task(task);
     request.truncate.map(|layers| folder.truncate(layers)).transpose()?;
     Ok(folder)
 }

@@ -6,12 +6,15 @@
 //! mean[l]  = mean of h_l over the tokens of a sequence  [N, H]
 //! ```
 //!
-//! N is the size of the sample, not of the data: memory is 2 (L + 1) N H floats.
+//! N is the size of the sample, not of the data: memory is 2 (L + 1) N H floats. Where words have labels, a word stands in
+//! place of the sequence: its first token, and the mean over its tokens.
+
+use std::ops::Range;
 
 use anyhow::{Result, ensure};
 use bert::Encoder;
 use nn::{Pass, Precision};
-use tensor::{DType, Pooling, Tensor};
+use tensor::{CuSeqLens, DType, Pooling, Tensor};
 
 use crate::batches::{self, Examples};
 
@@ -28,28 +31,34 @@ pub struct States {
 }
 
 impl States {
-    /// Runs the encoder over all examples.
+    /// Runs the encoder over all examples: a row for each, or for each of these words of each text.
     ///
     /// # Errors
     /// When it can't run on them, or a state is not finite.
     pub fn compute(
         encoder: &Encoder,
         examples: &Examples,
+        words: Option<&[Vec<usize>]>,
         batch_size: usize,
         precision: Precision,
     ) -> Result<Self> {
+        let chosen = words.map(|words| spans(examples, words));
         let mut states = Self { width: 0, layers: Vec::new() };
         for rows in batches::in_order(examples.len(), batch_size) {
             let batch = examples.batch(&rows)?;
+            let parts = match &chosen {
+                None => Parts { lens: batch.seqlens.clone(), chosen: None },
+                Some(chosen) => Parts::of_words(&rows, examples, chosen)?,
+            };
             let pass = Pass::inference().with_precision(precision);
             let hidden = encoder.hidden_states(&pass, &batch)?;
             states.layers.resize_with(hidden.len(), Default::default);
             for (layer, x) in states.layers.iter_mut().zip(hidden) {
                 let x = x.to_dtype(DType::F32)?;
                 for (pooled, (_, how)) in layer.iter_mut().zip(POOLINGS) {
-                    let rows = x.pool(how, &batch.seqlens)?;
+                    let rows = x.pool(how, &parts.lens)?;
                     states.width = rows.value().shape()[1];
-                    pooled.extend(rows.value().to_vec::<f32>()?);
+                    pooled.extend(parts.chosen_of(rows.value().to_vec::<f32>()?, states.width));
                 }
             }
         }
@@ -106,4 +115,56 @@ impl States {
         }
         Some(states)
     }
+}
+
+/// The tokens of a batch in parts, and which of these are wanted; all if none are named.
+struct Parts {
+    lens: CuSeqLens,
+    chosen: Option<Vec<usize>>,
+}
+
+impl Parts {
+    /// The words that were chosen of these rows, and what lies between them.
+    fn of_words(rows: &[usize], examples: &Examples, spans: &[Vec<Range<u32>>]) -> Result<Self> {
+        let (mut lens, mut chosen) = (Vec::new(), Vec::new());
+        for &row in rows {
+            let mut end = 0;
+            for span in &spans[row] {
+                lens.extend(Some((span.start - end) as usize).filter(|&gap| gap > 0));
+                chosen.push(lens.len());
+                lens.push(span.len());
+                end = span.end;
+            }
+            let rest = examples.encodings[row].ids.len() - end as usize;
+            lens.extend(Some(rest).filter(|&rest| rest > 0));
+        }
+        Ok(Self { lens: CuSeqLens::from_lens(&lens)?, chosen: Some(chosen) })
+    }
+
+    /// The rows that are wanted of one for each part.
+    fn chosen_of(&self, rows: Vec<f32>, width: usize) -> Vec<f32> {
+        match &self.chosen {
+            None => rows,
+            Some(chosen) => chosen
+                .iter()
+                .flat_map(|part| &rows[part * width..(part + 1) * width])
+                .copied()
+                .collect(),
+        }
+    }
+}
+
+/// The tokens of the chosen words of each row, from those of each text.
+fn spans(examples: &Examples, words: &[Vec<usize>]) -> Vec<Vec<Range<u32>>> {
+    let mut rows = examples.encodings.iter();
+    let mut spans = Vec::with_capacity(examples.len());
+    for (&pieces, words) in examples.pieces.iter().zip(words) {
+        let mut first = 0;
+        for row in rows.by_ref().take(pieces) {
+            let own = words.iter().filter(|word| (first..first + row.words.len()).contains(word));
+            spans.push(own.map(|word| row.words[word - first].clone()).collect());
+            first += row.words.len();
+        }
+    }
+    spans
 }

@@ -24,11 +24,11 @@ pub struct Summary {
 pub struct TaskSummary {
     /// The training file.
     pub train: String,
-    /// `single_label_classification`, `multi_label_classification` or `regression`.
+    /// `single_label_classification`, `multi_label_classification`, `regression` or `token_classification`.
     pub problem_type: String,
     /// The labels; none for regression.
     pub labels: Vec<String>,
-    /// The name of the figure that verification measures: `accuracy`, `f1_micro`, `pearson`.
+    /// The name of the figure that verification measures: `accuracy`, `f1_micro`, `pearson`, `f1`.
     pub metric: String,
     /// Rows to train on.
     pub train_rows: usize,
@@ -36,6 +36,8 @@ pub struct TaskSummary {
     pub validation_rows: usize,
     /// Rows of the training data that were scored.
     pub sampled_rows: usize,
+    /// Words of these rows that were scored, where words have labels.
+    pub sampled_words: Option<usize>,
     /// Epochs of the full recipe, for which time and memory are projected.
     pub epochs: u32,
     /// Sequences in a training step.

@@ -12,6 +12,7 @@ use super::{WARM_UP, check_memory, least, median, peak_mib, rounded, rounds, tim
 use crate::args::bench::{BenchStepArgs, ShapeName};
 use crate::args::{OptimizationArgs, RecipeArgs, ScheduleName};
 use crate::batches::Examples;
+use crate::classifier::Classifier;
 use crate::data::Labels;
 use crate::flops;
 use crate::memory::Memory;
@@ -32,7 +33,7 @@ struct Lap {
 pub(super) fn run(args: &BenchStepArgs) -> Result<()> {
     let config = config(args.shape);
     check(args, &config)?;
-    let model = SequenceClassifier::new(&config, OUTPUTS, 0);
+    let model = Classifier::Sequence(SequenceClassifier::new(&config, OUTPUTS, 0));
     let device = args.hardware.device.open(false)?;
     to_device(&model.params(), &device)?;
     let params = count(&model.params()) as u64;
@@ -81,7 +82,7 @@ fn examples(args: &BenchStepArgs, rng: &mut Rng) -> Examples {
     };
     let encodings = (0..args.batch).map(|_| encoding()).collect();
     let labels = (0..args.batch).map(|_| rng.below(OUTPUTS as u64) as u32).collect();
-    Examples { encodings, labels: Labels::Class(labels), outputs: OUTPUTS }
+    Examples::new(encodings, Labels::Class(labels), OUTPUTS)
 }
 
 fn recipe(args: &BenchStepArgs) -> RecipeArgs {
@@ -103,11 +104,7 @@ fn recipe(args: &BenchStepArgs) -> RecipeArgs {
     }
 }
 
-fn train(
-    args: &BenchStepArgs,
-    model: &SequenceClassifier,
-    examples: &Examples,
-) -> Result<Vec<Lap>> {
+fn train(args: &BenchStepArgs, model: &Classifier, examples: &Examples) -> Result<Vec<Lap>> {
     let (recipe, rows) = (recipe(args), rows(args));
     let mut trainer = Trainer::new(model, &recipe, args.batch);
     let mut laps = rounds(args.steps, || {
@@ -124,11 +121,7 @@ fn train(
     Ok(laps)
 }
 
-fn infer(
-    args: &BenchStepArgs,
-    model: &SequenceClassifier,
-    examples: &Examples,
-) -> Result<Vec<f64>> {
+fn infer(args: &BenchStepArgs, model: &Classifier, examples: &Examples) -> Result<Vec<f64>> {
     let batch = examples.batch(&rows(args))?;
     let once = || {
         let pass = Pass::inference().with_precision(args.precision.into());

@@ -1,7 +1,6 @@
 //! `finetune bench train`: fine-tuning on labelled text, measured epoch by epoch.
 
 use anyhow::{Result, bail};
-use bert::SequenceClassifier;
 use serde_json::{Value, json};
 use tensor::Device;
 
@@ -9,8 +8,9 @@ use super::{peak_mib, rounded, timed};
 use crate::args::bench::BenchTrainArgs;
 use crate::args::{OptimizationArgs, RecipeArgs};
 use crate::batches::Examples;
+use crate::classifier::Classifier;
 use crate::data::{self, Dataset, Options, Schema, Task};
-use crate::folder::{Folder, outputs};
+use crate::folder::Folder;
 use crate::progress::say;
 use crate::trainer::{self, Trainer};
 
@@ -26,9 +26,9 @@ pub(super) fn run(args: &BenchTrainArgs) -> Result<()> {
     let folder = Folder::open(&args.model)?.on(&args.hardware.device.open(false)?);
     let tokenize = |data: Dataset| -> Result<Data> {
         let max_length = folder.max_length(args.max_length);
-        let (encodings, seconds) = timed(|| folder.encode(&data.examples, max_length))?;
-        let outputs = outputs(&schema.task);
-        Ok(Data { examples: Examples { encodings, labels: data.labels, outputs }, seconds })
+        let (examples, seconds) =
+            timed(|| folder.examples(&schema.task, &data.examples, data.labels, max_length))?;
+        Ok(Data { examples, seconds })
     };
     let (mut train, mut eval) = (tokenize(train)?, tokenize(eval)?);
     let (model, _) = folder.classifier(&schema.task, args.seed)?;
@@ -87,7 +87,7 @@ fn recipe(args: &BenchTrainArgs) -> RecipeArgs {
 /// Accuracy and seconds.
 fn evaluate(
     args: &BenchTrainArgs,
-    model: &SequenceClassifier,
+    model: &Classifier,
     task: &Task,
     data: &mut Data,
 ) -> Result<(f64, f64)> {

@@ -73,7 +73,8 @@ impl Texts {
 
 /// Both texts of a pair are texts of their own; blank cells are none.
 fn texts(rows: Vec<Example>) -> Vec<String> {
-    let all = rows.into_iter().flat_map(|row| std::iter::once(row.text).chain(row.pair));
+    let of = |row: &Example| row.texts().into_iter().map(String::from).collect::<Vec<_>>();
+    let all = rows.iter().flat_map(of);
     all.filter(|text| !text.trim().is_empty()).collect()
 }
 

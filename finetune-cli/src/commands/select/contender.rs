@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bert::{SavedDType, SequenceClassifier, save_pretrained};
+use bert::{SavedDType, save_pretrained};
 use nn::Module;
 
 use super::value;
+use crate::classifier::Classifier;
 use crate::folder::Folder;
 use crate::metrics;
 use crate::select::candidates::Request;
@@ -61,7 +62,7 @@ impl<'c> Contender<'c> {
         &self,
         step: u64,
         folder: &Folder,
-        model: &SequenceClassifier,
+        model: &Classifier,
         trainer: &mut Trainer,
     ) -> Result<()> {
         let weights = self.weights(step);

@@ -27,6 +27,7 @@ use crate::select::cache::{Cache, write_whole};
 use crate::select::candidates::{Request, requests};
 use crate::select::estimators;
 use crate::select::fusion::Fusion;
+use crate::select::points::Points;
 use crate::select::score::{Outcome, Scorer};
 use crate::select::summary::{Candidate, Evidence, Status, Summary, TaskSummary, Timing};
 use crate::select::{fit, halving, report};
@@ -90,8 +91,8 @@ struct Data {
     validation: Option<Dataset>,
     /// The rows of the training data that are scored.
     sample: Dataset,
-    /// The fold of each.
-    folds: Vec<usize>,
+    /// What of them the estimators see.
+    points: Points,
 }
 
 impl Data {
@@ -105,11 +106,13 @@ impl Data {
         check_metric(&args.recipe, &schema.task)?;
         train::introduce(args.machine.quiet, &schema, &train);
         let sample = sample(&train, args.sample, args.recipe.optimization.seed)?;
-        let folds = estimators::folds(&sample.labels, FOLDS, args.recipe.optimization.seed);
-        if let Some(line) = small_classes(&sample.labels, &schema.task) {
+        let seed = args.recipe.optimization.seed;
+        let folds = estimators::folds(&sample.labels, FOLDS, seed);
+        let points = Points::new(&sample.labels, &folds, args.sample, seed)?;
+        if let Some(line) = small_classes(&points.labels, &schema.task) {
             remark(args.machine.quiet, &line);
         }
-        Ok(Self { schema, train, validation, sample, folds })
+        Ok(Self { schema, train, validation, sample, points })
     }
 
     fn metric<'a>(&self, args: &'a SelectArgs) -> &'a str {
@@ -201,7 +204,7 @@ impl Selection<'_> {
             task: &data.schema.task,
             texts: &data.sample.examples,
             labels: &data.sample.labels,
-            folds: &data.folds,
+            points: &data.points,
             fold_count: FOLDS,
             metric: data.metric(args),
             recipe: &args.recipe,
@@ -336,12 +339,13 @@ impl Selection<'_> {
             version: VERSION,
             task: TaskSummary {
                 train: args.train.display().to_string(),
-                problem_type: task.problem_type().to_string(),
+                problem_type: task.name().to_owned(),
                 labels: task.label_set().map_or(Vec::new(), |set| set.names().to_vec()),
                 metric: data.metric(args).to_owned(),
                 train_rows: data.train.len(),
                 validation_rows: data.validation_rows(),
                 sampled_rows: data.sample.len(),
+                sampled_words: data.points.words.as_ref().map(|_| data.points.len()),
                 epochs: args.recipe.epochs,
                 batch_size: args.recipe.batch_size,
                 max_length: longest,

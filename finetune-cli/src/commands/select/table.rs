@@ -60,8 +60,9 @@ fn row(place: usize, candidate: &Candidate) -> [String; 8] {
 
 fn legend(summary: &Summary) -> String {
     let task = &summary.task;
+    let words = task.sampled_words.map_or(String::new(), |words| format!("{words} words of "));
     let mut text = format!(
-        "\nscore: estimated from {} of {} training examples, without training; = by it not told apart \
+        "\nscore: estimated from {words}{} of {} training examples, without training; = by it not told apart \
          from the highest\ntime, memory: of {} epochs of training at batch size {}\n",
         task.sampled_rows, task.train_rows, task.epochs, task.batch_size
     );

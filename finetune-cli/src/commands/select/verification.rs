@@ -17,14 +17,15 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use bert::{Checkpoint, SequenceClassifier};
+use bert::Checkpoint;
 use indicatif::ProgressBar;
 
 use super::Selection;
 use super::contender::Contender;
 use crate::batches::Examples;
+use crate::classifier::Classifier;
 use crate::data::{Dataset, LabelSet};
-use crate::folder::{Folder, outputs};
+use crate::folder::Folder;
 use crate::predictions::standard_error;
 use crate::progress::{bar, remark};
 use crate::select::cache::{Key, write_whole};
@@ -93,7 +94,7 @@ impl<'a> Verification<'a> {
         let args = self.selection.args;
         let task = &self.selection.data.schema.task;
         let names = task.label_set().map(LabelSet::names);
-        let task = format!("{} {names:?} {:?}", task.problem_type(), args.data.max_length);
+        let task = format!("{} {names:?} {:?}", task.name(), args.data.max_length);
         let settings = format!("{:?} {:?} {}", args.recipe, args.budget, self.rows());
         let mut key = Key::default().with(task.as_bytes()).with(settings.as_bytes());
         for data in [Some(&self.selection.data.train), self.selection.data.validation.as_ref()] {
@@ -244,7 +245,8 @@ impl<'a> Verification<'a> {
         plan: &Plan,
         bar: &ProgressBar,
     ) -> Result<Rung> {
-        let folder = score::open(&contender.request, &self.selection.device)?;
+        let task = &self.selection.data.schema.task;
+        let folder = score::open(&contender.request, task, &self.selection.device)?;
         let encoded = self.encoded(&folder)?;
         let (model, before) = self.model(contender, &folder)?;
         let mut trainer = Trainer::with_steps(&model, &self.selection.args.recipe, plan.steps());
@@ -262,7 +264,7 @@ impl<'a> Verification<'a> {
     /// What a model does on the validation data after so many steps, which took so many seconds.
     fn measure(
         &self,
-        model: &SequenceClassifier,
+        model: &Classifier,
         validation: &Examples,
         steps: u64,
         seconds: f64,
@@ -275,17 +277,13 @@ impl<'a> Verification<'a> {
         let finite = |figure: Option<f64>| figure.filter(|figure| figure.is_finite());
         let metric = finite(result.figure(name));
         ensure!(metric.is_some(), "{name} has no value on the validation data after {steps} steps");
-        let error = standard_error(task, &result.predictions, &validation.labels, name);
+        let error = standard_error(task, &result.predictions, &result.labels, name);
         let loss = finite(result.loss);
         Ok(Rung { steps, metric, standard_error: finite(error), loss, seconds })
     }
 
     /// The model as the last rung left it, with that rung; or as the candidate is, if no rung or its weights are there.
-    fn model(
-        &self,
-        contender: &Contender,
-        folder: &Folder,
-    ) -> Result<(SequenceClassifier, Option<Rung>)> {
+    fn model(&self, contender: &Contender, folder: &Folder) -> Result<(Classifier, Option<Rung>)> {
         let (args, task) = (self.selection.args, &self.selection.data.schema.task);
         let kept = |rung: &Rung| contender.moments(rung.steps).is_file();
         let Some(rung) = contender.rungs.last().copied().filter(kept) else {
@@ -307,10 +305,8 @@ impl<'a> Verification<'a> {
             return Ok(encoded.clone());
         }
         let examples = |data: &Dataset| -> Result<Examples> {
-            let encodings = folder.encode(&data.examples, length)?;
-            let (labels, outputs) =
-                (data.labels.clone(), outputs(&self.selection.data.schema.task));
-            Ok(Examples { encodings, labels, outputs })
+            let task = &self.selection.data.schema.task;
+            folder.examples(task, &data.examples, data.labels.clone(), length)
         };
         let validation = data.validation.as_ref().context("verification needs validation data")?;
         let encoded = Rc::new((examples(&data.train)?, examples(validation)?));

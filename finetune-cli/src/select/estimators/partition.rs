@@ -77,6 +77,7 @@ fn strata(labels: &Labels, count: usize) -> Vec<Vec<usize>> {
     match labels {
         Labels::Absent => vec![],
         Labels::Multi(labels) => vec![(0..labels.len()).collect()],
+        Labels::Tags(labels) => vec![(0..labels.len()).collect()],
         Labels::Class(labels) => {
             let classes = labels.iter().max().map_or(0, |&last| last as usize + 1);
             let labels = labels.iter().map(|&class| class as usize).collect::<Vec<_>>();

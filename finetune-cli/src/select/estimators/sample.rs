@@ -60,7 +60,7 @@ impl Sample<'_> {
     fn rows(&self) -> Result<usize> {
         let rows = self.folds.len();
         let labels = match self.labels {
-            Labels::Absent => return Err(Error::Unlabelled),
+            Labels::Absent | Labels::Tags(_) => return Err(Error::Unlabelled),
             Labels::Class(labels) => labels.len(),
             Labels::Multi(labels) => labels.len(),
             Labels::Score(scores) => scores.len(),
@@ -95,7 +95,7 @@ impl Sample<'_> {
     fn bad_label(&self, row: usize) -> Option<f64> {
         let outside = |&&class: &&u32| class as usize >= self.outputs;
         match self.labels {
-            Labels::Absent => None,
+            Labels::Absent | Labels::Tags(_) => None,
             Labels::Class(labels) => Some(&labels[row]).filter(outside).copied().map(f64::from),
             Labels::Multi(labels) => labels[row].iter().find(outside).copied().map(f64::from),
             Labels::Score(scores) => Some(f64::from(scores[row])).filter(|x| !x.is_finite()),
@@ -106,7 +106,7 @@ impl Sample<'_> {
         match self.labels {
             Labels::Multi(_) => Kind::Multi,
             Labels::Score(_) => Kind::Score,
-            Labels::Class(_) | Labels::Absent => Kind::Class,
+            Labels::Class(_) | Labels::Tags(_) | Labels::Absent => Kind::Class,
         }
     }
 
@@ -117,7 +117,7 @@ impl Sample<'_> {
         for (column, &row) in order.iter().enumerate() {
             let target = targets.column_mut(column);
             match self.labels {
-                Labels::Absent => {}
+                Labels::Absent | Labels::Tags(_) => {}
                 Labels::Class(labels) => target[labels[row] as usize] = 1.0,
                 Labels::Multi(labels) => labels[row].iter().for_each(|&c| target[c as usize] = 1.0),
                 Labels::Score(scores) => target[0] = f64::from(scores[row]),

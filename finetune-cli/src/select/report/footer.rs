@@ -16,7 +16,7 @@ pub fn section(summary: &Summary) -> Element {
         ("Metric", task.metric.clone()),
         ("Rows to train on", grouped(task.train_rows)),
         ("Rows held out", grouped(task.validation_rows)),
-        ("Rows scored", grouped(task.sampled_rows)),
+        ("Rows scored", scored(task)),
         ("Full recipe", recipe(task)),
         ("Scoring took", or_dash(Some(timing.scoring_seconds), duration)),
         ("Fine-tuning took", or_dash(Some(timing.verification_seconds), duration)),
@@ -34,6 +34,11 @@ fn fact(name: &str, value: Element) -> Element {
 
 fn recipe(task: &TaskSummary) -> String {
     format!("{} epochs, batches of {}, {} tokens", task.epochs, task.batch_size, task.max_length)
+}
+
+fn scored(task: &TaskSummary) -> String {
+    let words = task.sampled_words.map(|words| format!(" ({} words)", grouped(words)));
+    grouped(task.sampled_rows) + &words.unwrap_or_default()
 }
 
 fn labels(labels: &[String]) -> Element {

@@ -1,0 +1,101 @@
+//! CoNLL files, in which data of tagged words is traditionally kept.
+//!
+//! ```text
+//! Empire    B-location        a word, and in the last column its tag
+//! State     I-location
+//!                             a blank line ends a sentence
+//! ```
+//!
+//! Columns stand apart by tabs if a line has one, else by blanks. A sentence becomes a row, each column a list: the first
+//! is called `tokens`, the last `tags`, and those between, such as the parts of speech and the chunks of CoNLL-2003,
+//! `column_2`, `column_3`, .... Lines that begin documents (`-DOCSTART-`) are passed over.
+//!
+//! Source: Tjong Kim Sang and De Meulder, 2003, <https://aclanthology.org/W03-0419>.
+
+use std::path::Path;
+
+use super::error::{Error, Place, Result, Unit};
+use super::table::{Builder, Cell, MOST_COLUMNS, Table};
+
+/// What stands in place of a word where a document begins.
+const DOCUMENT: &str = "-DOCSTART-";
+
+/// Parses sentences; `path` is for messages.
+pub(super) fn parse(path: &Path, text: &str) -> Result<Table> {
+    let mut builder = Builder::new(path, Unit::Line);
+    let mut sentence = Sentence::default();
+    for (i, line) in text.lines().enumerate() {
+        let place = Place { path: path.into(), unit: Unit::Line, number: i + 1 };
+        if line.trim().is_empty() {
+            sentence.finish(&mut builder);
+        } else {
+            sentence.add(&mut builder, place, line)?;
+        }
+    }
+    sentence.finish(&mut builder);
+    Ok(builder.finish())
+}
+
+/// The words of a sentence, and what stands beside them.
+#[derive(Default)]
+struct Sentence {
+    /// The line of the first word.
+    line: usize,
+    /// One list a column; empty before the first word.
+    columns: Vec<Vec<Cell>>,
+}
+
+impl Sentence {
+    fn add(&mut self, builder: &mut Builder, place: Place, line: &str) -> Result<()> {
+        let fields = fields(line);
+        if fields[0] == DOCUMENT {
+            return Ok(());
+        }
+        let (found, line) = (fields.len(), place.number);
+        if builder.width() == 0 {
+            name_columns(builder, &place, found)?;
+        }
+        let expected = builder.width();
+        if found != expected {
+            return Err(Error::Uneven { place, expected, found });
+        }
+        if self.columns.is_empty() {
+            *self = Self { line, columns: vec![Vec::new(); found] };
+        }
+        let cells = fields.into_iter().map(|field| Cell::Text(field.to_owned()));
+        self.columns.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
+        Ok(())
+    }
+
+    fn finish(&mut self, builder: &mut Builder) {
+        let columns = std::mem::take(&mut self.columns);
+        if columns.is_empty() {
+            return;
+        }
+        builder.begin_row(self.line);
+        let cells = columns.into_iter().map(Cell::List).enumerate();
+        cells.for_each(|(column, cell)| builder.set(column, cell));
+    }
+}
+
+fn fields(line: &str) -> Vec<&str> {
+    match line.contains('\t') {
+        true => line.trim_end_matches('\r').split('\t').map(str::trim).collect(),
+        false => line.split_whitespace().collect(),
+    }
+}
+
+/// Names as many columns as the first line has.
+fn name_columns(builder: &mut Builder, place: &Place, columns: usize) -> Result<()> {
+    if columns > MOST_COLUMNS {
+        return Err(Error::TooManyKeys { place: place.clone(), limit: MOST_COLUMNS });
+    }
+    for column in 1..=columns {
+        builder.column(match column {
+            1 => "tokens".to_owned(),
+            _ if column == columns => "tags".to_owned(),
+            _ => format!("column_{column}"),
+        });
+    }
+    Ok(())
+}
