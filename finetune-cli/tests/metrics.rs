@@ -1,4 +1,5 @@
-//! Metrics against scikit-learn and SciPy (`fixtures/make_metrics.py`).
+//! Metrics against scikit-learn and SciPy (`fixtures/make_metrics.py`), and of tagged words against seqeval
+//! (`fixtures/make_tagging.py`).
 
 use finetune::metrics::{self, ClassScores, Report};
 use serde::Deserialize;
@@ -16,6 +17,9 @@ struct Case<T> {
     name: String,
     #[serde(default)]
     classes: usize,
+    /// Of tags.
+    #[serde(default)]
+    names: Vec<String>,
     targets: Vec<T>,
     predictions: Vec<T>,
     metrics: Map<String, Value>,
@@ -85,6 +89,47 @@ fn regression_equals_scikit_learn_and_scipy() {
     for case in fixture().regression {
         case.check(&metrics::regression(&case.targets, &case.predictions));
     }
+}
+
+#[test]
+fn entities_equal_seqeval() {
+    let cases: Vec<Case<Vec<u32>>> =
+        serde_json::from_str(include_str!("fixtures/tagging.json")).unwrap();
+    assert_eq!(cases.len(), 8);
+    for case in cases {
+        let report = metrics::tagging(&case.targets, &case.predictions, &case.names);
+        case.check(&report);
+        for (class, want) in report.classes.iter().zip(&case.per_class) {
+            assert_eq!(want["name"], class.name, "{}", case.name);
+        }
+    }
+}
+
+/// What seqeval does not read: the other letters for an end and a single word.
+#[test]
+fn entities_end_where_their_tags_say() {
+    let found = |tags: &[&str]| -> Vec<(String, std::ops::Range<usize>)> {
+        metrics::entities(tags).into_iter().map(|e| (e.kind.to_owned(), e.words)).collect()
+    };
+    let want = vec![("a".to_owned(), 0..3), ("a".to_owned(), 3..4), ("a".to_owned(), 4..5)];
+    assert_eq!(found(&["B-a", "I-a", "L-a", "U-a", "U-a", "O"]), want);
+    assert_eq!(found(&["B-a", "I-a", "E-a", "S-a", "S-a"]), want);
+    assert_eq!(
+        found(&["DET", "NOUN", "NOUN", "O"]),
+        vec![("DET".into(), 0..1), ("NOUN".into(), 1..3)]
+    );
+    assert!(found(&["O", "O"]).is_empty() && found(&[]).is_empty());
+}
+
+#[test]
+fn tags_of_no_entities_are_classes_of_words() {
+    let names = names(&["DET", "NOUN", "VERB"]);
+    assert!(!metrics::are_entities(&names));
+    let (targets, predictions) = (vec![vec![0, 1], vec![2]], vec![vec![0, 0], vec![2]]);
+    let report = metrics::tagging(&targets, &predictions, &names);
+    assert_eq!(report, metrics::single_label(&[0, 1, 2], &[0, 0, 2], &names));
+    let only_outside = ["O".to_owned()];
+    assert!(!metrics::are_entities(&only_outside) && !metrics::are_entities(&[]));
 }
 
 #[test]

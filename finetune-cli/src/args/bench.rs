@@ -74,7 +74,7 @@ pub struct BenchTrainArgs {
     /// The folder of the pretrained model
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-    /// Training data: CSV, TSV, JSONL, JSON or Parquet
+    /// Training data: CSV, TSV, JSONL, JSON, Parquet or CoNLL
     #[arg(long, value_name = "FILE")]
     pub train: PathBuf,
     /// Data that is measured after each epoch

@@ -12,7 +12,7 @@ use crate::flags;
 /// `finetune evaluate`
 #[derive(Args, Clone, Debug)]
 pub struct EvaluateArgs {
-    /// Labelled data: CSV, TSV, JSONL, JSON or Parquet
+    /// Labelled data: CSV, TSV, JSONL, JSON, Parquet or CoNLL
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Print one JSON object

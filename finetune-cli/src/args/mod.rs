@@ -93,7 +93,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR_OR_NAME", help = bundled::model_help())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
-    /// Training data: CSV, TSV, JSONL, JSON or Parquet [default: the bundled reviews, all three parts]
+    /// Training data: CSV, TSV, JSONL, JSON, Parquet or CoNLL [default: the bundled reviews, all three parts]
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<PathBuf>,

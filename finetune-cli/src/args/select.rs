@@ -21,7 +21,7 @@ pub struct SelectArgs {
     /// A file with further candidates, one a line; `#` begins a remark [default: none]
     #[arg(long, value_name = "FILE")]
     pub models_file: Option<PathBuf>,
-    /// Training data: CSV, TSV, JSONL, JSON or Parquet
+    /// Training data: CSV, TSV, JSONL, JSON, Parquet or CoNLL
     #[arg(long, value_name = "FILE")]
     pub train: PathBuf,
     /// Validation data, for the verification [default: a part of the training data]

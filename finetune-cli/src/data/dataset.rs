@@ -104,15 +104,15 @@ impl Dataset {
     /// their labels differ in number.
     pub fn new(mut table: Table, schema: &Schema) -> Result<Self> {
         let columns = schema.columns.within(&table)?;
+        let examples = read_examples(&mut table, &columns, matches!(schema.task, Task::Tags(_)))?;
         let labels = match &columns.label {
-            Some(name) => read_labels(&table, name, schema)?,
+            Some(name) => {
+                check_words(&table, &columns, schema, &examples)?;
+                read_labels(&table, name, schema)?
+            }
             None => Labels::Absent,
         };
-        let examples = match &columns.text[..] {
-            [text] => take_examples(&mut table, text, &schema.task)?,
-            pair => take_pairs(&mut table, pair, &schema.task)?,
-        };
-        check_tags(&table, &columns, &examples, &labels)?;
+        check_tags(&table, &examples, &labels)?;
         columns.label.and_then(|name| table.take(&name));
         let path = table.path().into();
         Self { path, examples, labels, other: table.into_columns() }.with_words()
@@ -233,33 +233,40 @@ fn divide<T>(items: Vec<T>, taken: &[bool]) -> [Vec<T>; 2] {
     parts
 }
 
-/// The texts of a column, or its words where the task is about words.
-fn take_examples(table: &mut Table, name: &str, task: &Task) -> Result<Vec<Example>> {
-    let column = table.take(name).expect("found in this table");
-    let words = |row, items: Vec<Cell>| -> Result<Vec<String>> {
-        let word = |(i, item)| word(table.place(row), name, i, item);
-        items.into_iter().enumerate().map(word).collect()
-    };
-    let example = |(row, cell): (usize, Cell)| match (task, list_of(&cell), cell) {
-        (Task::Tags(_), Some(items), _) => Ok(Example::Words(words(row, items)?)),
-        // Words of text that is only read, without a task.
-        (Task::Regression, _, Cell::List(items)) => Ok(Example::Words(words(row, items)?)),
-        (_, _, cell) => Ok(Example::Text(text(table.place(row), name, cell)?)),
-    };
-    column.cells.into_iter().enumerate().map(example).collect()
+/// What the text columns hold: texts, pairs, or where `words` may be, lists of them.
+pub(super) fn read_examples(
+    table: &mut Table,
+    columns: &Columns,
+    words: bool,
+) -> Result<Vec<Example>> {
+    match &columns.text[..] {
+        [name] if words => take_words(table, name),
+        [name] => Ok(take_texts(table, name)?.into_iter().map(Example::Text).collect()),
+        _ if words && columns.label.is_some() => Err(Error::PairOfWords),
+        names => {
+            let (first, second) = (take_texts(table, &names[0])?, take_texts(table, &names[1])?);
+            Ok(first.into_iter().zip(second).map(|(a, b)| Example::Pair([a, b])).collect())
+        }
+    }
 }
 
-fn take_pairs(table: &mut Table, names: &[String], task: &Task) -> Result<Vec<Example>> {
-    if let Task::Tags(_) = task {
-        return Err(Error::PairOfWords);
-    }
-    let mut texts = |name: &String| -> Result<Vec<String>> {
-        let column = table.take(name).expect("found in this table");
-        let cells = column.cells.into_iter().enumerate();
-        cells.map(|(row, cell)| text(table.place(row), name, cell)).collect()
+fn take_texts(table: &mut Table, name: &str) -> Result<Vec<String>> {
+    let column = table.take(name).expect("found in this table");
+    let cells = column.cells.into_iter().enumerate();
+    cells.map(|(row, cell)| text(table.place(row), name, cell)).collect()
+}
+
+/// Lists of words; a text that is none stays whole.
+fn take_words(table: &mut Table, name: &str) -> Result<Vec<Example>> {
+    let column = table.take(name).expect("found in this table");
+    let example = |(row, cell): (usize, Cell)| match list_of(&cell) {
+        None => Ok(Example::Text(text(table.place(row), name, cell)?)),
+        Some(items) => {
+            let word = |(i, item)| word(table.place(row), name, i, item);
+            Ok(Example::Words(items.into_iter().enumerate().map(word).collect::<Result<_>>()?))
+        }
     };
-    let (first, second) = (texts(&names[0])?, texts(&names[1])?);
-    Ok(first.into_iter().zip(second).map(|(a, b)| Example::Pair([a, b])).collect())
+    column.cells.into_iter().enumerate().map(example).collect()
 }
 
 fn text(place: Place, column: &str, cell: Cell) -> Result<String> {
@@ -286,26 +293,29 @@ fn word(place: Place, column: &str, i: usize, cell: Cell) -> Result<String> {
     }
 }
 
-/// That each word of labelled data has one label.
-fn check_tags(
+/// That texts are split where their words have labels.
+fn check_words(
     table: &Table,
     columns: &Columns,
+    schema: &Schema,
     examples: &[Example],
-    labels: &Labels,
 ) -> Result<()> {
+    let whole = examples.iter().position(|example| !matches!(example, Example::Words(_)));
+    match (&schema.task, whole) {
+        (Task::Tags(_), Some(row)) => {
+            Err(Error::NotWords { place: table.place(row), column: columns.text.concat() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// That each word has one label.
+fn check_tags(table: &Table, examples: &[Example], labels: &Labels) -> Result<()> {
     let Labels::Tags(tags) = labels else { return Ok(()) };
     for (row, (example, tags)) in examples.iter().zip(tags).enumerate() {
-        let place = || table.place(row);
-        match example {
-            Example::Words(words) if words.len() == tags.len() => {}
-            Example::Words(words) => {
-                let (words, tags) = (words.len(), tags.len());
-                return Err(Error::TagCount { place: place(), words, tags });
-            }
-            _ => {
-                let column = columns.text.concat();
-                return Err(Error::NotWords { place: place(), column, kind: "text" });
-            }
+        let (words, tags) = (example.parts().len(), tags.len());
+        if words != tags {
+            return Err(Error::TagCount { place: table.place(row), words, tags });
         }
     }
     Ok(())

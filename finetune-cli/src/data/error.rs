@@ -143,13 +143,13 @@ pub enum Error {
     #[error("{place}: word {word} in column `{column}` is {kind}, not text; correct it")]
     NotWord { place: Place, column: String, word: usize, kind: &'static str },
     #[error(
-        "{place}: column `{column}` holds {kind}, but labels of words need a list of words; name another with \
+        "{place}: column `{column}` holds text, but labels of words need a list of words; name another with \
          --text-column"
     )]
-    NotWords { place: Place, column: String, kind: &'static str },
+    NotWords { place: Place, column: String },
     #[error("labels of words need one column of words, not a pair; name it with --text-column")]
     PairOfWords,
-    #[error("{place}: {words} words, but {tags} labels; give each word one")]
+    #[error("{place}: words and labels differ in number, {words} and {tags}; give each word one")]
     TagCount { place: Place, words: usize, tags: usize },
     #[error("{place}: no label in column `{column}`; add it or remove the row")]
     MissingLabel { place: Place, column: String },

@@ -9,10 +9,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::columns::Columns;
+use super::dataset::read_examples;
 use super::error::{Error, Result};
 use super::format::{self, Format};
-use super::schema::{Schema, Task};
-use super::{Dataset, Example, Options, read_table};
+use super::{Example, Options, read_table};
 
 /// Bytes of a line at most: a chapter has fewer, a file that is no text has no lines. Its tokens take a hundred times
 /// as much.
@@ -72,11 +72,9 @@ impl TextFiles {
         if self.options.format.is_none() && Format::of(path).is_err() {
             return Err(Error::NoTextExtension { path: path.into() });
         }
-        let table = read_table(path, &self.options)?;
+        let mut table = read_table(path, &self.options)?;
         let columns = Columns::of_text(&table, &self.options)?;
-        // Without a label column the task is not looked at.
-        let schema = Schema { columns, task: Task::Regression, label_delimiter: None };
-        Ok(Dataset::new(table, &schema)?.examples)
+        read_examples(&mut table, &columns, true)
     }
 }
 

@@ -13,3 +13,4 @@ mod selection;
 mod selection_upsets;
 mod support;
 mod training;
+mod words;

@@ -1,0 +1,353 @@
+//! Labels of words: training, figures, predictions, selection.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+/// A word that names something wet begins an entity; one that names something warm, too, and the word behind goes on
+/// with it.
+fn tag(word: &str, before: Option<&str>) -> &'static str {
+    match (word, before) {
+        ("hot", _) => "B-warm",
+        (_, Some("hot")) => "I-warm",
+        ("dam", _) => "B-wet",
+        _ => "O",
+    }
+}
+
+/// Sentences with their tags.
+fn sentences(rows: usize, seed: u64) -> Vec<Vec<(String, &'static str)>> {
+    let mut numbers = Numbers::new(seed);
+    let sentence = |row: usize| {
+        let text = numbers.sentence(["hot", "dam", "fin", "hot the"][row % 4]);
+        let words: Vec<&str> = text.split(' ').collect();
+        let before = |i: usize| Some(words[i.checked_sub(1)?]);
+        (0..words.len()).map(|i| (words[i].to_owned(), tag(words[i], before(i)))).collect()
+    };
+    (0..rows).map(sentence).collect()
+}
+
+fn conll(sentences: &[Vec<(String, &'static str)>]) -> String {
+    let mut text = String::new();
+    for sentence in sentences {
+        sentence.iter().for_each(|(word, tag)| writeln!(text, "{word}\t{tag}").unwrap());
+        text.push('\n');
+    }
+    text
+}
+
+fn jsonl(sentences: &[Vec<(String, &'static str)>]) -> String {
+    let row = |sentence: &Vec<(String, &str)>| {
+        let (words, tags): (Vec<_>, Vec<_>) = sentence.iter().cloned().unzip();
+        json!({"id": 1, "tokens": words, "ner_tags": tags}).to_string() + "\n"
+    };
+    sentences.iter().map(row).collect()
+}
+
+/// To learn what is behind a word takes longer than to learn words.
+const LEARN: [&str; 4] = ["--learning-rate", "3e-3", "--epochs", "15"];
+
+/// A run on CoNLL files, and the file of its test.
+fn tagged() -> &'static Trained {
+    static RUN: OnceLock<Trained> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("commands/words");
+        let _ = fs::remove_dir_all(&place);
+        fs::create_dir_all(&place).unwrap();
+        let [train_file, test] = ["train.conll", "test.conll"].map(|name| place.join(name));
+        fs::write(&train_file, conll(&sentences(600, 1))).unwrap();
+        fs::write(&test, conll(&sentences(80, 2))).unwrap();
+        let folder = place.join("run");
+        let output = train(&folder, &train_file, &[&LEARN[..], &["--test", text(&test)]].concat());
+        let [folder, test] = [folder, test].map(|path| text(&path).to_owned());
+        Trained { folder, test, stdout: output.stdout, stderr: output.stderr }
+    })
+}
+
+fn predict<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["predict", "--model", &tagged().folder], more].concat()
+}
+
+#[test]
+fn it_learns_entities_that_it_has_not_seen() {
+    let run = tagged();
+    assert!(metric(Path::new(&run.folder), "test_f1") > 0.95, "{}", run.stdout);
+    let task =
+        "task: one of 4 labels for each word: B-warm, B-wet, I-warm, O; text column `tokens`";
+    assert!(run.stderr.contains(task), "{}", run.stderr);
+    assert!(
+        run.stdout.contains("validation loss") && run.stdout.contains(" f1 "),
+        "{}",
+        run.stdout
+    );
+    let config = read_json(&run.file("config.json"));
+    assert_eq!(config["architectures"], json!(["BertForTokenClassification"]));
+    assert_eq!(config["id2label"]["1"], "B-wet");
+    assert_eq!(config.get("problem_type"), None);
+    let state = read_json(&run.file("trainer_state.json"));
+    assert_eq!(state["metric_for_best_model"], "f1");
+}
+
+#[test]
+fn evaluate_gives_the_figures_of_the_run() {
+    let run = tagged();
+    let evaluate = |more: &[&str]| {
+        let args = [&["evaluate", "--model", &run.folder, &run.test, "--json"], more].concat();
+        json_lines(&succeeds(&args).stdout).remove(0)
+    };
+    let figures = evaluate(&[]);
+    for name in ["loss", "f1", "precision", "recall", "accuracy", "f1_macro"] {
+        let want = metric(Path::new(&run.folder), &format!("test_{name}"));
+        assert_eq!(figures[name].as_f64().unwrap(), want, "{name}");
+    }
+    assert_eq!(figures["examples"], 80);
+    assert_eq!(
+        figures["per_class"].as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["warm", "wet"]
+    );
+    // The mean over words does not depend on the batches.
+    let one = evaluate(&["--batch-size", "1"]);
+    let [a, b] = [&one, &figures].map(|figures| figures["loss"].as_f64().unwrap());
+    assert!((a - b).abs() < 1e-6 && one["f1"] == figures["f1"], "{a} {b}");
+}
+
+#[test]
+fn predictions_are_those_that_evaluate_counts() {
+    let run = tagged();
+    let truth = fs::read_to_string(&run.test).unwrap();
+    let answer = succeeds(&predict(&["--file", &run.test])).stdout;
+    assert_eq!(answer.lines().count(), truth.lines().count());
+    let (mut right, mut all) = (0, 0);
+    for (got, want) in answer.lines().zip(truth.lines()).filter(|(_, want)| !want.is_empty()) {
+        assert_eq!(got.split('\t').next(), want.split('\t').next());
+        right += usize::from(got == want);
+        all += 1;
+    }
+    let accuracy = metric(Path::new(&run.folder), "test_accuracy");
+    assert!((right as f64 / all as f64 - accuracy).abs() < 1e-12, "{right} of {all}");
+    // The same from lists, as objects.
+    let place = Place::new("");
+    let file = place.write("test.jsonl", jsonl(&sentences(80, 2)));
+    let objects = json_lines(&succeeds(&predict(&["--file", &file, "--json"])).stdout);
+    let mut lines = String::new();
+    for object in &objects {
+        let list = |key: &str| object[key].as_array().unwrap().clone();
+        assert_eq!(list("scores").len(), list("tokens").len());
+        for (word, tag) in list("tokens").iter().zip(list("tags")) {
+            writeln!(lines, "{}\t{}", word.as_str().unwrap(), tag.as_str().unwrap()).unwrap();
+        }
+        lines.push('\n');
+    }
+    assert_eq!(lines, answer);
+}
+
+#[test]
+fn entities_have_their_places_in_a_text() {
+    let texts = ["the  act hot fin was dam", "was the act", ""];
+    let objects = json_lines(&succeeds(&predict(&[&["--json"], &texts[..]].concat())).stdout);
+    let entities = |object: &Value| -> Vec<(String, String, u64, u64)> {
+        let entity = |e: &Value| {
+            let score = e["score"].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&score));
+            let word = |key: &str| e[key].as_str().unwrap().to_owned();
+            (
+                word("entity_group"),
+                word("word"),
+                e["start"].as_u64().unwrap(),
+                e["end"].as_u64().unwrap(),
+            )
+        };
+        object["entities"].as_array().unwrap().iter().map(entity).collect()
+    };
+    let want =
+        [("warm".to_owned(), "hot fin".to_owned(), 9, 16), ("wet".into(), "dam".into(), 21, 24)];
+    assert_eq!(entities(&objects[0]), want);
+    assert_eq!(objects[0]["text"], texts[0]);
+    assert!(entities(&objects[1]).is_empty() && entities(&objects[2]).is_empty());
+    let lines = succeeds(&predict(&texts)).stdout;
+    let first: Vec<&str> = lines.lines().next().unwrap().split('\t').collect();
+    assert!(first[0].starts_with("warm 0.") && first[0].contains(" hot fin, wet 0."), "{lines}");
+    assert_eq!((first[1], lines.lines().nth(1)), (texts[0], Some("\twas the act")));
+    // Places are counted in characters, as in Python.
+    let object = json_lines(&succeeds(&predict(&["--json", "für dam"])).stdout).remove(0);
+    assert_eq!(entities(&object)[0].2, 4);
+}
+
+/// Sentences longer than the model may read come in pieces, and each word still has its label.
+#[test]
+fn long_sentences_are_used_whole() {
+    let whole = sentences(60, 5).concat();
+    let place = Place::new("");
+    let file = place.write("long.conll", conll(&[whole.clone()]));
+    let answer = succeeds(&predict(&["--file", &file])).stdout;
+    assert_eq!(answer.lines().count(), whole.len() + 1);
+    let right =
+        answer.lines().zip(&whole).filter(|(line, (word, tag))| *line == format!("{word}\t{tag}"));
+    // Some entities lie across the end of a piece.
+    assert!(right.count() as f64 > 0.9 * whole.len() as f64, "{answer}");
+    let args = ["evaluate", "--model", &tagged().folder, &file, "--json"];
+    assert_eq!(json_lines(&succeeds(&args).stdout)[0]["examples"], 1);
+
+    let train_file = place.write("train.conll", conll(&sentences(40, 6)));
+    let short = ["--epochs", "1", "--max-length", "6", "--validation-fraction", "0"];
+    let output = train(&place.output, Path::new(&train_file), &short);
+    assert!(output.stderr.contains(" in pieces of at most 6 tokens"), "{}", output.stderr);
+    assert!(output.stderr.contains("data: 40 training, "), "{}", output.stderr);
+}
+
+/// Parts of speech are no entities: figures are of words, and each word of a text is answered.
+#[test]
+fn other_labels_are_classes_of_words() {
+    let kind = |word: &str| if word.len() == 3 { "SHORT" } else { "LONG" };
+    let rows = |seed| {
+        let sentences = sentences(120, seed).into_iter();
+        sentences
+            .map(|s| {
+                s.into_iter()
+                    .map(|(word, _)| {
+                        let tag = kind(&word);
+                        (word, tag)
+                    })
+                    .collect()
+            })
+            .collect::<Vec<_>>()
+    };
+    let place = Place::new("");
+    let train_file = place.write("train.jsonl", jsonl(&rows(1)));
+    let test = place.write("test.jsonl", jsonl(&rows(2)));
+    train(&place.output, Path::new(&train_file), &[&LEARN[..], &["--test", &test]].concat());
+    let accuracy = metric(&place.output, "test_accuracy");
+    assert!(accuracy > 0.95, "{accuracy}");
+    let said = succeeds(&["predict", "--model", text(&place.output), "came the"]).stdout;
+    assert_eq!(said, "came\tLONG\nthe\tSHORT\n\n");
+    let evaluated = succeeds(&["evaluate", "--model", text(&place.output), &test]).stdout;
+    assert!(
+        evaluated.contains("\naccuracy ") && evaluated.contains("Confusion matrix"),
+        "{evaluated}"
+    );
+}
+
+#[test]
+fn a_head_for_words_is_none_for_texts() {
+    let place = Place::new(reviews(40, 3));
+    let run = place.path("texts");
+    let model = tagged().folder.as_str();
+    let fixed = ["train", "--train", text(&place.train), "--epochs", "1", "--output", text(&run)];
+    let output = succeeds(&[&fixed[..], &["--model", model]].concat());
+    assert!(output.stderr.contains(
+        "start fresh: bert.pooler.dense.bias, bert.pooler.dense.weight, classifier.bias"
+    ));
+    assert_eq!(
+        read_json(&run.join("config.json"))["architectures"],
+        json!(["BertForSequenceClassification"])
+    );
+    // And the other way round.
+    let words = place.write("train.conll", conll(&sentences(40, 6)));
+    let again = ["train", "--model", text(&run), "--train", &words, "--epochs", "1"];
+    let output = succeeds(&[&again[..], &["--output", text(&place.output)]].concat());
+    assert!(
+        output.stderr.contains("start fresh: classifier.bias, classifier.weight\n"),
+        "{}",
+        output.stderr
+    );
+    // Its own labels: the head is kept.
+    let more = ["train", "--model", model, "--train", &words, "--epochs", "1"];
+    let output = succeeds(&[&more[..], &["--output", text(&place.path("more"))]].concat());
+    assert!(!output.stderr.contains("start fresh"), "{}", output.stderr);
+}
+
+#[test]
+fn words_can_be_selected_on_and_adapted_to() {
+    let place = Place::new("");
+    let train_file = place.write("train.conll", conll(&sentences(240, 3)));
+    let validation = place.write("validation.conll", conll(&sentences(60, 4)));
+    let (base, tuned) = (base_model(), tagged().folder.as_str());
+    let output = text(&place.output);
+    let args = [
+        "select",
+        "--models",
+        base,
+        tuned,
+        "--train",
+        &train_file,
+        "--validation",
+        &validation,
+        "--output",
+        output,
+        "--learning-rate",
+        "2e-3",
+        "--epochs",
+        "2",
+        "--sample",
+        "200",
+    ];
+    let said = succeeds(&args);
+    let summary = read_json(&place.output.join("select.json"));
+    let task = &summary["task"];
+    assert_eq!(
+        (&task["problem_type"], &task["metric"]),
+        (&json!("token_classification"), &json!("f1"))
+    );
+    assert_eq!((&task["sampled_rows"], &task["sampled_words"]), (&json!(200), &json!(200)));
+    let first = &summary["candidates"][0];
+    assert_eq!(first["name"], tuned, "{}", said.stdout);
+    assert!(
+        first["remarks"].to_string().contains("has a head for these labels: f1 0.9"),
+        "{first}"
+    );
+    assert!(first["verified"]["metric"].as_f64().unwrap() > 0.95);
+    assert!(
+        said.stdout.contains("estimated from 200 words of 200 of 240 training examples"),
+        "{}",
+        said.stdout
+    );
+
+    let adapted = place.path("adapted");
+    let adapt = [
+        "adapt",
+        "--model",
+        base,
+        "--text",
+        &train_file,
+        "--max-steps",
+        "2",
+        "--output",
+        text(&adapted),
+    ];
+    let output = succeeds(&adapt);
+    assert!(
+        output.stderr.contains("text: ") && adapted.join("model.safetensors").is_file(),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn what_words_do_not_have_is_refused() {
+    let run = tagged();
+    let threshold = finetune(&predict(&["--threshold", "0.5", "the"]));
+    assert_eq!(threshold.code, Some(2), "{}", threshold.stderr);
+    assert!(threshold.stderr.contains("the task of this one is one of 4 labels for each word"));
+    let place = Place::new(reviews(4, 1));
+    let csv = text(&place.train);
+    refused(
+        &["evaluate", "--model", &run.folder, csv],
+        &["train.csv, line 2", "labels of words need a list of words"],
+    );
+    let words = place.write("train.conll", conll(&sentences(8, 6)));
+    refused(
+        &["evaluate", "--model", &trained().folder, &words],
+        &["train.conll, line 1", "column `tokens` holds a list, not text"],
+    );
+    let pair = place.write(
+        "pair.jsonl",
+        "{\"tokens\": [\"a\", \"b\"], \"words\": [\"a\", \"b\"], \"tags\": [\"X\", \"Y\"]}",
+    );
+    let args = ["evaluate", "--model", &run.folder, "--text-column", "tokens,words", &pair];
+    refused(&args, &["labels of words need one column of words"]);
+}

@@ -1,0 +1,230 @@
+//! Data of words that have labels: lists in any format, and CoNLL files.
+
+use std::path::{Path, PathBuf};
+
+use finetune::data::{
+    Dataset, Example, Format, LabelSet, Labels, Options, Result, Schema, Task, TextFiles,
+    parse_table, spans,
+};
+
+fn read(name: &str, content: &str, options: &Options) -> Result<(Schema, Dataset)> {
+    let format = options.format.map_or_else(|| Format::of(Path::new(name)), Ok)?;
+    let table = parse_table(Path::new(name), content.into(), format, true)?;
+    let schema = Schema::infer(&table, options)?;
+    let data = Dataset::new(table, &schema)?;
+    Ok((schema, data))
+}
+
+fn load(name: &str, content: &str) -> (Schema, Dataset) {
+    read(name, content, &Options::default()).unwrap()
+}
+
+fn refusal(name: &str, content: &str) -> String {
+    let message = read(name, content, &Options::default()).expect_err("a refused file").to_string();
+    assert!(!message.contains('\n'), "{message}");
+    message
+}
+
+fn words(words: &[&str]) -> Example {
+    Example::Words(words.iter().map(|&word| word.into()).collect())
+}
+
+const LINES: &str = "\
+{\"tokens\": [\"Ada\", \"Lovelace\", \"wrote\"], \"tags\": [\"B-person\", \"I-person\", \"O\"]}
+{\"tokens\": [\"in\", 1843], \"tags\": [\"O\", \"O\"]}
+";
+
+#[test]
+fn every_format_gives_the_same_words() {
+    let csv = "tokens,tags\n\"[\"\"Ada\"\", \"\"Lovelace\"\", \"\"wrote\"\"]\",\"[\"\"B-person\"\", \"\"I-person\"\", \"\"O\"\"]\"\n\
+               \"[\"\"in\"\", \"\"1843\"\"]\",\"[\"\"O\"\", \"\"O\"\"]\"\n";
+    for (name, content) in [
+        ("a.jsonl", LINES),
+        ("a.csv", csv),
+        ("a.conll", "Ada\tB-person\nLovelace\tI-person\nwrote\tO\n\nin\tO\n1843\tO\n"),
+        (
+            "a.iob2",
+            "\u{feff}-DOCSTART- O\r\n\r\nAda B-person\r\nLovelace  I-person\r\nwrote O\r\n\r\n\r\nin O\r\n1843 O",
+        ),
+    ] {
+        let (schema, data) = load(name, content);
+        let Task::Tags(set) = &schema.task else { panic!("{name}: {}", schema.task) };
+        assert_eq!(set.names(), ["B-person", "I-person", "O"], "{name}");
+        assert_eq!(data.examples, [words(&["Ada", "Lovelace", "wrote"]), words(&["in", "1843"])]);
+        assert_eq!(data.labels, Labels::Tags(vec![vec![0, 1, 2], vec![2, 2]]), "{name}");
+        let want = "one of 3 labels for each word: B-person, I-person, O; text column `tokens`, label column `tags`";
+        assert_eq!(schema.to_string(), want, "{name}");
+    }
+}
+
+/// CoNLL-2003 has three columns of tags, in this order.
+#[test]
+fn columns_of_words_are_found() {
+    let lists = |names: &[&str]| {
+        let cell = |name: &&str| format!("\"{name}\": [\"a\", \"b\"]");
+        format!("{{{}}}", names.iter().map(cell).collect::<Vec<_>>().join(", "))
+    };
+    for (names, text, label) in [
+        (&["tokens", "pos_tags", "chunk_tags", "ner_tags"][..], "tokens", "ner_tags"),
+        (&["Words", "labels"], "Words", "labels"),
+        (&["words", "upos", "label"], "words", "upos"),
+    ] {
+        let (schema, _) = load("a.jsonl", &lists(names));
+        assert_eq!(schema.columns.text, [text]);
+        assert_eq!(schema.columns.label.as_deref(), Some(label));
+    }
+    // Words go before the text that they are from, but not before one that has a label of its own.
+    let both = "{\"text\": \"a b\", \"tokens\": [\"a\", \"b\"], \"tags\": [\"X\", \"Y\"]}";
+    assert_eq!(load("a.jsonl", both).0.columns.text, ["tokens"]);
+    let classes = "{\"text\": \"a\", \"tokens\": [\"a\"], \"label\": 0}\n{\"text\": \"b\", \"tokens\": [\"b\"], \"label\": 1}";
+    let (schema, data) = load("a.jsonl", classes);
+    assert_eq!(
+        (&schema.columns.text[..], data.labels),
+        (&["text".to_owned()][..], Labels::Class(vec![0, 1]))
+    );
+    // A text with any of several tags is no list of words.
+    let tagged = "{\"text\": \"a b\", \"tags\": [\"X\", \"Y\"]}\n{\"text\": \"c\", \"tags\": []}";
+    let options = Options { label_column: Some("tags".into()), ..Options::default() };
+    let (schema, _) = read("a.jsonl", tagged, &options).unwrap();
+    assert!(matches!(schema.task, Task::MultiLabel(_)));
+    // Named columns.
+    let options = Options {
+        text_columns: Some(vec!["form".into()]),
+        label_column: Some("kind".into()),
+        ..Options::default()
+    };
+    let (schema, _) = read("a.jsonl", &lists(&["form", "kind"]), &options).unwrap();
+    assert!(matches!(schema.task, Task::Tags(_)));
+}
+
+#[test]
+fn columns_between_word_and_tag_can_be_named() {
+    let content = "EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n";
+    let (schema, _) = load("a.conll", content);
+    assert_eq!(schema.task.label_set().unwrap().names(), ["B-ORG", "O"]);
+    let options = Options { label_column: Some("column_2".into()), ..Options::default() };
+    let (schema, data) = read("a.conll", content, &options).unwrap();
+    assert_eq!(schema.task.label_set().unwrap().names(), ["NNP", "VBZ"]);
+    let other: Vec<&str> = data.other.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(other, ["column_3", "tags"]);
+}
+
+#[test]
+fn rows_without_words_are_left_out() {
+    let (_, data) = load("a.jsonl", &format!("{{\"tokens\": [], \"tags\": []}}\n{LINES}"));
+    assert_eq!(data.len(), 2);
+    let empty = "{\"tokens\": [], \"tags\": []}";
+    assert_eq!(
+        refusal("a.jsonl", empty),
+        "a.jsonl: every list of labels is empty; training needs at least one label"
+    );
+}
+
+#[test]
+fn refuses_words_and_labels_that_do_not_fit() {
+    for (row, want) in [
+        (
+            "{\"tokens\": [\"a\"], \"tags\": [\"X\", \"Y\"]}",
+            "a.jsonl, line 3: words and labels differ in number, 1 and 2; give each word one",
+        ),
+        (
+            "{\"tokens\": [\"a\", null], \"tags\": [\"X\", \"Y\"]}",
+            "a.jsonl, line 3: word 2 in column `tokens` is nothing, not text; correct it",
+        ),
+        (
+            "{\"tokens\": [\"a\"], \"tags\": [null]}",
+            "a.jsonl, line 3: no label in column `tags`; add it or remove the row",
+        ),
+        (
+            "{\"tokens\": [[\"a\"]], \"tags\": [\"X\"]}",
+            "a.jsonl, line 3: word 1 in column `tokens` is a list, not text; correct it",
+        ),
+    ] {
+        assert_eq!(refusal("a.jsonl", &format!("{LINES}{row}")), want);
+    }
+    let only = "{\"tokens\": [\"a\", \"b\"], \"tags\": [\"O\", \"O\"]}";
+    assert_eq!(
+        refusal("a.jsonl", only),
+        "a.jsonl: every label is `O`; training needs at least two classes"
+    );
+    let uneven = "a.conll, line 4: expected 2 fields as in the lines before, found 1; a line is a word and its tags, \
+                  a blank line ends a sentence";
+    assert_eq!(refusal("a.conll", "a X\nb Y\n\nc\n"), uneven);
+    // Of a column of texts there are no words.
+    let (schema, _) = load("a.jsonl", LINES);
+    let table = parse_table(
+        Path::new("b.jsonl"),
+        "{\"tokens\": \"Ada wrote\", \"tags\": [\"O\", \"O\"]}".into(),
+        Format::Jsonl,
+        true,
+    );
+    let message = Dataset::new(table.unwrap(), &schema).unwrap_err().to_string();
+    let want = "b.jsonl, line 1: column `tokens` holds text, but labels of words need a list of words; name another \
+                with --text-column";
+    assert_eq!(message, want);
+}
+
+#[test]
+fn other_files_follow_the_training_file() {
+    let (schema, _) = load("a.jsonl", LINES);
+    let data = |content: &str| {
+        let table = parse_table(Path::new("b.conll"), content.into(), Format::Conll, true).unwrap();
+        Dataset::new(table, &schema)
+    };
+    assert_eq!(data("x O\n").unwrap().labels, Labels::Tags(vec![vec![2]]));
+    let unlabelled = data("x\ny\n\nz\n").unwrap();
+    assert_eq!(unlabelled.labels, Labels::Absent);
+    assert_eq!(unlabelled.examples, [words(&["x", "y"]), words(&["z"])]);
+    let unknown = data("x B-place\n").unwrap_err().to_string();
+    assert!(unknown.contains("unknown labels: `B-place` (1 row)"), "{unknown}");
+}
+
+#[test]
+fn words_are_a_text_to_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().join("a.jsonl");
+    std::fs::write(&path, LINES).unwrap();
+    let mut texts = Vec::new();
+    let files = TextFiles::open(&[path], Options::default()).unwrap();
+    files
+        .for_each(&mut |rows| {
+            texts.extend(
+                rows.iter()
+                    .flat_map(|row| row.texts().into_iter().map(String::from))
+                    .collect::<Vec<_>>(),
+            );
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(texts, ["Ada Lovelace wrote", "in 1843"]);
+}
+
+#[test]
+fn running_text_is_split_at_the_boundaries_of_unicode() {
+    let split = |text: &str| -> Vec<String> {
+        spans(text).into_iter().map(|span| text[span].to_owned()).collect()
+    };
+    assert_eq!(split("They're in St. Ives."), ["They're", "in", "St", ".", "Ives", "."]);
+    assert_eq!(split("  naïve\t3.14 东京\n"), ["naïve", "3.14", "东", "京"]);
+    assert!(split(" \n").is_empty() && split("").is_empty());
+}
+
+/// The published numbers of WNUT 2017, the same from either format.
+#[test]
+fn wnut_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/wnut17");
+    if !folder.is_dir() {
+        println!("skipped: ../shared not found");
+        return;
+    }
+    let load = |name: &str| {
+        let path = folder.join(name);
+        let table = finetune::data::read_table(&path, &Options::default()).unwrap();
+        let schema = Schema::infer(&table, &Options::default()).unwrap();
+        (schema.task.clone(), Dataset::new(table, &schema).unwrap())
+    };
+    let ((task, lists), (same, conll)) = (load("train.jsonl"), load("train.conll"));
+    assert_eq!((lists.len(), task.label_set().map(LabelSet::len)), (3394, Some(13)));
+    assert_eq!(task, same);
+    assert_eq!((lists.examples, lists.labels), (conll.examples, conll.labels));
+}
