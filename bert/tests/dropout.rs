@@ -2,7 +2,7 @@
 //! was dropped behind it, what columns of its weight lack was dropped before it.
 
 use autograd::{Gradients, Tape};
-use bert::{Batch, Config, Family, SequenceClassifier, Targets, loss};
+use bert::{Batch, Config, Family, SequenceClassifier, Targets, TokenClassifier, loss};
 use nn::{Module, Pass};
 use serde_json::json;
 use tensor::Tensor;
@@ -36,7 +36,7 @@ fn step(config: &Config) -> (SequenceClassifier, Gradients) {
 }
 
 /// The share of the columns (of a bias: elements) of a gradient that are zero.
-fn zeros((model, grads): &(SequenceClassifier, Gradients), name: &str) -> f64 {
+fn zeros((model, grads): &(impl Module, Gradients), name: &str) -> f64 {
     let param = model.params().into_iter().find(|p| p.name() == name).expect("a parameter");
     let grad = grads.param(&param).expect("a gradient").to_vec::<f32>().unwrap();
     let columns = *param.shape().last().unwrap();
@@ -65,6 +65,28 @@ fn heads_drop_what_those_of_transformers_drop() {
         match family {
             Family::Bert | Family::DistilBert => assert_eq!(before, 0.0, "{family:?}"),
             _ => assert!(is_half(before), "{family:?}: {before}"),
+        }
+    }
+}
+
+/// The rate is that of the head, but in DistilBERT, whose key for it is for sequences.
+#[test]
+fn heads_for_words_drop_what_those_of_transformers_drop() {
+    for family in Family::ALL {
+        for rates in [[0.5, 0.0], [0.0, 0.5]] {
+            let model = TokenClassifier::new(&config(family, rates), 3, 0);
+            let batch =
+                Batch::new([(&[5, 6, 7][..], &[0; 3][..])]).unwrap().with_words([&[1..2][..]]);
+            let pass = Pass::on(&Tape::new()).with_dropout(1, 2);
+            let targets = Targets::Classes(Tensor::from_vec(vec![1u32], &[1]).unwrap());
+            let logits = model.forward(&pass, &batch).unwrap();
+            let grads = loss(&logits, &targets).unwrap().backward().unwrap();
+            let share = zeros(&(model, grads), "token_classifier.weight");
+            let hidden = family == Family::DistilBert;
+            match (rates[0] > 0.0) == hidden {
+                true => assert!(is_half(share), "{family:?} {rates:?}: {share}"),
+                false => assert_eq!(share, 0.0, "{family:?} {rates:?}"),
+            }
         }
     }
 }

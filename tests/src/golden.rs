@@ -1,11 +1,11 @@
-//! Golden values: tensors that PyTorch computed, from the files that `golden/make_golden.py` and `make_family.py`
-//! wrote.
+//! Golden values: tensors that PyTorch computed, from the files that `golden/make_golden.py`, `make_family.py`
+//! and `make_tokens.py` wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use autograd::Param;
-use bert::{Checkpoint, Config, LoadReport, MaskedLm, SequenceClassifier};
+use bert::{Checkpoint, Config, LoadReport, MaskedLm, SequenceClassifier, TokenClassifier};
 use nn::Module;
 use tensor::{CuSeqLens, Tensor, safetensors};
 
@@ -119,6 +119,26 @@ pub fn tiny_masked_lm(golden: &Golden) -> MaskedLm {
         param.set(golden.tensor(&format!("head.{}", param.name())).clone());
     }
     model
+}
+
+/// The encoder of `NAME_tiny` with the head that `make_tokens.py` added, of five labels, which is in `golden`. The
+/// folder's own head, of another task, is left.
+///
+/// # Panics
+/// When it can't be loaded, or anything but the head is missing.
+pub fn tiny_token_classifier(name: &str, golden: &Golden) -> (Config, TokenClassifier) {
+    let folder = path(&format!("{name}_tiny"));
+    let config = Config::load(&folder).expect("a configuration");
+    let mut checkpoint = Checkpoint::open(&folder, config.family).expect("weights");
+    let (model, report) = TokenClassifier::load(&mut checkpoint, &config, 5, 0).expect("a model");
+    assert_eq!(report.missing, ["classifier.bias", "classifier.weight"], "{name}");
+    assert!(report.unused_encoder.is_empty(), "{name}: {report:?}");
+    for param in model.params() {
+        if let Some(part) = param.name().strip_prefix("token_classifier.") {
+            param.set(golden.tensor(&format!("head.{part}")).clone());
+        }
+    }
+    (config, model)
 }
 
 /// Makes every parameter f64: the same code then runs the plain definitions.

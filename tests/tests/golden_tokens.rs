@@ -14,7 +14,7 @@ use bert::{
 };
 use nn::{Module, Pass};
 use serde_json::{Value, json};
-use tests::golden::{Golden, assert_near, path, widen};
+use tests::golden::{Golden, assert_near, path, tiny_token_classifier, widen};
 
 /// Largest relative errors of values and gradients in f32 and in f64: those of `golden_bert.rs`.
 const NARROW: [f64; 2] = [1e-6, 5e-6];
@@ -45,18 +45,8 @@ impl Tiny {
         path(&format!("{}_tiny", self.name))
     }
 
-    /// The encoder of the folder with the golden head; the folder's own, of three classes, is left.
     fn model(&self) -> TokenClassifier {
-        let mut checkpoint = Checkpoint::open(&self.folder(), self.config.family).unwrap();
-        let (model, report) = TokenClassifier::load(&mut checkpoint, &self.config, C, 0).unwrap();
-        assert_eq!(report.missing, ["classifier.bias", "classifier.weight"], "{}", self.name);
-        assert!(report.unused_encoder.is_empty(), "{}: {report:?}", self.name);
-        for param in model.params() {
-            if let Some(part) = param.name().strip_prefix("token_classifier.") {
-                param.set(self.golden.tensor(&format!("head.{part}")).clone());
-            }
-        }
-        model
+        tiny_token_classifier(self.name, &self.golden).1
     }
 
     fn words(&self) -> (Vec<Vec<String>>, Value) {

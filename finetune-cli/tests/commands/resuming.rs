@@ -164,6 +164,20 @@ fn labelled() -> Place {
     Place::new(reviews(600, 1))
 }
 
+/// The same of words: each has the label of its sentence.
+fn tagged() -> Place {
+    let csv = reviews(600, 1);
+    let row = |line: &str| {
+        let (sentence, label) = line.split_once(',').unwrap();
+        let words: Vec<&str> = sentence.split(' ').collect();
+        json!({"tokens": words, "tags": vec![label; words.len()]}).to_string() + "\n"
+    };
+    let mut place = Place::new("");
+    let train = place.write("train.jsonl", csv.lines().skip(1).map(row).collect::<String>());
+    place.train = train.into();
+    place
+}
+
 /// A training with these flags, in which every tenth step is logged.
 fn args<'a>(place: &'a Place, output: &'a Path, flags: &[&'a str]) -> Vec<&'a str> {
     let fixed = ["--batch-size", "2", "--logging-steps", "10"];
@@ -201,14 +215,11 @@ fn same(run: &Path, whole: &Path) {
 }
 
 /// Breaks a training off at each of these steps, goes on, and compares with one that was not broken off.
-fn goes_on_to_the_same_bits(flags: &[&str], signal: &str, steps: &[u64]) -> Output {
-    let place = labelled();
-    let test = place.write("test.csv", reviews(40, 2));
-    let flags = &[flags, &["--test", &test]].concat();
+fn goes_on_to_the_same_bits(place: &Place, flags: &[&str], signal: &str, steps: &[u64]) -> Output {
     let (whole, partial) = (place.path("whole"), place.path("run.partial"));
-    succeeds(&args(&place, &whole, flags));
+    succeeds(&args(place, &whole, flags));
     for &step in steps {
-        let output = stopped(command(&args(&place, &place.output, flags)), &partial, signal, step);
+        let output = stopped(command(&args(place, &place.output, flags)), &partial, signal, step);
         if signal == "-TERM" {
             let saved = checkpoint(&partial);
             assert_eq!(output.code, Some(130), "{}", output.stderr);
@@ -219,7 +230,7 @@ fn goes_on_to_the_same_bits(flags: &[&str], signal: &str, steps: &[u64]) -> Outp
         }
     }
     let saved = checkpoint(&partial);
-    let output = succeeds(&args(&place, &place.output, flags));
+    let output = succeeds(&args(place, &place.output, flags));
     let line = format!("going on from step {saved}, where the run was broken off\n");
     assert_eq!(output.stderr.matches(&line).count(), 1, "{}", output.stderr);
     same(&place.output, &whole);
@@ -231,7 +242,10 @@ fn a_training_goes_on_in_the_middle_of_an_epoch_and_after_the_best_one() {
     // All is learned in an epoch or two, and patience lasts for a while after that.
     let flags = ["--learning-rate", "2e-3", "--load-best-model-at-end", "--epochs", "60"];
     let flags = [&flags[..], &["--early-stopping-patience", "25"]].concat();
-    let output = goes_on_to_the_same_bits(&flags, "-TERM", &[30, 2 * EPOCH + 30]);
+    let place = labelled();
+    let test = place.write("test.csv", reviews(40, 2));
+    let flags = [&flags[..], &["--test", &test]].concat();
+    let output = goes_on_to_the_same_bits(&place, &flags, "-TERM", &[30, 2 * EPOCH + 30]);
     assert!(output.stdout.contains("stopped early"), "{}", output.stdout);
 }
 
@@ -239,7 +253,7 @@ fn a_training_goes_on_in_the_middle_of_an_epoch_and_after_the_best_one() {
 fn a_frozen_and_truncated_encoder_goes_on() {
     let frozen = ["--freeze-encoder", "--truncate", "1", "--optimizer", "sgd", "--epochs", "80"];
     let flags = [&frozen[..], &["--precision", "bf16", "--save-steps", "200"]].concat();
-    goes_on_to_the_same_bits(&flags, "-KILL", &[210, 410]);
+    goes_on_to_the_same_bits(&labelled(), &flags, "-KILL", &[210, 410]);
 }
 
 #[test]
@@ -247,7 +261,13 @@ fn random_weights_go_on_between_epochs() {
     let every = EPOCH.to_string();
     let flags =
         ["--from-scratch", "--epochs", "20", "--max-grad-norm", "0", "--save-steps", &every];
-    goes_on_to_the_same_bits(&flags, "-KILL", &[EPOCH + 60]);
+    goes_on_to_the_same_bits(&labelled(), &flags, "-KILL", &[EPOCH + 60]);
+}
+
+#[test]
+fn labels_of_words_go_on() {
+    let flags = ["--epochs", "20", "--max-length", "6", "--save-steps", "50"];
+    goes_on_to_the_same_bits(&tagged(), &flags, "-TERM", &[130]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use nn::{Module, Pass, Precision, to_device};
 use optim::{Adam, GradScale, Optimizer, Sgd, SgdOptions, StepSize, clip, weight_decay_groups};
 use tensor::philox::Rng;
 use tensor::{Device, Tensor};
-use tests::golden::{Golden, assert_near, tiny_classifier, tiny_masked_lm};
+use tests::golden::{Golden, assert_near, tiny_classifier, tiny_masked_lm, tiny_token_classifier};
 use tests::gpu::{device, relative_distance};
 use tests::small::{self, LENS, batch, targets};
 
@@ -123,6 +123,28 @@ fn check_classifier(name: &str) {
         let stored = config.family.stored_name(param.name());
         let want = golden.tensor(&format!("grad.{stored}"));
         assert_near(&format!("{name} {stored}"), &grads.param(param).unwrap(), want, F32);
+    }
+}
+
+/// Words of five families, whose logits are rows of the last layer.
+#[test]
+#[ignore = "needs a GPU"]
+fn labels_of_words_are_transformers() {
+    for name in ["bert", "roberta", "xlm-roberta", "distilbert", "electra"] {
+        let golden = Golden::read(&format!("{name}_tokens.safetensors"));
+        let (config, model) = tiny_token_classifier(name, &golden);
+        to_device(&model.params(), &device()).unwrap();
+        let mut batch = golden.bert_batch("");
+        batch.words = golden.ids("words");
+        let logits = model.forward(&Pass::on(&Tape::new()), &batch).unwrap();
+        assert_near(&format!("{name} logits"), logits.value(), golden.tensor("logits"), F32);
+        let targets = Targets::Classes(golden.tensor("labels").clone());
+        let grads = bert::loss(&logits, &targets).unwrap().backward().unwrap();
+        for param in model.params().iter().filter(|p| !vanishes(p.name())) {
+            let stored = config.family.stored_name(param.name());
+            let want = golden.tensor(&format!("grad.{stored}"));
+            assert_near(&format!("{name} {stored}"), &grads.param(param).unwrap(), want, F32);
+        }
     }
 }
 
