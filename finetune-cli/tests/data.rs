@@ -120,7 +120,7 @@ fn format_may_be_named() {
     let error = "xls".parse::<Format>().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "unknown format `xls`; use csv, tsv, jsonl, json, parquet or conll"
+        "unknown format `xls`; use csv, tsv, jsonl, json, parquet, conll or conllu"
     );
 }
 
@@ -146,7 +146,7 @@ fn refuses_what_is_no_file() {
     folder.write("train", "x");
     assert_eq!(open("gone.csv"), "gone.csv: no such file; check the path");
     assert_eq!(open("dir.csv"), "dir.csv: is a directory; name a file in it");
-    let advice = "no known extension; use .csv, .tsv, .jsonl, .ndjson, .json, .parquet or .conll, or name the format with --format";
+    let advice = "no known extension; use .csv, .tsv, .jsonl, .ndjson, .json, .parquet, .conll or .conllu, or name the format with --format";
     assert_eq!(open("train.xlsx"), format!("train.xlsx: {advice}"));
     assert_eq!(open("train"), format!("train: {advice}"));
 }

@@ -109,6 +109,32 @@ fn columns_between_word_and_tag_can_be_named() {
     assert_eq!(other, ["column_3", "tags"]);
 }
 
+/// Comments, words that are written as one, and one that is not written are no words.
+#[test]
+fn universal_dependencies_are_read() {
+    let line = |id: &str, form: &str, upos: &str| {
+        format!("{id}\t{form}\t_\t{upos}\t_\t_\t0\troot\t_\t_\n")
+    };
+    let content = [
+        "# sent_id = 1\n# text = du gehst\n",
+        &line("1-2", "zum", "_"),
+        &line("1", "zu", "ADP"),
+        &line("2", "dem", "DET"),
+        &line("2.1", "kommt", "VERB"),
+        "\n",
+        &line("1", "#", "SYM"),
+    ];
+    let (schema, data) = load("a.conllu", &content.concat());
+    assert_eq!(data.examples, [words(&["zu", "dem"]), words(&["#"])]);
+    assert_eq!(schema.task.label_set().unwrap().names(), ["ADP", "DET", "SYM"]);
+    assert_eq!(
+        (&schema.columns.text[0][..], schema.columns.label.as_deref()),
+        ("form", Some("upos"))
+    );
+    let short = refusal("a.conllu", "1\tzu\tADP\n");
+    assert!(short.contains("line 1: expected 10 fields, found 3"), "{short}");
+}
+
 #[test]
 fn rows_without_words_are_left_out() {
     let (_, data) = load("a.jsonl", &format!("{{\"tokens\": [], \"tags\": []}}\n{LINES}"));
@@ -147,7 +173,7 @@ fn refuses_words_and_labels_that_do_not_fit() {
         refusal("a.jsonl", only),
         "a.jsonl: every label is `O`; training needs at least two classes"
     );
-    let uneven = "a.conll, line 4: expected 2 fields as in the lines before, found 1; a line is a word and its tags, \
+    let uneven = "a.conll, line 4: expected 2 fields, found 1; a line is a word and its tags, all of as many, \
                   a blank line ends a sentence";
     assert_eq!(refusal("a.conll", "a X\nb Y\n\nc\n"), uneven);
     // Of a column of texts there are no words.

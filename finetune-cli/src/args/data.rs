@@ -47,7 +47,7 @@ pub struct FileArgs {
     #[arg(long, value_name = "A[,B]", value_delimiter = ',', action = ArgAction::Set)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text_column: Option<Vec<String>>,
-    /// csv, tsv, jsonl, json, parquet or conll [default: by extension]
+    /// csv, tsv, jsonl, json, parquet, conll or conllu [default: by extension]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,

@@ -16,7 +16,7 @@ use super::table::Table;
 /// |---|---|
 /// | text | the pairs `sentence1`+`sentence2`, `question1`+`question2`, `premise`+`hypothesis`, `question`+`sentence`, `text1`+`text2`, `text_a`+`text_b` |
 /// |  | `text` |
-/// |  | `tokens`, `words` beside labels of words (`tags`, ...), if they hold lists |
+/// |  | `tokens`, `words`, `form` beside labels of words (`tags`, ...), if they hold lists |
 /// |  | `sentence`, `content`, `review`, `question`, `premise`, `comment`, `message`, `tweet`, `document`, `body`, `utterance`, `query`, and the first names of the pairs |
 /// | label | `label`, `labels` |
 /// |  | `ner_tags`, `tags`, `pos_tags`, `upos`, `chunk_tags`, the first that there is |
@@ -66,7 +66,7 @@ const TEXTS: [&[&str]; 2] = [
 ];
 
 /// What words in a list are called.
-const WORDS: &[&str] = &["tokens", "words"];
+const WORDS: &[&str] = &["tokens", "words", "form"];
 
 /// What the labels of words are called, each a group of its own: CoNLL-2003 has three of them.
 const TAGS: [&[&str]; 5] = [&["ner_tags"], &["tags"], &["pos_tags"], &["upos"], &["chunk_tags"]];

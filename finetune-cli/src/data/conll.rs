@@ -10,7 +10,11 @@
 //! is called `tokens`, the last `tags`, and those between, such as the parts of speech and the chunks of CoNLL-2003,
 //! `column_2`, `column_3`, .... Lines that begin documents (`-DOCSTART-`) are passed over.
 //!
-//! Source: Tjong Kim Sang and De Meulder, 2003, <https://aclanthology.org/W03-0419>.
+//! CoNLL-U, of Universal Dependencies, has ten columns with names of their own, comments, and lines for words that are
+//! written as one (`1-2`) or not at all (`1.1`), which are passed over.
+//!
+//! Sources: Tjong Kim Sang and De Meulder, 2003, <https://aclanthology.org/W03-0419>;
+//! <https://universaldependencies.org/format.html>.
 
 use std::path::Path;
 
@@ -20,16 +24,40 @@ use super::table::{Builder, Cell, MOST_COLUMNS, Table};
 /// What stands in place of a word where a document begins.
 const DOCUMENT: &str = "-DOCSTART-";
 
+/// The columns of CoNLL-U.
+const UNIVERSAL: [&str; 10] =
+    ["id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc"];
+
 /// Parses sentences; `path` is for messages.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Table> {
+    sentences(path, text, Builder::new(path, Unit::Line), |fields| fields[0] == DOCUMENT)
+}
+
+/// Parses sentences of CoNLL-U.
+pub(super) fn parse_universal(path: &Path, text: &str) -> Result<Table> {
     let mut builder = Builder::new(path, Unit::Line);
+    for name in UNIVERSAL {
+        builder.column(name.to_owned());
+    }
+    let is_no_word = |fields: &[&str]| fields[0].starts_with('#') || fields[0].contains(['-', '.']);
+    sentences(path, text, builder, is_no_word)
+}
+
+/// The sentences of a file, whose columns may have names already, without the lines that are no words.
+fn sentences(
+    path: &Path,
+    text: &str,
+    mut builder: Builder,
+    is_no_word: impl Fn(&[&str]) -> bool,
+) -> Result<Table> {
     let mut sentence = Sentence::default();
     for (i, line) in text.lines().enumerate() {
         let place = Place { path: path.into(), unit: Unit::Line, number: i + 1 };
+        let fields = fields(line);
         if line.trim().is_empty() {
             sentence.finish(&mut builder);
-        } else {
-            sentence.add(&mut builder, place, line)?;
+        } else if !is_no_word(&fields) {
+            sentence.add(&mut builder, place, fields)?;
         }
     }
     sentence.finish(&mut builder);
@@ -46,11 +74,7 @@ struct Sentence {
 }
 
 impl Sentence {
-    fn add(&mut self, builder: &mut Builder, place: Place, line: &str) -> Result<()> {
-        let fields = fields(line);
-        if fields[0] == DOCUMENT {
-            return Ok(());
-        }
+    fn add(&mut self, builder: &mut Builder, place: Place, fields: Vec<&str>) -> Result<()> {
         let (found, line) = (fields.len(), place.number);
         if builder.width() == 0 {
             name_columns(builder, &place, found)?;

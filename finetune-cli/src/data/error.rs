@@ -50,11 +50,11 @@ pub enum Error {
     #[error("{}: cannot be read", .path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error(
-        "{}: no known extension; use .csv, .tsv, .jsonl, .ndjson, .json, .parquet or .conll, or name the format with --format",
+        "{}: no known extension; use .csv, .tsv, .jsonl, .ndjson, .json, .parquet, .conll or .conllu, or name the format with --format",
         .path.display()
     )]
     UnknownExtension { path: PathBuf },
-    #[error("unknown format `{name}`; use csv, tsv, jsonl, json, parquet or conll")]
+    #[error("unknown format `{name}`; use csv, tsv, jsonl, json, parquet, conll or conllu")]
     UnknownFormat { name: String },
     #[error(
         "{}, line {line}: not UTF-8 at byte {byte}{guess}; save the file as UTF-8",
@@ -65,7 +65,7 @@ pub enum Error {
     NotRegular { path: PathBuf },
     #[error(
         "{}: no known extension; use .txt for one text a line, .csv, .tsv, .jsonl, .ndjson, .json, \
-         .parquet or .conll, or name the format with --format",
+         .parquet, .conll or .conllu, or name the format with --format",
         .path.display()
     )]
     NoTextExtension { path: PathBuf },
@@ -86,7 +86,7 @@ pub enum Error {
     )]
     Ragged { place: Place, expected: usize, found: usize },
     #[error(
-        "{place}: expected {expected} fields as in the lines before, found {found}; a line is a word and its tags, \
+        "{place}: expected {expected} fields, found {found}; a line is a word and its tags, all of as many, \
          a blank line ends a sentence"
     )]
     Uneven { place: Place, expected: usize, found: usize },

@@ -21,6 +21,8 @@ pub enum Format {
     Json,
     /// A word and its tags a line, a blank line between sentences (`.conll`, `.iob`, `.iob2`, `.bio`).
     Conll,
+    /// Universal Dependencies (`.conllu`): ten columns, of which `form` and `upos` are words and parts of speech.
+    Conllu,
     /// Apache Parquet (`.parquet`), plain or by snappy, gzip or zstd; groups are read as objects.
     Parquet,
 }
@@ -47,6 +49,7 @@ impl FromStr for Format {
             "json" => Ok(Self::Json),
             "parquet" => Ok(Self::Parquet),
             "conll" | "iob" | "iob2" | "bio" => Ok(Self::Conll),
+            "conllu" => Ok(Self::Conllu),
             _ => Err(Error::UnknownFormat { name: name.into() }),
         }
     }
@@ -61,6 +64,7 @@ impl fmt::Display for Format {
             Self::Json => "json",
             Self::Parquet => "parquet",
             Self::Conll => "conll",
+            Self::Conllu => "conllu",
         })
     }
 }

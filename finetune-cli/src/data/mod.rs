@@ -78,6 +78,7 @@ pub fn parse_table(name: &Path, bytes: Vec<u8>, format: Format, quotes: bool) ->
         Format::Csv => delimited::parse(name, &text_of(name, bytes)?, b',', quotes),
         Format::Tsv => delimited::parse(name, &text_of(name, bytes)?, b'\t', quotes),
         Format::Conll => conll::parse(name, &text_of(name, bytes)?),
+        Format::Conllu => conll::parse_universal(name, &text_of(name, bytes)?),
         Format::Jsonl => json::parse_lines(name, &text_of(name, bytes)?),
         Format::Json => json::parse_array(name, &text_of(name, bytes)?),
     }?;

@@ -41,7 +41,7 @@ fn numbers_out_of_range() {
         ("--optimizer", "lion", "invalid value"),
         ("--precision", "f16", "possible values: f32, bf16"),
         ("--problem-type", "ranking", "single_label_classification"),
-        ("--format", "xml", "csv, tsv, jsonl, json, parquet or conll"),
+        ("--format", "xml", "csv, tsv, jsonl, json, parquet, conll or conllu"),
     ];
     for (flag, value, part) in cases {
         let output = finetune(&["train", &format!("{flag}={value}")]);
