@@ -74,9 +74,10 @@ fn heads_drop_what_those_of_transformers_drop() {
 fn heads_for_words_drop_what_those_of_transformers_drop() {
     for family in Family::ALL {
         for rates in [[0.5, 0.0], [0.0, 0.5]] {
+            let words: Vec<_> = std::iter::once(1..2).collect();
             let model = TokenClassifier::new(&config(family, rates), 3, 0);
             let batch =
-                Batch::new([(&[5, 6, 7][..], &[0; 3][..])]).unwrap().with_words([&[1..2][..]]);
+                Batch::new([(&[5, 6, 7][..], &[0; 3][..])]).unwrap().with_words([&words[..]]);
             let pass = Pass::on(&Tape::new()).with_dropout(1, 2);
             let targets = Targets::Classes(Tensor::from_vec(vec![1u32], &[1]).unwrap());
             let logits = model.forward(&pass, &batch).unwrap();

@@ -10,9 +10,9 @@
 use std::path::Path;
 
 use anyhow::Result;
-use finetune::batches::{self, Examples};
+use finetune::batches;
 use finetune::data::{self, Dataset, Options, Schema};
-use finetune::{folder, folder::Folder, trainer};
+use finetune::{folder::Folder, trainer};
 use nn::{Module, Pass, Precision};
 use optim::{
     Adam, GradScale, Optimizer, Schedule, ScheduleKind, StepSize, Warmup, clip, weight_decay_groups,
@@ -31,14 +31,10 @@ fn main() -> Result<()> {
     // The training file decides which columns are text and label, and what the classes are.
     let table = read("train.csv")?;
     let schema = Schema::infer(&table, &Options::default())?;
-    let outputs = folder::outputs(&schema.task);
 
     // Texts to ids, by the vocabulary of the model folder.
     let folder = Folder::open(&assets.join("tiny"))?;
-    let tokenize = |data: Dataset| -> Result<Examples> {
-        let encodings = folder.encode(&data.examples, 128)?;
-        Ok(Examples { encodings, labels: data.labels, outputs })
-    };
+    let tokenize = |data: Dataset| folder.examples(&schema.task, &data.examples, data.labels, 128);
     let train = tokenize(Dataset::new(table, &schema)?)?;
     let validation = tokenize(Dataset::new(read("validation.csv")?, &schema)?)?;
 

@@ -10,7 +10,7 @@ use tensor::Device;
 
 use crate::batches::Examples;
 use crate::classifier::Classifier;
-use crate::data::{self, Columns, Example, LabelSet, Labels, Options, Schema, Table, Task};
+use crate::data::{Columns, Example, LabelSet, Labels, Options, Schema, Table, Task};
 use crate::hub;
 use crate::trained::Trained;
 
@@ -211,8 +211,8 @@ impl Folder {
         self.max_length(typed.or(self.trained.max_length()))
     }
 
-    /// The examples of a task as tokens, with their labels. For labels of words a text that is not split yet is split by
-    /// [`data::spans`], and one that is too long has several rows; for other tasks it is truncated.
+    /// The examples of a task as tokens, with their labels. Where words have labels, one that is too long has several rows;
+    /// for other tasks it is truncated.
     ///
     /// # Errors
     /// When `max_length` is more than the model has positions, or too small for the special tokens.
@@ -229,16 +229,13 @@ impl Folder {
                 "--max-length {max_length}: the model has {limit} positions; use {limit} or less"
             );
         }
-        let encodings = match task {
-            Task::Tags(_) => {
-                let words: Vec<Cow<[String]>> = examples.iter().map(words).collect();
-                let words: Vec<&[String]> = words.iter().map(Cow::as_ref).collect();
-                let pieces = self.tokenizer.encode_words(&words, max_length)?;
-                return Ok(Examples::of_words(pieces, labels, task.outputs()));
-            }
-            _ => self.encode(examples, max_length)?,
+        let outputs = task.outputs();
+        let Task::Tags(_) = task else {
+            return Ok(Examples::new(self.encode(examples, max_length)?, labels, outputs));
         };
-        Ok(Examples::new(encodings, labels, task.outputs()))
+        let words: Vec<Cow<[String]>> = examples.iter().map(Example::words).collect();
+        let words: Vec<&[String]> = words.iter().map(Cow::as_ref).collect();
+        Ok(Examples::of_words(self.tokenizer.encode_words(&words, max_length)?, labels, outputs))
     }
 
     /// The tokens of texts and pairs of them.
@@ -248,16 +245,6 @@ impl Folder {
             parts => (parts.first().map_or("", String::as_str), None),
         });
         Ok(self.tokenizer.encode_batch(&texts.collect::<Vec<_>>(), max_length)?)
-    }
-}
-
-/// The words of an example.
-fn words(example: &Example) -> Cow<'_, [String]> {
-    match example {
-        Example::Text(text) => {
-            data::spans(text).into_iter().map(|span| text[span].to_owned()).collect()
-        }
-        split => split.parts().into(),
     }
 }
 

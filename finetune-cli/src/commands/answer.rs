@@ -62,7 +62,7 @@ impl Answers<'_> {
                     let line = |(word, p): (&String, &Vec<f32>)| {
                         format!("{}\t{}\n", flat(word), self.name(argmax(p)))
                     };
-                    words_of(example).iter().zip(words).map(line).collect()
+                    example.words().iter().zip(words).map(line).collect()
                 }
             },
         }
@@ -100,7 +100,7 @@ impl Answers<'_> {
         let Some(text) = self.whole_text(example) else {
             let tags: Vec<&str> = best.iter().map(|&i| self.name(i)).collect();
             let scores: Vec<f32> = words.iter().zip(&best).map(|(p, &i)| p[i]).collect();
-            return json!({"tokens": words_of(example), "tags": tags, "scores": scores});
+            return json!({"tokens": example.words(), "tags": tags, "scores": scores});
         };
         let characters = |end: usize| text[..end].chars().count();
         let entity = |found: Found| {
@@ -140,16 +140,6 @@ impl Answers<'_> {
 
     fn name(&self, id: usize) -> &str {
         self.task.label_set().map_or("", |set| set.name(id as u32))
-    }
-}
-
-/// The words of an example, split if it is not.
-fn words_of(example: &Example) -> Vec<String> {
-    match example {
-        Example::Text(text) => {
-            data::spans(text).into_iter().map(|span| text[span].to_owned()).collect()
-        }
-        split => split.parts().to_vec(),
     }
 }
 

@@ -9,6 +9,7 @@ use super::error::{Error, Place, Result, counted};
 use super::labels::{LabelSet, number};
 use super::schema::{LabelCells, Schema, Task, list_of};
 use super::table::{Cell, Column, Table};
+use super::words::spans;
 
 /// What a row is about; texts may be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,17 @@ impl Example {
             Self::Text(text) => std::slice::from_ref(text),
             Self::Pair(texts) => texts,
             Self::Words(words) => words,
+        }
+    }
+
+    /// Its words; a text, or a pair of them, is split by [`spans`].
+    pub fn words(&self) -> Cow<'_, [String]> {
+        let split = |text: &String| -> Vec<String> {
+            spans(text).into_iter().map(|span| text[span].to_owned()).collect()
+        };
+        match self {
+            Self::Words(words) => words.into(),
+            texts => texts.parts().iter().flat_map(split).collect(),
         }
     }
 
@@ -256,17 +268,19 @@ fn take_texts(table: &mut Table, name: &str) -> Result<Vec<String>> {
     cells.map(|(row, cell)| text(table.place(row), name, cell)).collect()
 }
 
-/// Lists of words; a text that is none stays whole.
+/// Words, where every cell is a list of them, else texts.
 fn take_words(table: &mut Table, name: &str) -> Result<Vec<Example>> {
-    let column = table.take(name).expect("found in this table");
-    let example = |(row, cell): (usize, Cell)| match list_of(&cell) {
-        None => Ok(Example::Text(text(table.place(row), name, cell)?)),
-        Some(items) => {
-            let word = |(i, item)| word(table.place(row), name, i, item);
-            Ok(Example::Words(items.into_iter().enumerate().map(word).collect::<Result<_>>()?))
-        }
+    let lists: Option<Vec<Vec<Cell>>> =
+        table.column(name).and_then(|column| column.cells.iter().map(list_of).collect());
+    let Some(lists) = lists else {
+        return Ok(take_texts(table, name)?.into_iter().map(Example::Text).collect());
     };
-    column.cells.into_iter().enumerate().map(example).collect()
+    table.take(name);
+    let words = |(row, items): (usize, Vec<Cell>)| {
+        let word = |(i, item)| word(table.place(row), name, i, item);
+        Ok(Example::Words(items.into_iter().enumerate().map(word).collect::<Result<_>>()?))
+    };
+    lists.into_iter().enumerate().map(words).collect()
 }
 
 fn text(place: Place, column: &str, cell: Cell) -> Result<String> {

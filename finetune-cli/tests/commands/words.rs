@@ -183,7 +183,7 @@ fn entities_have_their_places_in_a_text() {
 fn long_sentences_are_used_whole() {
     let whole = sentences(60, 5).concat();
     let place = Place::new("");
-    let file = place.write("long.conll", conll(&[whole.clone()]));
+    let file = place.write("long.conll", conll(std::slice::from_ref(&whole)));
     let answer = succeeds(&predict(&["--file", &file])).stdout;
     assert_eq!(answer.lines().count(), whole.len() + 1);
     let right =
