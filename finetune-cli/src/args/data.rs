@@ -23,8 +23,8 @@ pub struct DataArgs {
     #[arg(long, value_name = "TYPE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem_type: Option<ProblemType>,
-    /// Tokens of a sequence, special ones included; longer ones are truncated [default: 128, or the
-    /// positions of the model if it has fewer]
+    /// Tokens of a sequence, special ones included; longer ones are truncated, or if words have labels, cut into
+    /// pieces [default: 128, or the positions of the model if it has fewer]
     #[arg(long, value_name = "TOKENS", value_parser = flags::length)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,

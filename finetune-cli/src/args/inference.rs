@@ -42,7 +42,7 @@ pub struct PredictArgs {
     /// The second text of a pair, once for each TEXT [default: no pairs]
     #[arg(long, value_name = "TEXT", requires = "texts")]
     pub pair: Vec<String>,
-    /// Texts from a file: CSV, TSV, JSONL, JSON, Parquet, or one a line in a .txt
+    /// Texts from a file: CSV, TSV, JSONL, JSON, Parquet, CoNLL (words), or one a line in a .txt
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Print one JSON object a line, with the scores of all labels
@@ -71,7 +71,8 @@ pub struct InferenceArgs {
     #[command(flatten, next_help_heading = "Data")]
     #[allow(missing_docs)]
     pub file: FileArgs,
-    /// Tokens of a sequence, special ones included; longer ones are truncated [default: as in training]
+    /// Tokens of a sequence, special ones included; longer ones are truncated, or if words have
+    /// labels, cut into pieces [default: as in training]
     #[arg(long, value_name = "TOKENS", value_parser = flags::length, help_heading = "Data")]
     pub max_length: Option<usize>,
     #[command(flatten)]

@@ -29,6 +29,11 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     let input = Input::open(args, &Trained::of(&path))?;
     let (folder, model, task) = super::open(&args.inference, &path)?;
     let threshold = super::threshold(&args.inference, &task)?;
+    if !args.pair.is_empty() && matches!(task, Task::Tags(_)) {
+        return Err(wrong_flags(format!(
+            "--pair: the model takes single texts; its task is {task}"
+        )));
+    }
     let predictor = Predictor { args, folder, model, task, threshold };
     match input {
         Input::Texts(texts) => {

@@ -116,7 +116,11 @@ impl Dataset {
     /// their labels differ in number.
     pub fn new(mut table: Table, schema: &Schema) -> Result<Self> {
         let columns = schema.columns.within(&table)?;
-        let examples = read_examples(&mut table, &columns, matches!(schema.task, Task::Tags(_)))?;
+        let of_words = matches!(schema.task, Task::Tags(_));
+        if of_words && columns.text.len() > 1 {
+            return Err(Error::PairOfWords);
+        }
+        let examples = read_examples(&mut table, &columns, of_words)?;
         let labels = match &columns.label {
             Some(name) => {
                 check_words(&table, &columns, schema, &examples)?;
@@ -254,7 +258,6 @@ pub(super) fn read_examples(
     match &columns.text[..] {
         [name] if words => take_words(table, name),
         [name] => Ok(take_texts(table, name)?.into_iter().map(Example::Text).collect()),
-        _ if words && columns.label.is_some() => Err(Error::PairOfWords),
         names => {
             let (first, second) = (take_texts(table, &names[0])?, take_texts(table, &names[1])?);
             Ok(first.into_iter().zip(second).map(|(a, b)| Example::Pair([a, b])).collect())

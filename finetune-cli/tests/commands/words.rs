@@ -333,6 +333,9 @@ fn what_words_do_not_have_is_refused() {
     let threshold = finetune(&predict(&["--threshold", "0.5", "the"]));
     assert_eq!(threshold.code, Some(2), "{}", threshold.stderr);
     assert!(threshold.stderr.contains("the task of this one is one of 4 labels for each word"));
+    let pair = finetune(&predict(&["the", "--pair", "act"]));
+    assert_eq!(pair.code, Some(2), "{}", pair.stderr);
+    assert!(pair.stderr.contains("--pair: the model takes single texts"), "{}", pair.stderr);
     let place = Place::new(reviews(4, 1));
     let csv = text(&place.train);
     refused(
@@ -350,4 +353,6 @@ fn what_words_do_not_have_is_refused() {
     );
     let args = ["evaluate", "--model", &run.folder, "--text-column", "tokens,words", &pair];
     refused(&args, &["labels of words need one column of words"]);
+    let pairs = place.write("pairs.csv", "sentence1,sentence2\na,b\n");
+    refused(&predict(&["--file", &pairs]), &["labels of words need one column of words"]);
 }
