@@ -18,8 +18,8 @@ use crate::trained::Trained;
 pub const DEFAULT_LENGTH: usize = 128;
 
 /// The weight without which a model is not fine-tuned.
-fn head(is_of_words: bool) -> &'static str {
-    if is_of_words { "token_classifier.weight" } else { "classifier.weight" }
+fn head(of_words: bool) -> &'static str {
+    if of_words { "token_classifier.weight" } else { "classifier.weight" }
 }
 
 /// What every command needs of a model before its weights.
@@ -88,7 +88,7 @@ impl Folder {
 
     /// The same folder for a task: where words have labels, texts are encoded word by word.
     pub fn of_task(mut self, task: &Task) -> Self {
-        if let Task::Tags(_) = task {
+        if is_of_words(task) {
             self.tokenizer = self.tokenizer.of_words();
         }
         self
@@ -109,7 +109,7 @@ impl Folder {
 
     /// The name in its files of the weight by which a head for `task` is known.
     pub fn head_name(&self, task: &Task) -> String {
-        self.config.family.stored_name(head(matches!(task, Task::Tags(_))))
+        self.config.family.stored_name(head(is_of_words(task)))
     }
 
     /// The weights.
@@ -128,8 +128,12 @@ impl Folder {
     pub fn classifier(&self, task: &Task, seed: u64) -> Result<(Classifier, LoadReport)> {
         let mut checkpoint = self.checkpoint()?;
         if !self.head_fits(task) {
-            checkpoint.leave_out("classifier.");
-            checkpoint.leave_out("token_classifier.");
+            // The other task's is not looked for. In a file its name may begin the name of a pooler.
+            checkpoint.leave_out(if is_of_words(task) {
+                "token_classifier."
+            } else {
+                "classifier."
+            });
         }
         self.load(&mut checkpoint, task, seed)
     }
@@ -152,7 +156,7 @@ impl Folder {
     /// Whether a head in this folder may be one of `task`: it has the same labels in the same order, as a
     /// [`LabelSet`] finds them (case may differ), or none that say anything.
     pub fn head_fits(&self, task: &Task) -> bool {
-        let of_words = matches!(task, Task::Tags(_));
+        let of_words = is_of_words(task);
         let known = self.config.problem_type.filter(|_| !of_words);
         if self.config.is_token_classifier() != of_words
             || known.is_some_and(|kind| task.problem_type() != Some(kind))
@@ -230,9 +234,9 @@ impl Folder {
             );
         }
         let outputs = task.outputs();
-        let Task::Tags(_) = task else {
+        if !is_of_words(task) {
             return Ok(Examples::new(self.encode(examples, max_length)?, labels, outputs));
-        };
+        }
         let words: Vec<Cow<[String]>> = examples.iter().map(Example::words).collect();
         let words: Vec<&[String]> = words.iter().map(Cow::as_ref).collect();
         Ok(Examples::of_words(self.tokenizer.encode_words(&words, max_length)?, labels, outputs))
@@ -246,6 +250,10 @@ impl Folder {
         });
         Ok(self.tokenizer.encode_batch(&texts.collect::<Vec<_>>(), max_length)?)
     }
+}
+
+fn is_of_words(task: &Task) -> bool {
+    matches!(task, Task::Tags(_))
 }
 
 fn config(path: &Path) -> Result<Config> {
@@ -271,6 +279,9 @@ fn task(path: &Path, config: &Config, checkpoint: &Checkpoint) -> Result<Task> {
     let Some(&[rows, ..]) = checkpoint.shape(weight) else {
         bail!(not_fine_tuned(path, &head));
     };
+    if rows == 0 {
+        bail!("{}: {head} has no rows; a head answers with a label at least", path.display());
+    }
     let mut labels = config.labels.clone();
     if labels.is_empty() {
         // transformers leaves the names out where they are its own.

@@ -19,8 +19,8 @@ pub enum Prediction {
     Multi(Vec<f32>),
     /// The value.
     Score(f32),
-    /// The probability of each class for each word.
-    Tags(Vec<Vec<f32>>),
+    /// The likeliest class of each word, and its probability.
+    Tags(Vec<(u32, f32)>),
 }
 
 impl Prediction {
@@ -32,7 +32,7 @@ impl Prediction {
                 Self::Multi(logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect())
             }
             Task::Regression => Self::Score(logits[0]),
-            Task::Tags(set) => Self::Tags(logits.chunks(set.len()).map(softmax).collect()),
+            Task::Tags(set) => Self::Tags(logits.chunks(set.len()).map(likeliest).collect()),
         }
     }
 }
@@ -42,6 +42,13 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
     let exps: Vec<f32> = logits.iter().map(|x| (x - max).exp()).collect();
     let sum: f32 = exps.iter().sum();
     exps.into_iter().map(|e| e / sum).collect()
+}
+
+/// The class of the greatest probability, and that.
+fn likeliest(logits: &[f32]) -> (u32, f32) {
+    let p = softmax(logits);
+    let best = argmax(&p);
+    (best as u32, p[best])
 }
 
 /// The index of the greatest value, the first of equals.
@@ -120,11 +127,7 @@ pub fn standard_error(
 /// The names of the figures of a task, in the order in which they are shown.
 pub fn metric_names(task: &Task) -> Vec<&'static str> {
     let (prediction, truth) = match task {
-        Task::Tags(set) => {
-            let mut first = vec![0.0; set.len()];
-            first[0] = 1.0;
-            (Prediction::Tags(vec![first]), Labels::Tags(vec![vec![0]]))
-        }
+        Task::Tags(_) => (Prediction::Tags(vec![(0, 1.0)]), Labels::Tags(vec![vec![0]])),
         Task::SingleLabel(_) => (Prediction::Class(vec![1.0]), Labels::Class(vec![0])),
         Task::MultiLabel(_) => (Prediction::Multi(vec![1.0]), Labels::Multi(vec![vec![0]])),
         Task::Regression => (Prediction::Score(0.0), Labels::Score(vec![0.0])),
@@ -157,7 +160,7 @@ fn value_of(prediction: &Prediction) -> f32 {
 
 fn tags_of(prediction: &Prediction) -> Vec<u32> {
     match prediction {
-        Prediction::Tags(words) => words.iter().map(|p| argmax(p) as u32).collect(),
+        Prediction::Tags(words) => words.iter().map(|(class, _)| *class).collect(),
         _ => Vec::new(),
     }
 }

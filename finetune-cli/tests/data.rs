@@ -436,7 +436,7 @@ fn refuses_missing_and_structured_cells() {
         ),
         (
             "{\"text\": [\"a\"], \"label\": \"x\"}",
-            "column `text` holds a list, not text; name another with --text-column",
+            "column `text` holds a list, not text, and lists of words are for labels of words; name a column of text with --text-column",
         ),
         (
             "{\"text\": {}, \"label\": \"x\"}",
@@ -560,7 +560,7 @@ fn lists_of_labels() {
 fn refuses_malformed_lists() {
     let list =
         |label: &str| refusal("a.csv", format!("text,label\na,\"[\"\"x\"\"]\"\nb,\"{label}\"\n"));
-    let not_list = "a.csv, line 3: `['x', 'y']` is not a list of labels; write [\"a\", \"b\"]";
+    let not_list = "a.csv, line 3: `['x', 'y']` is not a list as JSON writes it, [\"a\", \"b\"]; from pandas, write JSON or Parquet, which keep lists";
     assert_eq!(list("['x', 'y']"), not_list);
     let twice =
         "a.csv, line 3: label `0` stands twice in one list; list each label that holds once";

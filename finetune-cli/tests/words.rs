@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use finetune::data::{
-    Dataset, Example, Format, LabelSet, Labels, Options, Result, Schema, Task, TextFiles,
-    parse_table, spans,
+    Dataset, Example, Format, LabelSet, Labels, Options, ProblemType, Result, Schema, Task,
+    TextFiles, parse_table, spans,
 };
 
 fn read(name: &str, content: &str, options: &Options) -> Result<(Schema, Dataset)> {
@@ -97,6 +97,27 @@ fn columns_of_words_are_found() {
     assert!(matches!(schema.task, Task::Tags(_)));
 }
 
+/// A file with a text and a label of it is about that, whatever lists there are besides.
+#[test]
+fn lists_beside_a_labelled_text_are_left() {
+    let row = |label: u8| {
+        format!(
+            "{{\"text\": \"a b\", \"words\": [\"a\", \"b\"], \"tags\": [\"x\", \"y\"], \"label\": {label}}}\n"
+        )
+    };
+    let content = row(0) + &row(1);
+    let named = Options { problem_type: Some(ProblemType::SingleLabel), ..Options::default() };
+    for options in [Options::default(), named] {
+        let (schema, _) = read("a.jsonl", &content, &options).unwrap();
+        assert_eq!(schema.columns.text, ["text"]);
+        assert_eq!(schema.columns.label.as_deref(), Some("label"));
+    }
+    // Lists that differ in length are labels of the text.
+    let multi = "{\"text\": \"a b\", \"tokens\": [\"a\", \"b\"], \"labels\": [\"x\", \"y\"]}\n\
+                 {\"text\": \"b c\", \"tokens\": [\"b\", \"c\"], \"labels\": [\"x\"]}";
+    assert!(matches!(load("a.jsonl", multi).0.task, Task::MultiLabel(_)));
+}
+
 #[test]
 fn columns_between_word_and_tag_can_be_named() {
     let content = "EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n";
@@ -135,6 +156,32 @@ fn universal_dependencies_are_read() {
     assert!(short.contains("line 1: expected 10 fields, found 3"), "{short}");
 }
 
+/// A document begins a sentence; blanks of other kinds, and none at the end, come between fields.
+#[test]
+fn lines_of_conll_are_read_as_they_are_meant() {
+    let (_, data) = load("a.conll", "a\tX\t\n-DOCSTART-\tO\nb\u{a0}c\tY\nd Y \n");
+    assert_eq!(data.examples, [words(&["a"]), words(&["b\u{a0}c", "d"])]);
+    let (_, data) = load("a.conll", "a X\rb Y\r\rc X");
+    assert_eq!(data.examples, [words(&["a", "b"]), words(&["c"])]);
+}
+
+#[test]
+fn a_stray_tag_among_those_of_entities_is_said() {
+    let odd = |content: &str| {
+        let (schema, data) = load("a.conll", content);
+        data.odd_labels(schema.task.label_set())
+    };
+    let said = odd("a B-x\nb I-x\nc O\nd o\n").expect("a remark");
+    assert!(
+        said.starts_with(
+            "a.conll: most labels are tags of entities, but not `o` (1 row), so that words"
+        ),
+        "{said}"
+    );
+    assert_eq!(odd("a B-x\nb O\n"), None);
+    assert_eq!(odd("a DET\nb NOUN\n"), None);
+}
+
 #[test]
 fn rows_without_words_are_left_out() {
     let (_, data) = load("a.jsonl", &format!("{{\"tokens\": [], \"tags\": []}}\n{LINES}"));
@@ -158,6 +205,15 @@ fn refuses_words_and_labels_that_do_not_fit() {
             "a.jsonl, line 3: word 2 in column `tokens` is nothing, not text; correct it",
         ),
         (
+            "{\"tokens\": null, \"tags\": [\"X\"]}",
+            "a.jsonl, line 3: no text in column `tokens`; add it or remove the row",
+        ),
+        (
+            "{\"tokens\": [\"a\"], \"tags\": [-100]}",
+            "a.jsonl, line 3: label -100 stands for tokens that have none; give whole words, each with its label, and \
+             leave out those without",
+        ),
+        (
             "{\"tokens\": [\"a\"], \"tags\": [null]}",
             "a.jsonl, line 3: no label in column `tags`; add it or remove the row",
         ),
@@ -176,6 +232,15 @@ fn refuses_words_and_labels_that_do_not_fit() {
     let uneven = "a.conll, line 4: expected 2 fields, found 1; a line is a word and its tags, all of as many, \
                   a blank line ends a sentence";
     assert_eq!(refusal("a.conll", "a X\nb Y\n\nc\n"), uneven);
+    let pandas = "tokens,tags\n\"['a', 'b']\",\"[\"\"X\"\", \"\"Y\"\"]\"\n";
+    let want = "a.csv, line 2: `['a', 'b']` is not a list as JSON writes it, [\"a\", \"b\"]; from pandas, write JSON or \
+                Parquet, which keep lists";
+    assert_eq!(refusal("a.csv", pandas), want);
+    let wide = vec!["a"; 1001].join(" ");
+    let want = "a.conll, line 1: more than 1000 columns; a line is one word and its tags";
+    assert_eq!(refusal("a.conll", &wide), want);
+    let binary = "a.conll, line 2: holds a NUL byte; is it a text file?";
+    assert_eq!(refusal("a.conll", "a X\nb \0\n"), binary);
     // Of a column of texts there are no words.
     let (schema, _) = load("a.jsonl", LINES);
     let table = parse_table(
@@ -232,7 +297,8 @@ fn running_text_is_split_at_the_boundaries_of_unicode() {
     };
     assert_eq!(split("They're in St. Ives."), ["They're", "in", "St", ".", "Ives", "."]);
     assert_eq!(split("  naïve\t3.14 东京\n"), ["naïve", "3.14", "东", "京"]);
-    assert!(split(" \n").is_empty() && split("").is_empty());
+    assert!(split(" \n\u{200b}").is_empty() && split("").is_empty());
+    assert_eq!(split("\u{feff}Bob"), ["Bob"]);
 }
 
 /// The published numbers of WNUT 2017, the same from either format.

@@ -111,7 +111,8 @@ fn ids_and_places_of_words_are_transformers() {
     }
 }
 
-/// Pieces hold the tokens of the whole, and each word has its place in one of them.
+/// Pieces hold the tokens of the whole, but for those that go on with a word that is longer than a piece; each word has
+/// its place in one of them.
 #[test]
 fn long_texts_become_pieces() {
     for tiny in Tiny::all() {
@@ -119,16 +120,19 @@ fn long_texts_become_pieces() {
         let tokenizer = tiny.tokenizer();
         let whole = tokenizer.encode_words(&[&text], 1000).unwrap().remove(0).remove(0);
         let tokens = |ids: &[u32]| ids[1..ids.len() - 1].to_vec();
+        let longest = whole.words.iter().map(std::ops::Range::len).max().unwrap();
         for max_length in [3, 4, 7, 20] {
             let pieces = tokenizer.encode_words(&[&text], max_length).unwrap().remove(0);
-            assert!(pieces.iter().all(|piece| piece.ids.len() <= max_length));
+            assert!(pieces.iter().all(|p| p.ids.len() <= max_length && !p.words.is_empty()));
             let joined: Vec<u32> = pieces.iter().flat_map(|piece| tokens(&piece.ids)).collect();
-            assert_eq!(joined, tokens(&whole.ids), "{}", tiny.name);
-            let firsts = pieces.iter().flat_map(|piece| {
-                piece.words.iter().map(|tokens| piece.ids[tokens.start as usize])
-            });
-            let of_whole = whole.words.iter().map(|tokens| whole.ids[tokens.start as usize]);
-            assert_eq!(firsts.collect::<Vec<_>>(), of_whole.collect::<Vec<_>>(), "{}", tiny.name);
+            if longest <= max_length - 2 {
+                assert_eq!(joined, tokens(&whole.ids), "{}", tiny.name);
+            }
+            let first = |piece: &bert::Encoding| -> Vec<u32> {
+                piece.words.iter().map(|tokens| piece.ids[tokens.start as usize]).collect()
+            };
+            let firsts: Vec<u32> = pieces.iter().flat_map(first).collect();
+            assert_eq!(firsts, first(&whole), "{}", tiny.name);
         }
         let too_short = tokenizer.encode_words(&[&text], 2).unwrap_err().to_string();
         assert!(too_short.contains("max_length: expected at least 3"), "{too_short}");

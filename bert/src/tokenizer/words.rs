@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Each word is encoded by itself, as with `is_split_into_words` of transformers. A text too long becomes several pieces,
-//! one behind the other, each with the special tokens around it: no word is left without a place.
+//! one behind the other, each with the special tokens around it: no word is left without a place. What goes on with a word
+//! that is longer than a piece is left out.
 
 use std::ops::Range;
 
@@ -65,7 +66,10 @@ impl Tokenizer {
             let words = places(whole.get_word_ids(), &mut last_word);
             Ok(Encoding { ids, type_ids, truncated: false, words })
         };
-        std::iter::once(first).chain(rest).map(piece).collect()
+        let pieces = std::iter::once(first).chain(rest).map(piece);
+        let mut pieces = pieces.collect::<tokenizers::Result<Vec<Encoding>>>()?;
+        pieces.retain(|piece| !piece.words.is_empty());
+        Ok(pieces)
     }
 
     /// The tokens of words, at least one of each.

@@ -16,7 +16,7 @@ use std::ops::Range;
 use serde_json::{Map, Value, json};
 
 use crate::data::{self, Example, Task};
-use crate::metrics::{self, OUTSIDE};
+use crate::metrics;
 use crate::predictions::{Prediction, above, argmax};
 
 /// How predictions of a task are said.
@@ -33,6 +33,22 @@ struct Found<'a> {
     score: f32,
     /// In bytes.
     span: Range<usize>,
+}
+
+/// Bytes of a text as characters, counted on from one place to the next.
+struct Characters<'a> {
+    text: &'a str,
+    byte: usize,
+    count: usize,
+}
+
+impl Characters<'_> {
+    /// How many characters are before this byte, which is not before the last one that was asked for.
+    fn of(&mut self, byte: usize) -> usize {
+        self.count += self.text[self.byte..byte].chars().count();
+        self.byte = byte;
+        self.count
+    }
 }
 
 impl Answers<'_> {
@@ -59,8 +75,8 @@ impl Answers<'_> {
                     format!("{}\t{}", found.collect::<Vec<_>>().join(", "), text())
                 }
                 None => {
-                    let line = |(word, p): (&String, &Vec<f32>)| {
-                        format!("{}\t{}\n", flat(word), self.name(argmax(p)))
+                    let line = |(word, (class, _)): (&String, &(u32, f32))| {
+                        format!("{}\t{}\n", flat(word), self.name(*class as usize))
                     };
                     example.words().iter().zip(words).map(line).collect()
                 }
@@ -95,18 +111,17 @@ impl Answers<'_> {
     }
 
     /// The entities of a text, or the labels of words.
-    fn words(&self, example: &Example, words: &[Vec<f32>]) -> Value {
-        let best: Vec<usize> = words.iter().map(|p| argmax(p)).collect();
+    fn words(&self, example: &Example, words: &[(u32, f32)]) -> Value {
         let Some(text) = self.whole_text(example) else {
-            let tags: Vec<&str> = best.iter().map(|&i| self.name(i)).collect();
-            let scores: Vec<f32> = words.iter().zip(&best).map(|(p, &i)| p[i]).collect();
+            let (tags, scores): (Vec<&str>, Vec<f32>) =
+                words.iter().map(|&(class, p)| (self.name(class as usize), p)).unzip();
             return json!({"tokens": example.words(), "tags": tags, "scores": scores});
         };
-        let characters = |end: usize| text[..end].chars().count();
+        let mut place = Characters { text, byte: 0, count: 0 };
         let entity = |found: Found| {
-            let Range { start, end } = found.span;
-            json!({"entity_group": found.kind, "score": found.score, "word": text[start..end],
-                "start": characters(start), "end": characters(end)})
+            let (start, end) = (place.of(found.span.start), place.of(found.span.end));
+            json!({"entity_group": found.kind, "score": found.score, "word": text[found.span],
+                "start": start, "end": end})
         };
         json!({"entities": self.entities(text, words).into_iter().map(entity).collect::<Vec<_>>()})
     }
@@ -120,17 +135,16 @@ impl Answers<'_> {
         }
     }
 
-    fn entities(&self, text: &str, words: &[Vec<f32>]) -> Vec<Found<'_>> {
+    fn entities(&self, text: &str, words: &[(u32, f32)]) -> Vec<Found<'_>> {
         let spans = data::spans(text);
-        let best: Vec<usize> = words.iter().map(|p| argmax(p)).collect();
-        let tags: Vec<&str> = best.iter().map(|&i| self.name(i)).collect();
+        let tags: Vec<&str> = words.iter().map(|(class, _)| self.name(*class as usize)).collect();
         let found = metrics::entities(&tags).into_iter().map(|entity| {
             let own = entity.words.clone();
-            let sum: f32 = own.clone().map(|word| words[word][best[word]]).sum();
+            let sum: f32 = words[own.clone()].iter().map(|(_, p)| p).sum();
             let span = spans[own.start].start..spans[own.end - 1].end;
             Found { kind: entity.kind, score: sum / own.len() as f32, span }
         });
-        found.filter(|found| found.kind != OUTSIDE).collect()
+        found.collect()
     }
 
     fn scores(&self, probabilities: &[f32]) -> Value {

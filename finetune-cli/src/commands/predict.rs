@@ -159,7 +159,9 @@ impl Predictor<'_> {
                 return self.answer(texts);
             }
             let text = line.strip_suffix('\n').unwrap_or(&line);
-            let text = text.strip_suffix('\r').unwrap_or(text).to_owned();
+            let text = text.strip_suffix('\r').unwrap_or(text);
+            let text =
+                if number == 1 { text.trim_start_matches('\u{feff}') } else { text }.to_owned();
             texts.push(Example::Text(text));
             if !input.buffer().contains(&b'\n') {
                 self.answer(std::mem::take(&mut texts))?;

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::Options;
 use super::error::{Error, Result};
-use super::schema::is_list;
-use super::table::Table;
+use super::schema::{is_of_lists, list_of};
+use super::table::{Cell, Table};
 
 /// The columns that are used, the same in every file of a run.
 ///
@@ -22,7 +22,8 @@ use super::table::Table;
 /// |  | `ner_tags`, `tags`, `pos_tags`, `upos`, `chunk_tags`, the first that there is |
 /// |  | `score`, `target`, `class`, `category`, `stars`, `rating`, `sentiment`, `intent`, `topic`, `similarity` |
 ///
-/// Words go before `text`, because a file often has both of the same sentences.
+/// Words go before a text that has no label of its own: a file often has both of the same sentences. `--problem-type` and
+/// `--label-delimiter` are about texts.
 ///
 /// A column that the user named is no candidate for anything else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +110,11 @@ impl Columns {
         let named = named.map(|name| find(table, name, LABEL)).transpose()?;
         let wanted = options.text_columns.as_ref();
         let wanted = wanted.map(|wanted| find_texts(table, wanted)).transpose()?;
-        if let Some(words) = guess_words(table, wanted.as_deref(), named.as_ref())? {
+        let words = guess_words(table, wanted.as_deref(), named.as_ref())?;
+        let is_open = options.problem_type.is_none() && options.label_delimiter.is_none();
+        let goes_first =
+            |words: &Columns| goes_first(table, words, wanted.as_deref(), named.as_ref());
+        if let Some(words) = words.filter(|words| is_open && goes_first(words)) {
             return words.distinct();
         }
         let text = match wanted {
@@ -123,10 +128,19 @@ impl Columns {
         Self { text, label }.distinct()
     }
 
-    /// Whether these are words and their labels: both columns hold lists in every row.
+    /// Whether these are words and their labels: both columns hold lists.
     pub(super) fn are_words(&self, table: &Table) -> bool {
         let both = [self.text.as_slice(), self.label.as_slice()].concat();
         both.len() == 2 && self.label.is_some() && both.iter().all(|name| holds_lists(table, name))
+    }
+
+    /// Whether the lists of each row are as long as each other.
+    fn are_of_one_length(&self, table: &Table) -> bool {
+        let cells = |name: &String| table.column(name).map_or(&[][..], |column| &column.cells);
+        let Some(label) = &self.label else { return false };
+        let length = |cell: &Cell| list_of(cell).map(|items| items.len());
+        let mut rows = cells(&self.text[0]).iter().zip(cells(label));
+        rows.all(|(words, labels)| length(words) == length(labels))
     }
 
     /// The text columns alone, for a file that is to be labelled: whatever else is in it does not matter.
@@ -213,15 +227,11 @@ fn guess_words(
     text: Option<&[String]>,
     label: Option<&String>,
 ) -> Result<Option<Columns>> {
-    let names = table.columns().iter().map(|column| column.name.as_str());
-    let lists: Vec<&str> = names.filter(|name| holds_lists(table, name)).collect();
-    let text = match text {
+    let lists = lists_of(table);
+    let named = label.map_or(&[][..], std::slice::from_ref);
+    let text: Vec<String> = match text {
         Some(names) => names.to_vec(),
-        None => {
-            guess(table, &without(&lists, label.map_or(&[], std::slice::from_ref)), &[WORDS], TEXT)?
-                .into_iter()
-                .collect()
-        }
+        None => guess(table, &without(&lists, named), &[WORDS], TEXT)?.into_iter().collect(),
     };
     let groups = [&TAGS[..], &LABELS[..1]].concat();
     let label = match label {
@@ -231,15 +241,44 @@ fn guess_words(
     Ok(Some(Columns { text, label }).filter(|columns| columns.are_words(table)))
 }
 
+/// Whether words are what a file is about. If it has a text, too, they are if the text has no label of its own, and the
+/// lists are as long as each other: they might be any labels of the text.
+fn goes_first(
+    table: &Table,
+    words: &Columns,
+    text: Option<&[String]>,
+    label: Option<&String>,
+) -> bool {
+    let names: Vec<&str> = table.columns().iter().map(|column| column.name.as_str()).collect();
+    let has = |wanted: &str| names.iter().any(|name| same_name(name, wanted));
+    let is_text = text.is_none()
+        && (TEXTS.concat().into_iter().any(has)
+            || PAIRS.iter().any(|pair| pair.iter().all(|name| has(name))));
+    let other = guess(table, &without(&names, &words.text), &LABELS, LABEL).ok().flatten();
+    let is_label =
+        label.is_none() && other.is_some_and(|other| words.label.as_ref() != Some(&other));
+    !is_text || (!is_label && words.are_of_one_length(table))
+}
+
+/// The columns that hold lists.
+fn lists_of(table: &Table) -> Vec<&str> {
+    let names = table.columns().iter().map(|column| column.name.as_str());
+    names.filter(|name| holds_lists(table, name)).collect()
+}
+
+/// Whether a column holds lists, in every row that has something in it.
 fn holds_lists(table: &Table, name: &str) -> bool {
-    table.column(name).is_some_and(|column| column.cells.iter().all(is_list))
+    table.column(name).is_some_and(|column| is_of_lists(&column.cells))
 }
 
 fn guess_texts(table: &Table, names: &[&str]) -> Result<Vec<String>> {
     let has = |wanted: &str| names.iter().any(|name| same_name(name, wanted));
     let pairs: Vec<_> = PAIRS.iter().filter(|pair| pair.iter().all(|name| has(name))).collect();
     let texts = match pairs[..] {
-        [] => vec![guess(table, names, &[TEXTS[0], TEXTS[1], WORDS], TEXT)?],
+        [] => vec![match guess(table, names, &TEXTS, TEXT)? {
+            Some(text) => Some(text),
+            None => guess(table, &lists_of(table), &[WORDS], TEXT)?,
+        }],
         [pair] => {
             let one = |name: &&str| guess(table, names, &[&[*name]], TEXT);
             pair.iter().map(one).collect::<Result<_>>()?

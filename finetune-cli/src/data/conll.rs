@@ -6,9 +6,10 @@
 //!                             a blank line ends a sentence
 //! ```
 //!
-//! Columns stand apart by tabs if a line has one, else by blanks. A sentence becomes a row, each column a list: the first
+//! Columns stand apart by tabs if a line has one, else by blanks. A sentence, or what is left of one where a document begins
+//! (`-DOCSTART-`), becomes a row, each column a list: the first
 //! is called `tokens`, the last `tags`, and those between, such as the parts of speech and the chunks of CoNLL-2003,
-//! `column_2`, `column_3`, .... Lines that begin documents (`-DOCSTART-`) are passed over.
+//! `column_2`, `column_3`, ....
 //!
 //! CoNLL-U, of Universal Dependencies, has ten columns with names of their own, comments, and lines for words that are
 //! written as one (`1-2`) or not at all (`1.1`), which are passed over.
@@ -30,7 +31,7 @@ const UNIVERSAL: [&str; 10] =
 
 /// Parses sentences; `path` is for messages.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Table> {
-    sentences(path, text, Builder::new(path, Unit::Line), |fields| fields[0] == DOCUMENT)
+    sentences(path, text, Builder::new(path, Unit::Line), |_| false)
 }
 
 /// Parses sentences of CoNLL-U.
@@ -51,10 +52,15 @@ fn sentences(
     is_no_word: impl Fn(&[&str]) -> bool,
 ) -> Result<Table> {
     let mut sentence = Sentence::default();
-    for (i, line) in text.lines().enumerate() {
+    // Of an old Mac, a carriage return ends a line.
+    let end = if text.contains('\n') { '\n' } else { '\r' };
+    for (i, line) in text.split(end).enumerate() {
         let place = Place { path: path.into(), unit: Unit::Line, number: i + 1 };
+        if line.contains('\0') {
+            return Err(Error::Binary { path: path.into(), line: i + 1 });
+        }
         let fields = fields(line);
-        if line.trim().is_empty() {
+        if fields.is_empty() || fields[0] == DOCUMENT {
             sentence.finish(&mut builder);
         } else if !is_no_word(&fields) {
             sentence.add(&mut builder, place, fields)?;
@@ -102,17 +108,20 @@ impl Sentence {
     }
 }
 
+/// What stands in a line; nothing in a blank one. Only tabs and plain blanks come between fields: others may be in words.
 fn fields(line: &str) -> Vec<&str> {
+    let line = line.trim_end_matches(['\r', '\t', ' ']);
     match line.contains('\t') {
-        true => line.trim_end_matches('\r').split('\t').map(str::trim).collect(),
-        false => line.split_whitespace().collect(),
+        _ if line.is_empty() => Vec::new(),
+        true => line.split('\t').map(|field| field.trim_matches(' ')).collect(),
+        false => line.split(' ').filter(|field| !field.is_empty()).collect(),
     }
 }
 
 /// Names as many columns as the first line has.
 fn name_columns(builder: &mut Builder, place: &Place, columns: usize) -> Result<()> {
     if columns > MOST_COLUMNS {
-        return Err(Error::TooManyKeys { place: place.clone(), limit: MOST_COLUMNS });
+        return Err(Error::TooManyColumns { place: place.clone(), limit: MOST_COLUMNS });
     }
     for column in 1..=columns {
         builder.column(match column {

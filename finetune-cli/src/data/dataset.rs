@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use super::columns::Columns;
 use super::error::{Error, Place, Result, counted};
 use super::labels::{LabelSet, number};
-use super::schema::{LabelCells, Schema, Task, list_of};
+use super::schema::{LabelCells, Schema, Task, is_of_lists, list_of};
 use super::table::{Cell, Column, Table};
 use super::words::spans;
+use crate::metrics::is_of_entities;
 
 /// What a row is about; texts may be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,21 +196,25 @@ impl Dataset {
         (count > 0).then(|| format!("{}: {count} {rows} an empty text", self.path.display()))
     }
 
-    /// Says which labels are no numbers where most are: `N/A` among `0` and `1` is hardly meant as a class.
+    /// Says which labels are no numbers where most are: `N/A` among `0` and `1` is hardly meant as a class. Of words, which
+    /// are no tags of entities where most are.
     pub fn odd_labels(&self, set: Option<&LabelSet>) -> Option<String> {
-        let (Labels::Class(ids), Some(set)) = (&self.labels, set) else { return None };
-        let mut rows = vec![0; set.len()];
-        ids.iter().for_each(|&id| rows[id as usize] += 1);
-        let counts = set.names().iter().cloned().zip(rows).filter(|(_, rows)| *rows > 0);
-        let (numbers, odd): (Vec<_>, Vec<_>) = counts.partition(|(name, _)| number(name).is_some());
-        let rows = |labels: &[(String, usize)]| labels.iter().map(|(_, rows)| rows).sum::<usize>();
-        (!odd.is_empty() && rows(&numbers) > rows(&odd)).then(|| {
-            let (path, odd) = (self.path.display(), counted(&odd));
-            format!(
-                "{path}: most labels are numbers, but not {odd}, which count as classes of their own; remove such rows \
-                 if they have no label"
-            )
-        })
+        let (path, set) = (self.path.display(), set?);
+        match &self.labels {
+            Labels::Class(ids) => odd(set, ids, |name| number(name).is_some()).map(|odd| {
+                format!(
+                    "{path}: most labels are numbers, but not {odd}, which count as classes of their own; remove such \
+                     rows if they have no label"
+                )
+            }),
+            Labels::Tags(tags) => odd(set, &tags.concat(), is_of_entities).map(|odd| {
+                format!(
+                    "{path}: most labels are tags of entities, but not {odd}, so that words are measured and no \
+                     entities; correct them if they are meant as such"
+                )
+            }),
+            _ => None,
+        }
     }
 
     /// Keeps the first `limit` examples (`--max-train-samples` and the like); the classes stay as they are.
@@ -238,6 +243,16 @@ impl Dataset {
         let moved = Self { path, examples: moved, labels: moved_labels, other: moved_other };
         (Self { path: self.path, examples, labels, other }, moved)
     }
+}
+
+/// The labels that are not of the usual kind, with how many there are, where most are of it.
+fn odd(set: &LabelSet, ids: &[u32], is_usual: impl Fn(&str) -> bool) -> Option<String> {
+    let mut counts = vec![0; set.len()];
+    ids.iter().for_each(|&id| counts[id as usize] += 1);
+    let counts = set.names().iter().cloned().zip(counts).filter(|(_, count)| *count > 0);
+    let (usual, odd): (Vec<_>, Vec<_>) = counts.partition(|(name, _)| is_usual(name));
+    let sum = |labels: &[(String, usize)]| labels.iter().map(|(_, count)| count).sum::<usize>();
+    (!odd.is_empty() && sum(&usual) > sum(&odd)).then(|| counted(&odd))
 }
 
 /// The items that are not taken, and those that are.
@@ -273,17 +288,22 @@ fn take_texts(table: &mut Table, name: &str) -> Result<Vec<String>> {
 
 /// Words, where every cell is a list of them, else texts.
 fn take_words(table: &mut Table, name: &str) -> Result<Vec<Example>> {
-    let lists: Option<Vec<Vec<Cell>>> =
-        table.column(name).and_then(|column| column.cells.iter().map(list_of).collect());
-    let Some(lists) = lists else {
+    if !table.column(name).is_some_and(|column| is_of_lists(&column.cells)) {
         return Ok(take_texts(table, name)?.into_iter().map(Example::Text).collect());
-    };
-    table.take(name);
-    let words = |(row, items): (usize, Vec<Cell>)| {
-        let word = |(i, item)| word(table.place(row), name, i, item);
+    }
+    let column = table.take(name).expect("found in this table");
+    let words = |(row, cell): (usize, Cell)| {
+        let (place, column) = (|| table.place(row), || name.to_owned());
+        if cell == Cell::Missing {
+            return Err(Error::MissingText { place: place(), column: column() });
+        }
+        let items = list_of(&cell);
+        let items =
+            items.ok_or_else(|| Error::NotList { place: place(), label: cell.to_string() })?;
+        let word = |(i, item)| word(place(), name, i, item);
         Ok(Example::Words(items.into_iter().enumerate().map(word).collect::<Result<_>>()?))
     };
-    lists.into_iter().enumerate().map(words).collect()
+    column.cells.into_iter().enumerate().map(words).collect()
 }
 
 fn text(place: Place, column: &str, cell: Cell) -> Result<String> {
@@ -292,9 +312,8 @@ fn text(place: Place, column: &str, cell: Cell) -> Result<String> {
         Cell::Text(text) => Ok(text),
         Cell::Number(_) | Cell::Bool(_) => Ok(cell.to_string()),
         Cell::Missing => Err(Error::MissingText { place, column: column() }),
-        Cell::List(_) | Cell::Object(_) => {
-            Err(Error::NotText { place, column: column(), kind: cell.kind() })
-        }
+        Cell::List(_) => Err(Error::ListOfWords { place, column: column() }),
+        Cell::Object(_) => Err(Error::NotText { place, column: column(), kind: cell.kind() }),
     }
 }
 
@@ -352,7 +371,7 @@ fn read_labels(table: &Table, name: &str, schema: &Schema) -> Result<Labels> {
             sets.iter_mut().for_each(|set| set.sort_unstable());
             Ok(Labels::Multi(sets))
         }
-        Task::Tags(set) => Ok(Labels::Tags(numbered(table, set, cells.lists()?.into_iter())?)),
+        Task::Tags(set) => Ok(Labels::Tags(numbered(table, set, cells.tags()?.into_iter())?)),
     }
 }
 

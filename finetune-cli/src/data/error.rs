@@ -90,6 +90,8 @@ pub enum Error {
          a blank line ends a sentence"
     )]
     Uneven { place: Place, expected: usize, found: usize },
+    #[error("{place}: more than {limit} columns; a line is one word and its tags")]
+    TooManyColumns { place: Place, limit: usize },
     #[error("{place}: two columns are called `{name}`; rename one")]
     DuplicateColumn { place: Place, name: String },
     #[error(
@@ -151,6 +153,16 @@ pub enum Error {
     PairOfWords,
     #[error("{place}: words and labels differ in number, {words} and {tags}; give each word one")]
     TagCount { place: Place, words: usize, tags: usize },
+    #[error(
+        "{place}: column `{column}` holds a list, not text, and lists of words are for labels of words; name a column of \
+         text with --text-column"
+    )]
+    ListOfWords { place: Place, column: String },
+    #[error(
+        "{place}: label -100 stands for tokens that have none; give whole words, each with its label, and leave out those \
+         without"
+    )]
+    NoLabelOfToken { place: Place },
     #[error("{place}: no label in column `{column}`; add it or remove the row")]
     MissingLabel { place: Place, column: String },
     #[error(
@@ -162,7 +174,10 @@ pub enum Error {
         ProblemType::SingleLabel
     )]
     NotNumber { place: Place, label: String },
-    #[error("{place}: `{label}` is not a list of labels; write [\"a\", \"b\"]")]
+    #[error(
+        "{place}: `{label}` is not a list as JSON writes it, [\"a\", \"b\"]; from pandas, write JSON or Parquet, which keep \
+         lists"
+    )]
     NotList { place: Place, label: String },
     #[error("{place}: label `{label}` stands twice in one list; list each label that holds once")]
     RepeatedLabel { place: Place, label: String },

@@ -16,6 +16,9 @@ use super::table::{Cell, Column, Table};
 /// common classification sets have about 150 classes (CLINC150 has 151).
 pub const MAX_INTEGER_CLASSES: usize = 200;
 
+/// The label of tokens that have none, in data that was made for a loss of PyTorch.
+const NO_LABEL: &str = "-100";
+
 /// A task with its classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
@@ -123,7 +126,7 @@ impl Schema {
         let task = match (options.problem_type, options.label_delimiter) {
             (Some(problem), _) => cells.task(problem)?,
             (None, Some(_)) => cells.task(ProblemType::MultiLabel)?,
-            (None, None) if columns.are_words(training) => cells.tags()?,
+            (None, None) if columns.are_words(training) => cells.task_of_words()?,
             (None, None) => cells.task(cells.problem_type()?)?,
         };
         Ok(Self { columns, task, label_delimiter: options.label_delimiter })
@@ -253,9 +256,18 @@ impl LabelCells<'_> {
         }
     }
 
-    /// The task of labels that words have.
-    fn tags(&self) -> Result<Task> {
+    /// One label for each word of each row, trimmed.
+    pub(super) fn tags(&self) -> Result<Vec<Vec<String>>> {
         let lists = self.lists()?;
+        match lists.iter().position(|labels| labels.iter().any(|label| label == NO_LABEL)) {
+            Some(row) => Err(Error::NoLabelOfToken { place: self.table.place(row) }),
+            None => Ok(lists),
+        }
+    }
+
+    /// The task of labels that words have.
+    fn task_of_words(&self) -> Result<Task> {
+        let lists = self.tags()?;
         let set = self.labels(lists.iter().flatten().map(String::as_str))?;
         let path = || self.table.path().into();
         match set.names() {
@@ -290,7 +302,13 @@ impl LabelCells<'_> {
     }
 }
 
-pub(super) fn is_list(cell: &Cell) -> bool {
+/// Whether cells are lists, but for those that are missing.
+pub(super) fn is_of_lists(cells: &[Cell]) -> bool {
+    let there = || cells.iter().filter(|cell| **cell != Cell::Missing);
+    there().next().is_some() && there().all(is_list)
+}
+
+fn is_list(cell: &Cell) -> bool {
     match cell {
         Cell::List(_) => true,
         Cell::Text(text) => looks_like_list(text),

@@ -23,7 +23,7 @@ mod tagging;
 
 pub use classification::{multi_label, single_label};
 pub use regression::regression;
-pub use tagging::{Entity, OUTSIDE, are_entities, entities, tagging};
+pub use tagging::{Entity, are_entities, entities, is_of_entities, tagging};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 

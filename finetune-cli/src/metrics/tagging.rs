@@ -7,7 +7,8 @@
 //!
 //! An entity is right if its type and both of its ends are. Tags say how a word belongs to one: `B` begins an entity, `I`
 //! goes on with it, `E` or `L` ends it, `S` or `U` is one by itself, `O` belongs to none. Where tags break their own rules,
-//! as predicted ones do, they are read as by the scorer of CoNLL and by seqeval: what can't go on begins.
+//! as predicted ones do, they are read as by the scorer of CoNLL and by seqeval (which do not know `L` and `U`): what can't
+//! go on begins.
 //!
 //! Source: Tjong Kim Sang and Buchholz, 2000, <https://aclanthology.org/W00-0726>, and their `conlleval`;
 //! <https://github.com/chakki-works/seqeval>.
@@ -29,8 +30,12 @@ pub struct Entity<'a> {
 
 /// Whether all tags are those of entities. Others, such as parts of speech, are classes of words.
 pub fn are_entities(names: &[String]) -> bool {
-    let mut tags = names.iter().filter(|name| *name != OUTSIDE).peekable();
-    tags.peek().is_some() && tags.all(|name| Tag::parse(name).is_some())
+    names.iter().all(|name| is_of_entities(name)) && names.iter().any(|name| name != OUTSIDE)
+}
+
+/// Whether a tag says how a word belongs to an entity, or that it does not.
+pub fn is_of_entities(name: &str) -> bool {
+    name == OUTSIDE || Tag::parse(name).is_some()
 }
 
 /// The entities of a sentence, in their order, by the tag of each word. A tag that is none of an entity is a type of its
@@ -54,7 +59,7 @@ pub fn entities<'a>(tags: &[&'a str]) -> Vec<Entity<'a>> {
 }
 
 /// The tag of words that belong to no entity.
-pub const OUTSIDE: &str = "O";
+const OUTSIDE: &str = "O";
 
 #[derive(Clone, Copy)]
 struct Tag<'a> {

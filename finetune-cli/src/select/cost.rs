@@ -69,14 +69,14 @@ pub fn measure(
         |rows: &[usize]| rows.iter().map(|&row| sample.encodings[row].ids.len()).sum::<usize>();
     let timed: usize = steps.rows.iter().map(|rows| tokens(rows)).sum();
     let all: usize = sample.encodings.iter().map(|e| e.ids.len()).sum();
-    let mean = all as f64 / sample.len() as f64;
+    let mean = all as f64 / sample.texts() as f64;
     let per_example = steps.seconds / timed as f64 * mean;
     let lens = sample.encodings.iter().map(|e| e.ids.len());
     let flops = match recipe.freeze_encoder {
         true => flops::forward(config, lens),
         false => flops::training(config, lens),
     };
-    let per_row = flops / sample.len() as f64;
+    let per_text = flops / sample.texts() as f64;
     let longest = sample.encodings.iter().map(|e| e.ids.len()).max().unwrap_or(1);
     let epoch = per_example * work.train as f64
         + work.forward_seconds.map_or(0.0, |seconds| seconds * work.validation as f64);
@@ -84,7 +84,7 @@ pub fn measure(
         parameters: flops::parameters(config, task),
         layers: config.num_hidden_layers,
         hidden: config.hidden_size,
-        epoch_flops: per_row * work.train as f64,
+        epoch_flops: per_text * work.train as f64,
         seconds_per_example: Some(per_example),
         step_memory: peak,
         projected_seconds: Some(epoch * f64::from(recipe.epochs)),

@@ -55,8 +55,8 @@ impl Points {
     }
 }
 
-/// Up to `most` of these, ascending: of the largest class half, unless the others are fewer, of each of the others its
-/// share.
+/// Up to `most` of these, ascending: of each class its share, but of the largest no more than half, unless the others are
+/// too few.
 fn draw(classes: &[u32], most: usize, seed: u64) -> data::Result<Vec<usize>> {
     if classes.len() <= most {
         return Ok((0..classes.len()).collect());

@@ -121,7 +121,7 @@ impl Scorer<'_> {
         }
         let start = std::time::Instant::now();
         let (states, computed) = self.states(&model, sample, key)?;
-        let seconds = start.elapsed().as_secs_f64() / sample.len() as f64;
+        let seconds = start.elapsed().as_secs_f64() / sample.texts() as f64;
         let layers = self.profiles(&states)?;
         let best_layer = best(&layers);
         let estimates = self.estimates(&states, &best_layer)?;

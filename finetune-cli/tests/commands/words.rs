@@ -200,6 +200,36 @@ fn long_sentences_are_used_whole() {
     assert!(output.stderr.contains("data: 40 training, "), "{}", output.stderr);
 }
 
+/// A word that is longer than a piece, alone in its batch.
+#[test]
+fn what_goes_on_with_a_long_word_is_no_row() {
+    let place = Place::new("");
+    let long = "hot".repeat(40);
+    let content = format!("{long}\tO\n\nhot\tB-warm\n\nthe\tO\n{long}\tO\ndam\tB-wet\n");
+    let file = place.write("long.conll", &content);
+    let model = ["bert", "roberta"].map(|name| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
+        text(&root.join(format!("{name}_tiny"))).to_owned()
+    });
+    for model in model {
+        let run = place.path("run");
+        let flags = [
+            "--max-length",
+            "8",
+            "--batch-size",
+            "1",
+            "--eval-batch-size",
+            "1",
+            "--validation",
+            &file,
+        ];
+        let fixed = ["train", "--model", &model, "--train", &file, "--epochs", "1", "--overwrite"];
+        succeeds(&[&fixed[..], &flags, &["--output", text(&run)]].concat());
+        let args = ["predict", "--model", text(&run), "--file", &file, "--batch-size", "1"];
+        assert_eq!(succeeds(&args).stdout.lines().count(), content.lines().count() + 1);
+    }
+}
+
 /// Parts of speech are no entities: figures are of words, and each word of a text is answered.
 #[test]
 fn other_labels_are_classes_of_words() {
@@ -259,6 +289,27 @@ fn a_head_for_words_is_none_for_texts() {
     let more = ["train", "--model", model, "--train", &words, "--epochs", "1"];
     let output = succeeds(&[&more[..], &["--output", text(&place.path("more"))]].concat());
     assert!(!output.stderr.contains("start fresh"), "{}", output.stderr);
+}
+
+/// The first map of a RoBERTa's head is called like its last one in a token classifier.
+#[test]
+fn another_task_leaves_the_last_map_alone_behind() {
+    let place = Place::new(reviews(40, 3));
+    let other = reviews(40, 3).replace("good", "fine");
+    let other = place.write("other.csv", other);
+    for name in ["roberta", "electra"] {
+        let model =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/golden/{name}_tiny"));
+        let train = |model: &Path, file: &str, output: &Path| {
+            let fixed = ["train", "--epochs", "1", "--max-length", "20", "--model", text(model)];
+            succeeds(&[&fixed[..], &["--train", file, "--output", text(output)]].concat()).stderr
+        };
+        let [first, second] = ["first", "second"].map(|part| place.path(&format!("{name}-{part}")));
+        train(&model, text(&place.train), &first);
+        let said = train(&first, &other, &second);
+        let want = "start fresh: classifier.out_proj.bias, classifier.out_proj.weight\n";
+        assert!(said.contains(want), "{name}: {said}");
+    }
 }
 
 #[test]
@@ -345,7 +396,7 @@ fn what_words_do_not_have_is_refused() {
     let words = place.write("train.conll", conll(&sentences(8, 6)));
     refused(
         &["evaluate", "--model", &trained().folder, &words],
-        &["train.conll, line 1", "column `tokens` holds a list, not text"],
+        &["train.conll, line 1", "lists of words are for labels of words"],
     );
     let pair = place.write(
         "pair.jsonl",
