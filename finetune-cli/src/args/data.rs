@@ -19,7 +19,7 @@ pub struct DataArgs {
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub labels: LabelArgs,
-    /// single_label_classification, multi_label_classification or regression [default: by the labels]
+    /// single_label_classification, multi_label_classification or regression, of texts [default: by the labels]
     #[arg(long, value_name = "TYPE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem_type: Option<ProblemType>,
@@ -76,7 +76,7 @@ pub struct LabelArgs {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_column: Option<String>,
-    /// What stands between the labels of one cell; makes the task of a training multi-label [default: JSON
+    /// What stands between the labels of one cell; makes the task of a training multi-label, of texts [default: JSON
     /// lists only; evaluate: as in training]
     #[arg(long, value_name = "CHAR")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -45,7 +45,7 @@ pub struct PredictArgs {
     /// Texts from a file: CSV, TSV, JSONL, JSON, Parquet, CoNLL (words), or one a line in a .txt
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Print one JSON object a line, with the scores of all labels
+    /// Print one JSON object a line, with the scores of all labels (of words: of the likeliest)
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

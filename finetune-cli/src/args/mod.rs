@@ -194,13 +194,13 @@ pub struct RecipeArgs {
     /// The peak learning rate
     #[arg(long, value_name = "RATE", default_value = "2e-5", value_parser = flags::positive)]
     pub learning_rate: f64,
-    /// Train the pooler and the head only
+    /// Train the head only, with the pooler before it
     #[arg(long)]
     pub freeze_encoder: bool,
     /// Keep the weights of the epoch with the best validation figure, not those of the last
     #[arg(long)]
     pub load_best_model_at_end: bool,
-    /// The figure that decides on the best epoch [default: accuracy, f1_micro or pearson, by the task]
+    /// The figure that decides on the best epoch [default: accuracy, f1_micro, pearson or f1, by the task]
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric_for_best_model: Option<String>,

@@ -33,7 +33,7 @@ pub struct SelectArgs {
     /// Use the first N training examples only [default: all]
     #[arg(long, value_name = "N", value_parser = flags::count::<usize>)]
     pub max_train_samples: Option<usize>,
-    /// Training examples that are scored, drawn with equal shares of each class
+    /// Training examples that are scored, each class with its share; and where words have labels, words of these
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = flags::count::<usize>)]
     pub sample: usize,
     /// Time for scoring and verification together: 90s, 10m, 2h
