@@ -2,7 +2,7 @@
 
 use autograd::{Param, Result, Var, ops};
 
-use crate::{Initializer, Lora, LoraConfig, Module, Pass};
+use crate::{Initializer, Lora, LoraConfig, Module, Pass, to_device};
 
 /// y = x w^T + b, and what an [adapter](Lora) adds, if it has one.
 ///
@@ -32,14 +32,19 @@ impl Linear {
         self.weight.name().strip_suffix(".weight").expect("named by new")
     }
 
-    /// Gives it a fresh adapter, by `seed`; w and b are for the caller to freeze.
+    /// Gives it a fresh adapter, by `seed`, where w is; w and b are for the caller to freeze.
+    ///
+    /// # Errors
+    /// When a GPU is full.
     ///
     /// # Panics
     /// As [`Lora::new`].
-    pub fn adapt(&mut self, config: &LoraConfig, seed: u64) {
+    pub fn adapt(&mut self, config: &LoraConfig, seed: u64) -> Result<()> {
         let shape = self.weight.shape();
         let adapter = Lora::new(self.name(), [shape[0], shape[1]], config, seed);
+        to_device(&adapter.params(), &self.weight.device())?;
         self.adapter = Some(adapter);
+        Ok(())
     }
 
     /// Whether it has an adapter.

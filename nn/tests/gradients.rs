@@ -66,7 +66,7 @@ const LORA: LoraConfig = LoraConfig { rank: 2, alpha: 3.0, dropout: 0.3 };
 fn adapted_linear() {
     for dropout in [0.0, 0.3] {
         let mut layer = Linear::new("dense", 7, 4, &INIT);
-        layer.adapt(&LoraConfig { dropout, ..LORA }, 1);
+        layer.adapt(&LoraConfig { dropout, ..LORA }, 1).unwrap();
         let run = |tape: &Tape, x: &[Var]| layer.forward(&Pass::on(tape).with_dropout(7, 3), &x[0]);
         check(&layer, &[random(&[5, 7], 1)], run);
     }
@@ -125,7 +125,7 @@ fn adapted_transformer_layer() {
     for adapted in [&[0][..], &[4], &[5], &[0, 1, 2, 3, 4, 5]] {
         let mut layer = TransformerLayer::new("layer.0", &config(Activation::Gelu, 0.1), &INIT);
         let maps = layer.linears_mut().into_iter().enumerate();
-        maps.filter(|(i, _)| adapted.contains(i)).for_each(|(_, map)| map.adapt(&LORA, 1));
+        maps.filter(|(i, _)| adapted.contains(i)).for_each(|(_, map)| map.adapt(&LORA, 1).unwrap());
         check(&layer, &[random(&[8, 12], 5)], |tape, x| {
             layer.forward(&Pass::on(tape).with_dropout(7, 3), &x[0], &batch)
         });
