@@ -1,11 +1,8 @@
 #!/usr/bin/env python3
 """Opens a folder that `finetune train` saved with transformers and compares what both say of the same texts.
 
-    pip install torch transformers peft       # in a virtual environment
+    pip install torch transformers            # in a virtual environment
     python tests/golden/open_with_transformers.py --finetune target/release/finetune --model runs/sst2 --texts FILE.txt
-
-With --base DIR, the model that a run with --lora-r began as, `MODEL/adapter` is opened on that with peft, too, and compared
-in the same way.
 
 FILE has one text a line. Both sides truncate at 128 tokens, or at what the model can take. Prints one JSON object and exits with 1 if a label differs,
 a probability differs by more than 1e-5, or transformers misses a weight or finds one too many.
@@ -19,7 +16,6 @@ p = argparse.ArgumentParser()
 p.add_argument("--finetune", required=True)
 p.add_argument("--model", required=True)
 p.add_argument("--texts", required=True)
-p.add_argument("--base")
 a = p.parse_args()
 
 command = [a.finetune, "predict", "--model", a.model, "--file", a.texts, "--json"]
@@ -27,33 +23,18 @@ ours = [json.loads(line) for line in subprocess.run(command, check=True, capture
 
 tokenizer = AutoTokenizer.from_pretrained(a.model)
 model, loading = AutoModelForSequenceClassification.from_pretrained(a.model, output_loading_info=True)
+model.eval()
 names = [model.config.id2label[i] for i in range(model.config.num_labels)]
-
-
-def compare(model):
-    """Labels that differ, and the greatest difference of a probability."""
-    model.eval()
-    worst, labels = 0.0, 0
-    for row in ours:
-        inputs = tokenizer(row["text"], truncation=True, max_length=min(128, tokenizer.model_max_length), return_tensors="pt")
-        with torch.inference_mode():
-            probabilities = model(**inputs).logits.softmax(-1)[0].tolist()
-        worst = max(worst, max(abs(p - row["scores"][name]) for p, name in zip(probabilities, names)))
-        labels += names[max(range(len(names)), key=lambda i: probabilities[i])] != row["label"]
-    return labels, worst
-
-
-labels, worst = compare(model)
+worst, labels = 0.0, 0
+for row in ours:
+    inputs = tokenizer(row["text"], truncation=True, max_length=min(128, tokenizer.model_max_length), return_tensors="pt")
+    with torch.inference_mode():
+        probabilities = model(**inputs).logits.softmax(-1)[0].tolist()
+    worst = max(worst, max(abs(p - row["scores"][name]) for p, name in zip(probabilities, names)))
+    labels += names[max(range(len(names)), key=lambda i: probabilities[i])] != row["label"]
 report = {
     "texts": len(ours), "labels_that_differ": labels, "greatest_difference_of_a_probability": worst,
     "missing": sorted(loading["missing_keys"]), "unexpected": sorted(loading["unexpected_keys"]),
 }
-if a.base:
-    from peft import PeftModel
-
-    base = AutoModelForSequenceClassification.from_pretrained(a.base, num_labels=len(names), ignore_mismatched_sizes=True)
-    other_labels, other_worst = compare(PeftModel.from_pretrained(base, f"{a.model}/adapter"))
-    report |= {"labels_that_differ_with_peft": other_labels, "greatest_difference_with_peft": other_worst}
-    labels, worst = labels + other_labels, max(worst, other_worst)
 print(json.dumps(report))
 sys.exit(bool(labels or worst > 1e-5 or report["missing"] or report["unexpected"]))
