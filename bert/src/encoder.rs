@@ -120,8 +120,8 @@ impl Encoder {
         self.layers.iter_mut().flat_map(TransformerLayer::linears_mut)
     }
 
-    /// Adds what adapters learned to weights of its own, and has no adapters then; a clone that shares the weights keeps
-    /// both.
+    /// Adds what adapters learned to weights of its own, and has no adapters then; a clone that shares the weights
+    /// keeps both.
     ///
     /// # Errors
     /// When a GPU is full.

@@ -34,8 +34,8 @@ pub enum Init {
     KaimingUniform,
     /// He et al.'s variance, normal.
     KaimingNormal,
-    /// Uniform on [-1 / sqrt(fan_in), 1 / sqrt(fan_in)]: He et al.'s law for a leaky ReLU of slope sqrt(5), which is how
-    /// PyTorch begins a linear layer.
+    /// Uniform on [-1 / sqrt(fan_in), 1 / sqrt(fan_in)]: He et al.'s law for a leaky ReLU of slope sqrt(5), which is
+    /// how PyTorch begins a linear layer.
     PyTorchUniform,
 }
 

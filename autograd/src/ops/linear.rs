@@ -1,6 +1,6 @@
 //! The affine map of a layer, which saves its weight, and its input where the weight has a gradient; the same with a
-//! product of two thin matrices beside the weight; and two of them around an activation, which save what goes into that:
-//! the backward of the activation has its output at hand as well, nearly for nothing.
+//! product of two thin matrices beside the weight; and two of them around an activation, which save what goes into
+//! that: the backward of the activation has its output at hand as well, nearly for nothing.
 
 use tensor::ops::{activation, elementwise, linear as op};
 use tensor::{Activation, Tensor};
@@ -27,8 +27,8 @@ fn input_of(x: &Var, w: &Var) -> Option<Tensor> {
     w.needs_gradient().then(|| x.value.clone())
 }
 
-/// y = x w^T + b + h v^T with h = z u^T: x and z `[.., I]`, w `[O, I]`, b `[O]`, u `[r, I]`, v `[O, r]` `-> [.., O]`. z is
-/// x, or x with some units dropped; h is kept. u and v are f32 where x is bf16, as w and b are.
+/// y = x w^T + b + h v^T with h = z u^T: x and z `[.., I]`, w `[O, I]`, b `[O]`, u `[r, I]`, v `[O, r]` `-> [.., O]`.
+/// z is x, or x with some units dropped; h is kept. u and v are f32 where x is bf16, as w and b are.
 ///
 /// # Errors
 /// When the shapes do not fit.

@@ -1,8 +1,8 @@
 //! The model that a training begins with, or goes on with from a checkpoint.
 //!
-//! With LoRA it is the model of `--model` with adapters. A checkpoint holds it merged, which `evaluate` can open, and what
-//! was trained, to the last bit; to go on, this is put on the model of `--model` again. Merged it must then be the model
-//! of the checkpoint: otherwise another one is there now.
+//! With LoRA it is the model of `--model` with adapters. A checkpoint holds it merged, which `evaluate` can open, and
+//! what was trained, to the last bit; to go on, this is put on the model of `--model` again. Merged it must then be the
+//! model of the checkpoint: otherwise another one is there now.
 
 use std::path::Path;
 
