@@ -97,6 +97,11 @@ impl SequenceClassifier {
         &self.encoder
     }
 
+    /// The encoder, to adapt it.
+    pub fn encoder_mut(&mut self) -> &mut Encoder {
+        &mut self.encoder
+    }
+
     /// The pooled state of each sequence, `[B, H]`.
     ///
     /// # Errors

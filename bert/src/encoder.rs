@@ -115,6 +115,20 @@ impl Encoder {
         &self.embeddings.word.weight
     }
 
+    /// The linear maps of all layers: those that LoRA may adapt.
+    pub fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear> {
+        self.layers.iter_mut().flat_map(TransformerLayer::linears_mut)
+    }
+
+    /// Adds what adapters learned to weights of its own, and has no adapters then; a clone that shares the weights
+    /// keeps both.
+    ///
+    /// # Errors
+    /// When a GPU is full.
+    pub fn merge(&mut self) -> Result<()> {
+        Ok(self.linears_mut().try_for_each(Linear::merge)?)
+    }
+
     /// The last hidden states, `[T, H]`, in the precision of the pass.
     ///
     /// # Errors

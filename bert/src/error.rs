@@ -101,6 +101,25 @@ pub enum Error {
          true to decode with the table of the words"
     )]
     Untied,
+    /// A target of LoRA is no linear map of the layers.
+    #[error(
+        "target module `{target}`: no linear map of a layer has a name that ends so; use some of {known}, or longer \
+         ends of their names"
+    )]
+    Target {
+        /// As it was given.
+        target: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// A rank that no product of two matrices beside a weight can have.
+    #[error("rank {rank}: a rank is from 1 to the width of the model, {limit}; 8 is usual")]
+    Rank {
+        /// As it was given.
+        rank: usize,
+        /// H.
+        limit: usize,
+    },
     /// The tokens that are asked about are none, out of order, or not in the batch.
     #[error("positions: {0}")]
     Positions(String),

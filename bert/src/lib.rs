@@ -4,6 +4,7 @@
 //! [`save_pretrained`] writes a folder that transformers opens.
 #![forbid(unsafe_code)]
 
+mod adapter;
 mod batch;
 mod checkpoint;
 mod classifier;
@@ -14,6 +15,7 @@ mod family;
 mod fields;
 mod known_keys;
 mod labels;
+mod lora;
 mod masked_lm;
 mod names;
 mod save;
@@ -21,6 +23,7 @@ mod shapes;
 mod token_classifier;
 mod tokenizer;
 
+pub use adapter::Adapter;
 pub use batch::Batch;
 pub use checkpoint::{Checkpoint, LoadReport, StoredTensor};
 pub use classifier::{SequenceClassifier, Targets, loss};
@@ -28,6 +31,7 @@ pub use config::{Config, ProblemType};
 pub use encoder::Encoder;
 pub use error::{Error, Mismatch, Result};
 pub use family::Family;
+pub use lora::Adaptation;
 pub use masked_lm::MaskedLm;
 pub use save::{SavedDType, save_pretrained};
 pub use token_classifier::TokenClassifier;

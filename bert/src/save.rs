@@ -125,7 +125,7 @@ fn purpose(params: &[Param]) -> &'static str {
 }
 
 /// Writes to a temporary name, then renames.
-fn write_whole(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_whole(path: &Path, text: &str) -> Result<()> {
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(".partial");
     let write = || {

@@ -72,6 +72,11 @@ impl TokenClassifier {
         &self.encoder
     }
 
+    /// The encoder, to adapt it.
+    pub fn encoder_mut(&mut self) -> &mut Encoder {
+        &mut self.encoder
+    }
+
     /// The logits of the words of a batch, `[M, C]`, in their order.
     ///
     /// # Errors

@@ -59,6 +59,25 @@ impl Classifier {
         }
     }
 
+    /// The encoder, to adapt it.
+    pub fn encoder_mut(&mut self) -> &mut Encoder {
+        match self {
+            Self::Sequence(model) => model.encoder_mut(),
+            Self::Token(model) => model.encoder_mut(),
+        }
+    }
+
+    /// The model that is saved: with weights of its own where there are adapters, which are part of them, and without
+    /// adapters. It shares all other weights with this one.
+    ///
+    /// # Errors
+    /// When a GPU is full.
+    pub fn merged(&self) -> Result<Self> {
+        let mut model = self.clone();
+        model.encoder_mut().merge()?;
+        Ok(model)
+    }
+
     /// The logits of a batch: a row for each sequence, or for each word.
     ///
     /// # Errors

@@ -44,6 +44,11 @@ impl SelfAttention {
         }
     }
 
+    /// Its linear maps: of the queries, keys and values.
+    pub(crate) fn linears_mut(&mut self) -> [&mut Linear; 3] {
+        [&mut self.query, &mut self.key, &mut self.value]
+    }
+
     /// Applies the layer.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! truncated normal   N(0, std^2), drawn again beyond 2 std               BERT: std = 0.02
 //! Xavier             variance 2 / (fan_in + fan_out)                     keeps tanh layers in range
 //! Kaiming            variance 2 / fan_in                                 keeps ReLU layers in range
+//! PyTorch's          uniform, variance 1 / (3 fan_in)                    of its linear layers, and of LoRA
 //! ```
 //!
 //! Each parameter has a random stream of its own, chosen by seed and name: adding a layer changes no other.
@@ -33,6 +34,9 @@ pub enum Init {
     KaimingUniform,
     /// He et al.'s variance, normal.
     KaimingNormal,
+    /// Uniform on [-1 / sqrt(fan_in), 1 / sqrt(fan_in)]: He et al.'s law for a leaky ReLU of slope sqrt(5), which is
+    /// how PyTorch begins a linear layer.
+    PyTorchUniform,
 }
 
 /// Makes parameters with their first values.
@@ -85,6 +89,7 @@ pub fn sample(init: Init, shape: &[usize], rng: &mut Rng) -> Tensor {
         Init::XavierNormal => fill(shape, || xavier.sqrt() * rng.normal()),
         Init::KaimingUniform => fill(shape, || uniform(rng, kaiming)),
         Init::KaimingNormal => fill(shape, || kaiming.sqrt() * rng.normal()),
+        Init::PyTorchUniform => fill(shape, || uniform(rng, 1.0 / (3.0 * fan_in))),
     }
 }
 

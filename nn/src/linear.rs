@@ -2,17 +2,19 @@
 
 use autograd::{Param, Result, Var, ops};
 
-use crate::{Initializer, Module, Pass};
+use crate::{Initializer, Lora, LoraConfig, Module, Pass, to_device};
 
-/// y = x w^T + b.
+/// y = x w^T + b, and what an [adapter](Lora) adds, if it has one.
 ///
-/// Shapes: x `[.., I]`, w `[O, I]`, b `[O]`, y `[.., O]`. Parameters: `NAME.weight`, `NAME.bias`.
+/// Shapes: x `[.., I]`, w `[O, I]`, b `[O]`, y `[.., O]`. Parameters: `NAME.weight`, `NAME.bias`, then those of the
+/// adapter.
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// w, `[O, I]`.
     pub weight: Param,
     /// b, `[O]`.
     pub bias: Param,
+    adapter: Option<Lora>,
 }
 
 impl Linear {
@@ -21,7 +23,43 @@ impl Linear {
         Self {
             weight: init.weight(format!("{name}.weight"), &[outputs, inputs]),
             bias: init.zeroed(format!("{name}.bias"), &[outputs]),
+            adapter: None,
         }
+    }
+
+    /// NAME, as it was given.
+    pub fn name(&self) -> &str {
+        self.weight.name().strip_suffix(".weight").expect("named by new")
+    }
+
+    /// Gives it a fresh adapter, by `seed`, where w is; w and b are for the caller to freeze.
+    ///
+    /// # Errors
+    /// When a GPU is full.
+    ///
+    /// # Panics
+    /// As [`Lora::new`].
+    pub fn adapt(&mut self, config: &LoraConfig, seed: u64) -> Result<()> {
+        let shape = self.weight.shape();
+        let adapter = Lora::new(self.name(), [shape[0], shape[1]], config, seed);
+        to_device(&adapter.params(), &self.weight.device())?;
+        self.adapter = Some(adapter);
+        Ok(())
+    }
+
+    /// Whether it has an adapter.
+    pub fn is_adapted(&self) -> bool {
+        self.adapter.is_some()
+    }
+
+    /// Adds the adapter to a weight of its own, and has none then; whoever shares the old weight keeps it.
+    ///
+    /// # Errors
+    /// When a GPU is full.
+    pub fn merge(&mut self) -> Result<()> {
+        let Some(adapter) = self.adapter.take() else { return Ok(()) };
+        self.weight = Param::new(self.weight.name(), adapter.merged(&self.weight.value())?);
+        Ok(())
     }
 
     /// Applies the layer.
@@ -29,12 +67,17 @@ impl Linear {
     /// # Errors
     /// When the last axis of `x` is not I.
     pub fn forward(&self, pass: &Pass, x: &Var) -> Result<Var> {
-        ops::linear(x, &pass.param(&self.weight), &pass.param(&self.bias))
+        let (w, b) = (&pass.param(&self.weight), &pass.param(&self.bias));
+        match &self.adapter {
+            Some(adapter) => adapter.forward(pass, x, [w, b]),
+            None => ops::linear(x, w, b),
+        }
     }
 }
 
 impl Module for Linear {
     fn params(&self) -> Vec<Param> {
-        vec![self.weight.clone(), self.bias.clone()]
+        let own = [self.weight.clone(), self.bias.clone()];
+        own.into_iter().chain(self.adapter.iter().flat_map(Module::params)).collect()
     }
 }

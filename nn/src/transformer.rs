@@ -71,6 +71,13 @@ impl TransformerLayer {
         }
     }
 
+    /// Its six linear maps, in the order of their parameters: to give them adapters, or to merge these.
+    pub fn linears_mut(&mut self) -> [&mut Linear; 6] {
+        let [query, key, value] = self.attention.linears_mut();
+        let (attended, first) = (&mut self.attention_output.dense, &mut self.intermediate);
+        [query, key, value, attended, first, &mut self.output.dense]
+    }
+
     /// Applies the layer.
     ///
     /// # Errors
@@ -99,10 +106,19 @@ impl TransformerLayer {
     fn after_attention(&self, pass: &Pass, attended: &Var, x: &Var) -> Result<Var> {
         let update = self.attention_output.dense.forward(pass, attended)?;
         let a = self.attention_output.add_norm(pass, &update, x)?;
-        let [first, second] = [&self.intermediate, &self.output.dense]
-            .map(|layer| [pass.param(&layer.weight), pass.param(&layer.bias)]);
-        let update = ops::feed_forward(self.activation, &a, first.each_ref(), second.each_ref())?;
+        let update = self.feed_forward(pass, &a)?;
         self.output.add_norm(pass, &update, &a)
+    }
+
+    /// f(a W1^T + b1) W2^T + b2, in one where neither map has an adapter.
+    fn feed_forward(&self, pass: &Pass, a: &Var) -> Result<Var> {
+        let maps = [&self.intermediate, &self.output.dense];
+        if maps.iter().any(|map| map.is_adapted()) {
+            let z = self.intermediate.forward(pass, a)?;
+            return self.output.dense.forward(pass, &z.activation(self.activation)?);
+        }
+        let [first, second] = maps.map(|map| [pass.param(&map.weight), pass.param(&map.bias)]);
+        ops::feed_forward(self.activation, a, first.each_ref(), second.each_ref())
     }
 }
 

@@ -3,8 +3,8 @@
 use autograd::gradcheck::{GradCheck, Report};
 use autograd::{Result, Tape, Var};
 use nn::{
-    Dropout, Embedding, Init, Initializer, LayerConfig, LayerNorm, Linear, Module, Pass,
-    SelfAttention, TransformerLayer, loss,
+    Dropout, Embedding, Init, Initializer, LayerConfig, LayerNorm, Linear, LoraConfig, Module,
+    Pass, SelfAttention, TransformerLayer, loss,
 };
 use tensor::{Activation, CuSeqLens, Tensor, philox::Rng};
 
@@ -60,6 +60,18 @@ fn linear() {
     check(&layer, &[random(&[2, 3, 7], 1)], |tape, x| layer.forward(&Pass::on(tape), &x[0]));
 }
 
+const LORA: LoraConfig = LoraConfig { rank: 2, alpha: 3.0, dropout: 0.3 };
+
+#[test]
+fn adapted_linear() {
+    for dropout in [0.0, 0.3] {
+        let mut layer = Linear::new("dense", 7, 4, &INIT);
+        layer.adapt(&LoraConfig { dropout, ..LORA }, 1).unwrap();
+        let run = |tape: &Tape, x: &[Var]| layer.forward(&Pass::on(tape).with_dropout(7, 3), &x[0]);
+        check(&layer, &[random(&[5, 7], 1)], run);
+    }
+}
+
 #[test]
 fn embedding_with_repeated_ids() {
     let layer = Embedding::new("word", 6, 5, &INIT);
@@ -100,6 +112,20 @@ fn transformer_layer() {
         [(Activation::Gelu, 0.0), (Activation::GeluTanh, 0.2), (Activation::Tanh, 0.1)]
     {
         let layer = TransformerLayer::new("layer.0", &config(activation, p), &INIT);
+        check(&layer, &[random(&[8, 12], 5)], |tape, x| {
+            layer.forward(&Pass::on(tape).with_dropout(7, 3), &x[0], &batch)
+        });
+    }
+}
+
+/// With adapters on one map, on all, and on each half of the feed-forward block.
+#[test]
+fn adapted_transformer_layer() {
+    let batch = CuSeqLens::from_lens(&[2, 5, 1]).unwrap();
+    for adapted in [&[0][..], &[4], &[5], &[0, 1, 2, 3, 4, 5]] {
+        let mut layer = TransformerLayer::new("layer.0", &config(Activation::Gelu, 0.1), &INIT);
+        let maps = layer.linears_mut().into_iter().enumerate();
+        maps.filter(|(i, _)| adapted.contains(i)).for_each(|(_, map)| map.adapt(&LORA, 1).unwrap());
         check(&layer, &[random(&[8, 12], 5)], |tape, x| {
             layer.forward(&Pass::on(tape).with_dropout(7, 3), &x[0], &batch)
         });

@@ -47,6 +47,14 @@ fn xavier_and_kaiming_have_their_variance() {
 }
 
 #[test]
+fn pytorchs_law_ends_at_one_over_the_root_of_the_inputs() {
+    let x = values(Init::PyTorchUniform);
+    assert_moments(&x, 1.0 / 240.0);
+    let end = 1.0 / 80f64.sqrt();
+    assert!((0.99 * end..=end * (1.0 + 1e-6)).contains(&largest(&x)), "{}", largest(&x));
+}
+
+#[test]
 fn the_truncated_normal_ends_at_two_deviations() {
     let x = values(Init::TruncatedNormal { std: 0.02 });
     assert!((0.039..=0.04).contains(&largest(&x)), "{}", largest(&x));

@@ -2,7 +2,8 @@
 
 use autograd::{Error, Tape, Var};
 use nn::{
-    Dropout, Initializer, LayerConfig, Linear, Module, Param, Pass, TransformerLayer, count, freeze,
+    Dropout, Initializer, LayerConfig, Linear, LoraConfig, Module, Param, Pass, Precision,
+    TransformerLayer, count, freeze,
 };
 use tensor::{Activation, CuSeqLens, Tensor, ops, philox::Rng};
 
@@ -219,4 +220,111 @@ fn sections_computed_again_change_no_bit() {
         (bits(y.value()), bits(grads.input(&input).unwrap()), of_params)
     };
     assert_eq!(run(true), run(false));
+}
+
+const LORA: LoraConfig = LoraConfig { rank: 3, alpha: 5.0, dropout: 0.0 };
+
+/// A layer whose maps all have adapters that have learned something, and the layer that it was.
+fn adapted(config: LoraConfig) -> [TransformerLayer; 2] {
+    let plain = layer();
+    let mut adapted = plain.clone();
+    adapted.linears_mut().into_iter().for_each(|map| map.adapt(&config, 7).unwrap());
+    for param in adapted.params().iter().filter(|p| p.name().ends_with("lora_B.weight")) {
+        param.set(random(&param.shape(), param.shape()[0] as u64).scale(0.1).unwrap());
+    }
+    [adapted, plain]
+}
+
+fn run(layer: &TransformerLayer, pass: &Pass) -> Tensor {
+    let x = pass.hidden(&Var::constant(random(&[7, 24], 4))).unwrap();
+    let y = layer.forward(pass, &x, &batch(&[4, 3])).unwrap();
+    y.value().to_dtype(tensor::DType::F32).unwrap()
+}
+
+#[test]
+fn a_fresh_adapter_changes_no_bit() {
+    let (mut adapted, plain) = (layer(), layer());
+    adapted.linears_mut().into_iter().for_each(|map| map.adapt(&LORA, 7).unwrap());
+    let pass = Pass::inference;
+    // Not fused, the block makes the same sums; only those of a GPU differ.
+    assert_eq!(bits(&run(&adapted, &pass())), bits(&run(&plain, &pass())));
+    let names: Vec<String> =
+        adapted.linears_mut()[4].params().iter().map(|p| p.name().into()).collect();
+    let parts = ["weight", "bias", "lora_A.weight", "lora_B.weight"];
+    assert_eq!(names, parts.map(|part| format!("encoder.layer.0.intermediate.dense.{part}")));
+    // Two layers have two beginnings, and another seed has others.
+    let first = |seed, i: usize| {
+        let mut layer = layer();
+        layer.linears_mut().into_iter().for_each(|map| map.adapt(&LORA, seed).unwrap());
+        bits(&layer.linears_mut()[i].params()[2].value())
+    };
+    assert_eq!(first(7, 0), first(7, 0));
+    assert!(first(7, 0) != first(7, 1) && first(7, 0) != first(8, 0));
+}
+
+#[test]
+fn a_merged_layer_does_what_the_adapters_did() {
+    let [adapted, plain] = adapted(LORA);
+    let mut merged = adapted.clone();
+    merged.linears_mut().into_iter().for_each(|map| map.merge().unwrap());
+    assert!(merged.linears_mut().iter().all(|map| !map.is_adapted()));
+    for (precision, limit) in [(Precision::F32, 1e-5), (Precision::Bf16, 0.03)] {
+        let of = |layer| run(layer, &Pass::inference().with_precision(precision));
+        let [one, other, before] = [&adapted, &merged, &plain].map(of);
+        let distance = |a: &Tensor, b: &Tensor| {
+            let (a, b) = (a.to_f64_vec().unwrap(), b.to_f64_vec().unwrap());
+            a.iter().zip(&b).fold(0.0, |m, (a, b)| f64::max(m, (a - b).abs()))
+        };
+        assert!(distance(&one, &other) < limit, "{precision:?}: {}", distance(&one, &other));
+        assert!(distance(&one, &before) > 0.1, "they do something");
+    }
+    // The layer that shared the weights has them still, and the other parameters are shared.
+    let names = |layer: &TransformerLayer| -> Vec<String> {
+        layer.params().iter().map(|p| p.name().into()).collect()
+    };
+    assert_eq!(names(&merged), names(&plain));
+    for (a, b) in merged.params().iter().zip(plain.params()) {
+        let is_map = a.name().ends_with("weight") && !a.name().contains("LayerNorm");
+        assert_eq!(a == &b, !is_map, "{}", a.name());
+    }
+}
+
+/// The dropout of adapters and layers, the precisions and recomputation: frozen or not, and kept or computed again, the
+/// gradients of what is trained have the same bits, and nothing else has one.
+#[test]
+fn frozen_weights_cost_adapters_nothing() {
+    let layers = [0, 1].map(|_| adapted(LoraConfig { dropout: 0.2, ..LORA })[0].clone());
+    let params = layers.each_ref().map(Module::params).concat();
+    let is_adapter = |p: &Param| p.name().contains(".lora_");
+    let gradients = |precision, recomputes| {
+        let pass = Pass::training(1, 5).with_precision(precision).with_recomputation(recomputes);
+        let mut x = pass.hidden(&pass.tape().input(random(&[7, 24], 4))).unwrap();
+        for layer in &layers {
+            let (own, batch) = (layer.clone(), batch(&[4, 3]));
+            let forward = move |pass: &Pass, x: &Var| own.forward(pass, x, &batch);
+            x = pass.section(&layer.params(), &x, forward).unwrap();
+        }
+        let y = x.to_dtype(tensor::DType::F32).unwrap();
+        let grads = y.mul(&y).unwrap().sum().unwrap().backward().unwrap();
+        params.iter().map(|p| grads.param(p).map(|g| bits(&g))).collect::<Vec<_>>()
+    };
+    for precision in [Precision::F32, Precision::Bf16] {
+        freeze(&params, false);
+        let all = gradients(precision, false);
+        assert!(
+            all.iter().all(|grad| grad.as_ref().is_some_and(|g| g.iter().any(|&b| b << 1 != 0)))
+        );
+        for param in &params {
+            param.freeze(!is_adapter(param));
+        }
+        for recomputes in [false, true] {
+            let some = gradients(precision, recomputes);
+            for (param, (all, some)) in params.iter().zip(all.iter().zip(&some)) {
+                match is_adapter(param) {
+                    true => assert_eq!(some, all, "{}", param.name()),
+                    false => assert!(some.is_none(), "{}", param.name()),
+                }
+            }
+        }
+    }
 }

@@ -156,6 +156,12 @@ const CASES: &[Case] = &[
     Case("linear", "feed forward, tanh", two_affine, |_, v| {
         ops::feed_forward(Activation::Tanh, &v[0], [&v[1], &v[2]], [&v[3], &v[4]])
     }),
+    Case("linear", "adapted", thin_beside, |_, v| {
+        ops::adapted_linear(&v[0], [&v[1], &v[2]], &v[3], [&v[4], &v[5]])
+    }),
+    Case("linear", "adapted, one input", thin_beside, |_, v| {
+        ops::adapted_linear(&v[0], [&v[1], &v[2]], &v[0], [&v[4], &v[5]])
+    }),
     Case("linear", "3 axes", affine_cube, |_, v| ops::linear(&v[0], &v[1], &v[2])),
     Case("matmul", "matrices", factors, |_, v| v[0].matmul(&v[1])),
     Case("matmul", "batch", factor_batches, |_, v| v[0].matmul(&v[1])),
@@ -243,6 +249,12 @@ fn normed_cube(d: &Draw) -> Vec<Tensor> {
 fn affine(d: &Draw) -> Vec<Tensor> {
     d.normal([&[d.m, d.n], &[d.k, d.n], &[d.k]])
 }
+/// x, w, b, z, and two thin matrices beside w.
+fn thin_beside(d: &Draw) -> Vec<Tensor> {
+    let (rows, rank) = (d.t(), d.lens.len());
+    d.normal([&[rows, d.k], &[d.n, d.k], &[d.n], &[rows, d.k], &[rank, d.k], &[d.n, rank]])
+}
+
 fn two_affine(d: &Draw) -> Vec<Tensor> {
     d.normal([&[d.m, d.k], &[d.n, d.k], &[d.n], &[d.k, d.n], &[d.k]])
 }

@@ -1,8 +1,9 @@
-//! The affine map of a layer, which saves its input and weight; and two of them around an activation, which save what
-//! goes into that: the backward of the activation has its output at hand as well, nearly for nothing.
+//! The affine map of a layer, which saves its weight, and its input where the weight has a gradient; the same with a
+//! product of two thin matrices beside the weight; and two of them around an activation, which save what goes into
+//! that: the backward of the activation has its output at hand as well, nearly for nothing.
 
-use tensor::Activation;
-use tensor::ops::{activation, linear as op};
+use tensor::ops::{activation, elementwise, linear as op};
+use tensor::{Activation, Tensor};
 
 use crate::{Result, Var, record};
 
@@ -12,12 +13,41 @@ use crate::{Result, Var, record};
 /// When the shapes do not fit.
 pub fn linear(x: &Var, w: &Var, b: &Var) -> Result<Var> {
     let y = op::forward(&x.value, &w.value, Some(&b.value))?;
-    let (x_value, w_value) = (x.value.clone(), w.value.clone());
-    record("linear", [x, w, b], y, move |dy, [dx, dw, db]| {
+    let (x_value, w_value) = (input_of(x, w), w.value.clone());
+    record("linear", [x, w, b], y, move |dy, [dx, _, db]| {
         let dx = dx.then(|| op::backward_input(dy, &w_value)).transpose()?;
-        let dw = dw.then(|| op::backward_weight(&x_value, dy)).transpose()?;
+        let dw = x_value.map(|x| op::backward_weight(&x, dy)).transpose()?;
         let db = db.then(|| op::backward_bias(dy)).transpose()?;
         Ok([dx, dw, db])
+    })
+}
+
+/// What the gradient of the weight `w` is made of; none where it has no gradient, and no memory is held for it.
+fn input_of(x: &Var, w: &Var) -> Option<Tensor> {
+    w.needs_gradient().then(|| x.value.clone())
+}
+
+/// y = x w^T + b + h v^T with h = z u^T: x and z `[.., I]`, w `[O, I]`, b `[O]`, u `[r, I]`, v `[O, r]` `-> [.., O]`.
+/// z is x, or x with some units dropped; h is kept. u and v are f32 where x is bf16, as w and b are.
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn adapted_linear(x: &Var, [w, b]: [&Var; 2], z: &Var, [u, v]: [&Var; 2]) -> Result<Var> {
+    let h = op::forward(&z.value, &u.value, None)?;
+    let mut y = op::forward(&x.value, &w.value, Some(&b.value))?;
+    elementwise::add_assign(&mut y, &op::forward(&h, &v.value, None)?)?;
+    let (x_value, z_value) = (input_of(x, w), input_of(z, u));
+    let [w_value, u_value, v_value] = [w, u, v].map(|var| var.value.clone());
+    record("adapted_linear", [x, w, b, z, u, v], y, move |dy, [dx, _, db, dz, du, dv]| {
+        let dx = dx.then(|| op::backward_input(dy, &w_value)).transpose()?;
+        let dw = x_value.map(|x| op::backward_weight(&x, dy)).transpose()?;
+        let db = db.then(|| op::backward_bias(dy)).transpose()?;
+        let dv = dv.then(|| op::backward_weight(&h, dy)).transpose()?;
+        let dh = (dz || du).then(|| op::backward_input(dy, &v_value)).transpose()?;
+        let Some(dh) = dh else { return Ok([dx, dw, db, None, None, dv]) };
+        let du = z_value.map(|z| op::backward_weight(&z, &dh)).transpose()?;
+        let dz = dz.then(|| op::backward_input(&dh, &u_value)).transpose()?;
+        Ok([dx, dw, db, dz, du, dv])
     })
 }
 
@@ -30,7 +60,7 @@ pub fn feed_forward(f: Activation, x: &Var, [w, b]: [&Var; 2], [v, c]: [&Var; 2]
     let [z, a] = op::forward_activated(f, &x.value, &w.value, &b.value)?;
     let y = op::forward(&a, &v.value, Some(&c.value))?;
     drop(a);
-    let [x_value, w_value, v_value] = [x, w, v].map(|var| var.value.clone());
+    let (x_value, [w_value, v_value]) = (input_of(x, w), [w, v].map(|var| var.value.clone()));
     record("feed_forward", [x, w, b, v, c], y, move |dy, [dx, dw, db, dv, dc]| {
         let dc = dc.then(|| op::backward_bias(dy)).transpose()?;
         if !(dx || dw || db) {
@@ -44,7 +74,7 @@ pub fn feed_forward(f: Activation, x: &Var, [w, b]: [&Var; 2], [v, c]: [&Var; 2]
         let dv = dv.then(|| op::backward_weight(&a, dy)).transpose()?;
         drop(a);
         let dx = dx.then(|| op::backward_input(&dz, &w_value)).transpose()?;
-        let dw = dw.then(|| op::backward_weight(&x_value, &dz)).transpose()?;
+        let dw = x_value.map(|x| op::backward_weight(&x, &dz)).transpose()?;
         let db = db.then(|| op::backward_bias(&dz)).transpose()?;
         Ok([dx, dw, db, dv, dc])
     })

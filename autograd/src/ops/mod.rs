@@ -26,7 +26,7 @@ pub use bce_with_logits::bce_with_logits;
 pub use cross_entropy::cross_entropy;
 pub use embedding::{embedding, lookup};
 pub use layer_norm::layer_norm;
-pub use linear::{feed_forward, linear};
+pub use linear::{adapted_linear, feed_forward, linear};
 pub use mse::mse;
 pub use tensor::ops::add_norm::AddNorm;
 pub use tensor::ops::attention::Attention;

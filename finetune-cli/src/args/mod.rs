@@ -4,6 +4,7 @@ pub mod bench;
 pub mod data;
 pub mod hardware;
 pub mod inference;
+pub mod lora;
 pub mod masked_lm;
 pub mod select;
 
@@ -16,6 +17,7 @@ use tensor::Device;
 
 use data::DataArgs;
 use hardware::HardwareArgs;
+use lora::LoraArgs;
 
 use crate::{bundled, flags};
 
@@ -138,6 +140,10 @@ pub struct TrainArgs {
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub recipe: RecipeArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub lora: LoraArgs,
     #[command(flatten)]
     #[serde(flatten)]
     #[allow(missing_docs)]

@@ -17,7 +17,7 @@ pub(super) struct Best {
     pub(super) epoch: u32,
     /// What it was chosen by.
     pub(super) figure: f64,
-    /// One tensor for each parameter, where they are kept.
+    /// One tensor for each trained parameter, where they are kept.
     weights: Option<Vec<Tensor>>,
 }
 

@@ -11,6 +11,7 @@ mod masked_lm;
 mod predict;
 mod select;
 mod session;
+mod start;
 mod stretch;
 mod train;
 

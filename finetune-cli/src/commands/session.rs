@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use autograd::Param;
 use bert::{Config, SavedDType, save_pretrained};
 use indicatif::ProgressBar;
 use nn::Module;
@@ -17,7 +18,7 @@ use crate::batches::Examples;
 use crate::data::Task;
 use crate::optimization::{Diverged, StepLog};
 use crate::progress::{bar, report};
-use crate::run::checkpoint::{self, Snapshot};
+use crate::run::checkpoint::{self, ADAPTER, Snapshot};
 use crate::run::{Run, damaged};
 use crate::trainer::{self, Evaluation, Trainer};
 
@@ -59,7 +60,7 @@ impl<'a> Session<'a> {
     fn recall(&mut self, folder: &Path) -> Result<optim::State> {
         let (optimizer, state) = (checkpoint::optimizer(folder)?, checkpoint::state(folder)?);
         ensure!(state[DATA] == self.job.splits.digits(), "the data is not what it was trained on");
-        let params = self.job.model.params();
+        let params = self.trained();
         self.best = Best::load(folder, &state, self.keeps_best().then_some(&params))?;
         let stretch = Stretch::from_json(&state[Stretch::KEY]);
         self.stretch = stretch.context("its trainer_state.json is not whole")?;
@@ -164,22 +165,24 @@ impl<'a> Session<'a> {
     fn save_checkpoint(&mut self) -> Result<()> {
         let settled = self.trainer.settle()?;
         self.show(settled);
-        let (params, optimizer) = (self.job.model.params(), self.trainer.state()?);
-        let best = self.best.as_ref().map_or(Vec::new(), |best| best.named(&params));
+        let (params, optimizer) = (self.job.model.merged()?.params(), self.trainer.state()?);
+        let best = self.best.as_ref().map_or(Vec::new(), |best| best.named(&self.trained()));
         let mut state = self.state();
         state[Stretch::KEY] = self.stretch.to_json();
         state[DATA] = json!(self.job.splits.digits());
         let (config, tokenizer) = (&self.tuned_config(), &self.job.folder.tokenizer);
-        self.run.save(Snapshot { config, tokenizer, params, optimizer, best, state })?;
+        let adapter = self.job.adapter.as_ref();
+        self.run.save(Snapshot { config, tokenizer, params, adapter, optimizer, best, state })?;
         self.watch.note_saved();
         Ok(())
     }
 
-    /// Measures the model as it is.
+    /// Measures the model as it would be saved now.
     fn evaluate(&self, data: &Examples) -> Result<Evaluation> {
+        let model = self.job.model.merged()?;
         let recipe = &self.args.recipe;
         let (size, precision) = (recipe.eval_batch_size, recipe.optimization.precision.into());
-        let result = trainer::evaluate(&self.job.model, &self.job.task, data, size, precision)?;
+        let result = trainer::evaluate(&model, &self.job.task, data, size, precision)?;
         match result.loss.filter(|loss| !loss.is_finite()) {
             Some(loss) => {
                 let what = format!("the loss on held-out data is {loss}");
@@ -196,9 +199,14 @@ impl<'a> Session<'a> {
         let figure = result.figure(name);
         let figure = figure.expect("validation data has labels, the name was checked");
         if self.best.as_ref().is_none_or(|best| best.is_below(name, figure)) {
-            let params = self.keeps_best().then(|| self.job.model.params());
+            let params = self.keeps_best().then(|| self.trained());
             self.best = Some(Best::new((epoch, figure), params.as_deref()));
         }
+    }
+
+    /// The parameters that change.
+    fn trained(&self) -> Vec<Param> {
+        self.job.model.params().into_iter().filter(|param| !param.is_frozen()).collect()
     }
 
     /// Whether the weights of the best epoch are kept.
@@ -208,8 +216,9 @@ impl<'a> Session<'a> {
 
     /// Takes the weights that are to be saved, and tests them; gives what is to be logged.
     fn test(&mut self) -> Result<Option<Value>> {
+        let trained = self.trained();
         if let Some(best) = &mut self.best
-            && best.restore(&self.job.model.params())?
+            && best.restore(&trained)?
         {
             report(format_args!("the weights of epoch {} are kept", best.epoch));
         }
@@ -224,10 +233,12 @@ impl<'a> Session<'a> {
 
     /// Saves, and gives the output folder its name.
     fn finish(mut self, tested: Option<Value>) -> Result<()> {
-        let (config, params) = (self.tuned_config(), self.job.model.params());
-        let tokenizer = &self.job.folder.tokenizer;
-        let save =
-            |place: &Path| save_pretrained(place, &config, &params, tokenizer, SavedDType::F32);
+        let (config, params) = (self.tuned_config(), self.job.model.merged()?.params());
+        let (tokenizer, adapter) = (&self.job.folder.tokenizer, &self.job.adapter);
+        let save = |place: &Path| {
+            save_pretrained(place, &config, &params, tokenizer, SavedDType::F32)?;
+            adapter.iter().try_for_each(|adapter| adapter.save(&place.join(ADAPTER)))
+        };
         save(self.run.folder()).map_err(|error| rescued(error, save))?;
         if let Some(entry) = tested {
             self.run.log(entry);

@@ -4,14 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use bert::Checkpoint;
-use nn::{Module, count, to_device};
+use bert::Adapter;
 
 use super::best::best_metric;
 use super::inputs::Inputs;
-use super::remark_unused;
 use super::session::{self, Session};
-use tensor::Device;
+use super::start::Start;
 
 use crate::args::{RecipeArgs, TrainArgs, wrong_flags};
 use crate::batches::Examples;
@@ -22,9 +20,7 @@ use crate::folder::Folder;
 use crate::optimization::check_flags;
 use crate::predictions::metric_names;
 use crate::progress::remark;
-use crate::run::{
-    Earlier, Run, SETTINGS, Settings, check_destination, damaged, free_name, unfinished,
-};
+use crate::run::{Earlier, Run, SETTINGS, Settings, check_destination, free_name, unfinished};
 use crate::select::cache::Key;
 
 /// The data of a run, tokenized.
@@ -78,6 +74,8 @@ pub(super) struct Job {
     settings: String,
     pub(super) splits: Splits,
     pub(super) model: Classifier,
+    /// What is trained of it with LoRA.
+    pub(super) adapter: Option<Adapter>,
 }
 
 impl Job {
@@ -94,14 +92,15 @@ impl Job {
         let mut folder = Folder::open(&inputs.model)?.on(&args.machine.open_device()?);
         folder = folder.of_task(&schema.task);
         args.truncate.map(|layers| folder.truncate(layers)).transpose()?;
+        let start = Start::new(args, &folder, &schema.task)?;
         let settings = settings(args, &folder, &schema.columns)?;
         let earlier = earlier(args, Settings { file: SETTINGS, text: &settings })?;
         let splits = tokenize(args, &folder, &schema, datasets)?;
-        let model = match &earlier {
-            Earlier::Unfinished(_, checkpoint) => reopen(checkpoint, &folder, &schema.task)?,
-            _ => build_model(args, &folder, &schema.task)?,
+        let (model, adapter) = match &earlier {
+            Earlier::Unfinished(_, checkpoint) => start.again(checkpoint)?,
+            _ => start.fresh()?,
         };
-        Ok((Self { folder, task: schema.task, settings, splits, model }, earlier))
+        Ok((Self { folder, task: schema.task, settings, splits, model, adapter }, earlier))
     }
 }
 
@@ -111,22 +110,6 @@ fn earlier(args: &TrainArgs, settings: Settings) -> Result<Earlier> {
         Some(output) => Run::take_up(&output, args.overwrite, settings),
         None => Ok(Earlier::Nothing),
     }
-}
-
-/// The model as it was at a checkpoint.
-fn reopen(checkpoint: &Path, folder: &Folder, task: &Task) -> Result<Classifier> {
-    let load = || {
-        let mut weights = Checkpoint::open(checkpoint, folder.config.family)?;
-        let loaded = Classifier::load(&mut weights, &folder.config, task, 0)?;
-        match loaded.1.missing.is_empty() {
-            true => Ok(loaded.0),
-            false => bail!("no {}", loaded.1.missing.join(", ")),
-        }
-    };
-    let model = load().with_context(|| damaged(checkpoint))?;
-    // A full GPU is no fault of the checkpoint.
-    to_device(&model.params(), &folder.device)?;
-    Ok(model)
 }
 
 /// What is wrong with the flags before any file is read.
@@ -142,9 +125,28 @@ pub(super) fn check(args: &TrainArgs) -> Result<()> {
              --validation, or a --validation-fraction above 0",
         ));
     }
+    check_lora(args)?;
     check_flags(&recipe.optimization, recipe.learning_rate)?;
     let output = args.output.as_deref();
     output.map_or(Ok(()), |output| check_destination(output, args.overwrite))
+}
+
+/// Refuses adapters beside weights that would make no sense of them.
+fn check_lora(args: &TrainArgs) -> Result<()> {
+    if args.lora.lora_r.is_none() {
+        return Ok(());
+    }
+    if args.recipe.freeze_encoder {
+        return Err(wrong_flags(
+            "--lora-r trains adapters in the encoder, and --freeze-encoder nothing of it; give one of the two",
+        ));
+    }
+    if args.from_scratch {
+        return Err(wrong_flags(
+            "--lora-r leaves the weights as they are, and those of --from-scratch are random; give one of the two",
+        ));
+    }
+    Ok(())
 }
 
 /// That the figure that decides is one of the task.
@@ -253,33 +255,4 @@ fn tokenize(
     }
     remark(args.machine.quiet, &line);
     Ok(splits)
-}
-
-fn build_model(args: &TrainArgs, folder: &Folder, task: &Task) -> Result<Classifier> {
-    let seed = args.recipe.optimization.seed;
-    let (model, fresh) = match args.from_scratch {
-        true => {
-            let model = Classifier::new(&folder.config, task, seed);
-            to_device(&model.params(), &folder.device)?;
-            (model, "all weights".to_owned())
-        }
-        false => {
-            let (model, report) = folder.classifier(task, seed)?;
-            // What --truncate leaves out is known.
-            if args.truncate.is_none() {
-                remark_unused(args.machine.quiet, &folder.path, &report);
-            }
-            (model, report.missing.join(", "))
-        }
-    };
-    let params = count(&model.params());
-    let fresh = if fresh.is_empty() { String::new() } else { format!("; start fresh: {fresh}") };
-    let name = args.model.as_ref().map_or(bundled::MODEL.into(), |path| path.display().to_string());
-    let place = match &folder.device {
-        Device::Cpu => String::new(),
-        gpu => format!(", on {}", gpu.label()),
-    };
-    let line = format!("model: {name}, {params} parameters{place}{fresh}");
-    remark(args.machine.quiet, &line);
-    Ok(model)
 }

@@ -1,15 +1,16 @@
 //! Where a run goes on after it was broken off: `checkpoint-STEP` folders, as transformers calls them.
 //!
 //! A checkpoint is a model folder in f32, with `optimizer.safetensors` and `trainer_state.json` beside the weights, and
-//! `best.safetensors` where a run keeps those of its best epoch. It is written under another name and has its own only when
-//! it is whole and on the disk; older ones are removed then.
+//! `best.safetensors` where a run keeps those of its best epoch. The weights of a run with LoRA are those of the merged
+//! model; what it goes on with is in the folder `adapter`. A checkpoint is written under another name and has its own only
+//! when it is whole and on the disk; older ones are removed then.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use autograd::Param;
-use bert::{Config, SavedDType, Tokenizer, save_pretrained};
+use bert::{Adapter, Config, SavedDType, Tokenizer, save_pretrained};
 use serde_json::Value;
 use tensor::{Tensor, safetensors};
 
@@ -24,6 +25,8 @@ const DOOMED: &str = "checkpoint.old";
 const OPTIMIZER: &str = "optimizer.safetensors";
 /// The weights of the best epoch, where a run keeps them.
 const BEST: &str = "best.safetensors";
+/// What LoRA trained, beside the merged model, in a checkpoint and in the folder of a run.
+pub const ADAPTER: &str = "adapter";
 
 /// The newest whole checkpoint of a run's folder, and its step.
 pub fn newest(run: &Path) -> Option<(PathBuf, u64)> {
@@ -36,11 +39,13 @@ pub struct Snapshot<'a> {
     pub config: &'a Config,
     /// The tokenizer.
     pub tokenizer: &'a Tokenizer,
-    /// The parameters.
+    /// The parameters; with LoRA of the merged model.
     pub params: Vec<Param>,
+    /// What LoRA trained.
+    pub adapter: Option<&'a Adapter>,
     /// What the optimizer remembers, and the number of steps.
     pub optimizer: optim::State,
-    /// The weights of the best epoch so far; none where they are not kept.
+    /// The trained weights of the best epoch so far; none where they are not kept.
     pub best: Vec<(String, Tensor)>,
     /// `trainer_state.json`.
     pub state: Value,
@@ -56,13 +61,15 @@ pub fn save(run: &Path, snapshot: &Snapshot) -> Result<()> {
     let unfinished = run.join(UNFINISHED);
     let write = || {
         remove(&unfinished)?;
-        let Snapshot { config, tokenizer, params, optimizer, best, state } = snapshot;
+        let Snapshot { config, tokenizer, params, adapter, optimizer, best, state } = snapshot;
         save_pretrained(&unfinished, config, params, tokenizer, SavedDType::F32)?;
+        adapter.map_or(Ok(()), |adapter| adapter.save(&unfinished.join(ADAPTER)))?;
         optimizer.save(&unfinished.join(OPTIMIZER))?;
         if !best.is_empty() {
             safetensors::write(&unfinished.join(BEST), best)?;
         }
         write_through(&unfinished.join(STATE), &serde_json::to_string_pretty(state)?)?;
+        sync(&unfinished.join(ADAPTER));
         sync(&unfinished);
         remove(&folder)?;
         fs::rename(&unfinished, &folder)?;

@@ -6,6 +6,7 @@ mod bench;
 mod bundled;
 mod family;
 mod inference;
+mod lora;
 mod masked_lm;
 mod output;
 mod resuming;

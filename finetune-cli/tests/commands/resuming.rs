@@ -157,10 +157,10 @@ fn what_a_run_could_go_on_with_is_not_in_the_way_of_others() {
 }
 
 /// Steps of an epoch of [`labelled`]: nine tenths of its rows, by twos.
-const EPOCH: u64 = 270;
+pub const EPOCH: u64 = 270;
 
 /// Data for epochs of many short steps.
-fn labelled() -> Place {
+pub fn labelled() -> Place {
     Place::new(reviews(600, 1))
 }
 
@@ -179,13 +179,13 @@ fn tagged() -> Place {
 }
 
 /// A training with these flags, in which every tenth step is logged.
-fn args<'a>(place: &'a Place, output: &'a Path, flags: &[&'a str]) -> Vec<&'a str> {
+pub fn args<'a>(place: &'a Place, output: &'a Path, flags: &[&'a str]) -> Vec<&'a str> {
     let fixed = ["--batch-size", "2", "--logging-steps", "10"];
     train_args(text(output), text(&place.train), &[&fixed[..], flags].concat())
 }
 
 /// Begins a run, or goes on with it, and breaks it off when it has logged this step.
-fn stopped(mut run: std::process::Command, partial: &Path, signal: &str, step: u64) -> Output {
+pub fn stopped(mut run: std::process::Command, partial: &Path, signal: &str, step: u64) -> Output {
     let mut child = run.spawn().unwrap();
     under_way(&mut child, partial, step);
     send(signal, &child);
@@ -193,7 +193,7 @@ fn stopped(mut run: std::process::Command, partial: &Path, signal: &str, step: u
 }
 
 /// The step of the newest checkpoint; a kill may have left an older one.
-fn checkpoint(partial: &Path) -> u64 {
+pub fn checkpoint(partial: &Path) -> u64 {
     let names = names(partial).into_iter();
     let steps = names.filter_map(|name| name.strip_prefix("checkpoint-")?.parse().ok());
     steps.max().expect("a checkpoint")
@@ -210,12 +210,20 @@ fn state(run: &Path) -> Value {
 fn same(run: &Path, whole: &Path) {
     assert_eq!(names(run), names(whole));
     assert!(weights(run) == weights(whole), "the weights differ");
+    // With LoRA there are some more.
+    let adapter = |run: &Path| fs::read(run.join("adapter/adapter_model.safetensors")).ok();
+    assert!(adapter(run) == adapter(whole), "the adapters differ");
     assert_eq!(figures(run), figures(whole));
     assert_eq!(state(run), state(whole));
 }
 
 /// Breaks a training off at each of these steps, goes on, and compares with one that was not broken off.
-fn goes_on_to_the_same_bits(place: &Place, flags: &[&str], signal: &str, steps: &[u64]) -> Output {
+pub fn goes_on_to_the_same_bits(
+    place: &Place,
+    flags: &[&str],
+    signal: &str,
+    steps: &[u64],
+) -> Output {
     let (whole, partial) = (place.path("whole"), place.path("run.partial"));
     succeeds(&args(place, &whole, flags));
     for &step in steps {

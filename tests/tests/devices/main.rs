@@ -15,6 +15,7 @@ mod elementwise;
 mod embedding;
 mod layer_norm;
 mod linear;
+mod lora;
 mod matmul;
 mod mean_losses;
 mod memory;

@@ -139,7 +139,7 @@ impl<'a> Session<'a> {
         let mut state = self.state(optimizer.step);
         state[Stretch::KEY] = stretch.to_json();
         let best = Vec::new();
-        self.run.save(Snapshot { config, tokenizer, params, optimizer, best, state })
+        self.run.save(Snapshot { config, tokenizer, params, adapter: None, optimizer, best, state })
     }
 
     /// A step on the bar and, now and then, in the log.

@@ -7,6 +7,7 @@ use clap::Parser;
 use toml::Value;
 
 use crate::args::hardware::DeviceName;
+use crate::args::lora::LoraArgs;
 use crate::args::select::SelectArgs;
 use crate::args::{CheckpointArgs, Cli, Command, TrainArgs};
 use crate::select::candidates::Request;
@@ -27,6 +28,7 @@ pub(super) fn base(args: &SelectArgs, model: &Path) -> TrainArgs {
         max_train_samples: args.max_train_samples,
         checkpoints: CheckpointArgs::default(),
         recipe: args.recipe.clone(),
+        lora: LoraArgs::default(),
         data: args.data.clone(),
         machine: args.machine.clone(),
         flags_file: args.flags_file.clone(),
