@@ -18,6 +18,7 @@ mod conll;
 mod dataset;
 mod delimited;
 mod error;
+mod example;
 mod format;
 mod json;
 mod labels;
@@ -31,8 +32,9 @@ mod words;
 use std::path::Path;
 
 pub use columns::Columns;
-pub use dataset::{Dataset, Example, Labels};
+pub use dataset::{Dataset, Labels};
 pub use error::{Error, Place, Result, Unit};
+pub use example::Example;
 pub use format::Format;
 pub use labels::LabelSet;
 pub use schema::{MAX_INTEGER_CLASSES, ProblemType, Schema, Task};

@@ -9,8 +9,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::columns::Columns;
-use super::dataset::read_examples;
 use super::error::{Error, Result};
+use super::example::read_examples;
 use super::format::{self, Format};
 use super::{Example, Options, read_table};
 
