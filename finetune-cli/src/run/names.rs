@@ -12,8 +12,8 @@ use super::{STATE, Settings, checkpoint, hindrance, is_free, sibling};
 
 /// In the working folder.
 const RUNS: &str = "runs";
-/// How the name of the class of transformers ends by which a fine-tuned model is known.
-const CLASSIFIER: &str = "ForSequenceClassification";
+/// How the names of the classes of transformers end by which a fine-tuned model is known.
+const CLASSIFIERS: [&str; 2] = ["ForSequenceClassification", "ForTokenClassification"];
 
 /// The name of a run by its number, from 1.
 fn name(number: u64) -> PathBuf {
@@ -76,7 +76,6 @@ fn is_classifier(folder: &Path) -> bool {
     let text = fs::read_to_string(folder.join("config.json")).unwrap_or_default();
     let config: Value = serde_json::from_str(&text).unwrap_or_default();
     let classes = config["architectures"].as_array();
-    classes.is_some_and(|classes| {
-        classes.iter().filter_map(Value::as_str).any(|class| class.ends_with(CLASSIFIER))
-    })
+    let mut names = classes.into_iter().flatten().filter_map(Value::as_str);
+    names.any(|name| CLASSIFIERS.iter().any(|end| name.ends_with(end)))
 }
