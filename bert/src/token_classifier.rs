@@ -8,8 +8,8 @@
 //! A word may be several tokens. Its first one stands for all, in training and later, as in transformers' examples; the
 //! others are read by attention and have no label. M counts the words of all sequences of a batch.
 //!
-//! This is `BertForTokenClassification` of transformers, to the names of the weights, and the class of that name for the
-//! rest of the [`Family`](crate::Family).
+//! This is `BertForTokenClassification` of transformers, to the names of the weights, and the class of that name for
+//! the rest of the [`Family`](crate::Family).
 //!
 //! Source: Devlin et al., 2018, <https://arxiv.org/abs/1810.04805>, section 5.3.
 
@@ -36,8 +36,8 @@ impl TokenClassifier {
         Self::build(config, outputs, [&init; 2])
     }
 
-    /// A model whose encoder comes from a checkpoint. The head comes from it too if it has one of C labels; otherwise it
-    /// starts fresh, by `seed`, and the report names it as missing.
+    /// A model whose encoder comes from a checkpoint. The head comes from it too if it has one of C labels; otherwise
+    /// it starts fresh, by `seed`, and the report names it as missing.
     ///
     /// # Errors
     /// When an encoder weight is missing, or a weight is mis-shaped or not finite; lists all.

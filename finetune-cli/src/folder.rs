@@ -215,8 +215,8 @@ impl Folder {
         self.max_length(typed.or(self.trained.max_length()))
     }
 
-    /// The examples of a task as tokens, with their labels. Where words have labels, one that is too long has several rows;
-    /// for other tasks it is truncated.
+    /// The examples of a task as tokens, with their labels. Where words have labels, one that is too long has several
+    /// rows; for other tasks it is truncated.
     ///
     /// # Errors
     /// When `max_length` is more than the model has positions, or too small for the special tokens.

@@ -7,8 +7,8 @@
 //!
 //! A change of rank r of a weight `[O, I]` has r (O + I) numbers in place of O I, and so have its gradient and the
 //! optimizer's moments. W itself stays as it is. B begins at zero, so that training begins with the model that was
-//! there; A must not, or neither would have a gradient. Dividing alpha by r keeps the size of a step about the same when
-//! another rank is tried.
+//! there; A must not, or neither would have a gradient. Dividing alpha by r keeps the size of a step about the same
+//! when another rank is tried.
 //!
 //! Names are those of the Python package `peft`: `NAME.lora_A.weight` and `NAME.lora_B.weight` beside `NAME.weight`.
 //!

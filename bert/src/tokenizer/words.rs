@@ -6,9 +6,9 @@
 //! places    1..4           4..5 5..6        of the tokens of each word in it
 //! ```
 //!
-//! Each word is encoded by itself, as with `is_split_into_words` of transformers. A text too long becomes several pieces,
-//! one behind the other, each with the special tokens around it: no word is left without a place. What goes on with a word
-//! that is longer than a piece is left out.
+//! Each word is encoded by itself, as with `is_split_into_words` of transformers. A text too long becomes several
+//! pieces, one behind the other, each with the special tokens around it: no word is left without a place. What goes on
+//! with a word that is longer than a piece is left out.
 
 use std::ops::Range;
 

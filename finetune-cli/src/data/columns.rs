@@ -22,8 +22,8 @@ use super::table::{Cell, Table};
 /// |  | `ner_tags`, `tags`, `pos_tags`, `upos`, `chunk_tags`, the first that there is |
 /// |  | `score`, `target`, `class`, `category`, `stars`, `rating`, `sentiment`, `intent`, `topic`, `similarity` |
 ///
-/// Words go before a text that has no label of its own: a file often has both of the same sentences. `--problem-type` and
-/// `--label-delimiter` are about texts.
+/// Words go before a text that has no label of its own: a file often has both of the same sentences. `--problem-type`
+/// and `--label-delimiter` are about texts.
 ///
 /// A column that the user named is no candidate for anything else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,8 +220,8 @@ fn find_texts(table: &Table, wanted: &[String]) -> Result<Vec<String>> {
     wanted.iter().map(|name| find(table, name, TEXT)).collect()
 }
 
-/// The columns of words and of their labels, both of lists; none if the file has no such two. Named columns are taken as
-/// they are.
+/// The columns of words and of their labels, both of lists; none if the file has no such two. Named columns are taken
+/// as they are.
 fn guess_words(
     table: &Table,
     text: Option<&[String]>,

@@ -6,10 +6,9 @@
 //!                             a blank line ends a sentence
 //! ```
 //!
-//! Columns stand apart by tabs if a line has one, else by blanks. A sentence, or what is left of one where a document begins
-//! (`-DOCSTART-`), becomes a row, each column a list: the first
-//! is called `tokens`, the last `tags`, and those between, such as the parts of speech and the chunks of CoNLL-2003,
-//! `column_2`, `column_3`, ....
+//! Columns stand apart by tabs if a line has one, else by blanks. A sentence, or what is left of one where a document
+//! begins (`-DOCSTART-`), becomes a row, each column a list: the first is called `tokens`, the last `tags`, and those
+//! between, such as the parts of speech and the chunks of CoNLL-2003, `column_2`, `column_3`, ....
 //!
 //! CoNLL-U, of Universal Dependencies, has ten columns with names of their own, comments, and lines for words that are
 //! written as one (`1-2`) or not at all (`1.1`), which are passed over.
@@ -108,7 +107,8 @@ impl Sentence {
     }
 }
 
-/// What stands in a line; nothing in a blank one. Only tabs and plain blanks come between fields: others may be in words.
+/// What stands in a line; nothing in a blank one. Only tabs and plain blanks come between fields: others may be in
+/// words.
 fn fields(line: &str) -> Vec<&str> {
     let line = line.trim_end_matches(['\r', '\t', ' ']);
     match line.contains('\t') {

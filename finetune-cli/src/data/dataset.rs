@@ -93,7 +93,8 @@ impl Dataset {
         Self { path, examples, labels, other: table.into_columns() }.with_words()
     }
 
-    /// Without the rows that have no words, where words have labels: there is nothing to learn from them, or to measure.
+    /// Without the rows that have no words, where words have labels: there is nothing to learn from them, or to
+    /// measure.
     fn with_words(self) -> Result<Self> {
         let Labels::Tags(tags) = &self.labels else { return Ok(self) };
         let empty: Vec<usize> = (0..tags.len()).filter(|&row| tags[row].is_empty()).collect();
@@ -154,8 +155,8 @@ impl Dataset {
         (count > 0).then(|| format!("{}: {count} {rows} an empty text", self.path.display()))
     }
 
-    /// Says which labels are no numbers where most are: `N/A` among `0` and `1` is hardly meant as a class. Of words, which
-    /// are no tags of entities where most are.
+    /// Says which labels are no numbers where most are: `N/A` among `0` and `1` is hardly meant as a class. Of words,
+    /// which are no tags of entities where most are.
     pub fn odd_labels(&self, set: Option<&LabelSet>) -> Option<String> {
         let (path, set) = (self.path.display(), set?);
         match &self.labels {

@@ -5,10 +5,10 @@
 //! tags    B-creative    I-creative     I-creative     O     B-person       two entities, of words 0..3 and 4..5
 //! ```
 //!
-//! An entity is right if its type and both of its ends are. Tags say how a word belongs to one: `B` begins an entity, `I`
-//! goes on with it, `E` or `L` ends it, `S` or `U` is one by itself, `O` belongs to none. Where tags break their own rules,
-//! as predicted ones do, they are read as by the scorer of CoNLL and by seqeval (which do not know `L` and `U`): what can't
-//! go on begins.
+//! An entity is right if its type and both of its ends are. Tags say how a word belongs to one: `B` begins an entity,
+//! `I` goes on with it, `E` or `L` ends it, `S` or `U` is one by itself, `O` belongs to none. Where tags break their
+//! own rules, as predicted ones do, they are read as by the scorer of CoNLL and by seqeval (which do not know `L` and
+//! `U`): what can't go on begins.
 //!
 //! Source: Tjong Kim Sang and Buchholz, 2000, <https://aclanthology.org/W00-0726>, and their `conlleval`;
 //! <https://github.com/chakki-works/seqeval>.
@@ -38,8 +38,8 @@ pub fn is_of_entities(name: &str) -> bool {
     name == OUTSIDE || Tag::parse(name).is_some()
 }
 
-/// The entities of a sentence, in their order, by the tag of each word. A tag that is none of an entity is a type of its
-/// own, which neighbours share.
+/// The entities of a sentence, in their order, by the tag of each word. A tag that is none of an entity is a type of
+/// its own, which neighbours share.
 pub fn entities<'a>(tags: &[&'a str]) -> Vec<Entity<'a>> {
     let mut found: Vec<Entity> = Vec::new();
     let mut last: Option<Tag> = None;

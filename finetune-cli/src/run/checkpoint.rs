@@ -2,8 +2,8 @@
 //!
 //! A checkpoint is a model folder in f32, with `optimizer.safetensors` and `trainer_state.json` beside the weights, and
 //! `best.safetensors` where a run keeps those of its best epoch. The weights of a run with LoRA are those of the merged
-//! model; what it goes on with is in the folder `adapter`. A checkpoint is written under another name and has its own only
-//! when it is whole and on the disk; older ones are removed then.
+//! model; what it goes on with is in the folder `adapter`. A checkpoint is written under another name and has its own
+//! only when it is whole and on the disk; older ones are removed then.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! What of a sample the estimators see: its texts, or some of its words.
 //!
 //! Where words have labels, a sentence has some twenty of them, of which most belong to no entity. A thousand words are
-//! enough for the estimators, and of those that most share, such as `O`, no more than half are taken: whether an encoder
-//! tells apart the entities is decided by the others.
+//! enough for the estimators, and of those that most share, such as `O`, no more than half are taken: whether an
+//! encoder tells apart the entities is decided by the others.
 
 use tensor::philox::Rng;
 
@@ -55,8 +55,8 @@ impl Points {
     }
 }
 
-/// Up to `most` of these, ascending: of each class its share, but of the largest no more than half, unless the others are
-/// too few.
+/// Up to `most` of these, ascending: of each class its share, but of the largest no more than half, unless the others
+/// are too few.
 fn draw(classes: &[u32], most: usize, seed: u64) -> data::Result<Vec<usize>> {
     if classes.len() <= most {
         return Ok((0..classes.len()).collect());

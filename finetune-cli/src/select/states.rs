@@ -6,8 +6,8 @@
 //! mean[l]  = mean of h_l over the tokens of a sequence  [N, H]
 //! ```
 //!
-//! N is the size of the sample, not of the data: memory is 2 (L + 1) N H floats. Where words have labels, a word stands in
-//! place of the sequence: its first token, and the mean over its tokens.
+//! N is the size of the sample, not of the data: memory is 2 (L + 1) N H floats. Where words have labels, a word stands
+//! in place of the sequence: its first token, and the mean over its tokens.
 
 use std::ops::Range;
 

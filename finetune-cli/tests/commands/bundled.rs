@@ -135,7 +135,7 @@ fn the_newest_fine_tuned_model_answers() {
     fs::rename(desk.path("runs/train-2"), desk.path("elsewhere")).unwrap();
     assert_eq!(desk.succeeds(&["predict", TEXT]).stderr, "model: runs/train\n");
     // One that labels words is fine-tuned, too.
-    fs::write(desk.path("words.conll"), "a X\nb Y\n\nb Y\na X\n\nb Y\n").unwrap();
+    fs::write(desk.path("words.conll"), "a X\nb Y\n\n".repeat(20)).unwrap();
     desk.train(&["--train", "words.conll"]);
     assert_eq!(desk.succeeds(&["predict", TEXT]).stderr, "model: runs/train-2\n");
 }

@@ -8,8 +8,8 @@ use tensor::{Device, Tensor};
 use tests::gpu::{device, relative_distance};
 use tests::small::{self, batch, targets};
 
-/// Greatest relative distance from the CPU: in f32, and in bf16 of all gradients together, which a wrong mask would move
-/// by a tenth.
+/// Greatest relative distance from the CPU: in f32, and in bf16 of all gradients together, which a wrong mask would
+/// move by a tenth.
 const F32: f64 = 1e-5;
 const BF16: f64 = 5e-2;
 /// A rank that no tile of a product divides.
