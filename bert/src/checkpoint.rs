@@ -113,10 +113,11 @@ impl Checkpoint {
         self.find(name).is_some()
     }
 
-    /// Treats the parameters whose names begin with `prefix` as if they were not stored.
-    pub fn leave_out(&mut self, prefix: &str) {
-        let prefix = self.family.stored_name(prefix);
-        self.stored.retain(|name, _| !name.starts_with(&prefix));
+    /// Treats weight and bias of the layer of that name as if they were not stored.
+    pub fn leave_out(&mut self, layer: &str) {
+        for part in ["weight", "bias"] {
+            self.stored.remove(&self.family.stored_name(&format!("{layer}.{part}")));
+        }
     }
 
     /// The stored shape of the parameter of that name.

@@ -52,7 +52,7 @@ impl TokenClassifier {
         let zeros = Initializer::zeros();
         let weight = [outputs, config.hidden_size];
         if checkpoint.shape(&format!("{HEAD}.weight")).is_some_and(|shape| shape != &weight[..]) {
-            checkpoint.leave_out(&format!("{HEAD}."));
+            checkpoint.leave_out(HEAD);
         }
         let model = Self::build(config, outputs, [&zeros, &head]);
         let report = checkpoint.load(&model.params())?;

@@ -17,9 +17,9 @@ use crate::trained::Trained;
 /// Tokens of a sequence where nothing else is said: enough for most sentences, a quarter of BERT's.
 pub const DEFAULT_LENGTH: usize = 128;
 
-/// The weight without which a model is not fine-tuned.
+/// The last map of a fine-tuned model.
 fn head(of_words: bool) -> &'static str {
-    if of_words { "token_classifier.weight" } else { "classifier.weight" }
+    if of_words { "token_classifier" } else { "classifier" }
 }
 
 /// What every command needs of a model before its weights.
@@ -109,7 +109,7 @@ impl Folder {
 
     /// The name in its files of the weight by which a head for `task` is known.
     pub fn head_name(&self, task: &Task) -> String {
-        self.config.family.stored_name(head(is_of_words(task)))
+        self.config.family.stored_name(&format!("{}.weight", head(is_of_words(task))))
     }
 
     /// The weights.
@@ -128,12 +128,7 @@ impl Folder {
     pub fn classifier(&self, task: &Task, seed: u64) -> Result<(Classifier, LoadReport)> {
         let mut checkpoint = self.checkpoint()?;
         if !self.head_fits(task) {
-            // The other task's is not looked for. In a file its name may begin the name of a pooler.
-            checkpoint.leave_out(if is_of_words(task) {
-                "token_classifier."
-            } else {
-                "classifier."
-            });
+            checkpoint.leave_out(head(is_of_words(task)));
         }
         self.load(&mut checkpoint, task, seed)
     }
@@ -274,9 +269,9 @@ fn fine_tuned(path: &Path, config: &Config) -> Result<(Classifier, Task, LoadRep
 }
 
 fn task(path: &Path, config: &Config, checkpoint: &Checkpoint) -> Result<Task> {
-    let weight = head(config.is_token_classifier());
-    let head = config.family.stored_name(weight);
-    let Some(&[rows, ..]) = checkpoint.shape(weight) else {
+    let weight = format!("{}.weight", head(config.is_token_classifier()));
+    let head = config.family.stored_name(&weight);
+    let Some(&[rows, ..]) = checkpoint.shape(&weight) else {
         bail!(not_fine_tuned(path, &head));
     };
     if rows == 0 {
