@@ -137,12 +137,19 @@ fn labels_are_those_of_python() {
     assert_eq!(scores[..5], [4.0, 3.8, 4.2, 1.8, 4.0]);
 }
 
+/// The published numbers of WNUT 2017, the same from either format.
 #[test]
-fn tokens_are_no_text() {
+fn words_have_labels() {
     let Some(shared) = shared() else { return };
-    let table = read_table(&shared.join("wnut17/train.jsonl"), &Options::default()).unwrap();
-    assert_eq!(table.rows(), 3394);
-    let error = Schema::infer(&table, &Options::default()).unwrap_err().to_string();
-    let want = "cannot tell the text column among `tokens`, `tags`; name it with --text-column";
-    assert!(error.ends_with(want), "{error}");
+    let load = |name: &str| {
+        let table = read_table(&shared.join("wnut17").join(name), &Options::default()).unwrap();
+        let schema = Schema::infer(&table, &Options::default()).unwrap();
+        (schema.clone(), Dataset::new(table, &schema).unwrap())
+    };
+    for (part, sentences) in [("train", 3394), ("validation", 1009), ("test", 1287)] {
+        let (schema, lists) = load(&format!("{part}.jsonl"));
+        let (same, conll) = load(&format!("{part}.conll"));
+        assert_eq!((lists.len(), schema.task.outputs()), (sentences, 13), "{part}");
+        assert_eq!((schema, lists.examples, lists.labels), (same, conll.examples, conll.labels));
+    }
 }

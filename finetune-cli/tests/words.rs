@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use finetune::data::{
-    Dataset, Example, Format, LabelSet, Labels, Options, ProblemType, Result, Schema, Task,
-    TextFiles, parse_table, spans,
+    Dataset, Example, Format, Labels, Options, ProblemType, Result, Schema, Task, TextFiles,
+    parse_table, spans,
 };
 
 fn read(name: &str, content: &str, options: &Options) -> Result<(Schema, Dataset)> {
@@ -299,24 +299,4 @@ fn running_text_is_split_at_the_boundaries_of_unicode() {
     assert_eq!(split("  naïve\t3.14 东京\n"), ["naïve", "3.14", "东", "京"]);
     assert!(split(" \n\u{200b}").is_empty() && split("").is_empty());
     assert_eq!(split("\u{feff}Bob"), ["Bob"]);
-}
-
-/// The published numbers of WNUT 2017, the same from either format.
-#[test]
-fn wnut_is_read() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/wnut17");
-    if !folder.is_dir() {
-        println!("skipped: ../shared not found");
-        return;
-    }
-    let load = |name: &str| {
-        let path = folder.join(name);
-        let table = finetune::data::read_table(&path, &Options::default()).unwrap();
-        let schema = Schema::infer(&table, &Options::default()).unwrap();
-        (schema.task.clone(), Dataset::new(table, &schema).unwrap())
-    };
-    let ((task, lists), (same, conll)) = (load("train.jsonl"), load("train.conll"));
-    assert_eq!((lists.len(), task.label_set().map(LabelSet::len)), (3394, Some(13)));
-    assert_eq!(task, same);
-    assert_eq!((lists.examples, lists.labels), (conll.examples, conll.labels));
 }
