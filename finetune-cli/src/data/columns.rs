@@ -16,14 +16,14 @@ use super::table::{Cell, Table};
 /// |---|---|
 /// | text | the pairs `sentence1`+`sentence2`, `question1`+`question2`, `premise`+`hypothesis`, `question`+`sentence`, `text1`+`text2`, `text_a`+`text_b` |
 /// |  | `text` |
-/// |  | `tokens`, `words`, `form` beside labels of words (`tags`, ...), if they hold lists |
 /// |  | `sentence`, `content`, `review`, `question`, `premise`, `comment`, `message`, `tweet`, `document`, `body`, `utterance`, `query`, and the first names of the pairs |
-/// | label | `label`, `labels` |
-/// |  | `ner_tags`, `tags`, `pos_tags`, `upos`, `chunk_tags`, the first that there is |
+/// | its label | `label`, `labels` |
 /// |  | `score`, `target`, `class`, `category`, `stars`, `rating`, `sentiment`, `intent`, `topic`, `similarity` |
+/// | words, lists | `tokens`, `words`, `form` |
+/// | their labels, lists | `ner_tags`; `tags`; `pos_tags`; `upos`; `chunk_tags`; `label`, `labels` |
 ///
-/// Words go before a text that has no label of its own: a file often has both of the same sentences. `--problem-type`
-/// and `--label-delimiter` are about texts.
+/// A file with both lists is about words, unless it has a text and a label of that, or a text and lists that differ in
+/// length: they might be any labels of the text. `--problem-type` and `--label-delimiter` are about texts.
 ///
 /// A column that the user named is no candidate for anything else.
 #[derive(Clone, Debug, PartialEq, Eq)]
