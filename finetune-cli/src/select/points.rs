@@ -90,18 +90,15 @@ mod tests {
 
     /// 40 sentences of 20 words, of which word 3 is of class 0, word 4 of class 1 and the others of class 2.
     fn tags() -> Labels {
-        let sentence = || {
-            (0..20).map(|word| {
-                if word == 3 {
-                    0
-                } else if word == 4 {
-                    1
-                } else {
-                    2
-                }
-            })
-        };
-        Labels::Tags((0..40).map(|_| sentence().collect()).collect())
+        Labels::Tags((0..40).map(|_| (0..20).map(class_of).collect()).collect())
+    }
+
+    fn class_of(word: usize) -> u32 {
+        match word {
+            3 => 0,
+            4 => 1,
+            _ => 2,
+        }
     }
 
     #[test]
@@ -117,16 +114,7 @@ mod tests {
         let drawn =
             words.iter().enumerate().flat_map(|(text, words)| words.iter().map(move |w| (text, w)));
         for ((text, &word), (&class, &fold)) in drawn.zip(classes.iter().zip(&points.folds)) {
-            assert_eq!(
-                class,
-                if word == 3 {
-                    0
-                } else if word == 4 {
-                    1
-                } else {
-                    2
-                }
-            );
+            assert_eq!(class, class_of(word));
             assert_eq!(fold, folds[text]);
         }
         let all = Points::new(&tags(), &folds, 800, 1).expect("words");
