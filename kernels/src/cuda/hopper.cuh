@@ -5,8 +5,7 @@
 //
 // Sources: PTX ISA 9.1, "Asynchronous Warpgroup Level Matrix Shared Memory Layout" (9.7.15.5.1.2) with its strides,
 // canonical layouts and matrix descriptor; "wgmma.mma_async", "wgmma.fence", "mbarrier", "cp.async.bulk.tensor",
-// "setmaxnreg". No GPU has run this file yet: it compiles and assembles for sm_90a, and the twins follow the
-// documentation.
+// "setmaxnreg".
 //
 // Matrices in shared memory, as a tensor copy with 128-byte swizzle writes a box of 64 x R elements of bf16: R rows
 // of 128 bytes, the 16-byte chunks of a row permuted by its number, that is, bits 4-6 of an address xor bits 7-9. Eight
@@ -136,6 +135,22 @@ __device__ __forceinline__ void wgmma(float (&sums)[64], u64 a, u64 b, int accum
         "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
         "%64, %65, accumulate, 1, 1, %67, %68; }"
         : SUMS_16(0), SUMS_16(16), SUMS_16(32), SUMS_16(48)
+        : "l"(a), "l"(b), "r"(accumulate), "n"(int(MAJOR_A)), "n"(int(MAJOR_B)));
+}
+
+template <Major MAJOR_A, Major MAJOR_B>
+__device__ __forceinline__ void wgmma(float (&sums)[96], u64 a, u64 b, int accumulate) {
+    asm volatile(
+        "{ .reg .pred accumulate; setp.ne.b32 accumulate, %98, 0; "
+        "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95}, "
+        "%96, %97, accumulate, 1, 1, %99, %100; }"
+        : SUMS_16(0), SUMS_16(16), SUMS_16(32), SUMS_16(48), SUMS_16(64), SUMS_16(80)
         : "l"(a), "l"(b), "r"(accumulate), "n"(int(MAJOR_A)), "n"(int(MAJOR_B)));
 }
 

@@ -15,7 +15,7 @@ use tests::gpu;
 
 /// T, I and O: smaller than any tile and just beyond it, rows that can be copied by 16 bytes and rows that cannot, a
 /// K that is cut into parts in one of the three products, outputs like those of a vocabulary, even and no more.
-const LAYERS: [[usize; 3]; 12] = [
+const LAYERS: [[usize; 3]; 13] = [
     [70, 64, 522],
     [5, 136, 1030],
     [1, 1, 1],
@@ -28,6 +28,7 @@ const LAYERS: [[usize; 3]; 12] = [
     [129, 72, 520],
     [1100, 16, 24],
     [3, 1032, 9],
+    [500, 24, 1000],
 ];
 
 static CAP: Mutex<()> = Mutex::new(());
@@ -108,6 +109,28 @@ fn the_products_of_a_layer_equal_the_definition() {
             assert_eq!(dw.dtype(), DType::F32);
             assert_close(&what("dw"), &dw, &product(&transpose(&dy.host, t, o), &x.host, o, i));
         }
+    });
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn tiles_of_an_unfilled_round_are_cut_and_added() {
+    each_rung(|device, rung| {
+        if rung < Rung::Mma {
+            return;
+        }
+        // A tile more than two rounds of 128 x 128 take.
+        let t = (2 * device.multiprocessor().count + 1) * 128 - 3;
+        let [i, o] = [1024, 8];
+        let layer = Linear { rows: t, inputs: i, outputs: o };
+        let x = Values::random(device, DType::BF16, t * i, 1);
+        let w = Values::random(device, DType::BF16, o * i, 2);
+        let bias = Values::random(device, DType::F32, o, 3);
+        let after = After { bias: Some(bias.slice()), ..After::default() };
+        let y = forward(x.slice(), w.slice(), layer, after).unwrap();
+        let plain = product(&x.host, &transpose(&w.host, o, i), t, o);
+        let want = follow(&plain, &bias.host, &vec![0.0; t * o]);
+        assert_close(&format!("y {layer:?} {rung:?}"), &y, &want);
     });
 }
 

@@ -116,33 +116,13 @@ multiply(float (&sums)[4][8][4], const bf16 *a_tile, const bf16 *b_tile, int war
     }
 }
 
-// The sums of a warp, from (row, col) on.
-template <typename Out>
-__device__ __forceinline__ void
-finish(const Product<bf16, Out> &p, int split, int row, int col, const float (&sums)[4][8][4]) {
-    int group = lane_of_warp() / 4, t = lane_of_warp() % 4;
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-#pragma unroll
-        for (int half = 0; half < 4; half++) {
-            int lower = half / 2, right = half % 2;
-            float run[8];
-#pragma unroll
-            for (int j = 0; j < 8; j++) run[j] = sums[i][right * 4 + j / 2][lower * 2 + j % 2];
-            gather_columns(run);
-            put_run(p, split, 0, row + i * 16 + lower * 8 + group, col + right * 32 + t * 8, run);
-        }
-    }
-}
-
 template <Major MAJOR_A, Major MAJOR_B, int STEP_A, typename Out>
 __device__ __forceinline__ void product(const Product<bf16, Out> &p, int lda, int ldb) {
     bf16 *shared = dynamic_shared<bf16>(); // STAGES of A, then STAGES of B
-    Tile tile = tile_at(blockIdx.x, divide_up(p.m, TILE), divide_up(p.n, TILE));
-    int row = tile.row * TILE, col = tile.col * TILE, split = blockIdx.y;
-    int begin = split_begin(p, split), end = split_end(p, split), steps = divide_up(end - begin, DEPTH);
-    Copier<MAJOR_A, STEP_A> a(p.a, lda, row, p.m, begin, end);
-    Copier<MAJOR_B, CHUNK> b(p.b, ldb, col, p.n, begin, end);
+    Piece piece = piece_at<TILE, TILE>(p, blockIdx.x);
+    int steps = divide_up(piece.end - piece.begin, DEPTH);
+    Copier<MAJOR_A, STEP_A> a(p.a, lda, piece.row, p.m, piece.begin, piece.end);
+    Copier<MAJOR_B, CHUNK> b(p.b, ldb, piece.col, p.n, piece.begin, piece.end);
     auto fill = [&](int step) {
         bf16 *stage = shared + step % STAGES * OPERAND;
         if (step < steps) {
@@ -162,7 +142,10 @@ __device__ __forceinline__ void product(const Product<bf16, Out> &p, int lda, in
         const bf16 *stage = shared + step % STAGES * OPERAND;
         multiply<MAJOR_A, MAJOR_B>(sums, stage, stage + STAGES * OPERAND, warp_row, warp_col);
     }
-    finish(p, split, row + warp_row, col + warp_col, sums);
+    wait_for_copies<0>();
+    __syncthreads(); // the stages are free for slices
+    float *slice = dynamic_shared<float>() + warp_of_block() * SLICE;
+    put_slices(p, piece, warp_row, warp_col, SLICE_ROWS, 0, sums, slice);
 }
 
 // At most 255 registers, two blocks a multiprocessor by those and by 64 KiB of shared memory.

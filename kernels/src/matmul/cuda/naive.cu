@@ -13,17 +13,19 @@
 
 template <typename In, typename Out>
 __device__ __forceinline__ void naive(const Product<In, Out> &p, const Strides &s) {
-    int rows = divide_up(p.m, ROWS), cols = divide_up(p.n, COLS);
-    int batch = blockIdx.x / (rows * cols), split = blockIdx.y, tile = blockIdx.x % (rows * cols);
-    int row = tile / cols * ROWS + threadIdx.x / COLS, col = tile % cols * COLS + threadIdx.x % COLS;
+    int tiles = divide_up(p.m, ROWS) * divide_up(p.n, COLS);
+    int batch = p.parts > 1 ? 0 : blockIdx.x / tiles; // a batch has no tiles that are cut
+    Piece piece = piece_at<ROWS, COLS>(p, blockIdx.x - batch * tiles);
+    int tile_row = threadIdx.x / COLS, tile_col = threadIdx.x % COLS;
+    int row = piece.row + tile_row, col = piece.col + tile_col;
     if (row >= p.m || col >= p.n) return;
     const In *a = p.a + batch_offset(s, s.a_batch, batch) + row * s.a_row;
     const In *b = p.b + batch_offset(s, s.b_batch, batch) + col * s.b_col;
     float sum[1] = {0.0f};
-    for (int i = split_begin(p, split); i < split_end(p, split); i++) {
+    for (int i = piece.begin; i < piece.end; i++) {
         sum[0] += to_float(a[i * s.a_col]) * to_float(b[i * s.b_row]);
     }
-    put_run(p, split, size_t(batch) * p.m * p.ldc, row, col, sum);
+    put_run(p, piece, size_t(batch) * p.m * p.ldc, tile_row, tile_col, sum);
 }
 
 extern "C" __global__ void matmul_naive(Product<hidden, hidden> p, Strides s) { naive(p, s); }

@@ -20,11 +20,13 @@ pub(super) struct ProductParam {
     pub n: i32,
     pub k: i32,
     pub ldc: i32,
-    pub k_split: i32,
+    pub whole: i32,
+    pub parts: i32,
+    pub k_part: i32,
     pub wide: i32,
 }
 
-// SAFETY: seven addresses and six `int`, in the same order.
+// SAFETY: seven addresses and eight `int`, in the same order.
 unsafe impl Param for ProductParam {}
 
 /// `Strides`.

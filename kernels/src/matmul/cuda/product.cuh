@@ -20,20 +20,14 @@ template <typename In, typename Out> struct Product {
     const float *bias;   // [N], or none
     const Out *residual; // [M, N] with the rows of C, or none
     Out *gelu;           // the same
-    float *partial;      // [splits, M, N]: sums of a part of K go here and nothing else happens; or none
+    float *partial;      // sums of the parts of tiles: [tiles that are cut, parts, rows of a tile, columns of a tile]
     int m, n, k;
     int ldc;
-    int k_split; // K of one part, a multiple of 64 where there are several
-    int wide;    // whether all of the above may be accessed by 16 bytes, at columns that are a multiple of 8
+    int whole;  // tiles before this one are computed whole, the others in parts of K
+    int parts;  // of each of those
+    int k_part; // K of one part, a multiple of 64
+    int wide;   // whether all of the above may be accessed by 16 bytes, at columns that are a multiple of 8
 };
-
-// The range of K of part `split`.
-template <typename P> __device__ __forceinline__ int split_begin(const P &p, int split) {
-    return split * p.k_split;
-}
-template <typename P> __device__ __forceinline__ int split_end(const P &p, int split) {
-    return min(p.k, split_begin(p, split) + p.k_split);
-}
 
 __device__ __forceinline__ int divide_up(int a, int b) { return (a + b - 1) / b; }
 
@@ -53,12 +47,42 @@ __device__ __forceinline__ Tile tile_at(int number, int rows, int cols) {
     return {first + inside % height, inside / height};
 }
 
+// ---- Pieces: whole tiles, then parts of tiles ----
+//
+// 144 tiles on 132 multiprocessors take as long as 264. So the tiles of the last round, which does not fill the GPU, are
+// cut along K, as many parts of each as fill it; split.cu adds their sums.
+
+// What a block computes at a time.
+struct Piece {
+    int row, col;   // of its first element in C
+    int begin, end; // of K
+    float *partial; // where the sums go if it is a part of a tile, row by row; else none
+    int pitch;      // elements from row to row there
+};
+
+template <int ROWS, int COLS, typename P> __device__ __forceinline__ Piece piece_at(const P &p, int number) {
+    int cut = number - p.whole, part = cut % p.parts;
+    Tile tile = tile_at(cut < 0 ? number : p.whole + cut / p.parts, divide_up(p.m, ROWS), divide_up(p.n, COLS));
+    Piece piece = {tile.row * ROWS, tile.col * COLS, 0, p.k, nullptr, COLS};
+    if (cut >= 0) {
+        piece.begin = part * p.k_part;
+        piece.end = min(p.k, piece.begin + p.k_part);
+        piece.partial = p.partial + size_t(cut) * (ROWS * COLS);
+    }
+    return piece;
+}
+
+// How many there are in one product.
+template <int ROWS, int COLS, typename P> __device__ __forceinline__ int count_pieces(const P &p) {
+    int tiles = divide_up(p.m, ROWS) * divide_up(p.n, COLS);
+    return p.whole + (tiles - p.whole) * p.parts;
+}
+
 // ---- After the sum ----
 
-// Writes N finished neighbours from (row, col) on, all within C and aligned. GELU is applied to the value that C
-// holds, rounded if it is bf16: fused or not, the bits are the same, and the backward reads that value.
+// Adds what belongs to N neighbours of C, all within it and aligned: `at` is the place of the first, `col` its column.
 template <int N, typename In, typename Out>
-__device__ __forceinline__ void finish_run(const Product<In, Out> &p, size_t at, int col, float (&sum)[N]) {
+__device__ __forceinline__ void add_terms(const Product<In, Out> &p, size_t at, int col, float (&sum)[N]) {
     float more[N];
     if (p.bias) {
         load_floats(p.bias + col, more);
@@ -70,6 +94,12 @@ __device__ __forceinline__ void finish_run(const Product<In, Out> &p, size_t at,
 #pragma unroll
         for (int i = 0; i < N; i++) sum[i] += more[i];
     }
+}
+
+// Writes them. GELU is applied to the value that C holds, rounded if it is bf16: fused or not, the bits are the same,
+// and the backward reads that value.
+template <int N, typename In, typename Out>
+__device__ __forceinline__ void write_run(const Product<In, Out> &p, size_t at, float (&sum)[N]) {
     store_floats(sum, p.c + at);
     if (p.gelu) {
 #pragma unroll
@@ -78,57 +108,115 @@ __device__ __forceinline__ void finish_run(const Product<In, Out> &p, size_t at,
     }
 }
 
-// The same at the edge, or where accesses of 16 bytes are not allowed: an element at a time.
+// Both at the edge, or where accesses of 16 bytes are not allowed: an element at a time.
 template <int N, typename In, typename Out>
-__device__ __forceinline__ void finish_edge(const Product<In, Out> &p, size_t at, int col, const float (&sum)[N]) {
+__device__ __forceinline__ void write_edge(const Product<In, Out> &p, size_t at, int col, const float (&sum)[N]) {
 #pragma unroll
     for (int i = 0; i < N; i++) {
         float one[1] = {sum[i]};
-        if (col + i < p.n) finish_run(p, at + i, col + i, one);
+        if (col + i >= p.n) return;
+        add_terms(p, at + i, col + i, one);
+        write_run(p, at + i, one);
     }
 }
 
-// N neighbours of the sums of part `split`, from (row, col) on, col a multiple of N; those beyond M and N are none.
+// N neighbours of the sums of a piece: `row` and `col`, a multiple of N, count from its first element. Those beyond M
+// and N are none.
 template <int N, typename In, typename Out>
 __device__ __forceinline__ void
-put_run(const Product<In, Out> &p, int split, size_t c_offset, int row, int col, float (&sum)[N]) {
+put_run(const Product<In, Out> &p, const Piece &piece, size_t c_offset, int row, int col, float (&sum)[N]) {
+    if (piece.partial) return store_floats(sum, piece.partial + row * piece.pitch + col);
+    row += piece.row;
+    col += piece.col;
     if (row >= p.m || col >= p.n) return;
-    bool whole = p.wide && col + N <= p.n;
-    if (p.partial) {
-        float *to = p.partial + (size_t(split) * p.m + row) * p.n + col;
-        if (whole) {
-            store_floats(sum, to);
-        } else {
+    size_t at = c_offset + size_t(row) * p.ldc + col;
+    if (!p.wide || col + N > p.n) return write_edge(p, at, col, sum);
+    add_terms(p, at, col, sum);
+    write_run(p, at, sum);
+}
+
+// ---- From the registers of tensor cores to memory ----
+//
+// Tensor cores leave the sums of 16 rows x 64 columns, a slice, so that lane 4 g + t of a warp has the columns 8 i + 2 t
+// and 8 i + 2 t + 1 of the rows g and g + 8: sums[i][2 * lower + j]. Memory wants runs of 16 bytes. So a warp takes a
+// slice through shared memory, and the loop over slices stays a loop: registers have no index, so the move out of
+// them stands there once for each slice, but all that can happen to a sum afterwards only once. Unrolled over all
+// sums of a thread that is 17000 instructions, 270 KiB; fetching them took 11 to 17 us a tile, as long as the
+// products (measured on an H100).
+
+#define SLICE_ROWS 16
+#define SLICE_COLS 64
+#define SLICE (SLICE_ROWS * SLICE_COLS) // elements of f32
+
+// Where the half `half`, 4 columns, of run `run`, 8 columns, of a row is. Permuted by the row: neither the pairs that
+// are written nor the halves that are read meet a bank twice.
+__device__ __forceinline__ int slice_slot(int row, int run, int half) {
+    return row * SLICE_COLS + (half * 8 + (run ^ (row & 3) ^ (half * 4))) * 4;
+}
+
+__device__ __forceinline__ void fill_slice(const float (&sums)[8][4], float *slice) {
+    int g = lane_of_warp() / 4, t = lane_of_warp() % 4;
 #pragma unroll
-            for (int i = 0; i < N; i++)
-                if (col + i < p.n) to[i] = sum[i];
+    for (int run = 0; run < 8; run++) {
+#pragma unroll
+        for (int lower = 0; lower < 2; lower++) {
+            Pack<float, 2> pair = {{sums[run][2 * lower], sums[run][2 * lower + 1]}};
+            float *to = slice + slice_slot(g + 8 * lower, run, t / 2) + t % 2 * 2;
+            *reinterpret_cast<Pack<float, 2> *>(to) = pair;
+        }
+    }
+}
+
+// Eight lanes have a row, of which each takes a run, and four rows at once.
+__device__ __forceinline__ void read_run(const float *slice, int row, float (&run)[8]) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        const float *from = slice + slice_slot(row, lane_of_warp() % 8, half);
+        Pack<float, 4> pack = *reinterpret_cast<const Pack<float, 4> *>(from);
+#pragma unroll
+        for (int i = 0; i < 4; i++) run[half * 4 + i] = pack.at[i];
+    }
+}
+
+template <typename In, typename Out>
+__device__ __forceinline__ void
+put_slice(const Product<In, Out> &p, const Piece &piece, int row, int col, const float *slice) {
+    int lane_row = lane_of_warp() / 8, lane_col = lane_of_warp() % 8 * 8;
+    bool inside = piece.row + row + SLICE_ROWS <= p.m && piece.col + col + SLICE_COLS <= p.n;
+    if (piece.partial || !inside || !p.wide) {
+#pragma unroll 1
+        for (int i = 0; i < SLICE_ROWS; i += 4) {
+            float run[8];
+            read_run(slice, i + lane_row, run);
+            put_run(p, piece, 0, row + i + lane_row, col + lane_col, run);
         }
         return;
     }
-    size_t at = c_offset + size_t(row) * p.ldc + col;
-    if (whole) finish_run(p, at, col, sum);
-    else finish_edge(p, at, col, sum);
+    float runs[SLICE_ROWS / 4][8];
+    int c_col = piece.col + col + lane_col;
+    size_t at = size_t(piece.row + row + lane_row) * p.ldc + c_col;
+    // All loads before the first store, which the compiler must not move them across.
+#pragma unroll
+    for (int i = 0; i < SLICE_ROWS / 4; i++) {
+        read_run(slice, 4 * i + lane_row, runs[i]);
+        add_terms(p, at + size_t(4 * i) * p.ldc, c_col, runs[i]);
+    }
+#pragma unroll
+    for (int i = 0; i < SLICE_ROWS / 4; i++) write_run(p, at + size_t(4 * i) * p.ldc, runs[i]);
 }
 
-// ---- Fragments ----
-
-// Tensor cores leave four neighbouring blocks of 8 columns so that thread t of a group of four has the columns 2t
-// and 2t + 1 of each: v[2 i + j] is column 8 i + 2 t + j. After this it has all of block t, v[i] is column 8 t + i,
-// which makes 16 bytes of bf16: a transpose of 4 x 4 pairs, half of them exchanged with one neighbour, then half
-// with the other.
-__device__ __forceinline__ void gather_columns(float (&v)[8]) {
+// The slices of a warp, from (row, col) of the piece on, each `row_step` rows and `col_step` columns after the one
+// before. `slice` is shared memory of this warp, which nothing else is done with.
+template <int SLICES, typename In, typename Out>
+__device__ __forceinline__ void put_slices(const Product<In, Out> &p, const Piece &piece, int row, int col, int row_step,
+                                           int col_step, const float (&sums)[SLICES][8][4], float *slice) {
+#pragma unroll 1
+    for (int i = 0; i < SLICES; i++) {
+        __syncwarp(); // the slice before has been read
 #pragma unroll
-    for (int step = 1; step < 4; step *= 2) {
-        bool upper = lane_of_warp() & step;
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            if (i & step) continue;
-#pragma unroll
-            for (int j = 0; j < 2; j++) {
-                float &low = v[2 * i + j], &high = v[2 * (i | step) + j];
-                float got = __shfl_xor_sync(FULL_WARP, upper ? low : high, step);
-                (upper ? low : high) = got;
-            }
-        }
+        for (int known = 0; known < SLICES; known++)
+            if (known == i) fill_slice(sums[known], slice);
+        __syncwarp();
+        put_slice(p, piece, row + i * row_step, col + i * col_step, slice);
     }
 }

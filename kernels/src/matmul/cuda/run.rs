@@ -2,7 +2,7 @@
 
 use super::map::encode;
 use super::param::{BATCH_AXES, MapParam, ProductParam, StridesParam, merge_axes};
-use super::rung::{Rung, Split, Tile, choose, multiprocessors};
+use super::rung::{Cut, Rung, choose, multiprocessors};
 use super::{After, MMA, NAIVE, Operand, SPLIT, TILED, WGMMA};
 use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source, blocks_for};
 
@@ -147,27 +147,25 @@ pub(super) fn run(job: Job) -> Result<(Array, Option<Array>)> {
         return Ok((c, gelu));
     }
     let rung = choose(&job)?;
-    let tile = Tile::of(rung, &job);
-    let split = Split::of(&job, tile);
-    let workspace = if split.parts > 1 { split.parts * len } else { 0 };
-    let mut partial = Array::uninit(device, DType::F32, workspace)?;
+    let cut = Cut::of(rung, &job);
+    let mut partial = Array::uninit(device, DType::F32, cut.partial_sums())?;
     let outputs = [Some(&mut c), gelu.as_mut(), Some(&mut partial)];
-    let product = parameters(&job, outputs, split);
-    let start = Start { job: &job, tile, split, product };
+    let product = parameters(&job, outputs, cut);
+    let start = Start { job: &job, cut, product };
     match rung {
         Rung::Naive => start.naive(),
         Rung::Tiled => start.tiled(),
         Rung::Mma => start.mma(),
         Rung::Wgmma => start.wgmma(),
     }?;
-    if split.parts > 1 {
-        start.add_splits()?;
+    if cut.rest > 0 {
+        start.add_parts()?;
     }
     Ok((c, gelu))
 }
 
 /// `outputs` are C, GELU of C, and the sums of parts.
-fn parameters(job: &Job, outputs: [Option<&mut Array>; 3], split: Split) -> ProductParam {
+fn parameters(job: &Job, outputs: [Option<&mut Array>; 3], cut: Cut) -> ProductParam {
     let [c, gelu, partial] = outputs.map(|x| x.map_or(0, Array::address_mut));
     let [bias, residual] =
         [job.after.bias, job.after.residual].map(|x| x.map_or(0, |x| x.address()));
@@ -185,7 +183,9 @@ fn parameters(job: &Job, outputs: [Option<&mut Array>; 3], split: Split) -> Prod
         n: job.n as i32,
         k: job.k as i32,
         ldc: job.n as i32,
-        k_split: split.depth as i32,
+        whole: cut.whole as i32,
+        parts: cut.parts as i32,
+        k_part: cut.depth as i32,
         wide: wide.into(),
     }
 }
@@ -193,19 +193,13 @@ fn parameters(job: &Job, outputs: [Option<&mut Array>; 3], split: Split) -> Prod
 /// A product with all that its launches need.
 struct Start<'a> {
     job: &'a Job<'a>,
-    tile: Tile,
-    split: Split,
+    cut: Cut,
     product: ProductParam,
 }
 
 impl Start<'_> {
     fn launch(&self, source: &'static Source, kernel: &'static str) -> Result<Launch<'_>> {
         Launch::new(self.job.device(), source, self.job.a.values.dtype(), kernel)
-    }
-
-    /// A block for each tile of C, times the parts of K.
-    fn grid(&self) -> [usize; 3] {
-        [self.tile.count(self.job), self.split.parts, 1]
     }
 
     fn strides(&self) -> StridesParam {
@@ -228,7 +222,7 @@ impl Start<'_> {
 
     fn naive(&self) -> Result<()> {
         let name = if self.widens() { "matmul_naive_f32" } else { "matmul_naive" };
-        let launch = self.launch(&NAIVE, name)?.grid_3(self.grid()).block(BLOCK);
+        let launch = self.launch(&NAIVE, name)?.grid(self.cut.pieces()).block(BLOCK);
         // SAFETY: the kernel's parameters; `Job::check` has shown that operands are inside their arrays, and C, GELU
         // of it and the sums of parts were allocated for these sizes.
         unsafe { launch.arg(self.product).arg(self.strides()).start() }
@@ -246,7 +240,7 @@ impl Start<'_> {
             None if self.widens() => "matmul_tiled_f32",
             None => "matmul_tiled",
         };
-        let launch = self.launch(&TILED, name)?.grid_3(self.grid()).block(256);
+        let launch = self.launch(&TILED, name)?.grid(self.cut.pieces()).block(256);
         // SAFETY: as in `naive`; runs of four are whole by `moves_by`.
         unsafe { launch.arg(self.product).arg(self.strides()).start() }
     }
@@ -262,30 +256,33 @@ impl Start<'_> {
             (_, false) => "matmul_mma_tn_pairs",
         };
         let distance = |x: &Operand| (x.strides[0] * x.strides[1]) as i32;
-        let launch = self.launch(&MMA, name)?.grid_3(self.grid()).block(128).shared(SHARED);
+        let launch = self.launch(&MMA, name)?.grid(self.cut.pieces()).block(128).shared(SHARED);
         let launch = launch.arg(self.product).arg(distance(&self.job.a)).arg(distance(&self.job.b));
         // SAFETY: as in `naive`; copies are whole by `moves_each_by`, which `choose` has asked.
         unsafe { launch.start() }
     }
 
     fn wgmma(&self) -> Result<()> {
-        /// The ring of stages, and the barriers behind it.
-        const SHARED: usize = (192 + 1) << 10;
-        let name = match (self.linear_layout(), self.tile.cols) {
+        /// The ring of stages, a slice of 4 KiB for each warp, and the barriers.
+        const SHARED: usize = (192 + 8 * 4 + 1) << 10;
+        let tile = self.cut.tile;
+        let name = match (self.linear_layout(), tile.cols) {
             (Layout::Nt, 128) => "matmul_wgmma_nt_128",
+            (Layout::Nt, 192) => "matmul_wgmma_nt_192",
             (Layout::Nt, _) => "matmul_wgmma_nt_256",
             (Layout::Nn, 128) => "matmul_wgmma_nn_128",
+            (Layout::Nn, 192) => "matmul_wgmma_nn_192",
             (Layout::Nn, _) => "matmul_wgmma_nn_256",
             (_, 128) => "matmul_wgmma_tn_128",
+            (_, 192) => "matmul_wgmma_tn_192",
             (_, _) => "matmul_wgmma_tn_256",
         };
         let launch = self.launch(&WGMMA, name)?;
         let Job { a, b, m, n, k, .. } = *self.job;
         // The rows of a tile are those of A and the columns of B: a map of B transposed has them as rows, too.
         let b_transposed = Operand { strides: [b.strides[1], b.strides[0]], ..b };
-        let (a, b) = (map(a, [m, k], self.tile.rows)?, map(b_transposed, [n, k], self.tile.cols)?);
-        let blocks =
-            multiprocessors(self.job.device()).min(self.tile.count(self.job) * self.split.parts);
+        let (a, b) = (map(a, [m, k], tile.rows)?, map(b_transposed, [n, k], tile.cols)?);
+        let blocks = multiprocessors(self.job.device()).min(self.cut.pieces());
         let launch = launch.grid(blocks).block(384).shared(SHARED);
         // SAFETY: as in `naive`; the maps end where the operands do.
         unsafe { launch.arg(a).arg(b).arg(self.product).start() }
@@ -295,12 +292,14 @@ impl Start<'_> {
         self.job.linear_layout().expect("asked by the choice of the rung")
     }
 
-    fn add_splits(&self) -> Result<()> {
-        let name = if self.widens() { "matmul_add_splits_f32" } else { "matmul_add_splits" };
-        let blocks = blocks_for(self.job.device(), (self.job.m * self.job.n).div_ceil(4));
+    fn add_parts(&self) -> Result<()> {
+        let name = if self.widens() { "matmul_add_parts_f32" } else { "matmul_add_parts" };
+        let Cut { tile, rest, .. } = self.cut;
+        let blocks = blocks_for(self.job.device(), (rest * tile.rows * tile.cols).div_ceil(4));
         let launch = self.launch(&SPLIT, name)?.grid(blocks);
+        let launch = launch.arg(self.product).arg(tile.rows as i32).arg(tile.cols as i32);
         // SAFETY: the kernel's parameters; the sums of that many parts were allocated.
-        unsafe { launch.arg(self.product).arg(self.split.parts as i32).start() }
+        unsafe { launch.start() }
     }
 }
 

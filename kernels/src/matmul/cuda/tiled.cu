@@ -100,9 +100,10 @@ template <Walk WALK_A, Walk WALK_B, typename In, typename Out>
 __device__ __forceinline__ void tiled(const Product<In, Out> &p, const Strides &s) {
     __shared__ __align__(16) float a_tile[2][DEPTH][PITCH], b_tile[2][DEPTH][PITCH];
     int rows = divide_up(p.m, TILE), cols = divide_up(p.n, TILE);
-    int batch = blockIdx.x / (rows * cols), split = blockIdx.y;
-    Tile tile = tile_at(blockIdx.x % (rows * cols), rows, cols);
-    int row = tile.row * TILE, col = tile.col * TILE, k = split_begin(p, split), depth = split_end(p, split) - k;
+    // A batch has no tiles that are cut.
+    int batch = p.parts > 1 ? 0 : blockIdx.x / (rows * cols);
+    Piece piece = piece_at<TILE, TILE>(p, blockIdx.x - batch * rows * cols);
+    int row = piece.row, col = piece.col, k = piece.begin, depth = piece.end - k;
     const In *a_from = p.a + batch_offset(s, s.a_batch, batch) + row * s.a_row + k * s.a_col;
     const In *b_from = p.b + batch_offset(s, s.b_batch, batch) + col * s.b_col + k * s.b_row;
     Walker<WALK_A, In> a(a_from, s.a_row, s.a_col, p.m - row, depth);
@@ -142,8 +143,8 @@ __device__ __forceinline__ void tiled(const Product<In, Out> &p, const Strides &
             float run[4];
 #pragma unroll
             for (int j = 0; j < 4; j++) run[j] = sums[i][half * 4 + j];
-            int at_row = row + thread_row + i % 4 + i / 4 * (TILE / 2), at_col = col + thread_col + half * (TILE / 2);
-            put_run(p, split, size_t(batch) * p.m * p.ldc, at_row, at_col, run);
+            int at_row = thread_row + i % 4 + i / 4 * (TILE / 2), at_col = thread_col + half * (TILE / 2);
+            put_run(p, piece, size_t(batch) * p.m * p.ldc, at_row, at_col, run);
         }
     }
 }
