@@ -187,11 +187,12 @@ impl Bench {
         let x = attention::cuda::Qkv { q: q.slice(), k: k.slice(), v: v.slice() };
         let flops = (4 * batch * heads * length * length * head_dim) as f64;
         let size = [batch, length, heads, head_dim];
-        let time = self.seconds(|| attention::cuda::forward(a, at, x))?;
+        let time = self.seconds(|| attention::cuda::forward(a, at, x, true))?;
         say("attention", &size, time, flops, "gflops");
-        let (o, lse) = attention::cuda::forward(a, at, x)?;
-        let saved = || (o.slice(), lse.slice());
-        let time = self.seconds(|| attention::cuda::backward(a, at, x, saved(), d_o.slice()))?;
+        let made = attention::cuda::forward(a, at, x, true)?;
+        let saved = (made.o.slice(), made.lse.slice(), None);
+        let backward = || attention::cuda::backward(a, at, x, saved, d_o.slice());
+        let time = self.seconds(backward)?;
         say("attention_backward", &size, time, 2.5 * flops, "gflops");
         Ok(())
     }

@@ -170,19 +170,20 @@ fn ragged() {
     );
     let attention = |heads| Attention::of_all(&batch, heads, None);
     says(
-        ops::attention::forward(&attention(2), [&short; 3]),
+        ops::attention::forward(&attention(2), [&short; 3], true),
         "attention: expected shape [3, 8], got [2, 8]",
     );
     says(
-        ops::attention::forward(&attention(3), [&x; 3]),
+        ops::attention::forward(&attention(3), [&x; 3], true),
         "attention: expected shape [.., multiple of 3 heads], got [3, 8]",
     );
     says(
-        ops::attention::forward(&attention(2), [&x, &x, &zeros(&[3, 4])]),
+        ops::attention::forward(&attention(2), [&x, &x, &zeros(&[3, 4])], true),
         "attention: expected shape [3, 8], got [3, 4]",
     );
+    let (o, saved) = ops::attention::forward(&attention(2), [&x; 3], true).unwrap();
     says(
-        ops::attention::backward(&attention(2), [&x, &x, &short], (&x, &zeros(&[3, 2])), &x),
+        ops::attention::backward(&attention(2), [&x, &x, &short], (&o, &saved), &x),
         "attention: expected shape [3, 8], got [2, 8]",
     );
     says(CuSeqLens::from_lens(&[]), "cu_seqlens: expected at least two offsets from 0, got [0]");

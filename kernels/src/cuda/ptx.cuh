@@ -21,18 +21,18 @@ __device__ __forceinline__ u32 shared_address(const void *p) {
 
 // Four 8 x 8 matrices of bf16. Lane l gives the address of row l % 8 of matrix l / 8, 16 bytes, and gets of each
 // matrix the elements (g, 2t) and (g, 2t + 1).
-__device__ __forceinline__ void ldmatrix_x4(u32 (&r)[4], const void *row) {
+__device__ __forceinline__ void ldmatrix_x4(u32 (&r)[4], u32 row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(shared_address(row))
+                 : "r"(row)
                  : "memory");
 }
 
 // The same of the transposed matrices: each lane gets the elements (2t, g) and (2t + 1, g).
-__device__ __forceinline__ void ldmatrix_x4_transposed(u32 (&r)[4], const void *row) {
+__device__ __forceinline__ void ldmatrix_x4_transposed(u32 (&r)[4], u32 row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(shared_address(row))
+                 : "r"(row)
                  : "memory");
 }
 
@@ -45,7 +45,7 @@ __device__ __forceinline__ void mma_bf16(float (&c)[4], const u32 (&a)[4], const
 }
 
 // Copies BYTES, 4 or 16, to shared memory in the background, or writes zeros where there is nothing to read. Both
-// addresses are multiples of BYTES; `from` must be a valid address even then.
+// addresses are multiples of BYTES; what is not present is not read, wherever its address leads.
 template <int BYTES> __device__ __forceinline__ void copy_async(void *to, const void *from, bool present) {
     if (BYTES == 16) { // past the L1 cache, which only whole chunks may pass
         asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
@@ -74,3 +74,9 @@ __device__ __forceinline__ float fast_exp2(float x) {
 }
 
 #endif
+
+// The same by pointer.
+__device__ __forceinline__ void ldmatrix_x4(u32 (&r)[4], const void *row) { ldmatrix_x4(r, shared_address(row)); }
+__device__ __forceinline__ void ldmatrix_x4_transposed(u32 (&r)[4], const void *row) {
+    ldmatrix_x4_transposed(r, shared_address(row));
+}

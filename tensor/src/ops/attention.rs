@@ -70,23 +70,42 @@ impl Attention {
     }
 }
 
-/// The output `[Tq, H]` and the log-sum-exp of the scores `[Tq, N]`, for the backward (empty in f64).
+/// What the forward leaves to the backward, beside its output.
+#[derive(Debug)]
+pub struct Saved {
+    /// The log-sum-exp of the scores, `[Tq, N]`; empty in f64.
+    pub lse: Tensor,
+    /// On a GPU, the dropout mask, where the backward does not draw it again.
+    mask: Option<Array>,
+}
+
+impl Saved {
+    fn of_lse(lse: Tensor) -> Self {
+        Self { lse, mask: None }
+    }
+}
+
+/// The output `[Tq, H]`, and what the backward needs, if it follows.
 ///
 /// q is `[Tq, H]`, k and v are `[T, H]`, heads side by side.
 ///
 /// # Errors
 /// When shapes or dtypes do not fit, Tq or T is not that of the batch, or H no multiple of N.
-pub fn forward(a: &Attention, [q, k, v]: [&Tensor; 3]) -> Result<(Tensor, Tensor)> {
+pub fn forward(
+    a: &Attention,
+    [q, k, v]: [&Tensor; 3],
+    backward_follows: bool,
+) -> Result<(Tensor, Saved)> {
     let (_, h) = matrix(OP, q)?;
     a.check(h, [q], [k, v])?;
     let (settings, [q, k, v]) = (a.kernel(h)?, dense([q, k, v])?);
     match hidden(OP, [&q, &k, &v])? {
-        Hidden::Cuda(x) => run_on_gpu(a, settings, x, h),
+        Hidden::Cuda(x) => run_on_gpu(a, settings, x, backward_follows),
         Hidden::F32([q, k, v]) => run(settings, Qkv { q, k, v }, h),
         Hidden::BF16([q, k, v]) => run(settings, Qkv { q, k, v }, h),
         Hidden::F64([q, k, v]) => {
             let o = wide(reference::forward(settings, q, k, v), &[a.queries.total(), h]);
-            Ok((o, Tensor::zeros(&[0])))
+            Ok((o, Saved::of_lse(Tensor::zeros(&[0]))))
         }
     }
 }
@@ -95,35 +114,40 @@ fn run<E: HiddenElement>(
     settings: attention::Attention,
     x: Qkv<E>,
     h: usize,
-) -> Result<(Tensor, Tensor)> {
+) -> Result<(Tensor, Saved)> {
     let rows = x.q.len() / h;
     let mut lse = Tensor::zeros(&[rows, settings.heads]);
     let to = lse.make_mut()?;
     let o = Tensor::build(&[rows, h], |o: &mut [E]| attention::forward(settings, x, o, to));
-    Ok((o, lse))
+    Ok((o, Saved::of_lse(lse)))
 }
 
 fn run_on_gpu(
     a: &Attention,
     settings: attention::Attention,
     [q, k, v]: [Slice; 3],
-    h: usize,
-) -> Result<(Tensor, Tensor)> {
+    backward_follows: bool,
+) -> Result<(Tensor, Saved)> {
     let [queries, keys] = a.on_gpu(settings.head_dim, q.device())?;
     let at = cuda::Offsets { queries: queries.slice(), keys: keys.slice() };
-    let (o, lse) = cuda::forward(settings, at, cuda::Qkv { q, k, v })?;
+    let made = cuda::forward(settings, at, cuda::Qkv { q, k, v }, backward_follows)?;
     let rows = a.queries.total();
-    Ok((Tensor::from_array(o, &[rows, h]), Tensor::from_array(lse, &[rows, a.heads])))
+    let o = Tensor::from_array(made.o, &[rows, settings.heads * settings.head_dim]);
+    let lse = Tensor::from_array(made.lse, &[rows, settings.heads]);
+    Ok((o, Saved { lse, mask: made.mask }))
 }
 
 /// The gradients of q `[Tq, H]`, k and v `[T, H]`, from the output and its gradient.
 ///
 /// # Errors
 /// When the shapes or dtypes differ.
+///
+/// # Panics
+/// On a GPU, with dropout, when the forward was told that this does not follow.
 pub fn backward(
     a: &Attention,
     [q, k, v]: [&Tensor; 3],
-    (o, lse): (&Tensor, &Tensor),
+    (o, saved): (&Tensor, &Saved),
     d_o: &Tensor,
 ) -> Result<[Tensor; 3]> {
     let (_, h) = matrix(OP, q)?;
@@ -131,12 +155,12 @@ pub fn backward(
     let settings = a.kernel(h)?;
     let operands = dense([q, k, v, o, d_o])?;
     match hidden(OP, operands.each_ref())? {
-        Hidden::Cuda(x) => run_backward_on_gpu(a, settings, x, lse),
+        Hidden::Cuda(x) => run_backward_on_gpu(a, settings, x, saved),
         Hidden::F32([q, k, v, o, d_o]) => {
-            Ok(run_backward(settings, Qkv { q, k, v }, (o, lse.as_slice()?), d_o, h))
+            Ok(run_backward(settings, Qkv { q, k, v }, (o, saved.lse.as_slice()?), d_o, h))
         }
         Hidden::BF16([q, k, v, o, d_o]) => {
-            Ok(run_backward(settings, Qkv { q, k, v }, (o, lse.as_slice()?), d_o, h))
+            Ok(run_backward(settings, Qkv { q, k, v }, (o, saved.lse.as_slice()?), d_o, h))
         }
         Hidden::F64([q, k, v, _, d_o]) => {
             let (dq, dk, dv) = reference::backward(settings, q, k, v, d_o);
@@ -168,11 +192,11 @@ fn run_backward_on_gpu(
     a: &Attention,
     settings: attention::Attention,
     [q, k, v, o, d_o]: [Slice; 5],
-    lse: &Tensor,
+    saved: &Saved,
 ) -> Result<[Tensor; 3]> {
     let [queries, keys] = a.on_gpu(settings.head_dim, q.device())?;
     let at = cuda::Offsets { queries: queries.slice(), keys: keys.slice() };
-    let saved = (o, lse.as_array(OP)?);
+    let saved = (o, saved.lse.as_array(OP)?, saved.mask.as_ref().map(Array::slice));
     let grads = cuda::backward(settings, at, cuda::Qkv { q, k, v }, saved, d_o)?;
     let h = settings.heads * settings.head_dim;
     Ok(grads.map(|array| {

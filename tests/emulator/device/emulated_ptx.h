@@ -9,13 +9,15 @@
 inline float low_bf16(u32 pair) { return __uint_as_float(pair << 16); }
 inline float high_bf16(u32 pair) { return __uint_as_float(pair & 0xffff0000u); }
 
+inline u32 shared_address(const void* p) { return emulator::shared_handle(p); }
+
 struct LoadMatrixArgs {
   const u8* row;
   u32 (*r)[4];
 };
 
-inline void emulated_ldmatrix(u32 (&r)[4], const void* row, bool transposed) {
-  LoadMatrixArgs mine = {static_cast<const u8*>(row), &r};
+inline void emulated_ldmatrix(u32 (&r)[4], u32 row, bool transposed) {
+  LoadMatrixArgs mine = {static_cast<const u8*>(emulator::shared_pointer(row)), &r};
   emulator::warp_collective(mine, [transposed](LoadMatrixArgs* const lanes[WARP]) {
     for (int matrix = 0; matrix < 4; matrix++) {
       for (int lane = 0; lane < WARP; lane++) {
@@ -31,8 +33,8 @@ inline void emulated_ldmatrix(u32 (&r)[4], const void* row, bool transposed) {
   });
 }
 
-inline void ldmatrix_x4(u32 (&r)[4], const void* row) { emulated_ldmatrix(r, row, false); }
-inline void ldmatrix_x4_transposed(u32 (&r)[4], const void* row) { emulated_ldmatrix(r, row, true); }
+inline void ldmatrix_x4(u32 (&r)[4], u32 row) { emulated_ldmatrix(r, row, false); }
+inline void ldmatrix_x4_transposed(u32 (&r)[4], u32 row) { emulated_ldmatrix(r, row, true); }
 
 struct MmaArgs {
   float (*c)[4];

@@ -9,7 +9,7 @@ use tests::gpu::{assert_close, device, normal, wide};
 const DROPOUT: Dropout = Dropout { p: 0.25, key: Key { seed: 11 << 32 | 7, step: 3, site: 5 } };
 
 /// Lengths that end in every part of a tile of 64 tokens and of a warp's 16 rows.
-const LENS: [usize; 7] = [1, 7, 17, 33, 64, 65, 130];
+const LENS: [usize; 8] = [1, 7, 17, 33, 63, 64, 65, 130];
 
 /// q, k, v and the gradient of o, on the host.
 type Inputs = [Tensor; 4];
@@ -23,9 +23,9 @@ fn inputs(a: &Attention, head_dim: usize, dtype: DType) -> Inputs {
 
 /// o, dq, dk, dv where the inputs are, and lse.
 fn run(a: &Attention, [q, k, v, d_o]: &Inputs) -> ([Tensor; 4], Tensor) {
-    let (o, lse) = attention::forward(a, [q, k, v]).unwrap();
-    let [dq, dk, dv] = attention::backward(a, [q, k, v], (&o, &lse), d_o).unwrap();
-    ([o, dq, dk, dv], lse)
+    let (o, saved) = attention::forward(a, [q, k, v], true).unwrap();
+    let [dq, dk, dv] = attention::backward(a, [q, k, v], (&o, &saved), d_o).unwrap();
+    ([o, dq, dk, dv], saved.lse)
 }
 
 fn run_on(gpu: &Device, a: &Attention, x: &Inputs) -> ([Tensor; 4], Tensor) {
@@ -155,11 +155,54 @@ fn nan_stays_inside_its_sequence_and_head() {
     }
 }
 
+/// The mask by what it does, element by element: the probabilities of equal scores are zero only where they are dropped.
+/// Rows of the unit matrix as values, D at a time, show them in o; as gradients of o they show them in dv.
+#[test]
+#[ignore = "needs a GPU"]
+fn drops_in_both_directions_what_the_definition_drops() {
+    let gpu = device();
+    let (heads, d) = (2, 64);
+    let a = ragged(usize::MAX, heads, Some(DROPOUT));
+    let rows = a.keys.total();
+    let zeros = Tensor::zeros(&[rows, heads * d]).to_dtype(DType::BF16).unwrap();
+    for first in (0..130).step_by(d) {
+        let mut unit = vec![0.0; rows * heads * d];
+        for i in 0..a.keys.batch() {
+            for (column, token) in a.keys.range(i).skip(first).take(d).enumerate() {
+                (0..heads).for_each(|head| unit[(token * heads + head) * d + column] = 1.0);
+            }
+        }
+        let unit = Tensor::from_vec(unit, &[rows, heads * d]).unwrap();
+        let unit = unit.to_dtype(DType::BF16).unwrap();
+        let x = [zeros.clone(), zeros.clone(), unit.clone(), unit];
+        let dropped = |x: &Tensor| values(x).iter().map(|&x| x == 0.0).collect::<Vec<_>>();
+        let (got, _) = run_on(&gpu, &a, &x);
+        let (want, _) = run(&a, &x.each_ref().map(wide));
+        for (name, i) in [("o", 0), ("dv", 3)] {
+            assert!(dropped(&got[i]) == dropped(&want[i]), "{name}, columns from {first} on");
+        }
+    }
+}
+
+/// It draws the same mask, and does not keep it.
+#[test]
+#[ignore = "needs a GPU"]
+fn a_forward_alone_has_the_same_output() {
+    let gpu = device();
+    let a = ragged(usize::MAX, 2, Some(DROPOUT));
+    let [q, k, v, _] = inputs(&a, 64, DType::BF16).map(|x| x.to_device(&gpu).unwrap());
+    let [with, without] = [true, false].map(|backward_follows| {
+        let (o, _) = attention::forward(&a, [&q, &k, &v], backward_follows).unwrap();
+        values(&o)
+    });
+    assert_eq!(with, without);
+}
+
 #[test]
 #[ignore = "needs a GPU"]
 fn heads_wider_than_the_kernels_are_an_error() {
     let gpu = device();
     let a = ragged(1, 1, None);
     let [q, k, v, _] = inputs(&a, 257, DType::F32).map(|x| x.to_device(&gpu).unwrap());
-    assert!(attention::forward(&a, [&q, &k, &v]).is_err());
+    assert!(attention::forward(&a, [&q, &k, &v], true).is_err());
 }

@@ -6,6 +6,7 @@
 struct Attention {
     int heads, head_dim;
     int tiles; // of the longest sequence: blocks of one sequence and head
+    int key_tiles; // of the longest sequence, in tiles of the forward
     float scale;
     Dropout dropout;
 };
@@ -16,6 +17,7 @@ template <typename T> struct Forward {
     const u32 *queries, *keys;
     T *o;
     float *lse; // [queries, heads]
+    u32 *mask;  // on tensor cores: what was dropped, for the backward; none if there is no dropout or no backward
     Attention a;
 };
 
@@ -24,12 +26,14 @@ template <typename T> struct Backward {
     const T *q, *k, *v, *d_o;
     const u32 *queries, *keys;
     const float *lse, *delta; // [queries, heads]
+    const u32 *mask;          // on tensor cores: that of the forward
     Attention a;
 };
 
 // One head of one sequence. A matrix [T, N*D] is seen as [T*N, D], where the tokens of a head are N rows apart:
 // the row of a query is then also its place in lse and its row of the dropout mask.
 struct Part {
+    int sequence;
     int heads, head;
     int first_query, queries;
     int first_key, keys;
@@ -42,6 +46,7 @@ struct Part {
 template <typename P> __device__ __forceinline__ Part part_of_block(const P &p) {
     int sequence = blockIdx.x / p.a.tiles;
     Part part;
+    part.sequence = sequence;
     part.heads = p.a.heads;
     part.head = blockIdx.y;
     part.first_query = p.queries[sequence];

@@ -13,8 +13,8 @@
 //     L2 cache        4 S D bytes   for k and v again for each tile of queries: 64 operations a byte
 //
 // So memory bounds sequences below some 600 tokens, exponentials those of small heads above. The backward does
-// 14 S^2 D operations for 2 S^2 exponentials. Dropout costs about 20 integer operations for each score, in each
-// of the three kernels.
+// 14 S^2 D operations for 2 S^2 exponentials. To draw the dropout mask takes about 12 instructions for each score, as
+// many as all else that is not a product; the backward reads it instead.
 #include "fragments.cuh"
 
 // From scores to 2^(score scale - maximum scale); o shrinks by what the maximum grew. `scale` has the log2(e).
@@ -45,32 +45,25 @@ __device__ __forceinline__ void softmax_step(float (&s)[N][4], RowSoftmax (&soft
     }
 }
 
-// Scores beyond the last key count for nothing.
-template <int N> __device__ __forceinline__ void hide_absent(float (&s)[N][4], int present) {
+// What is kept is not scaled here but once at the end.
+template <int N> __device__ __forceinline__ void drop(float (&s)[N][4], u32 dropped) {
 #pragma unroll
     for (int i = 0; i < 4 * N; i++) {
-        if (i / 4 * 8 + 2 * lane_t() + i % 2 >= present) s[i / 4][i % 4] = NEGATIVE_INFINITY;
+        if (dropped >> fragment_bit(i / 4, i % 4) & 1) s[i / 4][i % 4] = 0.0f;
     }
-}
-
-template <int N>
-__device__ __forceinline__ void drop(float (&s)[N][4], const Dropout &d, const u32 (&rows)[2], int first_key) {
-    u32 dropped = dropped_keys_in_columns<N>(d, rows, first_key);
-#pragma unroll
-    for (int i = 0; i < 4 * N; i++) s[i / 4][i % 4] *= factor_of(d, dropped, i / 4, i % 4);
 }
 
 // Divides by the sums, and writes.
 template <int D>
 __device__ __forceinline__ void finish(const Forward<bf16> &f, const Part &part, int first_query,
                                        const RowSoftmax (&softmax)[2], const float (&result)[D / 8][4]) {
-    float inverse[2];
+    float inverse[2], kept = scale_of_kept(f.a);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         float sum = softmax[half].sum;
         sum += __shfl_xor_sync(FULL_WARP, sum, 1);
         sum += __shfl_xor_sync(FULL_WARP, sum, 2);
-        inverse[half] = 1.0f / sum;
+        inverse[half] = kept / sum;
         int query = first_query + warp_row() + lane_g() + 8 * half;
         if (query < part.queries && lane_t() == 0) {
             f.lse[part.query_row(query)] = softmax[half].base() * f.a.scale + LN_2 * log2f(sum);
@@ -97,6 +90,7 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
 
     int query = first_query + warp_row() + lane_g();
     const u32 mask_rows[2] = {part.query_row(query), part.query_row(query + 8)};
+    u32 mask_word = mask_of_tile(a, part, tile_of_block(a)) + fragment_word();
     bool busy = warp_row() < present; // short sequences leave most of a tile empty
     RowSoftmax softmax[2];
     float result[D / 8][4] = {};
@@ -107,7 +101,11 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
         product<D, N>(rows, key_tile, 0, s);
         if (first_key + TILE > part.keys) hide_absent(s, part.keys - first_key);
         softmax_step<D, N>(s, softmax, result, a.scale * LOG2_E);
-        if (drops(a.dropout)) drop(s, a.dropout, mask_rows, first_key);
+        if (drops(a.dropout)) {
+            u32 dropped = draw_mask(a.dropout, mask_rows, first_key);
+            if (f.mask) f.mask[mask_word + first_key / TILE * THREADS] = dropped;
+            drop(s, dropped);
+        }
         accumulate<D, N>(s, key_tile + ELEMENTS, 0, result);
     }
     finish<D>(f, part, first_query, softmax, result);
@@ -117,8 +115,8 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
 #define KERNEL(D, BLOCKS)                                                                                        \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_flash_forward_##D(const bf16 *q, const bf16 *k, const bf16 *v, const u32 *queries,             \
-                                    const u32 *keys, bf16 *o, float *lse, Attention a) {                         \
-        forward<D>(Forward<bf16>{q, k, v, queries, keys, o, lse, a});                                            \
+                                    const u32 *keys, bf16 *o, float *lse, u32 *mask, Attention a) {              \
+        forward<D>(Forward<bf16>{q, k, v, queries, keys, o, lse, mask, a});                                      \
     }
 
 KERNEL(32, 5)

@@ -32,17 +32,37 @@ __device__ __forceinline__ float column_statistic(const Backward<bf16> &b, const
     return threadIdx.x < TILE ? b.lse[row] * LOG2_E : b.delta[row];
 }
 
-// The gradients of a step whose first query has the mask row `mask_row`. `column`: the statistics of this lane's
-// first query; `first_key`: of this warp.
-__device__ __forceinline__ void gradients_by_column(const Attention &a, u32 mask_row, int first_key,
-                                                    const float *column, float (&s)[STEP_N][4],
-                                                    float (&ds)[STEP_N][4]) {
-    u32 dropped = 0;
-    if (drops(a.dropout)) dropped = dropped_keys_in_rows<STEP_N>(a.dropout, mask_row, a.heads, first_key);
+// The mask of a step where rows are keys. c[n][e] is in the word that a lane of the forward, of the warp with the
+// queries 8 n .., had for this tile: two words for each of two warps, of which a byte is about the keys of this warp.
+struct StepMask {
+    u32 words[STEP_N / 2][2] = {};
+
+    // `tile`: the words of the tile, in shared memory.
+    __device__ __forceinline__ StepMask(const u32 *tile, int step) {
+        int keys = warp_of_block() * 8 + lane_g() % 2;
+#pragma unroll
+        for (int i = 0; i < STEP_N / 2; i++) {
+            const u32 *warp = tile + (step / WARP_ROWS + i) * WARP;
+            uint2 pair = *reinterpret_cast<const uint2 *>(warp + lane_t() * 8 + lane_g() / 2 * 2);
+            words[i][0] = pair.x >> keys;
+            words[i][1] = pair.y >> keys;
+        }
+    }
+
+    // n counts queries here and e / 2 keys, which was the other way round.
+    __device__ __forceinline__ bool has(int n, int e) const {
+        return words[n / 2][e % 2] >> (n % 2 * 4 + e / 2 * 2) & 1;
+    }
+};
+
+// The gradients of a step. `column`: the statistics of this lane's first query.
+__device__ __forceinline__ void gradients_by_column(const Attention &a, const StepMask &dropped, const float *column,
+                                                    float (&s)[STEP_N][4], float (&ds)[STEP_N][4]) {
+    float kept = scale_of_kept(a);
 #pragma unroll
     for (int i = 0; i < STEP_N * 4; i++) {
         int n = i / 4, e = i % 4, at = 8 * n + e % 2;
-        float factor = drops(a.dropout) ? factor_of(a.dropout, dropped, n, e) : 1.0f;
+        float factor = dropped.has(n, e) ? 0.0f : kept;
         score_gradient(s[n][e], ds[n][e], a.scale * LOG2_E, factor, column[at], column[at + TILE]);
     }
 }
@@ -57,7 +77,14 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, bf16 *dk,
     if (present <= 0) return;
     bf16 *key_tile = dynamic_shared<bf16>(), *stages = key_tile + 2 * ELEMENTS;
     float *statistics = reinterpret_cast<float *>(stages + 4 * ELEMENTS);
+    u32 *masks = reinterpret_cast<u32 *>(statistics + 2 * THREADS);
+    if (!drops(a.dropout)) masks[threadIdx.x] = masks[threadIdx.x + THREADS] = 0;
+    u32 mask_word = mask_of_tile(a, part, 0) + first_key / TILE * THREADS + threadIdx.x;
     auto fetch = [&](int first_query) {
+        if (drops(a.dropout)) {
+            u32 word = mask_word + first_query / TILE * a.heads * a.key_tiles * THREADS;
+            copy_async<4>(masks + first_query / TILE % 2 * THREADS + threadIdx.x, b.mask + word, true);
+        }
         bf16 *stage = stage_of<D>(stages, first_query);
         copy_pair<D>(stage, b.q, b.d_o, part.query_row(first_query), a.heads, part.queries - first_query);
     };
@@ -87,8 +114,7 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, bf16 *dk,
             float s[STEP_N][4], ds[STEP_N][4];
             product<D, STEP_N>(key_rows, query_tile, step, s);
             product<D, STEP_N>(value_rows, grad_tile, step, ds);
-            u32 mask_row = part.query_row(first_query + step);
-            gradients_by_column(a, mask_row, first_key + warp_row(), column + step, s, ds);
+            gradients_by_column(a, StepMask(masks + stage * THREADS, step), column + step, s, ds);
             accumulate<D, STEP_N>(s, grad_tile, step, value_grad);
             accumulate<D, STEP_N>(ds, query_tile, step, key_grad);
         }
@@ -100,9 +126,8 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, bf16 *dk,
 
 // ---- dq: rows are queries, columns keys ----
 
-// What the two rows of this lane have: the row of the mask, lse in base 2, and delta.
+// What the two rows of this lane have: lse in base 2, and delta.
 struct RowStatistics {
-    u32 mask_row[2];
     float lse[2], delta[2];
 
     __device__ __forceinline__ RowStatistics(const Backward<bf16> &b, const Part &part, int first_query) {
@@ -110,24 +135,21 @@ struct RowStatistics {
         for (int half = 0; half < 2; half++) {
             // Absent queries, of zeros, read the last one's.
             u32 row = part.query_row(min(first_query + warp_row() + lane_g() + 8 * half, part.queries - 1));
-            mask_row[half] = row;
             lse[half] = b.lse[row] * LOG2_E;
             delta[half] = b.delta[row];
         }
     }
 };
 
-// The gradients of a step of keys from `first_key` on; there are `keys` in all.
-__device__ __forceinline__ void gradients_by_row(const Attention &a, const RowStatistics &rows, int first_key,
-                                                 int keys, float (&s)[STEP_N][4], float (&ds)[STEP_N][4]) {
-    u32 dropped = 0;
-    if (drops(a.dropout)) dropped = dropped_keys_in_columns<STEP_N>(a.dropout, rows.mask_row, first_key);
+// The gradients of a step of keys, of whose mask `dropped` has the lower bits.
+__device__ __forceinline__ void gradients_by_row(const Attention &a, const RowStatistics &rows, u32 dropped,
+                                                 float (&s)[STEP_N][4], float (&ds)[STEP_N][4]) {
+    float kept = scale_of_kept(a);
 #pragma unroll
     for (int i = 0; i < STEP_N * 4; i++) {
         int n = i / 4, e = i % 4;
-        float factor = drops(a.dropout) ? factor_of(a.dropout, dropped, n, e) : 1.0f;
+        float factor = dropped >> fragment_bit(n, e) & 1 ? 0.0f : kept;
         score_gradient(s[n][e], ds[n][e], a.scale * LOG2_E, factor, rows.lse[e / 2], rows.delta[e / 2]);
-        if (first_key + 8 * n + 2 * lane_t() + e % 2 >= keys) ds[n][e] = 0.0f;
     }
 }
 
@@ -147,16 +169,19 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
 
     bool busy = warp_row() < present;
     RowStatistics rows(b, part, first_query);
+    u32 mask_word = mask_of_tile(a, part, tile_of_block(a)) + fragment_word();
     float query_grad[D / 8][4] = {};
     for (int first_key = 0; first_key < part.keys; first_key += TILE) {
         bf16 *key_tile = keys.next(first_key);
-        int steps_end = busy ? min(TILE, part.keys - first_key) : 0;
+        int present_keys = part.keys - first_key, steps_end = busy ? min(TILE, present_keys) : 0;
+        u32 dropped = busy && drops(a.dropout) ? b.mask[mask_word + first_key / TILE * THREADS] : 0;
 #pragma unroll 1
         for (int step = 0; step < steps_end; step += STEP) {
             float s[STEP_N][4], ds[STEP_N][4];
             product<D, STEP_N>(query_rows, key_tile, step, s);
             product<D, STEP_N>(grad_rows, key_tile + ELEMENTS, step, ds);
-            gradients_by_row(a, rows, first_key + step, part.keys, s, ds);
+            if (step + STEP > present_keys) hide_absent(s, present_keys - step);
+            gradients_by_row(a, rows, dropped >> step / 2, s, ds);
             accumulate<D, STEP_N>(ds, key_tile, step, query_grad);
         }
     }
@@ -168,14 +193,14 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
     extern "C" __global__ void __launch_bounds__(THREADS, DKDV_BLOCKS)                                           \
         attention_flash_backward_dkdv_##D(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,          \
                                           const u32 *queries, const u32 *keys, const float *lse,                 \
-                                          const float *delta, bf16 *dk, bf16 *dv, Attention a) {                 \
-        backward_dkdv<D, ROWS<D>>(Backward<bf16>{q, k, v, d_o, queries, keys, lse, delta, a}, dk, dv);           \
+                                          const float *delta, const u32 *mask, bf16 *dk, bf16 *dv, Attention a) { \
+        backward_dkdv<D, ROWS<D>>(Backward<bf16>{q, k, v, d_o, queries, keys, lse, delta, mask, a}, dk, dv);     \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, DQ_BLOCKS)                                             \
         attention_flash_backward_dq_##D(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,            \
                                         const u32 *queries, const u32 *keys, const float *lse,                   \
-                                        const float *delta, bf16 *dq, Attention a) {                             \
-        backward_dq<D>(Backward<bf16>{q, k, v, d_o, queries, keys, lse, delta, a}, dq);                          \
+                                        const float *delta, const u32 *mask, bf16 *dq, Attention a) {            \
+        backward_dq<D>(Backward<bf16>{q, k, v, d_o, queries, keys, lse, delta, mask, a}, dq);                    \
     }
 
 // Three blocks of 168 registers a thread: what ptxas finds enough for Hopper, but not for Ampere.

@@ -48,16 +48,16 @@ template <int D> __device__ __forceinline__ bf16 *chunk_of(bf16 *tile, int row, 
 template <int D>
 __device__ __forceinline__ void copy_tile(bf16 *to, const bf16 *from, u32 first_row, int apart, int present) {
     const int GROUP = Chunks<D>::GROUP, ROWS = THREADS / GROUP;
-    from += size_t(first_row) * D;
+    int row = threadIdx.x / GROUP, chunk = threadIdx.x % GROUP;
+    to = chunk_of<D>(to, row, chunk);
+    from += size_t(first_row + u32(row) * apart) * D + chunk * 8;
 #pragma unroll
     for (int first = 0; first < TILE; first += ROWS) {
-        int row = first + threadIdx.x / GROUP, chunk = threadIdx.x % GROUP;
-        bool inside = row < present;
-        const bf16 *start = from + (inside ? row * apart * D : 0) + chunk * 8;
 #pragma unroll
         for (int group = 0; group < Chunks<D>::PER_ROW; group += GROUP) {
-            copy_async<16>(chunk_of<D>(to, row, chunk + group), start + group * 8, inside);
+            copy_async<16>(to + first * D + group * 8, from + group * 8, first + row < present);
         }
+        from += ROWS * apart * D;
     }
 }
 
@@ -99,10 +99,24 @@ template <int D> struct Keys {
 
 // ---- Products ----
 
-// The A fragment of this warp's rows of a tile, columns 16 k .. 16 k + 15. This pattern of addresses, transposed,
-// also gives the B fragments of two neighbouring [16, 8].
-template <int D> __device__ __forceinline__ bf16 *corner(bf16 *tile, int first_row, int k) {
-    return chunk_of<D>(tile, first_row + lane_of_warp() % 16, 2 * k ^ lane_of_warp() / 16);
+// Where a lane reads with ldmatrix: a chunk of one row of a tile, and from there on those 2 k further right and whole
+// eights of rows further down, which costs an XOR for each k; the rows' distance is part of the instruction.
+template <int D> struct LaneChunks {
+    u32 first;
+
+    __device__ __forceinline__ LaneChunks(bf16 *tile, int row, int chunk)
+        : first(shared_address(chunk_of<D>(tile, row, chunk))) {}
+
+    __device__ __forceinline__ u32 at(int rows, int k) const {
+        const int PAIRS = Chunks<D>::GROUP / 2, PAIR = 2 * 8 * sizeof(bf16);
+        return (first ^ k % PAIRS * PAIR) + k / PAIRS * PAIRS * PAIR + rows * D * int(sizeof(bf16));
+    }
+};
+
+// The A fragment of the 16 rows from `first_row` on, in columns 16 k .. 16 k + 15. This pattern of addresses,
+// transposed, also gives the B fragments of two neighbouring [16, 8].
+template <int D> __device__ __forceinline__ LaneChunks<D> corners(bf16 *tile, int first_row) {
+    return LaneChunks<D>(tile + first_row * D, lane_of_warp() % 16, lane_of_warp() / 16);
 }
 
 // The rows of this warp, held in registers.
@@ -111,7 +125,7 @@ template <int D> struct HeldRows {
 
     __device__ __forceinline__ explicit HeldRows(bf16 *tile) {
 #pragma unroll
-        for (int k = 0; k < D / 16; k++) ldmatrix_x4(fragments[k], corner<D>(tile, warp_row(), k));
+        for (int k = 0; k < D / 16; k++) ldmatrix_x4(fragments[k], corners<D>(tile, warp_row()).at(0, k));
     }
     __device__ __forceinline__ void fragment(int k, u32 (&a)[4]) const {
 #pragma unroll
@@ -121,12 +135,10 @@ template <int D> struct HeldRows {
 
 // The same, read anew each time, where registers are short.
 template <int D> struct SharedRows {
-    bf16 *tile;
+    LaneChunks<D> chunks;
 
-    __device__ __forceinline__ explicit SharedRows(bf16 *tile) : tile(tile) {}
-    __device__ __forceinline__ void fragment(int k, u32 (&a)[4]) const {
-        ldmatrix_x4(a, corner<D>(tile, warp_row(), k));
-    }
+    __device__ __forceinline__ explicit SharedRows(bf16 *tile) : chunks(corners<D>(tile, warp_row())) {}
+    __device__ __forceinline__ void fragment(int k, u32 (&a)[4]) const { ldmatrix_x4(a, chunks.at(0, k)); }
 };
 
 // Two neighbouring [16, 8] of C.
@@ -141,6 +153,7 @@ __device__ __forceinline__ void mma_pair(float (&left)[4], float (&right)[4], co
 template <int D, int N, typename Rows>
 __device__ __forceinline__ void product(const Rows &rows, bf16 *tile, int first, float (&c)[N][4]) {
     int lane = lane_of_warp();
+    LaneChunks<D> chunks(tile + first * D, lane % 8 + lane / 16 * 8, lane / 8 % 2);
 #pragma unroll
     for (int i = 0; i < N * 4; i++) c[i / 4][i % 4] = 0.0f;
 #pragma unroll
@@ -149,16 +162,24 @@ __device__ __forceinline__ void product(const Rows &rows, bf16 *tile, int first,
         rows.fragment(k, a);
 #pragma unroll
         for (int n = 0; n < N; n += 2) {
-            int row = first + 8 * n + lane % 8 + lane / 16 * 8;
-            ldmatrix_x4(b, chunk_of<D>(tile, row, 2 * k ^ lane / 8 % 2));
+            ldmatrix_x4(b, chunks.at(8 * n, k));
             mma_pair(c[n], c[n + 1], a, b);
         }
+    }
+}
+
+// Scores beyond the last key, where columns are keys, count for nothing.
+template <int N> __device__ __forceinline__ void hide_absent(float (&s)[N][4], int present) {
+#pragma unroll
+    for (int i = 0; i < 4 * N; i++) {
+        if (i / 4 * 8 + 2 * lane_t() + i % 2 >= present) s[i / 4][i % 4] = NEGATIVE_INFINITY;
     }
 }
 
 // c += p tile, over the 8 N rows of the tile from `first` on.
 template <int D, int N>
 __device__ __forceinline__ void accumulate(const float (&p)[N][4], bf16 *tile, int first, float (&c)[D / 8][4]) {
+    LaneChunks<D> chunks = corners<D>(tile, first);
 #pragma unroll
     for (int n = 0; n < N; n += 2) {
         const u32 a[4] = {pack_bf16(p[n][0], p[n][1]), pack_bf16(p[n][2], p[n][3]),
@@ -166,7 +187,7 @@ __device__ __forceinline__ void accumulate(const float (&p)[N][4], bf16 *tile, i
 #pragma unroll
         for (int k = 0; k < D / 16; k++) {
             u32 b[4];
-            ldmatrix_x4_transposed(b, corner<D>(tile, first + 8 * n, k));
+            ldmatrix_x4_transposed(b, chunks.at(8 * n, k));
             mma_pair(c[2 * k], c[2 * k + 1], a, b);
         }
     }
@@ -199,49 +220,60 @@ __device__ __forceinline__ void store_scaled(const float (&c)[D / 8][4], float f
 }
 
 // ---- Dropout ----
+//
+// The forward draws the mask, and leaves it to the backward as it has it: a word a lane for each tile of 64 queries
+// and 64 keys. Bit fragment_bit(n, e) of the word of lane (g, t) is that of its c[n][e] where rows are queries; 1 is
+// dropped. A warp has 32 words side by side, in an order that makes neighbours of the two words a lane needs where
+// rows are keys: g / 2, t, g % 2.
 
-// Which of the four columns of a call of Philox are dropped, a bit each.
-__device__ __forceinline__ u32 dropped_of_four(const Dropout &d, u32 block, u32 row) {
+// Byte n / 2 has the keys 16 (n / 2) .. + 15, which are one warp's where rows are keys.
+__device__ __forceinline__ constexpr int fragment_bit(int n, int e) {
+    return n / 2 * 8 + e / 2 * 4 + n % 2 * 2 + e % 2;
+}
+
+// What is kept is multiplied by this.
+__device__ __forceinline__ float scale_of_kept(const Attention &a) {
+    return drops(a.dropout) ? a.dropout.scale : 1.0f;
+}
+
+// Where the word of this lane is among those of its tile.
+__device__ __forceinline__ int fragment_word() {
+    return warp_of_block() * WARP + lane_g() / 2 * 8 + lane_t() * 2 + lane_g() % 2;
+}
+
+// Where the words of the mask are for a tile of queries of this part and its first tile of keys; a word a thread of the
+// forward, THREADS of them for each tile of keys. A sequence has the tiles of queries that it needs or one more, and as
+// many tiles of keys as the longest: a place that each block finds by itself.
+__device__ __forceinline__ u32 mask_of_tile(const Attention &a, const Part &part, int query_tile) {
+    u32 first = u32(part.first_query + (TILE - 1) * part.sequence) / TILE;
+    return ((first + query_tile) * part.heads + part.head) * a.key_tiles * THREADS;
+}
+
+// Which of the four keys of a call of Philox are dropped, in the bits from `bit` on of `to`.
+__device__ __forceinline__ void draw_four(const Dropout &d, u32 block, u32 row, int bit, u32 &to) {
     uint4 bits = philox(d, block, row);
-    return u32(bits.x < d.threshold) | u32(bits.y < d.threshold) << 1 | u32(bits.z < d.threshold) << 2 |
-           u32(bits.w < d.threshold) << 3;
+    if (bits.x < d.threshold) to += 1 << bit; // a comparison and an addition under its predicate
+    if (bits.y < d.threshold) to += 2 << bit;
+    if (bits.z < d.threshold) to += 4 << bit;
+    if (bits.w < d.threshold) to += 8 << bit;
 }
 
-// Which elements of c [16, 8 N] are dropped: bit 4 n + e is that of c[n][e]. Rows are queries and columns keys
-// from `first_key` on, a multiple of 8; rows g and g + 8 of this lane have mask rows rows[0] and rows[1].
+// Draws the word of this lane for keys from `first_key` on, a multiple of 64. Rows g and g + 8 of this lane have mask
+// rows rows[0] and rows[1].
 //
-// Four keys of a row are two lanes' business, and these two lanes have two rows: each does one row for both.
-template <int N>
-__device__ __forceinline__ u32 dropped_keys_in_columns(const Dropout &d, const u32 (&rows)[2], int first_key) {
-    int lane = lane_of_warp(), t = lane_t();
-    u32 mine = 0, row = t & 1 ? rows[1] : rows[0];
-#pragma unroll 2
-    for (int n = 0; n < N; n++) mine |= dropped_of_four(d, first_key / 4 + 2 * n + t / 2, row) << 4 * n;
-    u32 top = __shfl_sync(FULL_WARP, mine, lane & ~1), bottom = __shfl_sync(FULL_WARP, mine, lane | 1);
-    int pair = 2 * (t & 1);
-    return (top >> pair & 0x33333333u) | (bottom >> pair & 0x33333333u) << 2;
-}
-
-// The same where rows are keys, the first of this warp `first_key`, and columns are queries, whose mask rows
-// are `apart` apart.
-//
-// Four keys of a query are four lanes' business (g % 4), and these four lanes have two queries and two fours of
-// keys: each does one of the four calls, the one of its own c[n][g % 4], and takes its own key's bit of all.
-template <int N>
-__device__ __forceinline__ u32 dropped_keys_in_rows(const Dropout &d, u32 first_row, int apart, int first_key) {
-    int lane = lane_of_warp(), g = lane_g(), call = g % 4;
-    u32 mine = 0, dropped = 0, block = first_key / 4 + g / 4 + call / 2 * 2;
-    u32 row = first_row + u32(2 * lane_t() + call % 2) * apart;
-#pragma unroll 2
-    for (int n = 0; n < N; n++) mine |= dropped_of_four(d, block, row + u32(8 * n) * apart) << 4 * n;
-#pragma unroll
-    for (int e = 0; e < 4; e++) {
-        u32 theirs = __shfl_sync(FULL_WARP, mine, (lane & ~0xc) | e << 2);
-        dropped |= (theirs >> g % 4 & 0x11111111u) << e;
+// Four keys of a row are two lanes' business, and these two lanes have four such fours in each 16 keys: the even lane
+// does the first eight keys of both rows, the odd one the others. Three products of the 20 in Philox depend on the keys
+// alone, and the compiler does them once for both rows; one depends on the row alone.
+__device__ __forceinline__ u32 draw_mask(const Dropout &d, const u32 (&rows)[2], int first_key) {
+    int odd = lane_t() & 1;
+    u32 mine = 0, block = first_key / 4 + 2 * odd + lane_t() / 2;
+#pragma unroll 1
+    for (int i = TILE / 16 - 1; i >= 0; i--) {
+        mine <<= 8;
+        draw_four(d, block + 4 * i, rows[0], 0, mine);
+        draw_four(d, block + 4 * i, rows[1], 4, mine);
     }
-    return dropped;
-}
-
-__device__ __forceinline__ float factor_of(const Dropout &d, u32 dropped, int n, int e) {
-    return dropped >> (4 * n + e) & 1 ? 0.0f : d.scale;
+    u32 theirs = __shfl_xor_sync(FULL_WARP, mine, 1);
+    u32 first = (odd ? theirs : mine) >> 2 * odd, second = (odd ? mine : theirs) >> 2 * odd;
+    return (first & 0x33333333u) | (second & 0x33333333u) << 2;
 }

@@ -14,8 +14,8 @@
 //! The softmax is online: where a tile raises the maximum of a row, what was accumulated is scaled down. The
 //! backward makes the scores again in each of two kernels, one for dk and dv, one for dq, which costs two
 //! products of seven, and needs no atomics: the same bits in every run. Dropout takes one call of Philox for
-//! four scores everywhere (lanes exchange the bits that are their neighbours'), except in tiles below 64.
-//! `flash.cu` counts what bounds the forward.
+//! four scores, except in tiles below 64. On tensor cores it would cost more than the softmax: there the forward
+//! leaves the mask to the backward, a bit a score. `flash.cu` counts what bounds the forward.
 
 mod plan;
 
@@ -23,7 +23,7 @@ use super::Attention;
 use crate::cuda::{
     Array, DType, Device, DropoutParam, Launch, Param, Result, Slice, Source, WARP, blocks_for,
 };
-use plan::{Kernel, Path};
+use plan::{FLASH_THREADS, FLASH_TILE, Kernel, Path};
 
 pub(crate) static PLAIN: Source =
     Source { name: "attention_plain.cu", text: include_str!("plain.cu"), hopper: false };
@@ -67,6 +67,7 @@ struct Settings {
     heads: i32,
     head_dim: i32,
     tiles: i32,
+    key_tiles: i32,
     scale: f32,
     dropout: DropoutParam,
 }
@@ -74,25 +75,59 @@ struct Settings {
 // SAFETY: fields of four bytes, in the same order.
 unsafe impl Param for Settings {}
 
-/// o `[Tq, N*D]`, of the dtype of q, and lse `[Tq, N]`, f32.
+/// What the forward makes; all of it goes into the backward.
+#[derive(Debug)]
+pub struct Output {
+    /// `[Tq, N*D]`, of the dtype of q.
+    pub o: Array,
+    /// The log-sum-exp of the scores, `[Tq, N]`, f32.
+    pub lse: Array,
+    /// Which scores were dropped, if anything was and a backward follows that reads it: u32, a bit a score, in tiles.
+    pub mask: Option<Array>,
+}
+
+/// The output, with a dropout mask for the backward only if that follows.
 ///
 /// # Errors
 /// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When lengths or dtypes do not fit, or D is above [`MAX_HEAD_DIM`].
-pub fn forward(a: Attention, at: Offsets, x: Qkv) -> Result<(Array, Array)> {
+pub fn forward(a: Attention, at: Offsets, x: Qkv, backward_follows: bool) -> Result<Output> {
     let device = x.q.device();
     let mut o = Array::uninit(device, x.q.dtype(), x.q.len())?;
     let mut lse = Array::uninit(device, DType::F32, super::total(a.queries) * a.heads)?;
     check(a, at, &[x.q], &[x.k, x.v], lse.slice());
-    let kernel = Path::choose(a, &[x.q, x.k, x.v]).forward;
-    let (launch, settings) = tiles(device, x.q.dtype(), kernel, a, a.queries)?;
+    let path = Path::choose(a, &[x.q, x.k, x.v]);
+    let masked = path.keeps_mask && backward_follows && drops(a);
+    let mut mask = masked.then(|| Array::uninit(device, DType::U32, mask_len(a))).transpose()?;
+    let (launch, settings) = tiles(device, x.q.dtype(), path.forward, a, a.queries)?;
     let launch = launch.read(x.q).read(x.k).read(x.v).read(at.queries).read(at.keys);
+    let launch = launch.write(&mut o).write(&mut lse);
+    let launch = match &mut mask {
+        Some(mask) => launch.write(mask),
+        None if path.keeps_mask => launch.none(),
+        None => launch,
+    };
     // SAFETY: the kernel's parameters. Its blocks read the rows between offsets, which are those of the host and
-    // end where the matrices do, and write those of o and lse.
-    unsafe { launch.write(&mut o).write(&mut lse).arg(settings).start() }?;
-    Ok((o, lse))
+    // end where the matrices do, and write those of o and lse, and the mask's words of their tiles.
+    unsafe { launch.arg(settings).start() }?;
+    Ok(Output { o, lse, mask })
+}
+
+/// Whether anything is dropped.
+fn drops(a: Attention) -> bool {
+    a.dropout.is_some_and(|d| d.p > 0.0)
+}
+
+/// The words of the mask: one a thread for each tile of queries and of keys. A sequence has a tile of queries more than
+/// it needs, at times, and as many of keys as the longest: a block then finds its words without those before it.
+fn mask_len(a: Attention) -> usize {
+    let sequences = a.queries.len() - 1;
+    let query_tiles = (super::total(a.queries) + (FLASH_TILE - 1) * sequences) / FLASH_TILE;
+    let len = query_tiles * a.heads * tiles_of_longest(a.keys, FLASH_TILE) * FLASH_THREADS;
+    assert!(u32::try_from(len).is_ok(), "attention: a mask of {len} words");
+    len
 }
 
 /// dq `[Tq, N*D]`, dk and dv `[T, N*D]`, from what the forward read and wrote, and the gradient of its output.
@@ -101,25 +136,35 @@ pub fn forward(a: Attention, at: Offsets, x: Qkv) -> Result<(Array, Array)> {
 /// As [`forward`].
 ///
 /// # Panics
-/// As [`forward`].
+/// As [`forward`], and when that was told that this does not follow.
 pub fn backward<'a>(
     a: Attention,
     at: Offsets,
     x: Qkv<'a>,
-    (o, lse): (Slice, Slice),
+    (o, lse, mask): (Slice<'a>, Slice<'a>, Option<Slice<'a>>),
     d_o: Slice,
 ) -> Result<[Array; 3]> {
     check(a, at, &[x.q, o, d_o], &[x.k, x.v], lse);
     let (device, dtype) = (x.q.device(), x.q.dtype());
     let delta = delta(a, o, d_o)?;
     let path = Path::choose(a, &[x.q, x.k, x.v, d_o]);
+    let words = mask.map_or(0, Slice::len);
+    assert!(
+        !path.keeps_mask || !drops(a) || words == mask_len(a),
+        "attention: mask of {words} words"
+    );
     let read = |launch: Launch<'a>| {
         let launch = launch.read(x.q).read(x.k).read(x.v).read(d_o);
-        launch.read(at.queries).read(at.keys).read(lse).read(delta.slice())
+        let launch = launch.read(at.queries).read(at.keys).read(lse).read(delta.slice());
+        match mask {
+            Some(mask) if path.keeps_mask => launch.read(mask),
+            None if path.keeps_mask => launch.none(),
+            _ => launch,
+        }
     };
     let [mut dq, mut dk, mut dv] = uninit_like([x.q, x.k, x.v])?;
     let (launch, settings) = tiles(device, dtype, path.dkdv, a, a.keys)?;
-    // SAFETY: as in the forward; a row of dk and dv for each of k and v.
+    // SAFETY: as in the forward; a row of dk and dv for each of k and v; the mask has the forward's length.
     unsafe { read(launch).write(&mut dk).write(&mut dv).arg(settings).start() }?;
     let (launch, settings) = tiles(device, dtype, path.dq, a, a.queries)?;
     // SAFETY: as in the forward; a row of dq for each of q.
@@ -154,18 +199,24 @@ fn tiles<'a>(
     a: Attention,
     offsets: &[u32],
 ) -> Result<(Launch<'a>, Settings)> {
-    let longest = offsets.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
-    let tiles = (longest as usize).div_ceil(kernel.tile);
+    let tiles = tiles_of_longest(offsets, kernel.tile);
     let settings = Settings {
         heads: a.heads as i32,
         head_dim: a.head_dim as i32,
         tiles: tiles as i32,
+        key_tiles: tiles_of_longest(a.keys, FLASH_TILE) as i32,
         scale: a.scale,
         dropout: a.dropout.into(),
     };
     let launch = Launch::new(device, kernel.source, dtype, kernel.name)?;
     let grid = [(offsets.len() - 1) * tiles, a.heads, 1];
     Ok((launch.grid_3(grid).block(kernel.threads).shared(kernel.shared), settings))
+}
+
+/// Tiles of that many rows of the longest sequence.
+fn tiles_of_longest(offsets: &[u32], tile: usize) -> usize {
+    let longest = offsets.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+    (longest as usize).div_ceil(tile)
 }
 
 fn check(a: Attention, at: Offsets, queries: &[Slice], keys: &[Slice], lse: Slice) {

@@ -366,20 +366,21 @@ template <int D, int TILE> __device__ __forceinline__ void backward_dq(const Bac
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \
         attention_plain_forward_##D(const hidden *q, const hidden *k, const hidden *v, const u32 *queries,       \
                                     const u32 *keys, hidden *o, float *lse, Attention a) {                       \
-        forward<D, FORWARD_TILE>(Forward<hidden>{q, k, v, queries, keys, o, lse, a});                            \
+        forward<D, FORWARD_TILE>(Forward<hidden>{q, k, v, queries, keys, o, lse, nullptr, a});                   \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \
         attention_plain_backward_dkdv_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,  \
                                           const u32 *queries, const u32 *keys, const float *lse,                 \
                                           const float *delta, hidden *dk, hidden *dv, Attention a) {             \
-        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, a};                                          \
+        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a};                                 \
         backward_dkdv<D, BACKWARD_TILE>(b, dk, dv);                                                              \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \
         attention_plain_backward_dq_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,    \
                                         const u32 *queries, const u32 *keys, const float *lse,                   \
                                         const float *delta, hidden *dq, Attention a) {                           \
-        backward_dq<D, BACKWARD_TILE>(Backward<hidden>{q, k, v, d_o, queries, keys, lse, delta, a}, dq);         \
+        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a};                                 \
+        backward_dq<D, BACKWARD_TILE>(b, dq);                                                                    \
     }
 
 KERNELS(32, 64, 64)

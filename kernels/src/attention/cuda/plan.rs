@@ -23,7 +23,14 @@ pub(super) struct Path {
     pub(super) dkdv: Kernel,
     /// dq.
     pub(super) dq: Kernel,
+    /// Whether the forward leaves its dropout mask to the backward.
+    pub(super) keeps_mask: bool,
 }
+
+/// Rows and columns of a tile of `flash.cu` and `flash_backward.cu`.
+pub(super) const FLASH_TILE: usize = 64;
+/// Threads of their blocks.
+pub(super) const FLASH_THREADS: usize = 128;
 
 /// The alignment of what `cp.async` reads.
 const COPY: u64 = 16;
@@ -59,13 +66,12 @@ fn flash(head_dim: usize) -> Option<Path> {
         128 => names!("flash", "128"),
         _ => return None,
     };
-    const TILE: usize = 64;
     let kernel = |source, name, tiles: usize, more: usize| {
-        let shared = tiles * TILE * head_dim * DType::BF16.size() + more;
-        Kernel { source, name, tile: TILE, threads: 128, shared }
+        let shared = tiles * FLASH_TILE * head_dim * DType::BF16.size() + more;
+        Kernel { source, name, tile: FLASH_TILE, threads: FLASH_THREADS as u32, shared }
     };
-    // lse and delta of the queries of two stages.
-    let statistics = 2 * 2 * TILE * DType::F32.size();
+    // lse and delta of the queries of two stages, and the mask.
+    let statistics = 2 * (2 * FLASH_TILE * DType::F32.size() + FLASH_THREADS * DType::U32.size());
     Some(Path {
         // q, two stages of k and v.
         forward: kernel(&FLASH, forward, 5, 0),
@@ -73,6 +79,7 @@ fn flash(head_dim: usize) -> Option<Path> {
         dkdv: kernel(&FLASH_BACKWARD, dkdv, 6, statistics),
         // q and do, two stages of k and v.
         dq: kernel(&FLASH_BACKWARD, dq, 6, 0),
+        keeps_mask: true,
     })
 }
 
@@ -95,6 +102,7 @@ fn plain(head_dim: usize) -> Path {
         forward: kernel(forward, forward_tile, 2),
         dkdv: kernel(dkdv, backward_tile, 4),
         dq: kernel(dq, backward_tile, 4),
+        keeps_mask: false,
     }
 }
 
