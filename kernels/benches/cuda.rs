@@ -10,11 +10,16 @@ use std::time::Instant;
 use kernels::activation::{self, Activation};
 use kernels::attention::{self, Attention};
 use kernels::cuda::{Array, DType, Device, Result};
+use kernels::dropout::Dropout;
 use kernels::matmul::cuda::{self as matmul, After, Linear, Rung};
+use kernels::philox::Key;
 use kernels::{add_norm, elementwise};
 
 /// Timings of one figure, and launches in one timing.
 const TIMES: [usize; 2] = [20, 50];
+
+/// What models are trained with.
+const DROPOUT: Dropout = Dropout { p: 0.1, key: Key { seed: 1, step: 2, site: 3 } };
 
 /// Rows, inputs and outputs of linear layers: BERT-base and MiniLM, masked tokens over a vocabulary, and one that is all
 /// arithmetic.
@@ -122,11 +127,29 @@ impl Bench {
             let n = rows * h;
             let (x, r) = (self.random(DType::BF16, n, 1)?, self.random(DType::BF16, n, 2)?);
             let [w, b] = [self.random(DType::F32, h, 3)?, self.random(DType::F32, h, 4)?];
-            let forward = || {
-                add_norm::cuda::forward([x.slice(), r.slice()], [w.slice(), b.slice()], 1e-12, None)
-            };
-            let time = self.seconds(forward)?;
-            say("add_norm", &[rows, h], time, 8.0 * n as f64, "gb_per_s");
+            // Bytes: x, r, z and y; in the gradient z, dy, dr, and dx if it is not dr.
+            for (suffix, dropout, moved) in [("", None, 6.0), ("_dropout", Some(DROPOUT), 8.0)] {
+                let size = [rows, h];
+                let forward = || {
+                    add_norm::cuda::forward(
+                        [x.slice(), r.slice()],
+                        [w.slice(), b.slice()],
+                        1e-12,
+                        dropout,
+                    )
+                };
+                let time = self.seconds(forward)?;
+                say(&format!("add_norm{suffix}"), &size, time, 8.0 * n as f64, "gb_per_s");
+                let made = forward()?;
+                let backward = || {
+                    let [z, mean, rstd] = [&made.z, &made.mean, &made.rstd].map(Array::slice);
+                    let saved = add_norm::cuda::Saved { z, mean, rstd };
+                    add_norm::cuda::backward(saved, w.slice(), dropout, r.slice())
+                };
+                let time = self.seconds(backward)?;
+                let op = format!("add_norm_backward{suffix}");
+                say(&op, &size, time, moved * n as f64, "gb_per_s");
+            }
         }
         Ok(())
     }
@@ -174,26 +197,28 @@ impl Bench {
         let offsets: Vec<u32> = (0..=batch).map(|i| (i * length) as u32).collect();
         let there = Array::from_host(&self.device, &offsets)?;
         let at = attention::cuda::Offsets { queries: there.slice(), keys: there.slice() };
-        let a = Attention {
-            queries: &offsets,
-            keys: &offsets,
-            heads,
-            head_dim,
-            scale: 1.0 / (head_dim as f32).sqrt(),
-            dropout: None,
-        };
         let [q, k, v, d_o] = [1, 2, 3, 4].map(|seed| self.random(DType::BF16, n, seed));
         let (q, k, v, d_o) = (q?, k?, v?, d_o?);
         let x = attention::cuda::Qkv { q: q.slice(), k: k.slice(), v: v.slice() };
         let flops = (4 * batch * heads * length * length * head_dim) as f64;
         let size = [batch, length, heads, head_dim];
-        let time = self.seconds(|| attention::cuda::forward(a, at, x, true))?;
-        say("attention", &size, time, flops, "gflops");
-        let made = attention::cuda::forward(a, at, x, true)?;
-        let saved = (made.o.slice(), made.lse.slice(), None);
-        let backward = || attention::cuda::backward(a, at, x, saved, d_o.slice());
-        let time = self.seconds(backward)?;
-        say("attention_backward", &size, time, 2.5 * flops, "gflops");
+        for (suffix, dropout) in [("", None), ("_dropout", Some(DROPOUT))] {
+            let a = Attention {
+                queries: &offsets,
+                keys: &offsets,
+                heads,
+                head_dim,
+                scale: 1.0 / (head_dim as f32).sqrt(),
+                dropout,
+            };
+            let time = self.seconds(|| attention::cuda::forward(a, at, x, true))?;
+            say(&format!("attention{suffix}"), &size, time, flops, "gflops");
+            let made = attention::cuda::forward(a, at, x, true)?;
+            let saved = (made.o.slice(), made.lse.slice(), made.mask.as_ref().map(Array::slice));
+            let backward = || attention::cuda::backward(a, at, x, saved, d_o.slice());
+            let time = self.seconds(backward)?;
+            say(&format!("attention_backward{suffix}"), &size, time, 2.5 * flops, "gflops");
+        }
         Ok(())
     }
 }

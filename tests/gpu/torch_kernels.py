@@ -54,11 +54,12 @@ for m, k, n in PRODUCTS:
 for batch, length, heads, dim in ATTENTION:
     q, k, v = (random(batch, heads, length, dim).requires_grad_() for _ in range(3))
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-        attend = lambda: torch.nn.functional.scaled_dot_product_attention(q, k, v)
-        o = attend()
-        do = torch.randn_like(o)
-        flops = 4 * batch * heads * length * length * dim
-        size = [batch, length, heads, dim]
-        say("attention", size, seconds(attend), flops, "gflops")
-        backward = lambda: torch.autograd.grad(o, (q, k, v), do, retain_graph=True)
-        say("attention_backward", size, seconds(backward), 2.5 * flops, "gflops")
+        for suffix, p in ("", 0.0), ("_dropout", 0.1):
+            attend = lambda: torch.nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=p)
+            o = attend()
+            do = torch.randn_like(o)
+            flops = 4 * batch * heads * length * length * dim
+            size = [batch, length, heads, dim]
+            say("attention" + suffix, size, seconds(attend), flops, "gflops")
+            backward = lambda: torch.autograd.grad(o, (q, k, v), do, retain_graph=True)
+            say("attention_backward" + suffix, size, seconds(backward), 2.5 * flops, "gflops")
