@@ -268,6 +268,19 @@ void variables() {
   expect(bytes == 4 && data.read() == std::vector<float>({5, 10}), "a variable of a module");
 }
 
+void contraction() {
+  const char* wanted = std::getenv("EMULATOR_CONTRACT");
+  bool fused = wanted && std::string(wanted) == "fast";
+#if defined(__x86_64__)
+  fused = fused && __builtin_cpu_supports("fma");
+#endif
+  Buffer<float> in({1.1f, 1.1f}), out(2);
+  volatile float product = 1.1f * 1.3f;
+  launch("rounding_errors", {1}, {1}, 0, in.pointer, 1.3f, float(product), out.pointer);
+  auto errors = out.read();
+  expect((errors[0] != 0) == fused && errors[1] == 0, "fused multiply-adds where they are asked for");
+}
+
 void mistake(const std::string& name) {
   Buffer<float> in(128), out(128);
   if (name == "over_global") launch("over_global", {1}, {128}, 0, in.pointer, out.pointer, 1);
@@ -295,6 +308,7 @@ int main(int count, char** arguments) {
   const char* order = std::getenv("EMULATOR_ORDER");
   indices(), sums(), transposes(), atomics(), early_return(), barriers_and_collectives();
   speed(), failures(), orders(order ? order : "forward"), limits(), tensor_maps(), variables();
+  contraction();
   must("cuModuleUnload", module);
   std::printf("all right\n");
 }

@@ -16,6 +16,8 @@ for order in forward reverse random; do
   echo "plain, $order"
   EMULATOR_ORDER=$order "$here/run.sh" "$out/plain" "$out/self_test" "$here/self_test_kernels.cu"
 done
+echo "fused multiply-adds"
+EMULATOR_CONTRACT=fast "$here/run.sh" "$out/plain" "$out/self_test" "$here/self_test_kernels.cu"
 echo "address sanitizer"
 "$here/run.sh" "$out/address" "$out/self_test" "$here/self_test_kernels.cu"
 

@@ -140,6 +140,12 @@ extern "C" __global__ void map_rank(const __grid_constant__ CUtensorMap map, uns
 extern "C" __constant__ float factor = 3.0f;
 extern "C" __global__ void times_factor(float* data) { data[threadIdx.x] *= factor; }
 
+// What a product loses by its rounding, if the difference is one operation, and never where the product is its own.
+extern "C" __global__ void rounding_errors(const float* a, float b, float product, float* out) {
+  out[0] = a[0] * b - product;
+  out[1] = __fmul_rn(a[1], b) - product;
+}
+
 // Mistakes.
 
 extern "C" __global__ void missing_barrier(int* out) {

@@ -1,4 +1,5 @@
-//! On a GPU: a warp a row, which stays in registers, or for long rows a block; see `add_norm.cu`.
+//! On a GPU: a warp a row, which stays in registers, or for long rows, and those that do not move by 16 bytes, a block;
+//! see `add_norm.cu`.
 
 use crate::cuda::{Array, BLOCK, DType, DropoutParam, Launch, Result, Slice, Source, WARP};
 use crate::dropout::Dropout;
@@ -7,18 +8,26 @@ use crate::layer_norm;
 pub(crate) static SOURCE: Source =
     Source { name: "add_norm.cu", text: include_str!("add_norm.cu"), hopper: false };
 
-/// Columns of a row in the registers of a warp, and the kernels for them. In each of 32 lanes that is 8 elements,
-/// 16, and so on: not more registers than the row needs.
-const IN_REGISTERS: [(usize, &str, &str); 4] = [
-    (256, "add_norm_forward_8", "add_norm_backward_8"),
-    (512, "add_norm_forward_16", "add_norm_backward_16"),
-    (768, "add_norm_forward_24", "add_norm_backward_24"),
-    (1024, "add_norm_forward_32", "add_norm_backward_32"),
+/// Kernels that hold a row in the registers of a warp.
+struct InRegisters {
+    /// Columns that fit. In each of 32 lanes that is 8 elements, 12, and so on: not more registers than the row needs.
+    cols: usize,
+    forward: &'static str,
+    backward: &'static str,
+    /// Blocks of the backward that fit a multiprocessor, as in `add_norm.cu`.
+    blocks: usize,
+}
+
+const IN_REGISTERS: [InRegisters; 5] = [
+    InRegisters::new(256, "add_norm_forward_8", "add_norm_backward_8", 6),
+    InRegisters::new(384, "add_norm_forward_12", "add_norm_backward_12", 5),
+    InRegisters::new(512, "add_norm_forward_16", "add_norm_backward_16", 4),
+    InRegisters::new(768, "add_norm_forward_24", "add_norm_backward_24", 3),
+    InRegisters::new(1024, "add_norm_forward_32", "add_norm_backward_32", 2),
 ];
 
-/// Threads of a block of the backward in registers, and the blocks that fit a multiprocessor, as in `add_norm.cu`.
+/// Threads of a block of the backward in registers, as in `add_norm.cu`.
 const BACKWARD_BLOCK: u32 = 128;
-const BACKWARD_BLOCKS: usize = 3;
 
 /// What the forward returns.
 #[derive(Debug)]
@@ -77,16 +86,19 @@ pub fn forward(
     let [mut z, mut y] = pair(x)?;
     let mut mean = Array::uninit(device, DType::F32, rows)?;
     let mut rstd = Array::uninit(device, DType::F32, rows)?;
-    let (kernel, blocks) = match in_registers(cols) {
-        Some((kernel, _)) => (kernel, rows.div_ceil(BLOCK as usize / WARP)),
-        None => ("add_norm_forward_wide", rows),
-    };
-    let launch = Launch::new(device, &SOURCE, x.dtype(), kernel)?.grid(blocks);
+    let packed = packed([x, r], [w, b]);
+    let kernel = InRegisters::choose(cols, packed);
+    let name = kernel.map_or("add_norm_forward_wide", |kernel| kernel.forward);
+    let launch = Launch::new(device, &SOURCE, x.dtype(), name)?;
     let launch = launch.read(x).read(r).read(w).read(b).write(&mut z).write(&mut y);
     let launch = launch.write(&mut mean).write(&mut rstd).arg(rows as i32).arg(cols as i32);
-    let launch = launch.arg(packed([x, r], [w, b])).arg(eps).arg(DropoutParam::from(dropout));
+    let launch = match kernel {
+        Some(_) => launch.grid(rows.div_ceil(BLOCK as usize / WARP)),
+        None => launch.grid(rows).arg(i32::from(packed)),
+    };
+    let launch = launch.arg(eps).arg(DropoutParam::from(dropout));
     // SAFETY: the kernel's parameters; each warp, or block, reads and writes a row below `rows`, and its mean and
-    // rstd; `packed` is true only where all rows may be moved by 16 bytes.
+    // rstd; rows are moved by 16 bytes only where all may be.
     unsafe { launch.start() }?;
     Ok(Output { z, y, mean, rstd })
 }
@@ -109,8 +121,9 @@ pub fn backward(saved: Saved, w: Slice, dropout: Option<Dropout>, dy: Slice) -> 
         Some(_) => Some(Array::uninit(z.device(), z.dtype(), z.len())?),
         None => None,
     };
-    let kernel = in_registers(w.len());
-    let name = kernel.map_or("add_norm_backward_wide", |(_, backward)| backward);
+    let packed = packed([z, dy], [w, w]);
+    let kernel = InRegisters::choose(w.len(), packed);
+    let name = kernel.map_or("add_norm_backward_wide", |kernel| kernel.backward);
     let launch = Launch::new(z.device(), &SOURCE, z.dtype(), name)?;
     let launch = launch.read(z).read(mean).read(rstd).read(w).read(dy).write(&mut dr);
     let launch = match &mut dx {
@@ -118,13 +131,14 @@ pub fn backward(saved: Saved, w: Slice, dropout: Option<Dropout>, dy: Slice) -> 
         None => launch.none(),
     };
     let launch = launch.arg(mean.len() as i32).arg(w.len() as i32);
-    let launch = launch.arg(packed([z, dy], [w, w])).arg(DropoutParam::from(dropout));
+    let dropout = DropoutParam::from(dropout);
     let [dw, db] = match kernel {
-        Some(_) => in_one(launch, mean, w.len())?,
+        Some(kernel) => in_one(launch.arg(dropout), mean, w.len(), kernel.blocks)?,
         None => {
+            let launch = launch.grid(mean.len()).arg(i32::from(packed)).arg(dropout);
             // SAFETY: the kernel's parameters; block i reads and writes row i, which exists; dx is null only
             // without dropout.
-            unsafe { launch.grid(mean.len()).start() }?;
+            unsafe { launch.start() }?;
             layer_norm::cuda::backward_params(z, [mean, rstd], dy, w.len())?
         }
     };
@@ -133,9 +147,9 @@ pub fn backward(saved: Saved, w: Slice, dropout: Option<Dropout>, dy: Slice) -> 
 
 /// Starts a kernel that writes dr, dx and partial sums of dw and db, and adds these up: as many as blocks fit the GPU
 /// at once, so that their order, and with it the last bit of dw and db, is that of the GPU.
-fn in_one(launch: Launch, mean: Slice, cols: usize) -> Result<[Array; 2]> {
+fn in_one(launch: Launch, mean: Slice, cols: usize, blocks: usize) -> Result<[Array; 2]> {
     let (device, rows) = (mean.device(), mean.len());
-    let at_once = device.multiprocessor().count * BACKWARD_BLOCKS;
+    let at_once = device.multiprocessor().count * blocks;
     let blocks = rows.div_ceil(BACKWARD_BLOCK as usize / WARP).min(at_once);
     let mut partial = Array::uninit(device, DType::F32, blocks * 2 * cols)?;
     let launch = launch.grid(blocks).block(BACKWARD_BLOCK).write(&mut partial);
@@ -145,10 +159,20 @@ fn in_one(launch: Launch, mean: Slice, cols: usize) -> Result<[Array; 2]> {
     layer_norm::cuda::add_partials(&partial, cols)
 }
 
-/// The names of the kernels that hold rows of `cols` columns in registers.
-fn in_registers(cols: usize) -> Option<(&'static str, &'static str)> {
-    let fits = IN_REGISTERS.iter().find(|(most, ..)| cols <= *most)?;
-    Some((fits.1, fits.2))
+impl InRegisters {
+    const fn new(
+        cols: usize,
+        forward: &'static str,
+        backward: &'static str,
+        blocks: usize,
+    ) -> Self {
+        Self { cols, forward, backward, blocks }
+    }
+
+    /// Those for rows of `cols` columns, which must be `packed`.
+    fn choose(cols: usize, packed: bool) -> Option<&'static Self> {
+        IN_REGISTERS.iter().find(|kernels| packed && cols <= kernels.cols)
+    }
 }
 
 /// Two arrays as long as `x`.
@@ -158,13 +182,12 @@ fn pair(x: Slice) -> Result<[Array; 2]> {
 }
 
 /// Whether rows of hidden states and of parameters can be moved by 16 bytes of hidden states.
-fn packed(hidden: [Slice; 2], params: [Slice; 2]) -> i32 {
+fn packed(hidden: [Slice; 2], params: [Slice; 2]) -> bool {
     let chunk = 16 / hidden[0].dtype().size();
     let whole = |s: Slice, n: usize| s.packs(n) * n == s.len();
-    let fits = params[0].len().is_multiple_of(chunk)
+    params[0].len().is_multiple_of(chunk)
         && hidden.into_iter().all(|s| whole(s, chunk))
-        && params.into_iter().all(|s| whole(s, 4));
-    i32::from(fits)
+        && params.into_iter().all(|s| whole(s, 4))
 }
 
 fn check([x, r]: [Slice; 2], [w, b]: [Slice; 2]) {

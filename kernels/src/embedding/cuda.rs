@@ -1,4 +1,4 @@
-//! On a GPU: a warp copies a token, blocks add up the tokens of an id; see `embedding.cu`.
+//! On a GPU: a warp copies a token, warps add up the tokens of an id by pieces; see `embedding.cu`.
 
 use crate::cuda::{Array, BLOCK, DType, Launch, Result, Slice, Source, WARP};
 
@@ -8,8 +8,12 @@ pub(crate) static SOURCE: Source =
 /// Elements that move at once, and columns of one lane.
 const PACK: usize = 4;
 
-/// Tokens of the commonest id for which one more warp joins: fewer would spend more on the last sum than they save.
-const TOKENS_PER_WARP: usize = 32;
+/// Tokens of a piece at most. Fewer make more sums to add up in the end, more make fewer warps of a table of few ids:
+/// 16384 tokens of one type are 512 pieces, for each 128 columns.
+const PIECE: usize = 32;
+
+/// Pieces of an id for which one more warp joins: fewer would spend more on the last sum than they save.
+const PIECES_PER_WARP: usize = 8;
 
 /// `y = table[ids]`; `table` is `[V, H]` in f32, `ids` is `[T]`, on the host, `y` is `[T, H]`.
 ///
@@ -45,19 +49,32 @@ pub fn forward(table: Slice, ids: &[u32], h: usize) -> Result<Array> {
 pub fn scatter(dy: Slice, ids: &[u32], h: usize, v: usize) -> Result<Array> {
     assert!(dy.dtype() == DType::F32 && dy.len() == ids.len() * h, "embedding: {dy:?}");
     assert!(ids.iter().all(|&id| (id as usize) < v), "embedding: expected ids below {v}");
-    let mut table = Array::zeros(dy.device(), DType::F32, v * h)?;
-    let groups = Groups::new(ids, v);
-    let n = groups.ids.len();
-    let uploaded = Array::from_host(dy.device(), &groups.concat())?;
-    let part = |start, len| uploaded.slice().narrow(start, len);
-    let (rows, starts, order) = (part(0, n), part(n, n + 1), part(2 * n + 1, groups.order.len()));
-    let launch = Launch::new(dy.device(), &SOURCE, DType::F32, "embedding_scatter")?;
-    let launch = launch.grid_3([n, h.div_ceil(WARP * PACK), 1]).block(groups.threads());
-    let launch = launch.read(dy).read(rows).read(starts).read(order).write(&mut table);
+    let device = dy.device();
+    let mut table = Array::zeros(device, DType::F32, v * h)?;
+    let pieces = Pieces::new(&Groups::new(ids, v), v);
+    let mut partial = Array::uninit(device, DType::F32, pieces.partials() * h)?;
+    let uploaded = Array::from_host(device, &pieces.concat())?;
+    let [to, starts, order, several, ranges] = pieces.parts(uploaded.slice());
+    let launch = Launch::new(device, &SOURCE, DType::F32, "embedding_scatter")?;
+    let launch = launch.grid_3([(to.len() * WARP).div_ceil(BLOCK as usize), column_blocks(h), 1]);
+    let launch = launch.read(dy).read(to).read(starts).read(order);
+    let launch = launch.write(&mut table).write(&mut partial).arg(v as u32);
     // SAFETY: the kernel's parameters; the starts ascend to the length of the order, whose elements are rows of dy;
-    // a block writes columns of a row of the table that no other block writes; `packed` as in `forward`.
-    unsafe { launch.arg(h as i32).arg(packed(dy, h)).start() }?;
+    // a warp writes columns of a row of the table, or of `partial`, that no other warp writes; `packed` as in
+    // `forward`.
+    unsafe { launch.arg(to.len() as i32).arg(h as i32).arg(packed(dy, h)).start() }?;
+    let launch = Launch::new(device, &SOURCE, DType::F32, "embedding_add_pieces")?;
+    let launch = launch.grid_3([several.len(), column_blocks(h), 1]).block(pieces.threads());
+    let launch = launch.read(partial.slice()).read(several).read(ranges).write(&mut table);
+    // SAFETY: the kernel's parameters; the ranges ascend to the rows of `partial`; a block writes columns of a row of
+    // the table that no other block writes; `packed` as in `forward`.
+    unsafe { launch.arg(h as i32).arg(packed(partial.slice(), h)).start() }?;
     Ok(table)
+}
+
+/// Blocks for the columns of a row.
+fn column_blocks(h: usize) -> usize {
+    h.div_ceil(WARP * PACK)
 }
 
 /// Tokens by id.
@@ -91,16 +108,69 @@ impl Groups {
         }
         Self { ids, starts, order }
     }
+}
+
+/// Tokens by id, in pieces of at most `PIECE`.
+struct Pieces {
+    /// The row of each piece's sum: of the table, or, that plus the rows of the table, of the sums to be added up.
+    to: Vec<u32>,
+    /// Where each one's tokens begin in `order`, and the end.
+    starts: Vec<u32>,
+    /// As in [`Groups`].
+    order: Vec<u32>,
+    /// The ids of several pieces.
+    several: Vec<u32>,
+    /// Where each one's rows begin among the sums to be added up, and the end.
+    ranges: Vec<u32>,
+}
+
+impl Pieces {
+    fn new(groups: &Groups, v: usize) -> Self {
+        let (mut to, mut starts) = (Vec::new(), Vec::new());
+        let (mut several, mut ranges, mut partials) = (Vec::new(), vec![0], 0);
+        for (&id, bounds) in groups.ids.iter().zip(groups.starts.windows(2)) {
+            let pieces = (bounds[0]..bounds[1]).step_by(PIECE);
+            if pieces.len() == 1 {
+                to.push(id);
+            } else {
+                to.extend((partials..).map(|row| v as u32 + row).take(pieces.len()));
+                partials += pieces.len() as u32;
+                several.push(id);
+                ranges.push(partials);
+            }
+            starts.extend(pieces);
+        }
+        starts.push(groups.order.len() as u32);
+        Self { to, starts, order: groups.order.clone(), several, ranges }
+    }
+
+    fn lists(&self) -> [&[u32]; 5] {
+        [&self.to, &self.starts, &self.order, &self.several, &self.ranges]
+    }
 
     /// One behind the other: a single copy to the GPU.
     fn concat(&self) -> Vec<u32> {
-        [&self.ids[..], &self.starts, &self.order].concat()
+        self.lists().concat()
     }
 
-    /// Threads of a block: as many warps as the commonest id is worth.
+    /// The lists in this copy.
+    fn parts<'a>(&self, copy: Slice<'a>) -> [Slice<'a>; 5] {
+        let mut end = 0;
+        self.lists().map(|list| {
+            end += list.len();
+            copy.narrow(end - list.len(), list.len())
+        })
+    }
+
+    /// Sums to be added up.
+    fn partials(&self) -> usize {
+        self.ranges.last().map_or(0, |&end| end as usize)
+    }
+
+    /// Threads of a block that adds up pieces: as many warps as the commonest id is worth.
     fn threads(&self) -> u32 {
-        let most = self.starts.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
-        let warps = (most / TOKENS_PER_WARP).next_power_of_two().min(WARP);
+        let most = self.ranges.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
+        let warps = (most / PIECES_PER_WARP).next_power_of_two().min(WARP);
         (warps * WARP) as u32
     }
 }
@@ -124,8 +194,21 @@ mod tests {
     }
 
     #[test]
+    fn ids_of_many_tokens_are_cut_in_pieces() {
+        let [most, more] = [PIECE, 2 * PIECE + 1].map(|n| n as u32);
+        let tokens: Vec<u32> = [vec![1; PIECE], vec![3; 2 * PIECE + 1], vec![4]].concat();
+        let pieces = Pieces::new(&Groups::new(&tokens, 9), 9);
+        assert_eq!(pieces.to, [1, 9, 10, 11, 4]);
+        assert_eq!(pieces.starts, [0, most, 2 * most, 3 * most, most + more, most + more + 1]);
+        assert_eq!((&pieces.several[..], &pieces.ranges[..]), (&[3][..], &[0, 3][..]));
+        assert_eq!(pieces.partials(), 3);
+        let none = Pieces::new(&Groups::new(&[], 3), 3);
+        assert_eq!((none.partials(), &none.starts[..]), (0, &[0][..]));
+    }
+
+    #[test]
     fn warps_follow_the_commonest_id() {
-        let threads = |tokens: usize| Groups::new(&vec![1; tokens], 2).threads();
-        assert_eq!([0, 1, 63, 64, 8192].map(threads), [32, 32, 32, 64, 1024]);
+        let threads = |n: usize| Pieces::new(&Groups::new(&vec![1; n * PIECE], 2), 2).threads();
+        assert_eq!([0, 1, 15, 16, 8192].map(threads), [32, 32, 32, 64, 1024]);
     }
 }

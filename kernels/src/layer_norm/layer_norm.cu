@@ -5,9 +5,10 @@
 //     dw_j = sum over rows of dy_j xhat_j       db_j = sum over rows of dy_j
 //
 // In y and dx a block takes a row, each thread every blockDim.x-th column. The variance is a second walk over the
-// centred row, never E[x^2] - E[x]^2; that walk and the third find the row in the L1 cache. dw and db run along
-// columns: a thread takes a column of ROW_BLOCK rows, so that neighbouring threads read neighbouring addresses, and
-// a second kernel adds up the blocks of rows in a fixed order.
+// centred row, never E[x^2] - E[x]^2; that walk and the third find the row in the L1 cache. g is rounded by itself
+// (__fmul_rn) in its mean and in the difference from it: were one of the two fused with its sum, equal g would not
+// cancel. dw and db run along columns: a thread takes a column of ROW_BLOCK rows, so that neighbouring threads read
+// neighbouring addresses, and a second kernel adds up the blocks of rows in a fixed order.
 #include "common.cuh"
 
 extern "C" __global__ void layer_norm_forward(const float *x, const float *w, const float *b, float *y, float *means,
@@ -35,13 +36,13 @@ extern "C" __global__ void layer_norm_backward_input(const float *x, const float
     float mean = means[blockIdx.x], rstd = rstds[blockIdx.x];
     float g_sum = 0.0f, gx_sum = 0.0f;
     for (int j = threadIdx.x; j < cols; j += blockDim.x) {
-        float g = w[j] * dy[j];
+        float g = __fmul_rn(w[j], dy[j]);
         g_sum += g;
         gx_sum += g * ((x[j] - mean) * rstd);
     }
     float g_mean = block_sum(g_sum) / cols, gx_mean = block_sum(gx_sum) / cols;
     for (int j = threadIdx.x; j < cols; j += blockDim.x) {
-        dx[j] = rstd * (w[j] * dy[j] - g_mean - (x[j] - mean) * rstd * gx_mean);
+        dx[j] = rstd * (__fmul_rn(w[j], dy[j]) - g_mean - (x[j] - mean) * rstd * gx_mean);
     }
 }
 

@@ -69,12 +69,20 @@ inline float __fdiv_rn(float x, float y) { return x / y; }
 inline float __frcp_rn(float x) { return 1.0f / x; }
 inline float __fsqrt_rn(float x) { return sqrtf(x); }
 inline float __frsqrt_rn(float x) { return static_cast<float>(1.0 / sqrt(static_cast<double>(x))); }
-inline float __fmul_rn(float x, float y) { return x * y; }
-inline float __fadd_rn(float x, float y) { return x + y; }
-inline float __fsub_rn(float x, float y) { return x - y; }
+// A value as it is in memory: what made it is not fused with what uses it. (GCC makes a product in double that is
+// rounded to float one in float, and then fuses it.)
+namespace emulator {
+template <class T> inline T stored(T x) {
+  volatile T memory = x;
+  return memory;
+}
+}  // namespace emulator
+inline float __fmul_rn(float x, float y) { return emulator::stored(x * y); }
+inline float __fadd_rn(float x, float y) { return emulator::stored(x) + emulator::stored(y); }
+inline float __fsub_rn(float x, float y) { return emulator::stored(x) - emulator::stored(y); }
 inline float __fmaf_rn(float x, float y, float z) { return fmaf(x, y, z); }
-inline double __dmul_rn(double x, double y) { return x * y; }
-inline double __dadd_rn(double x, double y) { return x + y; }
+inline double __dmul_rn(double x, double y) { return emulator::stored(x * y); }
+inline double __dadd_rn(double x, double y) { return emulator::stored(x) + emulator::stored(y); }
 inline double __fma_rn(double x, double y, double z) { return fma(x, y, z); }
 
 namespace emulator {

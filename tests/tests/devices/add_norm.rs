@@ -5,16 +5,24 @@ use tensor::philox::Key;
 use tensor::{DType, Device, Dropout, Tensor};
 use tests::gpu::{assert_close, device, normal, odd_view, wide};
 
-/// Rows and columns: in the registers of a warp, at both ends of what fits, and longer.
-const SIZES: [[usize; 2]; 12] = [
+/// Rows and columns: in the registers of a warp, at both ends of what fits, more rows than warps, and by a block, where
+/// they are longer or no multiple of 16 bytes.
+const SIZES: [[usize; 2]; 19] = [
     [1, 1],
     [3, 7],
+    [1, 8],
     [33, 33],
     [130, 128],
     [1000, 33],
+    [33, 256],
     [5, 257],
-    [33, 384],
+    [5, 264],
+    [130, 384],
+    [3, 392],
+    [70, 512],
+    [3, 520],
     [130, 768],
+    [3, 776],
     [33, 1000],
     [3, 1024],
     [3, 1025],

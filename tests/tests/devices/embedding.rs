@@ -47,6 +47,30 @@ fn equals_the_definition() {
     }
 }
 
+/// Tokens of an id are added by pieces of 32, and those by warps, one more for every eight of them.
+#[test]
+#[ignore = "needs a GPU"]
+fn ids_of_many_tokens_equal_the_definition() {
+    let gpu = device();
+    for (seed, counts) in
+        (0..).zip([[31, 32, 33], [64, 1, 65], [0, 255, 257], [511, 0, 512], [513, 16, 9000]])
+    {
+        let of_id = |(id, &count): (u32, &usize)| vec![id; count];
+        let mut ids: Vec<u32> = (0..).zip(&counts).flat_map(of_id).collect();
+        let n = ids.len();
+        // Not in their order: 7 is no divisor of these numbers of tokens, so that every one is taken once.
+        ids = (0..n).map(|i| ids[i * 7 % n]).collect();
+        let ids = Tensor::from_vec(ids, &[n]).unwrap();
+        for h in [5, 132] {
+            let dy = normal(&[n, h], 70 + seed, DType::F32);
+            let want = embedding::backward(&wide(&dy), &ids, 3).unwrap().to_dense().unwrap();
+            let got = embedding::backward(&dy.to_device(&gpu).unwrap(), &ids, 3).unwrap();
+            let what = format!("backward of {counts:?} tokens, {h} columns");
+            assert_close(&what, &got.to_dense().unwrap(), &want.to_f64_vec().unwrap());
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs a GPU"]
 fn the_same_bits_every_time() {

@@ -5,7 +5,7 @@
 //! CPU: see its README. A process finds them by `LD_LIBRARY_PATH`, which is read when it starts; so each test here
 //! starts this program again: on two GPUs like those of Ampere, and on one like those of Hopper, whose blocks run
 //! their threads in a random order, so that a missing barrier shows, under the address sanitizer, with each array in a
-//! memory block of its own.
+//! memory block of its own, and with fused multiply-adds where the CPU has them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,8 @@ fn on_an_emulated_ampere() {
 #[test]
 fn on_an_emulated_hopper_under_the_address_sanitizer() {
     let order = ("EMULATOR_ORDER", "random");
-    let environment = [("EMULATED_CAPABILITY", "9.0"), order, ("KERNELS_CUDA_POOL", "off")];
+    let fused = ("EMULATOR_CONTRACT", "fast");
+    let environment = [("EMULATED_CAPABILITY", "9.0"), order, fused, ("KERNELS_CUDA_POOL", "off")];
     // Whole commands launch the kernels of whole models, which is slow here.
     emulated("address", &environment, &["--skip", "program"]);
 }

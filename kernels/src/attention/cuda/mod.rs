@@ -176,11 +176,17 @@ pub fn backward<'a>(
 fn delta(a: Attention, o: Slice, d_o: Slice) -> Result<Array> {
     let (device, rows) = (o.device(), o.len() / a.head_dim);
     let mut delta = Array::uninit(device, DType::F32, rows)?;
+    // Lanes of a row: as many as it has accesses of 16 bytes, or the next power of two.
+    let chunk = 16 / o.dtype().size();
+    let lanes = a.head_dim.div_ceil(chunk).next_power_of_two().min(WARP);
+    let packed = a.head_dim.is_multiple_of(chunk)
+        && [o, d_o].iter().all(|x| x.packs(chunk) * chunk == x.len());
     let launch = Launch::new(device, &DELTA, o.dtype(), "attention_delta")?;
-    // A warp a row.
-    let launch = launch.grid(blocks_for(device, rows * WARP)).read(d_o).read(o);
-    // SAFETY: the kernel's parameters; it walks over the rows of all three.
-    unsafe { launch.write(&mut delta).arg(rows as i32).arg(a.head_dim as i32).start() }?;
+    let launch = launch.grid(blocks_for(device, rows * lanes)).read(d_o).read(o).write(&mut delta);
+    let launch = launch.arg(rows as i32).arg(a.head_dim as i32);
+    // SAFETY: the kernel's parameters; it walks over the rows of all three; `packed` is true only where rows may be
+    // moved by 16 bytes.
+    unsafe { launch.arg(lanes as i32).arg(i32::from(packed)).start() }?;
     Ok(delta)
 }
 
