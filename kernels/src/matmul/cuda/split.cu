@@ -19,8 +19,10 @@ template <typename Out> __device__ __forceinline__ void add_splits(Product<hidde
         int row = i / runs, col = i % runs * RUN;
         const float *from = partial + size_t(row) * p.n + col;
         float sum[RUN] = {}, part[RUN] = {};
+        bool whole = p.wide && col + RUN <= p.n;
+#pragma unroll 4 // several parts on their way at once: loads take longer than all else
         for (int split = 0; split < splits; split++, from += len) {
-            if (p.wide && col + RUN <= p.n) {
+            if (whole) {
                 load_floats(from, part);
             } else {
 #pragma unroll
