@@ -1,6 +1,6 @@
-//! One gradient: a tensor, or the few rows of a table that are not zero.
+//! One gradient: a tensor, or the few rows of a table that are not zero; and what one use of a value adds to it.
 
-use tensor::ops::elementwise;
+use tensor::ops::{elementwise, linear};
 use tensor::{Rows, Tensor};
 
 use crate::Result;
@@ -63,11 +63,61 @@ impl Gradient {
     }
 }
 
-/// Adds a gradient to what other uses of the same value have contributed.
-pub(crate) fn accumulate(slot: &mut Option<Gradient>, grad: Gradient) -> Result<()> {
-    *slot = Some(match slot.take() {
-        Some(sum) => sum.add(grad)?,
-        None => grad,
-    });
+/// What one use of a value adds to its gradient: what a derivative rule gives for an input.
+pub(crate) enum Share {
+    /// Computed.
+    Ready(Gradient),
+    /// dx = dy w of a linear layer, dy `[.., O]` and w `[O, I]`, yet to be multiplied. Where other uses came first,
+    /// a GPU adds their sum while it writes the product: a pass over memory less than adding, a rounding less in bf16.
+    Product(Tensor, Tensor),
+}
+
+impl Share {
+    /// dy w, multiplied when it is added.
+    pub(crate) fn product(dy: &Tensor, w: &Tensor) -> Self {
+        Share::Product(dy.clone(), w.clone())
+    }
+
+    /// The shape of the value.
+    pub(crate) fn shape(&self) -> Vec<usize> {
+        match self {
+            Share::Ready(grad) => grad.shape().to_vec(),
+            Share::Product(dy, w) => {
+                let lead = dy.shape().split_last().map_or(&[][..], |(_, lead)| lead);
+                [lead, &w.shape()[1..]].concat()
+            }
+        }
+    }
+
+    /// Together with the sum of the shares before it. No tensor is overwritten that something else holds, too.
+    fn onto(self, sum: Option<Gradient>) -> Result<Gradient> {
+        match (self, sum) {
+            (Share::Ready(grad), None) => Ok(grad),
+            (Share::Ready(grad), Some(sum)) => sum.add(grad),
+            (Share::Product(dy, w), Some(Gradient::Dense(sum))) => {
+                Ok(Gradient::Dense(linear::backward_input(&dy, &w, Some(&sum))?))
+            }
+            (Share::Product(dy, w), sum) => {
+                Share::from(linear::backward_input(&dy, &w, None)?).onto(sum)
+            }
+        }
+    }
+}
+
+impl From<Gradient> for Share {
+    fn from(grad: Gradient) -> Self {
+        Share::Ready(grad)
+    }
+}
+
+impl From<Tensor> for Share {
+    fn from(grad: Tensor) -> Self {
+        Share::Ready(Gradient::Dense(grad))
+    }
+}
+
+/// Adds a share to those of other uses of the same value.
+pub(crate) fn accumulate(slot: &mut Option<Gradient>, share: Share) -> Result<()> {
+    *slot = Some(share.onto(slot.take())?);
     Ok(())
 }

@@ -46,7 +46,7 @@ impl Gradients {
     /// A parameter used several times (tied weights) receives the sum over its uses.
     pub(crate) fn add(&mut self, leaf: Leaf, place: Place, grad: Gradient) -> Result<()> {
         match leaf {
-            Leaf::Param(id) => accumulate(self.params.entry(id).or_default(), grad),
+            Leaf::Param(id) => accumulate(self.params.entry(id).or_default(), grad.into()),
             Leaf::Input => {
                 self.inputs.insert(place, grad.into_dense()?);
                 Ok(())
@@ -58,7 +58,7 @@ impl Gradients {
     pub(crate) fn absorb(&mut self, mut other: Gradients, input: &Var) -> Result<Option<Tensor>> {
         for (id, grad) in other.params {
             let Some(grad) = grad else { continue };
-            accumulate(self.params.entry(id).or_default(), grad)?;
+            accumulate(self.params.entry(id).or_default(), grad.into())?;
         }
         Ok(input.node.as_ref().and_then(|node| other.inputs.remove(&node.place)))
     }

@@ -16,13 +16,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tensor::Tensor;
 
-use crate::gradient::{Gradient, accumulate};
+use crate::gradient::{Gradient, Share, accumulate};
 use crate::gradients::Leaf;
 use crate::{Error, Gradients, Param, Result, Var};
 
-/// A derivative rule: from the gradient of the output to one gradient per input, `None` where the input
-/// needs none. An entry that stands for a section of operations adds those of its parameters by itself.
-type Rule = Box<dyn FnOnce(Tensor, &mut Gradients) -> Result<Vec<Option<Gradient>>>>;
+/// A derivative rule: from the gradient of the output to a share of the gradient of each input, `None` where the
+/// input needs none. An entry that stands for a section of operations adds those of its parameters by itself.
+type Rule = Box<dyn FnOnce(Tensor, &mut Gradients) -> Result<Vec<Option<Share>>>>;
 
 /// One recorded value.
 struct Entry {
@@ -132,7 +132,7 @@ impl Tape {
         let inputs = vec![node.map(|n| n.place.index)];
         let rule: Rule = Box::new(move |dy, grads| {
             let dx = backward(dy, grads)?;
-            Ok(vec![dx.map(Gradient::Dense)])
+            Ok(vec![dx.map(Share::from)])
         });
         Ok(push(recording, op, value, Kind::Op { inputs, rule }))
     }
@@ -154,22 +154,24 @@ pub fn record<const N: usize>(
     value: Tensor,
     backward: impl FnOnce(&Tensor, [bool; N]) -> Result<[Option<Tensor>; N]> + 'static,
 ) -> Result<Var> {
-    let dense = |grads: [Option<Tensor>; N]| grads.map(|grad| grad.map(Gradient::Dense));
-    record_gradients(op, inputs, value, move |dy, wanted| Ok(dense(backward(dy, wanted)?)))
+    record_shares(op, inputs, value, backward)
 }
 
-/// [`record`] for a rule whose gradients may be rows of a table.
-pub(crate) fn record_gradients<const N: usize>(
+/// [`record`] for a rule whose gradients may be rows of a table, or products that the walk multiplies as it adds them.
+pub(crate) fn record_shares<const N: usize, S: Into<Share>>(
     op: &'static str,
     inputs: [&Var; N],
     value: Tensor,
-    backward: impl FnOnce(&Tensor, [bool; N]) -> Result<[Option<Gradient>; N]> + 'static,
+    backward: impl FnOnce(&Tensor, [bool; N]) -> Result<[Option<S>; N]> + 'static,
 ) -> Result<Var> {
     let nodes = inputs.iter().filter_map(|v| v.node.as_ref());
     let Some(first) = nodes.clone().next() else { return Ok(Var::constant(value)) };
     check_places(op, &first.recording, nodes)?;
     let wanted = inputs.map(|v| v.node.is_some());
-    let rule: Rule = Box::new(move |dy, _| Ok(backward(&dy, wanted)?.into()));
+    let rule: Rule = Box::new(move |dy, _| {
+        let shares = backward(&dy, wanted)?;
+        Ok(shares.into_iter().map(|share| share.map(S::into)).collect())
+    });
     let inputs = inputs.map(|v| v.node.as_ref().map(|n| n.place.index)).into();
     Ok(push(&first.recording, op, value, Kind::Op { inputs, rule }))
 }
@@ -218,13 +220,13 @@ impl Node {
             match entry.kind {
                 Kind::Leaf(leaf) => gradients.add(leaf, place, dy)?,
                 Kind::Op { inputs, rule } => {
-                    let results = rule(dy.into_dense()?, &mut gradients)?;
-                    for (i, (input, grad)) in inputs.into_iter().zip(results).enumerate() {
+                    let shares = rule(dy.into_dense()?, &mut gradients)?;
+                    for (i, (input, share)) in inputs.into_iter().zip(shares).enumerate() {
                         let Some(at) = input else { continue };
                         let op = entry.op;
-                        let grad = grad.ok_or(Error::NoGradient { op, input: i })?;
-                        check_shape(entry.op, i, &entries[at].shape, &grad)?;
-                        accumulate(&mut pending[at], grad)?;
+                        let share = share.ok_or(Error::NoGradient { op, input: i })?;
+                        check_shape(op, i, &entries[at].shape, share.shape())?;
+                        accumulate(&mut pending[at], share)?;
                     }
                 }
             }
@@ -233,14 +235,9 @@ impl Node {
     }
 }
 
-fn check_shape(op: &'static str, input: usize, expected: &[usize], grad: &Gradient) -> Result<()> {
-    match grad.shape() == expected {
+fn check_shape(op: &'static str, input: usize, expected: &[usize], got: Vec<usize>) -> Result<()> {
+    match got == expected {
         true => Ok(()),
-        false => Err(Error::GradientShape {
-            op,
-            input,
-            expected: expected.to_vec(),
-            got: grad.shape().to_vec(),
-        }),
+        false => Err(Error::GradientShape { op, input, expected: expected.to_vec(), got }),
     }
 }

@@ -35,6 +35,59 @@ fn a_value_used_twice_receives_the_sum() {
     assert_eq!(values(grads.input(&x)), [2.0, 3.0]);
 }
 
+/// The dx of a linear layer is multiplied when it is added. Here what it is added to is dy itself, in the same memory,
+/// of which dw and db are made, too; or nothing, as the layer comes first; or rows of a table.
+#[test]
+fn the_product_of_a_layer_is_added_to_the_sum_and_overwrites_nothing() {
+    for dtype in [DType::F32, DType::F64, DType::BF16] {
+        let matrix = |values: &[f32], shape: &[usize], dtype| {
+            Tensor::from_vec(values.to_vec(), shape).unwrap().to_dtype(dtype).unwrap()
+        };
+        let param = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
+        let w = Param::new("w", matrix(&[1.0, 2.0, 3.0, 4.0], &[2, 2], param));
+        let b = Param::new("b", matrix(&[0.0, 0.0], &[2], param));
+        for layer_last in [true, false] {
+            let tape = Tape::new();
+            let x = tape.input(matrix(&[1.0, -1.0, 2.0, 0.5], &[2, 2], dtype));
+            let layer = || ops::linear(&x, &tape.param(&w), &tape.param(&b)).unwrap();
+            // The walk meets what was recorded last first.
+            let y = match layer_last {
+                true => plus(&x.reshape(&[2, 2]).unwrap(), &layer()),
+                false => {
+                    let y = layer();
+                    plus(&y, &x.reshape(&[2, 2]).unwrap())
+                }
+            };
+            let c = matrix(&[1.0, 2.0, -1.0, 3.0], &[2, 2], dtype);
+            let grads = weigh(&y, c).backward().unwrap();
+            // c + c w
+            assert_eq!(values(grads.input(&x)), [1.0 + 7.0, 2.0 + 10.0, -1.0 + 8.0, 3.0 + 10.0]);
+            // c^T x, and the columns of c
+            assert_eq!(values(grads.param(&w).as_ref()), [-1.0, -1.5, 8.0, -0.5]);
+            assert_eq!(values(grads.param(&b).as_ref()), [0.0, 5.0]);
+        }
+    }
+    let table = Param::new("table", Tensor::full(1.0, &[3, 2]));
+    let tape = Tape::new();
+    let (t, w) = (tape.param(&table), Var::constant(Tensor::full(2.0, &[1, 2])));
+    let y = ops::linear(&t, &w, &Var::constant(Tensor::zeros(&[1]))).unwrap().sum().unwrap();
+    let rows = weighted(&t, &[1], 1.0);
+    let grads = y.add(&rows).unwrap().backward().unwrap();
+    assert_eq!(values(grads.param(&table).as_ref()), [2.0, 2.0, 2.0 - 2.5, 2.0 - 1.5, 2.0, 2.0]);
+}
+
+/// a + b, whose gradients are dy itself.
+fn plus(a: &Var, b: &Var) -> Var {
+    let mut sum = a.value().clone();
+    tensor::ops::elementwise::add_assign(&mut sum, b.value()).unwrap();
+    record("add", [a, b], sum, |dy, _| Ok([Some(dy.clone()), Some(dy.clone())])).unwrap()
+}
+
+/// A loss whose gradient by `y` is `c`.
+fn weigh(y: &Var, c: Tensor) -> Var {
+    record("weigh", [y], Tensor::scalar(0.0), move |_, _| Ok([Some(c)])).unwrap()
+}
+
 #[test]
 fn what_the_loss_does_not_depend_on_has_no_gradient() {
     let tape = Tape::new();

@@ -3,7 +3,7 @@
 use tensor::ops::embedding as op;
 use tensor::{DType, Tensor};
 
-use crate::tape::record_gradients;
+use crate::tape::record_shares;
 use crate::{Gradient, Param, Result, Tape, Var};
 
 /// Row `ids[t]` of `table` for each t: table `[V, H]`, ids `[T]` (u32) `-> [T, H]`.
@@ -13,7 +13,7 @@ use crate::{Gradient, Param, Result, Tape, Var};
 pub fn embedding(table: &Var, ids: &Tensor) -> Result<Var> {
     let (y, ids) = (op::forward(&table.value, ids)?, ids.clone());
     let v = table.shape()[0];
-    record_gradients("embedding", [table], y, move |dy, _| {
+    record_shares("embedding", [table], y, move |dy, _| {
         Ok([Some(Gradient::Rows(op::backward(dy, &ids, v)?))])
     })
 }

@@ -5,7 +5,8 @@
 //! backward   dx = dy w            dw = dy^T x           db = sum of dy over rows
 //! ```
 //!
-//! The bias is added while the product is written: one pass over y. Weights are stored `[O, I]`, as in
+//! The bias is added while the product is written: one pass over y. On a GPU so is a sum that y or dx is to be added
+//! to; the CPU, whose product adds up parts of K in C, adds it in a second pass. Weights are stored `[O, I]`, as in
 //! PyTorch checkpoints.
 
 use kernels::cuda::{self, Slice};
@@ -14,8 +15,8 @@ use kernels::matmul::{Store, gemm, reference};
 use kernels::reduce;
 
 use super::{
-    Floats, Hidden, activation, expect_shape, floats, hidden, last_axis, matrix, mixed, on_gpu,
-    wide,
+    Floats, Hidden, activation, elementwise, expect_shape, floats, hidden, last_axis, matrix,
+    mixed, on_gpu, wide,
 };
 use crate::dtype::HiddenElement;
 use crate::{Activation, Device, Error, Result, Tensor};
@@ -66,6 +67,43 @@ pub fn forward_activated(f: Activation, x: &Tensor, w: &Tensor, b: &Tensor) -> R
     }
 }
 
+/// `sum` + x w^T, in the shape and dtype of `sum` `[.., O]`, which stays as it is.
+///
+/// # Errors
+/// As [`forward`].
+pub fn forward_onto(sum: &Tensor, x: &Tensor, w: &Tensor) -> Result<Tensor> {
+    if x.device() == Device::Cpu {
+        return plus(forward(x, w, None)?, Some(sum));
+    }
+    let Operands { x, w, layer, shape, .. } = Operands::new(x, w, None)?;
+    let sum = addend(sum, &x, &shape)?;
+    match (hidden(OP, [&x, &sum])?, floats(OP, [&w])?) {
+        (Hidden::Cuda([x, sum]), Floats::Cuda([w])) => {
+            let after = After { residual: Some(sum), ..After::default() };
+            Ok(Tensor::from_array(matmul::forward(x, like(w, x)?, layer, after)?, &shape))
+        }
+        _ => Err(mixed(OP, &x, &w)),
+    }
+}
+
+/// `sum`, which a product of this shape and of the dtype of `x` is to be added to, as the GPU reads it.
+fn addend(sum: &Tensor, x: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    expect_shape(OP, sum, shape)?;
+    on_gpu(OP, [x, sum])?;
+    match sum.dtype() == x.dtype() {
+        true => sum.contiguous(),
+        false => Err(mixed(OP, sum, x)),
+    }
+}
+
+/// y, and `sum` added to it if there is one.
+fn plus(mut y: Tensor, sum: Option<&Tensor>) -> Result<Tensor> {
+    if let Some(sum) = sum {
+        elementwise::add_assign(&mut y, sum)?;
+    }
+    Ok(y)
+}
+
 /// What a forward takes, in row-major order and checked.
 struct Operands {
     x: Tensor,
@@ -104,28 +142,33 @@ fn run<E: HiddenElement>(x: &[E], [w, b]: [&[f32]; 2], shape: &[usize]) -> Tenso
     })
 }
 
-/// dx `[.., I]` from dy `[.., O]` and w `[O, I]`; dx has the dtype of dy.
+/// dx `[.., I]` from dy `[.., O]` and w `[O, I]`, added to `sum` if there is one, which stays as it is; dx and `sum`
+/// have the dtype of dy.
 ///
 /// # Errors
 /// When the shapes do not fit or the dtypes differ.
-pub fn backward_input(dy: &Tensor, w: &Tensor) -> Result<Tensor> {
+pub fn backward_input(dy: &Tensor, w: &Tensor, sum: Option<&Tensor>) -> Result<Tensor> {
     let (o, i) = matrix(OP, w)?;
     let rows = rows_of(dy, o)?;
     let (dy, w) = (dy.contiguous()?, w.contiguous()?);
     on_gpu(OP, [&dy, &w])?;
     let mut shape = dy.shape().to_vec();
     *shape.last_mut().expect("checked by rows_of") = i;
-    Ok(match (hidden(OP, [&dy])?, floats(OP, [&w])?) {
+    let dx = match (hidden(OP, [&dy])?, floats(OP, [&w])?) {
         (Hidden::F32([dy]), Floats::F32([w])) => run_input(dy, w, [rows, o, i], &shape),
         (Hidden::BF16([dy]), Floats::F32([w])) => run_input(dy, w, [rows, o, i], &shape),
-        (Hidden::Cuda([dy]), Floats::Cuda([w])) => {
+        (Hidden::Cuda([d]), Floats::Cuda([w])) => {
+            let sum = sum.map(|sum| addend(sum, &dy, &shape)).transpose()?;
+            let residual = sum.as_ref().map(|sum| sum.as_array(OP)).transpose()?;
+            let after = After { residual, ..After::default() };
             let layer = Linear { rows, inputs: i, outputs: o };
-            let dx = matmul::backward_input(dy, like(w, dy)?, layer, After::default())?;
-            Tensor::from_array(dx, &shape)
+            let dx = matmul::backward_input(d, like(w, d)?, layer, after)?;
+            return Ok(Tensor::from_array(dx, &shape));
         }
         (Hidden::F64([dy]), Floats::F64([w])) => wide(reference::product(dy, w, rows, i), &shape),
         _ => return Err(mixed(OP, &dy, &w)),
-    })
+    };
+    plus(dx, sum)
 }
 
 fn run_input<E: HiddenElement>(

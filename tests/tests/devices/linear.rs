@@ -1,7 +1,7 @@
 //! `linear` on a GPU.
 
 use tensor::ops::linear::{
-    backward_bias, backward_input, backward_weight, forward, forward_activated,
+    backward_bias, backward_input, backward_weight, forward, forward_activated, forward_onto,
 };
 use tensor::{Activation, DType, Error, Tensor};
 use tests::gpu::{assert_close, device, normal, odd_view, placements, wide};
@@ -98,12 +98,12 @@ fn forward_activated_gives_both() {
 fn backward_equals_the_definition() {
     let gpu = device();
     for Operands { what, x, w, b, dy } in operands() {
-        let want_dx = backward_input(&wide(&dy), &rounded(&w, &x)).unwrap();
+        let want_dx = backward_input(&wide(&dy), &rounded(&w, &x), None).unwrap();
         let want_dw = backward_weight(&wide(&x), &wide(&dy)).unwrap();
         let want_db = backward_bias(&wide(&dy)).unwrap();
         let places = placements(&x, &gpu).into_iter().zip(placements(&w, &gpu));
         for ((x, w), dy) in places.zip(placements(&dy, &gpu)) {
-            let dx = backward_input(&dy, &w).unwrap();
+            let dx = backward_input(&dy, &w, None).unwrap();
             assert_eq!((dx.shape(), dx.dtype()), (x.shape(), x.dtype()), "{what}");
             assert_close(&format!("{what} dx"), &dx, &values(&want_dx));
             let dw = backward_weight(&x, &dy).unwrap();
@@ -116,10 +116,39 @@ fn backward_equals_the_definition() {
     }
 }
 
+/// A sum is rounded once, and what it is added to stays as it is.
+#[test]
+#[ignore = "needs a GPU"]
+fn products_are_added_to_a_sum() {
+    let gpu = device();
+    for Operands { what, x, w, dy, .. } in operands() {
+        let [w_wide, x_wide, dy_wide] = [rounded(&w, &x), wide(&x), wide(&dy)];
+        let want_dx = backward_input(&dy_wide, &w_wide, Some(&x_wide)).unwrap();
+        let want_y = forward_onto(&dy_wide, &x_wide, &w_wide).unwrap();
+        let places = placements(&x, &gpu).into_iter().zip(placements(&w, &gpu));
+        for ((sum, w), dy) in places.zip(placements(&dy, &gpu)) {
+            let dx = backward_input(&dy, &w, Some(&sum)).unwrap();
+            assert_eq!((dx.shape(), dx.dtype()), (x.shape(), x.dtype()), "{what}");
+            assert_close(&format!("{what} dx"), &dx, &values(&want_dx));
+            let y = forward_onto(&dy, &sum, &w).unwrap();
+            assert_eq!((y.shape(), y.dtype()), (dy.shape(), dy.dtype()), "{what}");
+            assert_close(&format!("{what} y"), &y, &values(&want_y));
+            assert_eq!([values(&sum), values(&dy)], [values(&x), values(&dy_wide)], "{what}");
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs a GPU"]
 fn operands_that_do_not_fit_are_refused() {
     let gpu = device();
+    let [dy, w] = [[4, 3], [3, 6]].map(|s| normal(&s, 1, DType::F32).to_device(&gpu).unwrap());
+    let onto = |sum: &Tensor| backward_input(&dy, &w, Some(sum));
+    assert!(matches!(onto(&normal(&[4, 6], 2, DType::F32)), Err(Error::Device { .. })));
+    let [half, narrow] = [(6, DType::BF16), (5, DType::F32)]
+        .map(|(cols, dtype)| normal(&[4, cols], 2, dtype).to_device(&gpu).unwrap());
+    assert!(matches!(onto(&half), Err(Error::DType { .. })));
+    assert!(matches!(onto(&narrow), Err(Error::Shape { .. })));
     let x = normal(&[4, 6], 1, DType::F32).to_device(&gpu).unwrap();
     let w = normal(&[3, 5], 2, DType::F32);
     assert!(matches!(forward(&x, &odd_view(&w, &gpu), None), Err(Error::Shape { .. })));

@@ -21,7 +21,7 @@ template <typename Out> __device__ __forceinline__ void add_parts(Product<hidden
         if (piece.row + row >= p.m || piece.col + col >= p.n) continue;
         const float *from = p.partial + size_t(cut) * p.parts * (rows * cols) + inside;
         float sum[RUN] = {};
-#pragma unroll 4
+#pragma unroll 4 // several parts on their way at once: loads take longer than all else
         for (int part = 0; part < p.parts; part++, from += rows * cols) {
             float more[RUN];
             load_floats(from, more);
