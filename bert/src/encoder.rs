@@ -53,9 +53,9 @@ impl Embeddings {
 
     fn forward(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
         let words = self.word.forward(pass, &batch.ids)?;
-        let mut sum = words.add(&self.position.forward(pass, &self.positions(batch)?)?)?;
+        let mut sum = self.position.add_to(pass, &words, &self.positions(batch)?)?;
         if let Some(table) = &self.token_type {
-            sum = sum.add(&table.forward(pass, &types(table, batch)?)?)?;
+            sum = table.add_to(pass, &sum, &types(table, batch)?)?;
         }
         let x = self.dropout.forward(pass, &self.layer_norm.forward(pass, &sum)?)?;
         let x = pass.hidden(&x)?;

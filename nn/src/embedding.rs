@@ -27,6 +27,14 @@ impl Embedding {
     pub fn forward(&self, pass: &Pass, ids: &Tensor) -> Result<Var> {
         ops::lookup(pass.tape(), &self.weight, ids)
     }
+
+    /// The rows of `ids` added to those of x, `[T, H]`.
+    ///
+    /// # Errors
+    /// As [`Embedding::forward`].
+    pub fn add_to(&self, pass: &Pass, x: &Var, ids: &Tensor) -> Result<Var> {
+        ops::lookup_add(pass.tape(), x, &self.weight, ids)
+    }
 }
 
 impl Module for Embedding {

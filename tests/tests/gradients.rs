@@ -146,6 +146,7 @@ const CASES: &[Case] = &[
     Case("elementwise", "sqrt", positive, |_, v| v[0].unary(Unary::Sqrt)),
     Case("elementwise", "square", matrix, |_, v| v[0].unary(Unary::Square)),
     Case("embedding", "", matrix, |d, v| ops::embedding(&v[0], &d.indices(d.t(), d.m))),
+    Case("embedding", "added", pair, |d, v| ops::embedding_add(&v[0], &v[1], &d.indices(d.m, d.m))),
     Case("embedding", "select", matrix, |d, v| v[0].tanh()?.select(&d.indices(d.t(), d.m))),
     Case("layer_norm", "matrix", normed, |_, v| ops::layer_norm(&v[0], &v[1], &v[2], 1e-5)),
     Case("layer_norm", "3 axes", normed_cube, |_, v| ops::layer_norm(&v[0], &v[1], &v[2], 1e-2)),

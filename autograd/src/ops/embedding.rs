@@ -18,12 +18,33 @@ pub fn embedding(table: &Var, ids: &Tensor) -> Result<Var> {
     })
 }
 
+/// [`embedding`] added to `x`, `[T, H]`: `x_t + table[ids_t]`.
+///
+/// # Errors
+/// As [`embedding`].
+pub fn embedding_add(x: &Var, table: &Var, ids: &Tensor) -> Result<Var> {
+    let (y, ids) = (op::add(&x.value, &table.value, ids)?, ids.clone());
+    let v = table.shape()[0];
+    record_gradients("embedding_add", [x, table], y, move |dy, [_, of_table]| {
+        let rows = of_table.then(|| op::backward(dy, &ids, v)).transpose()?;
+        Ok([Some(Gradient::Dense(dy.clone())), rows.map(Gradient::Rows)])
+    })
+}
+
 /// [`embedding`] of a parameter on `tape`, of which only the rows `ids` need be up to date.
 ///
 /// # Errors
 /// As [`embedding`]; and when updates of one of these rows are deferred, see [`Param::update_rows`].
 pub fn lookup(tape: &Tape, table: &Param, ids: &Tensor) -> Result<Var> {
     embedding(&tape.param_as(table, table.value_for(ids)?), ids)
+}
+
+/// [`lookup`] added to `x`, `[T, H]`.
+///
+/// # Errors
+/// As [`lookup`].
+pub fn lookup_add(tape: &Tape, x: &Var, table: &Param, ids: &Tensor) -> Result<Var> {
+    embedding_add(x, &tape.param_as(table, table.value_for(ids)?), ids)
 }
 
 impl Var {

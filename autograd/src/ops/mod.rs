@@ -24,7 +24,7 @@ pub use add_norm::add_norm;
 pub use attention::attention;
 pub use bce_with_logits::bce_with_logits;
 pub use cross_entropy::cross_entropy;
-pub use embedding::{embedding, lookup};
+pub use embedding::{embedding, embedding_add, lookup, lookup_add};
 pub use layer_norm::layer_norm;
 pub use linear::{adapted_linear, feed_forward, linear};
 pub use mse::mse;

@@ -34,20 +34,12 @@ template <int N> struct alignas(N * sizeof(hidden)) Raw {
     u32 words[N * sizeof(hidden) / 4];
 };
 
-__device__ __forceinline__ void to_floats(u32 word, float (&x)[1]) { x[0] = __uint_as_float(word); }
-__device__ __forceinline__ void to_floats(u32 word, float (&x)[2]) {
-    x[0] = __uint_as_float(word << 16);
-    x[1] = __uint_as_float(word & 0xffff0000u);
-}
-
 template <int N> __device__ __forceinline__ void to_floats(const Raw<N> &raw, float (&x)[N]) {
-    constexpr int OF_WORD = 4 / sizeof(hidden);
 #pragma unroll
-    for (int i = 0; i < N; i += OF_WORD) {
-        float of_word[OF_WORD];
-        to_floats(raw.words[i / OF_WORD], of_word);
-#pragma unroll
-        for (int k = 0; k < OF_WORD; k++) x[i + k] = of_word[k];
+    for (int i = 0; i < N; i++) {
+        u32 word = raw.words[i * sizeof(hidden) / 4];
+        if (sizeof(hidden) == 2) word = i % 2 ? word & 0xffff0000u : word << 16;
+        x[i] = __uint_as_float(word);
     }
 }
 

@@ -23,18 +23,38 @@ const PIECES_PER_WARP: usize = 8;
 /// # Panics
 /// When the lengths do not fit, an id is not below V, or the table is not f32.
 pub fn forward(table: Slice, ids: &[u32], h: usize) -> Result<Array> {
+    gather(None, table, ids, h)
+}
+
+/// `y = x + table[ids]`: [`forward`] added to x, `[T, H]` in f32, in one pass over memory.
+///
+/// # Errors
+/// As [`forward`].
+///
+/// # Panics
+/// As [`forward`].
+pub fn add(x: Slice, table: Slice, ids: &[u32], h: usize) -> Result<Array> {
+    assert!(x.dtype() == DType::F32 && x.len() == ids.len() * h, "embedding: {x:?}");
+    gather(Some(x), table, ids, h)
+}
+
+fn gather(x: Option<Slice>, table: Slice, ids: &[u32], h: usize) -> Result<Array> {
     assert!(table.dtype() == DType::F32 && table.len().is_multiple_of(h), "embedding: {table:?}");
     let inside = |&id: &u32| (id as usize + 1) * h <= table.len();
     assert!(ids.iter().all(inside), "embedding: ids of {table:?}, rows of {h}");
     let device = table.device();
     let mut y = Array::uninit(device, DType::F32, ids.len() * h)?;
-    let launch = Launch::new(device, &SOURCE, DType::F32, "embedding_forward")?;
-    let launch = launch.grid((ids.len() * WARP).div_ceil(BLOCK as usize));
     let uploaded = Array::from_host(device, ids)?;
+    let launch = Launch::new(device, &SOURCE, DType::F32, "embedding_forward")?;
+    let launch = launch.grid_3([(ids.len() * WARP).div_ceil(BLOCK as usize), column_blocks(h), 1]);
+    let (launch, packed) = match x {
+        Some(x) => (launch.read(x), packed(table, h) & packed(x, h)),
+        None => (launch.none(), packed(table, h)),
+    };
     let launch = launch.read(table).read(uploaded.slice()).write(&mut y);
-    let launch = launch.arg(ids.len() as i32).arg(h as i32).arg(packed(table, h));
-    // SAFETY: the kernel's parameters; a warp reads a row of the table, which exists, and writes the row of a token;
-    // `packed` is true only where rows may be moved by 16 bytes.
+    let launch = launch.arg(ids.len() as i32).arg(h as i32).arg(packed);
+    // SAFETY: the kernel's parameters; a warp reads columns of a row of the table, which exists, and of x, and writes
+    // those of the row of a token; `packed` is true only where rows may be moved by 16 bytes.
     unsafe { launch.start() }?;
     Ok(y)
 }
@@ -50,8 +70,11 @@ pub fn scatter(dy: Slice, ids: &[u32], h: usize, v: usize) -> Result<Array> {
     assert!(dy.dtype() == DType::F32 && dy.len() == ids.len() * h, "embedding: {dy:?}");
     assert!(ids.iter().all(|&id| (id as usize) < v), "embedding: expected ids below {v}");
     let device = dy.device();
-    let mut table = Array::zeros(device, DType::F32, v * h)?;
-    let pieces = Pieces::new(&Groups::new(ids, v), v);
+    let groups = Groups::new(ids, v);
+    // Every row of an id is written, all of them if each id has a token.
+    let table = if groups.ids.len() == v { Array::uninit } else { Array::zeros };
+    let mut table = table(device, DType::F32, v * h)?;
+    let pieces = Pieces::new(groups, v);
     let mut partial = Array::uninit(device, DType::F32, pieces.partials() * h)?;
     let uploaded = Array::from_host(device, &pieces.concat())?;
     let [to, starts, order, several, ranges] = pieces.parts(uploaded.slice());
@@ -125,7 +148,7 @@ struct Pieces {
 }
 
 impl Pieces {
-    fn new(groups: &Groups, v: usize) -> Self {
+    fn new(groups: Groups, v: usize) -> Self {
         let (mut to, mut starts) = (Vec::new(), Vec::new());
         let (mut several, mut ranges, mut partials) = (Vec::new(), vec![0], 0);
         for (&id, bounds) in groups.ids.iter().zip(groups.starts.windows(2)) {
@@ -141,7 +164,7 @@ impl Pieces {
             starts.extend(pieces);
         }
         starts.push(groups.order.len() as u32);
-        Self { to, starts, order: groups.order.clone(), several, ranges }
+        Self { to, starts, order: groups.order, several, ranges }
     }
 
     fn lists(&self) -> [&[u32]; 5] {
@@ -197,18 +220,18 @@ mod tests {
     fn ids_of_many_tokens_are_cut_in_pieces() {
         let [most, more] = [PIECE, 2 * PIECE + 1].map(|n| n as u32);
         let tokens: Vec<u32> = [vec![1; PIECE], vec![3; 2 * PIECE + 1], vec![4]].concat();
-        let pieces = Pieces::new(&Groups::new(&tokens, 9), 9);
+        let pieces = Pieces::new(Groups::new(&tokens, 9), 9);
         assert_eq!(pieces.to, [1, 9, 10, 11, 4]);
         assert_eq!(pieces.starts, [0, most, 2 * most, 3 * most, most + more, most + more + 1]);
         assert_eq!((&pieces.several[..], &pieces.ranges[..]), (&[3][..], &[0, 3][..]));
         assert_eq!(pieces.partials(), 3);
-        let none = Pieces::new(&Groups::new(&[], 3), 3);
+        let none = Pieces::new(Groups::new(&[], 3), 3);
         assert_eq!((none.partials(), &none.starts[..]), (0, &[0][..]));
     }
 
     #[test]
     fn warps_follow_the_commonest_id() {
-        let threads = |n: usize| Pieces::new(&Groups::new(&vec![1; n * PIECE], 2), 2).threads();
+        let threads = |n: usize| Pieces::new(Groups::new(&vec![1; n * PIECE], 2), 2).threads();
         assert_eq!([0, 1, 15, 16, 8192].map(threads), [32, 32, 32, 64, 1024]);
     }
 }

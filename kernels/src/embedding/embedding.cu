@@ -4,25 +4,26 @@
 
 #define PACK 4
 
-// y_t = table[ids_t]: a warp a token.
-extern "C" __global__ void embedding_forward(const float *table, const u32 *ids, float *y, int tokens, int cols,
-                                             int packed) {
-    int token = grid_thread() / WARP;
+// y_t = table[ids_t], plus x_t unless x is null. A warp takes a token (x) and 128 columns (y).
+extern "C" __global__ void embedding_forward(const float *x, const float *table, const u32 *ids, float *y, int tokens,
+                                             int cols, int packed) {
+    int token = grid_thread() / WARP, col = (blockIdx.y * WARP + lane_of_warp()) * PACK;
     if (token >= tokens) return;
-    const float *row = table + size_t(ids[token]) * cols;
-    for (int col = lane_of_warp() * PACK; col < cols; col += WARP * PACK) {
-        float v[PACK];
-        load_columns(row, col, cols, packed, v);
-        store_columns(v, y + size_t(token) * cols, col, cols, packed);
-    }
+    size_t start = size_t(token) * cols;
+    float to[PACK] = {}, v[PACK];
+    if (x) load_columns(x + start, col, cols, packed, to);
+    load_columns(table + size_t(ids[token]) * cols, col, cols, packed, v);
+#pragma unroll
+    for (int k = 0; k < PACK; k++) to[k] = x ? to[k] + v[k] : v[k];
+    store_columns(to, y + start, col, cols, packed);
 }
 
 // ---- The gradient of the table ----
 //
 // Tokens are grouped by id, and an id of many tokens (token type 0 has all of the batch) is cut in pieces, so that the
 // longest one does not hold up the rest. A warp adds up the tokens of a piece in their order; the sum is the row of an
-// id of one piece, and otherwise waits in `partial` for those of the other pieces, which a second kernel adds in theirs:
-// no atomics, the same bits every time.
+// id of one piece, and otherwise waits in `partial` for those of the other pieces, which a second kernel adds in
+// theirs: no atomics, the same bits every time.
 
 // Rows that are asked for before the first of them is added.
 #define AT_ONCE 4

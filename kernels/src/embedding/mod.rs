@@ -1,7 +1,7 @@
 //! Embedding: one row of a table for each token.
 //!
 //! ```text
-//! forward    y_t = table[ids_t]
+//! forward    y_t = table[ids_t], on a GPU also x_t + table[ids_t]
 //! backward   dtable[i] += sum over the tokens t with ids_t = i of dy_t
 //! ```
 //!

@@ -1,7 +1,9 @@
 //! Rows of a table by index; see [`kernels::embedding`].
 
+use kernels::elementwise::Binary;
 use kernels::embedding::{self, reference};
 
+use super::elementwise;
 use super::{Floats, expect_shape, floats, indices, matrix, wide};
 use crate::{Result, Rows, Tensor};
 
@@ -19,6 +21,23 @@ pub fn forward(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
         Floats::Cuda([w]) => Tensor::from_array(embedding::cuda::forward(w, rows, h)?, &shape),
         Floats::F32([w]) => Tensor::build(&shape, |y| embedding::forward(w, rows, h, y)),
         Floats::F64([w]) => wide(reference::forward(w, rows, h), &shape),
+    })
+}
+
+/// [`forward`] added to `x`, `[T, H]`: `x_t + table[ids_t]`.
+///
+/// # Errors
+/// As [`forward`]; and when the shape of x does not fit.
+pub fn add(x: &Tensor, table: &Tensor, ids: &Tensor) -> Result<Tensor> {
+    let ((v, h), x, table) = (matrix(OP, table)?, x.contiguous()?, table.contiguous()?);
+    let ids = ids.contiguous()?;
+    let rows = indices(OP, &ids, v)?;
+    expect_shape(OP, &x, &[rows.len(), h])?;
+    Ok(match floats(OP, [&x, &table])? {
+        Floats::Cuda([x, w]) => {
+            Tensor::from_array(embedding::cuda::add(x, w, rows, h)?, &[rows.len(), h])
+        }
+        _ => elementwise::binary(Binary::Add, &x, &forward(&table, &ids)?)?,
     })
 }
 

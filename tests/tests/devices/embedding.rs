@@ -37,6 +37,11 @@ fn equals_the_definition() {
             let y = embedding::forward(&there, &ids).unwrap();
             assert_close(&format!("embedding {size:?}"), &y, &want);
             assert_eq!(y.to_f64_vec().unwrap(), want, "rows are copied");
+            let sums = embedding::add(&dy, &table, &ids).unwrap().to_f64_vec().unwrap();
+            for x in [dy.to_device(&gpu).unwrap(), odd_view(&dy, &gpu)] {
+                let y = embedding::add(&x, &there, &ids).unwrap();
+                assert_eq!(y.to_f64_vec().unwrap(), sums, "one addition an element");
+            }
         }
         let want = embedding::backward(&wide(&dy), &ids, v).unwrap().to_dense().unwrap();
         for there in [dy.to_device(&gpu).unwrap(), odd_view(&dy, &gpu)] {

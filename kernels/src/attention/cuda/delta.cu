@@ -3,8 +3,8 @@
 
 // delta = do . o of the rows of [rows, head_dim], the heads of all tokens.
 //
-// `lanes` neighbours take a row, a power of two, so that heads narrower than a warp's 32 accesses of 16 bytes leave none
-// idle: 8 lanes for 64 columns of bf16, and a warp reads four rows at once. Rows that do not move by 16 bytes (not
+// `lanes` neighbours take a row, a power of two, so that heads narrower than a warp's 32 accesses of 16 bytes leave
+// none idle: 8 lanes for 64 columns of bf16, and a warp reads four rows at once. Rows that do not move by 16 bytes (not
 // `packed`) come element by element, to the same lanes. The bounds have all threads of the grid on the GPU at once.
 extern "C" __global__ void __launch_bounds__(256, 8)
     attention_delta(const hidden *d_o, const hidden *o, float *delta, int rows, int head_dim, int lanes, int packed) {
