@@ -25,7 +25,7 @@ pub fn embedding(table: &Var, ids: &Tensor) -> Result<Var> {
 pub fn embedding_add(x: &Var, table: &Var, ids: &Tensor) -> Result<Var> {
     let (y, ids) = (op::add(&x.value, &table.value, ids)?, ids.clone());
     let v = table.shape()[0];
-    record_gradients("embedding_add", [x, table], y, move |dy, [_, of_table]| {
+    record_shares("embedding_add", [x, table], y, move |dy, [_, of_table]| {
         let rows = of_table.then(|| op::backward(dy, &ids, v)).transpose()?;
         Ok([Some(Gradient::Dense(dy.clone())), rows.map(Gradient::Rows)])
     })
