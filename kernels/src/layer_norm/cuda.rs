@@ -11,6 +11,9 @@ const ROW_BLOCK: usize = 64;
 /// Threads of a block that takes columns: few, so that narrow matrices make enough blocks.
 const COLUMN_BLOCK: u32 = 128;
 
+/// Threads of a block that adds up partial sums, as in `layer_norm.cu`.
+const ADD_BLOCK: u32 = 1024;
+
 /// What the forward returns.
 #[derive(Debug)]
 pub struct Output {
@@ -99,10 +102,10 @@ pub(crate) fn add_partials(partial: &Array, cols: usize) -> Result<[Array; 2]> {
     let mut dw = Array::uninit(device, DType::F32, cols)?;
     let mut db = Array::uninit(device, DType::F32, cols)?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "layer_norm_add_partials")?;
-    let launch = launch.grid((2 * cols).div_ceil(WARP)).block(BLOCK).read(partial.slice());
+    let launch = launch.grid((2 * cols).div_ceil(WARP)).block(ADD_BLOCK).read(partial.slice());
     let launch = launch.write(&mut dw).write(&mut db).arg(blocks as i32).arg(cols as i32);
-    // SAFETY: the kernel's parameters; a lane reads one of the 2 H columns of each row and writes one element of dw
-    // or db.
+    // SAFETY: the kernel's parameters; a lane reads one of the 2 H columns of rows that are there, and a warp writes
+    // one element of dw or db.
     unsafe { launch.start() }?;
     Ok([dw, db])
 }

@@ -69,20 +69,31 @@ extern "C" __global__ void layer_norm_backward_params(const hidden *x, const flo
     partial[cols + col] = db;
 }
 
-// The columns of `partial`, [blocks, 2 cols], added up. A block takes 32 of them, a lane each; its warps share out
-// the rows, and then every lane adds the sums of the warps in their order.
-extern "C" __global__ void layer_norm_add_partials(const float *partial, float *dw, float *db, int blocks, int cols) {
-    __shared__ float sums[WARP][WARP];
-    int lane = lane_of_warp(), warps = blockDim.x / WARP, col = blockIdx.x * WARP + lane;
+// Warps of the blocks that add these up, and rows that each asks for before it adds the first: 512 rows, more than the
+// blocks of a GPU leave, are then on their way at once, and the kernel waits for memory once.
+#define ADD_WARPS 32
+#define IN_FLIGHT 16
+
+// The columns of `partial`, [blocks, 2 cols], added up. A block takes 32 of them, a lane each; its warps take rows in
+// turn. Then each warp adds up one column, a lane for the sum of each warp.
+extern "C" __global__ void __launch_bounds__(ADD_WARPS * WARP)
+    layer_norm_add_partials(const float *partial, float *dw, float *db, int blocks, int cols) {
+    __shared__ float sums[ADD_WARPS][WARP + 1]; // a column is in as many banks as a row is
+    int lane = lane_of_warp(), warp = warp_of_block(), col = blockIdx.x * WARP + lane;
     float sum = 0.0f;
-    if (col < 2 * cols) {
-#pragma unroll 4
-        for (int i = warp_of_block(); i < blocks; i += warps) sum += partial[size_t(i) * 2 * cols + col];
+    for (int row = warp; col < 2 * cols && row < blocks; row += IN_FLIGHT * ADD_WARPS) {
+        // Beyond the end, the last row again: a branch around a load would wait for it.
+        float v[IN_FLIGHT];
+#pragma unroll
+        for (int i = 0; i < IN_FLIGHT; i++) {
+            v[i] = partial[size_t(min(row + i * ADD_WARPS, blocks - 1)) * 2 * cols + col];
+        }
+#pragma unroll
+        for (int i = 0; i < IN_FLIGHT; i++) sum += row + i * ADD_WARPS < blocks ? v[i] : 0.0f;
     }
-    sums[warp_of_block()][lane] = sum;
+    sums[warp][lane] = sum;
     __syncthreads();
-    if (warp_of_block() != 0 || col >= 2 * cols) return;
-    sum = 0.0f;
-    for (int i = 0; i < warps; i++) sum += sums[i][lane];
-    *(col < cols ? dw + col : db + col - cols) = sum;
+    sum = warp_sum(sums[lane][warp]);
+    col = blockIdx.x * WARP + warp;
+    if (lane == 0 && col < 2 * cols) *(col < cols ? dw + col : db + col - cols) = sum;
 }

@@ -6,6 +6,12 @@ use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source, WA
 pub(crate) static SOURCE: Source =
     Source { name: "reduce.cu", text: include_str!("reduce.cu"), hopper: false };
 
+/// Columns that a thread sums up at once.
+const PACK: usize = 4;
+
+/// Strips of columns with a counter, as in `reduce.cu`.
+const STRIPS: usize = 1024;
+
 /// The sum of x, one f32.
 ///
 /// # Errors
@@ -110,38 +116,32 @@ pub fn column_sums(x: Slice, cols: usize) -> Result<Array> {
     }
     let rows = x.len() / cols;
     let chunks = row_chunks(rows, cols);
-    let sums = chunk_sums(x, [rows, cols], chunks)?;
-    if chunks == 1 {
-        return Ok(sums);
-    }
-    chunk_sums(sums.slice(), [chunks, cols], 1)
+    let packed = cols.is_multiple_of(PACK) && x.packs(PACK) > 0;
+    let strips = cols.div_ceil(WARP * if packed { PACK } else { 1 });
+    assert!(chunks == 1 || strips <= STRIPS, "column_sums: {strips} strips in {chunks} chunks");
+    let workspace = if chunks > 1 { chunks * cols } else { 0 };
+    let mut partial = Array::uninit(x.device(), DType::F32, workspace)?;
+    let mut y = Array::uninit(x.device(), DType::F32, cols)?;
+    let launch = Launch::new(x.device(), &SOURCE, x.dtype(), "column_sums")?;
+    let launch = launch.grid_3([strips, chunks, 1]).read(x).write(&mut partial).write(&mut y);
+    let launch = launch.arg(rows as i32).arg(cols as i32).arg(rows.div_ceil(chunks) as i32);
+    // SAFETY: the kernel's parameters; x is [rows, cols], y [cols] and partial, if there are several chunks,
+    // [chunks, cols], with a counter for each strip; with `packed` x is aligned to packs and rows are whole packs.
+    unsafe { launch.arg(i32::from(packed)).start() }?;
+    Ok(y)
 }
 
 /// Chunks of rows: enough that all columns together keep a GPU busy, no more than have some rows each.
 fn row_chunks(rows: usize, cols: usize) -> usize {
-    /// Warps of columns times chunks.
-    const BUSY: usize = 2048;
-    /// The second stage adds these one by one.
+    /// Warps of columns times chunks: several chunks only if there are no more than `STRIPS` of these.
+    const BUSY: usize = 2 * STRIPS;
+    /// A block adds up the sums of these.
     const MOST: usize = 256;
     /// Rows that are worth a chunk.
     const SHARE: usize = 64;
     let wanted = (BUSY / cols.div_ceil(WARP)).clamp(1, MOST).min(rows.div_ceil(SHARE));
     // No chunk begins behind the last row.
     rows.div_ceil(rows.div_ceil(wanted))
-}
-
-fn chunk_sums(x: Slice, [rows, cols]: [usize; 2], chunks: usize) -> Result<Array> {
-    const PACK: usize = 4;
-    let packed = cols.is_multiple_of(PACK) && x.packs(PACK) > 0;
-    let width = WARP * if packed { PACK } else { 1 };
-    let mut y = Array::uninit(x.device(), DType::F32, chunks * cols)?;
-    let launch = Launch::new(x.device(), &SOURCE, x.dtype(), "column_sums")?;
-    let launch = launch.grid_3([cols.div_ceil(width), chunks, 1]).read(x).write(&mut y);
-    let launch = launch.arg(rows as i32).arg(cols as i32).arg(rows.div_ceil(chunks) as i32);
-    // SAFETY: the kernel's parameters; x is [rows, cols] and y [chunks, cols]; with `packed` x is aligned to packs
-    // and rows are whole packs.
-    unsafe { launch.arg(i32::from(packed)).start() }?;
-    Ok(y)
 }
 
 /// Where each row has its greatest element first, u32; a NaN counts as the greatest. x is `[rows, cols]`, f32.

@@ -130,6 +130,23 @@ fn columns_of_bf16_are_summed_in_f32() {
     }
 }
 
+/// The last block of a strip of columns adds up what all of its blocks left: whichever that is, and again in the next
+/// launch, which counts with the same counters.
+#[test]
+#[ignore = "needs a GPU"]
+fn sums_of_columns_have_the_same_bits_on_every_run() {
+    let gpu = device();
+    for dtype in [DType::F32, DType::BF16] {
+        let [x, other] = [[3000, 384], [1000, 1030]].map(|s| normal(&s, 8, dtype).to_device(&gpu));
+        let [x, other] = [x.unwrap(), other.unwrap()];
+        let first = linear::backward_bias(&x).unwrap().to_vec::<f32>().unwrap();
+        for _ in 0..3 {
+            linear::backward_bias(&other).unwrap();
+            assert_eq!(linear::backward_bias(&x).unwrap().to_vec::<f32>().unwrap(), first);
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs a GPU"]
 fn the_place_of_the_greatest_is_that_of_the_host() {
