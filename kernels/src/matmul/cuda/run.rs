@@ -148,7 +148,7 @@ pub(super) fn run(job: Job) -> Result<(Array, Option<Array>)> {
     }
     let rung = choose(&job)?;
     let tile = Tile::of(rung, &job);
-    let split = Split::of(&job, tile);
+    let split = Split::of(rung, &job, tile);
     let workspace = if split.parts > 1 { split.parts * len } else { 0 };
     let mut partial = Array::uninit(device, DType::F32, workspace)?;
     let outputs = [Some(&mut c), gelu.as_mut(), Some(&mut partial)];

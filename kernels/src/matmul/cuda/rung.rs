@@ -127,17 +127,24 @@ pub(super) struct Split {
     pub depth: usize,
 }
 
-/// Less than this of K in a part does not pay for writing its sums and reading them again.
-const LEAST_DEPTH: usize = 512;
+/// Less than this of K in a part does not pay for writing its sums and reading them again. Without tensor cores the
+/// same K takes ten times as long and more: a head over the 32 texts of a batch has 6 tiles, which would leave a GPU
+/// idle and take 90 us on an H100 at K = 768.
+fn least_depth(rung: Rung) -> usize {
+    match rung {
+        Rung::Naive | Rung::Tiled => 64,
+        Rung::Mma | Rung::Wgmma => 512,
+    }
+}
 
 /// Parts are a multiple of the steps of all kernels.
 const STEP: usize = 64;
 
 impl Split {
     /// As many parts as fill the GPU once. A batch has tiles enough and is never cut.
-    pub fn of(job: &Job, tile: Tile) -> Self {
+    pub fn of(rung: Rung, job: &Job, tile: Tile) -> Self {
         let slots = multiprocessors(job.device()) * tile.resident;
-        let parts = (slots / tile.count(job)).min(job.k / LEAST_DEPTH).max(1);
+        let parts = (slots / tile.count(job)).min(job.k / least_depth(rung)).max(1);
         Self::into(job.k, if job.batch() == 1 { parts } else { 1 })
     }
 

@@ -10,6 +10,19 @@
 
 #define RUN 4
 
+// Adds N neighbours of all parts, `len` elements apart, to `sum`. Several parts are on their way at once, for waiting
+// takes longer than all else.
+template <int N>
+__device__ __forceinline__ void add_parts(const float *from, size_t len, int splits, float (&sum)[N]) {
+#pragma unroll 4
+    for (int split = 0; split < splits; split++, from += len) {
+        float part[N];
+        load_floats(from, part);
+#pragma unroll
+        for (int j = 0; j < N; j++) sum[j] += part[j];
+    }
+}
+
 template <typename Out> __device__ __forceinline__ void add_splits(Product<hidden, Out> p, int splits) {
     int runs = divide_up(p.n, RUN);
     const float *partial = p.partial;
@@ -18,17 +31,16 @@ template <typename Out> __device__ __forceinline__ void add_splits(Product<hidde
     for (size_t i = grid_thread(); i < size_t(p.m) * runs; i += grid_threads()) {
         int row = i / runs, col = i % runs * RUN;
         const float *from = partial + size_t(row) * p.n + col;
-        float sum[RUN] = {}, part[RUN] = {};
-        for (int split = 0; split < splits; split++, from += len) {
-            if (p.wide && col + RUN <= p.n) {
-                load_floats(from, part);
-            } else {
+        float sum[RUN] = {};
+        if (p.wide && col + RUN <= p.n) {
+            add_parts(from, len, splits, sum);
+        } else {
 #pragma unroll
-                for (int j = 0; j < RUN; j++)
-                    if (col + j < p.n) part[j] = from[j];
+            for (int j = 0; j < RUN; j++) {
+                float one[1] = {};
+                if (col + j < p.n) add_parts(from + j, len, splits, one);
+                sum[j] = one[0];
             }
-#pragma unroll
-            for (int j = 0; j < RUN; j++) sum[j] += part[j];
         }
         put_run(p, 0, 0, row, col, sum);
     }
