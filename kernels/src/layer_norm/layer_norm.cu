@@ -83,14 +83,14 @@ extern "C" __global__ void __launch_bounds__(ADD_WARPS * WARP)
     int lane = lane_of_warp(), warp = warp_of_block(), col = blockIdx.x * WARP + lane;
     float sum = 0.0f;
     for (int row = warp; col < 2 * cols && row < blocks; row += IN_FLIGHT * ADD_WARPS) {
+        // Beyond the end, the last row again: a branch around a load would wait for it.
         float v[IN_FLIGHT];
 #pragma unroll
         for (int i = 0; i < IN_FLIGHT; i++) {
-            int at = row + i * ADD_WARPS;
-            v[i] = at < blocks ? partial[size_t(at) * 2 * cols + col] : 0.0f;
+            v[i] = partial[size_t(min(row + i * ADD_WARPS, blocks - 1)) * 2 * cols + col];
         }
 #pragma unroll
-        for (int i = 0; i < IN_FLIGHT; i++) sum += v[i];
+        for (int i = 0; i < IN_FLIGHT; i++) sum += row + i * ADD_WARPS < blocks ? v[i] : 0.0f;
     }
     sums[warp][lane] = sum;
     __syncthreads();

@@ -47,16 +47,17 @@ __device__ __forceinline__ void strip_sums(const In *x, float *y, int first, int
     int lane = lane_of_warp(), col = (blockIdx.x * WARP + lane) * N;
     float sum[N] = {};
     for (int row = first + warp_of_block(); col < cols && row < last; row += IN_FLIGHT * ROW_LANES) {
-        float v[IN_FLIGHT][N] = {};
+        // Beyond the end, the last row again: a branch around a load would wait for it.
+        float v[IN_FLIGHT][N];
 #pragma unroll
         for (int i = 0; i < IN_FLIGHT; i++) {
-            int at = row + i * ROW_LANES;
-            if (at < last) load_floats(x + size_t(at) * cols + col, v[i]);
+            load_floats(x + size_t(min(row + i * ROW_LANES, last - 1)) * cols + col, v[i]);
         }
 #pragma unroll
         for (int i = 0; i < IN_FLIGHT; i++) {
+            bool there = row + i * ROW_LANES < last;
 #pragma unroll
-            for (int k = 0; k < N; k++) sum[k] += v[i][k];
+            for (int k = 0; k < N; k++) sum[k] += there ? v[i][k] : 0.0f;
         }
     }
 #pragma unroll
