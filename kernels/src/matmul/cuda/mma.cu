@@ -145,7 +145,7 @@ __device__ __forceinline__ void product(const Product<bf16, Out> &p, int lda, in
     wait_for_copies<0>();
     __syncthreads(); // the stages are free for slices
     float *slice = dynamic_shared<float>() + warp_of_block() * SLICE;
-    put_slices(p, piece, warp_row, warp_col, 1, SLICE_ROWS, sums, slice);
+    put_slices(p, piece, warp_row, warp_col, SLICE_ROWS, 0, sums, slice);
 }
 
 // At most 255 registers, two blocks a multiprocessor by those and by 64 KiB of shared memory.

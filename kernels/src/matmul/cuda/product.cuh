@@ -205,11 +205,11 @@ put_slice(const Product<In, Out> &p, const Piece &piece, int row, int col, const
     for (int i = 0; i < SLICE_ROWS / 4; i++) write_run(p, at + size_t(4 * i) * p.ldc, runs[i]);
 }
 
-// The slices of a warp, from (row, col) of the piece on: `across` beside each other, then those `down` rows further.
-// `slice` is shared memory of this warp alone.
+// The slices of a warp, from (row, col) of the piece on, each `row_step` rows and `col_step` columns after the one
+// before. `slice` is shared memory of this warp, which nothing else is done with.
 template <int SLICES, typename In, typename Out>
-__device__ __forceinline__ void put_slices(const Product<In, Out> &p, const Piece &piece, int row, int col, int across,
-                                           int down, const float (&sums)[SLICES][8][4], float *slice) {
+__device__ __forceinline__ void put_slices(const Product<In, Out> &p, const Piece &piece, int row, int col, int row_step,
+                                           int col_step, const float (&sums)[SLICES][8][4], float *slice) {
 #pragma unroll 1
     for (int i = 0; i < SLICES; i++) {
         __syncwarp(); // the slice before has been read
@@ -217,6 +217,6 @@ __device__ __forceinline__ void put_slices(const Product<In, Out> &p, const Piec
         for (int known = 0; known < SLICES; known++)
             if (known == i) fill_slice(sums[known], slice);
         __syncwarp();
-        put_slice(p, piece, row + i / across * down, col + i % across * SLICE_COLS, slice);
+        put_slice(p, piece, row + i * row_step, col + i * col_step, slice);
     }
 }

@@ -29,9 +29,6 @@
 #define GROUP_ROWS 64
 #define WARPGROUP 128
 #define CONSUMERS 2
-
-// How two warpgroups share the work: half the rows of each tile, or every other tile.
-enum Share { ROWS_OF_TILE, TILES };
 #define THREADS (WARPGROUP * (1 + CONSUMERS))
 #define RING (192 * 1024) // bytes of all stages; behind them are a slice for each warp, and the barriers
 #define BOX (64 * DEPTH)  // elements of a box of an MN-major operand
@@ -46,21 +43,15 @@ template <int COLS> struct Ring {
     bf16 *stages;
     float *slices;
     Barrier *full, *empty;
-    Barrier *turns; // of the warpgroups, where each has tiles of its own
     int at = 0, parity = 0;
 
     __device__ __forceinline__ Ring(u8 *shared)
         : stages(reinterpret_cast<bf16 *>(shared)), slices(reinterpret_cast<float *>(shared + RING)),
-          full(reinterpret_cast<Barrier *>(slices + SLICES * SLICE)), empty(full + STAGES), turns(empty + STAGES) {}
+          full(reinterpret_cast<Barrier *>(slices + SLICES * SLICE)), empty(full + STAGES) {}
 
     __device__ __forceinline__ bf16 *stage() const { return stages + at * STAGE; }
     __device__ __forceinline__ void advance() {
         if (++at == STAGES) at = 0, parity ^= 1;
-    }
-    // Past so many stages, which another warpgroup takes.
-    __device__ __forceinline__ void skip(int stages) {
-        parity ^= (at + stages) / STAGES & 1;
-        at = (at + stages) % STAGES;
     }
 };
 
@@ -92,76 +83,60 @@ produce(const TensorMap &map_a, const TensorMap &map_b, const Product<bf16, Out>
     }
 }
 
-// Starts the products of a stage with HALVES times 64 rows of A, from `row`, a multiple of 64, on: in either layout 64
-// rows begin a box later.
-template <Major MAJOR_A, Major MAJOR_B, int COLS, int HALVES>
-__device__ __forceinline__ void
-multiply(float (&sums)[HALVES][COLS / 2], const bf16 *stage, int row, bool first) {
+// Starts the products of a stage. `group` says which 64 rows of A are this warpgroup's: in either layout they begin
+// a box later.
+template <Major MAJOR_A, Major MAJOR_B, int COLS>
+__device__ __forceinline__ void multiply(float (&sums)[COLS / 2], const bf16 *stage, int group, bool first) {
     u64 a_boxes = descriptor_of_boxes<MAJOR_A>(BOX * sizeof(bf16));
     u64 b_boxes = descriptor_of_boxes<MAJOR_B>(BOX * sizeof(bf16));
-    u32 a = shared_handle(stage + row * DEPTH), b = shared_handle(stage + ROWS * DEPTH);
+    u32 a = shared_handle(stage + group * BOX), b = shared_handle(stage + ROWS * DEPTH);
 #pragma unroll
     for (int k = 0; k < DEPTH; k += 16) {
         u32 a_at = a + (MAJOR_A == K_MAJOR ? k * 2 : k * 128), b_at = b + (MAJOR_B == K_MAJOR ? k * 2 : k * 128);
-#pragma unroll
-        for (int half = 0; half < HALVES; half++, a_at += BOX * sizeof(bf16)) {
-            u64 a_half = with_address(a_boxes, a_at), b_half = with_address(b_boxes, b_at);
-            wgmma<MAJOR_A, MAJOR_B>(sums[half], a_half, b_half, !first || k > 0);
-        }
+        wgmma<MAJOR_A, MAJOR_B>(sums, with_address(a_boxes, a_at), with_address(b_boxes, b_at), !first || k > 0);
     }
 }
 
-// One arrival a warp. Where a stage is given back, its own wait has shown that its part of the products is done with it.
-__device__ __forceinline__ void arrive_by_warp(Barrier *barrier) {
-    if (lane_of_warp() == 0) barrier_arrive(barrier);
+// One arrival a warp: its own wait has shown that its part of the products is done with the stage.
+__device__ __forceinline__ void release(Barrier *empty) {
+    if (lane_of_warp() == 0) barrier_arrive(empty);
 }
 
-template <Major MAJOR_A, Major MAJOR_B, int COLS, Share SHARE, typename Out>
+template <Major MAJOR_A, Major MAJOR_B, int COLS, typename Out>
 __device__ __forceinline__ void consume(const Product<bf16, Out> &p, Ring<COLS> ring, int group) {
-    constexpr int HALVES = SHARE == TILES ? 2 : 1, ACROSS = COLS / SLICE_COLS;
-    int warp = warp_of_block() % 4, row = SHARE == TILES ? 0 : group * GROUP_ROWS;
+    int warp = warp_of_block() % 4;
     float *slice = ring.slices + (group * 4 + warp) * SLICE;
-    for (int number = blockIdx.x, turn = 0; number < count_pieces<ROWS, COLS>(p); number += gridDim.x, turn++) {
+    for (int number = blockIdx.x; number < count_pieces<ROWS, COLS>(p); number += gridDim.x) {
         Piece piece = piece_at<ROWS, COLS>(p, number);
-        if (SHARE == TILES && turn % 2 != group) {
-            ring.skip(divide_up(piece.end - piece.begin, DEPTH));
-            continue;
-        }
-        // The parity of a stage tells a fill from the next one, not from the one after that: so the other warpgroup
-        // must have seen all of its own. Nobody was before the first piece; that phase counts as ended.
-        if (SHARE == TILES) barrier_wait(&ring.turns[group], ((turn + 1) / 2 + 1) % 2);
-        float sums[HALVES * ACROSS][8][4];
-        auto &halves = reinterpret_cast<float (&)[HALVES][COLS / 2]>(sums); // wgmma has them in the same order
+        float sums[COLS / SLICE_COLS][8][4];
+        auto &flat = reinterpret_cast<float (&)[COLS / 2]>(sums); // wgmma has them in the same order
 #pragma unroll
-        for (int i = 0; i < HALVES * COLS / 2; i++) halves[i / (COLS / 2)][i % (COLS / 2)] = 0.0f; // where K is 0
+        for (int i = 0; i < COLS / 2; i++) flat[i] = 0.0f; // what is left where K is 0
         Barrier *before = nullptr;
         for (int k = piece.begin; k < piece.end; k += DEPTH, ring.advance()) {
             barrier_wait(&ring.full[ring.at], ring.parity);
             wgmma_fence();
-            multiply<MAJOR_A, MAJOR_B, COLS>(halves, ring.stage(), row, k == piece.begin);
+            multiply<MAJOR_A, MAJOR_B, COLS>(flat, ring.stage(), group, k == piece.begin);
             wgmma_commit();
             wgmma_wait<1>(); // all but this step's
-            if (before) arrive_by_warp(before);
+            if (before) release(before);
             before = &ring.empty[ring.at];
         }
-        if (SHARE == TILES) arrive_by_warp(&ring.turns[group ^ 1]);
-#pragma unroll
-        for (int half = 0; half < HALVES; half++) wgmma_wait_all(halves[half]);
-        if (before) arrive_by_warp(before);
-        put_slices(p, piece, row + warp * SLICE_ROWS, 0, ACROSS, GROUP_ROWS, sums, slice);
+        wgmma_wait_all(flat);
+        if (before) release(before);
+        put_slices(p, piece, group * GROUP_ROWS + warp * SLICE_ROWS, 0, 0, SLICE_COLS, sums, slice);
     }
 }
 
-template <Major MAJOR_A, Major MAJOR_B, int COLS, Share SHARE, typename Out>
+template <Major MAJOR_A, Major MAJOR_B, int COLS, typename Out>
 __device__ __forceinline__ void
 product(const TensorMap &map_a, const TensorMap &map_b, const Product<bf16, Out> &p) {
     Ring<COLS> ring(dynamic_shared<u8>());
     if (threadIdx.x == 0) {
         for (int i = 0; i < Ring<COLS>::STAGES; i++) {
             barrier_init(&ring.full[i], 1);
-            barrier_init(&ring.empty[i], (SHARE == TILES ? 1 : CONSUMERS) * WARPGROUP / WARP);
+            barrier_init(&ring.empty[i], CONSUMERS * WARPGROUP / WARP);
         }
-        for (int i = 0; i < 2; i++) barrier_init(&ring.turns[i], WARPGROUP / WARP);
         barriers_ready();
     }
     __syncthreads();
@@ -171,26 +146,26 @@ product(const TensorMap &map_a, const TensorMap &map_b, const Product<bf16, Out>
         if (threadIdx.x == 0) produce<MAJOR_A, MAJOR_B>(map_a, map_b, p, ring);
     } else {
         more_registers<232>();
-        consume<MAJOR_A, MAJOR_B, COLS, SHARE>(p, ring, threadIdx.x / WARPGROUP - 1);
+        consume<MAJOR_A, MAJOR_B>(p, ring, threadIdx.x / WARPGROUP - 1);
     }
 }
 
-#define WGMMA(NAME, MAJOR_A, MAJOR_B, COLS, SHARE, OUT) \
+#define WGMMA(NAME, MAJOR_A, MAJOR_B, COLS, OUT) \
     extern "C" __global__ void __launch_bounds__(THREADS, 1) \
     NAME(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, \
          const __grid_constant__ Product<bf16, OUT> p) { \
-        product<MAJOR_A, MAJOR_B, COLS, SHARE>(a, b, p); \
+        product<MAJOR_A, MAJOR_B, COLS>(a, b, p); \
     }
 
-WGMMA(matmul_wgmma_nt_128, K_MAJOR, K_MAJOR, 128, TILES, bf16)
-WGMMA(matmul_wgmma_nt_192, K_MAJOR, K_MAJOR, 192, ROWS_OF_TILE, bf16)
-WGMMA(matmul_wgmma_nt_256, K_MAJOR, K_MAJOR, 256, ROWS_OF_TILE, bf16)
-WGMMA(matmul_wgmma_nn_128, K_MAJOR, MN_MAJOR, 128, TILES, bf16)
-WGMMA(matmul_wgmma_nn_192, K_MAJOR, MN_MAJOR, 192, ROWS_OF_TILE, bf16)
-WGMMA(matmul_wgmma_nn_256, K_MAJOR, MN_MAJOR, 256, ROWS_OF_TILE, bf16)
-WGMMA(matmul_wgmma_tn_128, MN_MAJOR, MN_MAJOR, 128, TILES, float)
-WGMMA(matmul_wgmma_tn_192, MN_MAJOR, MN_MAJOR, 192, ROWS_OF_TILE, float)
-WGMMA(matmul_wgmma_tn_256, MN_MAJOR, MN_MAJOR, 256, ROWS_OF_TILE, float)
+WGMMA(matmul_wgmma_nt_128, K_MAJOR, K_MAJOR, 128, bf16)
+WGMMA(matmul_wgmma_nt_192, K_MAJOR, K_MAJOR, 192, bf16)
+WGMMA(matmul_wgmma_nt_256, K_MAJOR, K_MAJOR, 256, bf16)
+WGMMA(matmul_wgmma_nn_128, K_MAJOR, MN_MAJOR, 128, bf16)
+WGMMA(matmul_wgmma_nn_192, K_MAJOR, MN_MAJOR, 192, bf16)
+WGMMA(matmul_wgmma_nn_256, K_MAJOR, MN_MAJOR, 256, bf16)
+WGMMA(matmul_wgmma_tn_128, MN_MAJOR, MN_MAJOR, 128, float)
+WGMMA(matmul_wgmma_tn_192, MN_MAJOR, MN_MAJOR, 192, float)
+WGMMA(matmul_wgmma_tn_256, MN_MAJOR, MN_MAJOR, 256, float)
 
 #endif
 #endif
