@@ -80,31 +80,39 @@ template <int ROWS, int COLS, typename P> __device__ __forceinline__ int count_p
 
 // ---- After the sum ----
 
-// Adds what belongs to N neighbours of C, all within it and aligned: `at` is the place of the first, `col` its column.
-template <int N, typename In, typename Out>
-__device__ __forceinline__ void add_terms(const Product<In, Out> &p, size_t at, int col, float (&sum)[N]) {
-    float more[N];
+// Adds what belongs to runs of N neighbours of C, all within it and aligned: `at` is the place of the first, the others
+// begin `apart` behind each other in the same column `col`. One branch for all loads: each would wait for its own.
+template <int RUNS, int N, typename In, typename Out>
+__device__ __forceinline__ void
+add_terms(const Product<In, Out> &p, size_t at, size_t apart, int col, float (&runs)[RUNS][N]) {
     if (p.bias) {
-        load_floats(p.bias + col, more);
+        float bias[N];
+        load_floats(p.bias + col, bias);
 #pragma unroll
-        for (int i = 0; i < N; i++) sum[i] += more[i];
+        for (int i = 0; i < RUNS * N; i++) runs[i / N][i % N] += bias[i % N];
     }
     if (p.residual) {
-        load_floats(p.residual + at, more);
+        float more[RUNS][N];
 #pragma unroll
-        for (int i = 0; i < N; i++) sum[i] += more[i];
+        for (int i = 0; i < RUNS; i++) load_floats(p.residual + at + i * apart, more[i]);
+#pragma unroll
+        for (int i = 0; i < RUNS * N; i++) runs[i / N][i % N] += more[i / N][i % N];
     }
 }
 
 // Writes them. GELU is applied to the value that C holds, rounded if it is bf16: fused or not, the bits are the same,
 // and the backward reads that value.
-template <int N, typename In, typename Out>
-__device__ __forceinline__ void write_run(const Product<In, Out> &p, size_t at, float (&sum)[N]) {
-    store_floats(sum, p.c + at);
-    if (p.gelu) {
+template <int RUNS, int N, typename In, typename Out>
+__device__ __forceinline__ void
+write_runs(const Product<In, Out> &p, size_t at, size_t apart, float (&runs)[RUNS][N]) {
 #pragma unroll
-        for (int i = 0; i < N; i++) sum[i] = gelu_value(to_float(from_float<Out>(sum[i])));
-        store_floats(sum, p.gelu + at);
+    for (int i = 0; i < RUNS; i++) store_floats(runs[i], p.c + at + i * apart);
+    if (!p.gelu) return;
+#pragma unroll
+    for (int i = 0; i < RUNS; i++) {
+#pragma unroll
+        for (int j = 0; j < N; j++) runs[i][j] = gelu_value(to_float(from_float<Out>(runs[i][j])));
+        store_floats(runs[i], p.gelu + at + i * apart);
     }
 }
 
@@ -113,10 +121,10 @@ template <int N, typename In, typename Out>
 __device__ __forceinline__ void write_edge(const Product<In, Out> &p, size_t at, int col, const float (&sum)[N]) {
 #pragma unroll
     for (int i = 0; i < N; i++) {
-        float one[1] = {sum[i]};
+        float one[1][1] = {{sum[i]}};
         if (col + i >= p.n) return;
-        add_terms(p, at + i, col + i, one);
-        write_run(p, at + i, one);
+        add_terms(p, at + i, 0, col + i, one);
+        write_runs(p, at + i, 0, one);
     }
 }
 
@@ -131,8 +139,9 @@ put_run(const Product<In, Out> &p, const Piece &piece, size_t c_offset, int row,
     if (row >= p.m || col >= p.n) return;
     size_t at = c_offset + size_t(row) * p.ldc + col;
     if (!p.wide || col + N > p.n) return write_edge(p, at, col, sum);
-    add_terms(p, at, col, sum);
-    write_run(p, at, sum);
+    auto &runs = reinterpret_cast<float (&)[1][N]>(sum);
+    add_terms(p, at, 0, col, runs);
+    write_runs(p, at, 0, runs);
 }
 
 // ---- From the registers of tensor cores to memory ----
@@ -181,9 +190,10 @@ __device__ __forceinline__ void read_run(const float *slice, int row, float (&ru
 template <typename In, typename Out>
 __device__ __forceinline__ void
 put_slice(const Product<In, Out> &p, const Piece &piece, int row, int col, const float *slice) {
+    constexpr int RUNS = SLICE_ROWS / 4;
     int lane_row = lane_of_warp() / 8, lane_col = lane_of_warp() % 8 * 8;
     bool inside = piece.row + row + SLICE_ROWS <= p.m && piece.col + col + SLICE_COLS <= p.n;
-    if (piece.partial || !inside || !p.wide) {
+    if (!piece.partial && !(inside && p.wide)) {
 #pragma unroll 1
         for (int i = 0; i < SLICE_ROWS; i += 4) {
             float run[8];
@@ -192,17 +202,19 @@ put_slice(const Product<In, Out> &p, const Piece &piece, int row, int col, const
         }
         return;
     }
-    float runs[SLICE_ROWS / 4][8];
-    int c_col = piece.col + col + lane_col;
-    size_t at = size_t(piece.row + row + lane_row) * p.ldc + c_col;
-    // All loads before the first store, which the compiler must not move them across.
+    float runs[RUNS][8];
 #pragma unroll
-    for (int i = 0; i < SLICE_ROWS / 4; i++) {
-        read_run(slice, 4 * i + lane_row, runs[i]);
-        add_terms(p, at + size_t(4 * i) * p.ldc, c_col, runs[i]);
+    for (int i = 0; i < RUNS; i++) read_run(slice, 4 * i + lane_row, runs[i]);
+    row += lane_row;
+    col += lane_col;
+    if (piece.partial) {
+#pragma unroll
+        for (int i = 0; i < RUNS; i++) store_floats(runs[i], piece.partial + (row + 4 * i) * piece.pitch + col);
+        return;
     }
-#pragma unroll
-    for (int i = 0; i < SLICE_ROWS / 4; i++) write_run(p, at + size_t(4 * i) * p.ldc, runs[i]);
+    size_t at = size_t(piece.row + row) * p.ldc + piece.col + col, apart = size_t(4) * p.ldc;
+    add_terms(p, at, apart, piece.col + col, runs);
+    write_runs(p, at, apart, runs);
 }
 
 // The slices of a warp, from (row, col) of the piece on, each `row_step` rows and `col_step` columns after the one

@@ -98,9 +98,10 @@ impl Tile {
             Rung::Naive => vec![Self { rows: 8, cols: 32, resident: 8, ..square }],
             Rung::Tiled => vec![square],
             Rung::Mma => vec![Self { resident: mma_resident(device), step: 10.0, ..square }],
-            Rung::Wgmma => {
-                [256, 192, 128].map(|cols| Self { cols, resident: 1, step: 3.1, ..square }).into()
-            }
+            // The narrower, the more of the operands each column of C moves from the L2 cache.
+            Rung::Wgmma => [(256, 3.1), (192, 3.15), (128, 3.3)]
+                .map(|(cols, step)| Self { cols, resident: 1, step, ..square })
+                .into(),
         }
     }
 
@@ -169,7 +170,7 @@ impl Cut {
     fn nanoseconds(self, k: usize, slots: usize) -> f64 {
         /// For each column of a tile, filling the pipeline and writing C; one more launch; a byte of the sums of a
         /// part, written and read.
-        const TIMES: [f64; 3] = [6.0, 4000.0, 6e-4];
+        const TIMES: [f64; 3] = [9.0, 4000.0, 6e-4];
         let [ends, launch, byte] = TIMES;
         let steps = |k: usize| k.div_ceil(STEP) as f64 * self.tile.step;
         let round = |k: usize| (steps(k) + ends) * self.tile.cols as f64;
