@@ -2,8 +2,8 @@
 //! as JSON lines. `tests/gpu/torch_kernels.py` prints the same of PyTorch.
 //!
 //! Each figure is the median of 20 timings of 50 launches in a row, in f32 or bf16 as the size of hidden states asks;
-//! rates count operations, or bytes read and written once. Without a GPU it says so and ends. With `--test` every kernel
-//! runs once, at a small size: the program is checked, and its figures mean nothing.
+//! rates count operations, or bytes read and written once. Without a GPU it says so and ends. With `--test` every
+//! kernel runs once, at a small size: the program is checked, and its figures mean nothing.
 
 use std::time::Instant;
 
@@ -21,8 +21,8 @@ const TIMES: [usize; 2] = [20, 50];
 /// What models are trained with.
 const DROPOUT: Dropout = Dropout { p: 0.1, key: Key { seed: 1, step: 2, site: 3 } };
 
-/// Rows, inputs and outputs of linear layers: BERT-base and MiniLM, masked tokens over a vocabulary, and one that is all
-/// arithmetic.
+/// Rows, inputs and outputs of linear layers: BERT-base and MiniLM, masked tokens over a vocabulary, and one that is
+/// all arithmetic.
 const PRODUCTS: [[usize; 3]; 8] = [
     [16384, 768, 768],
     [16384, 768, 3072],
@@ -156,8 +156,8 @@ impl Bench {
         Ok(())
     }
 
-    /// The products of a layer, forward, input gradient and weight gradient, on the rungs with tensor cores; and whether
-    /// GELU is cheaper while y is written or behind it.
+    /// The products of a layer, forward, input gradient and weight gradient, on the rungs with tensor cores; and
+    /// whether GELU is cheaper while y is written or behind it.
     fn products(&self, [rows, inputs, outputs]: [usize; 3]) -> Result<()> {
         let layer = Linear { rows, inputs, outputs };
         let [x, w, dy] = [([rows, inputs], 1), ([outputs, inputs], 2), ([rows, outputs], 3)]

@@ -14,7 +14,8 @@
 //! thing saved for the backward (but on tensor cores m, too, in bits), `[Tq, N]`. All tokens ask, or only those
 //! whose last state is read, such as the first of each sequence for a classifier: queries and keys have offsets
 //! of their own. m is the dropout mask of the probabilities (0 or 1 / (1 - p), else 1) at row `query * N + head`
-//! and column j. The backward makes p again from q, k and lse: both directions hold the scores of a block of queries at a time, never `[S, S]`.
+//! and column j. The backward makes p again from q, k and lse: both directions hold the scores of a block of queries
+//! at a time, never `[S, S]`.
 //! Sums are f32. The row maximum is taken away before exponentials; a NaN stays inside its sequence and head.
 //!
 //! Source: Vaswani et al., *Attention is all you need*, 2017, <https://arxiv.org/abs/1706.03762>; Dao et al.,

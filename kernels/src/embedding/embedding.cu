@@ -87,8 +87,9 @@ extern "C" __global__ void __launch_bounds__(256, 6)
 
 // Row ids[i] of the table = the sum of the rows starts[i] .. starts[i + 1] - 1 of `partial`. A block takes an id (x)
 // and 128 columns (y); its warps share out the rows, one stretch each, and one adds their sums in their order.
-extern "C" __global__ void embedding_add_pieces(const float *partial, const u32 *ids, const u32 *starts,
-                                                float *table, int cols, int packed) {
+extern "C" __global__ void __launch_bounds__(1024) embedding_add_pieces(const float *partial, const u32 *ids,
+                                                                        const u32 *starts, float *table, int cols,
+                                                                        int packed) {
     __shared__ Pack<float, PACK> sums[WARP][WARP];
     Columns columns(cols, packed);
     int lane = lane_of_warp(), warp = warp_of_block(), warps = blockDim.x / WARP;

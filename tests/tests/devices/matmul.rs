@@ -6,7 +6,7 @@ use kernels::bf16;
 use kernels::cuda::{Array, DType, Device, Slice};
 use kernels::matmul::cuda::{
     After, Linear, Operand, Rung, backward_input, backward_weight, batched, forward, forward_gelu,
-    set_cap,
+    set_cap, set_columns,
 };
 use kernels::matmul::reference::{product, transpose};
 use kernels::testing::{f64s, random};
@@ -33,14 +33,20 @@ const LAYERS: [[usize; 3]; 13] = [
 
 static CAP: Mutex<()> = Mutex::new(());
 
-/// Runs `test` with each rung as the highest, while no other test of this file does.
+/// Runs `test` with each rung as the highest and each of its tiles, while no other test of this file does.
 fn each_rung(test: impl Fn(&Device, Rung)) {
     let tensor::Device::Cuda(gpu) = gpu::device() else { unreachable!("not the CPU") };
     let _turn = CAP.lock().unwrap_or_else(PoisonError::into_inner);
     for rung in Rung::ALL {
         set_cap(rung);
-        test(&gpu, rung);
+        let tiles = rung == Rung::Wgmma && gpu.capability() == (9, 0);
+        let columns = if tiles { &[Some(256), Some(192), Some(128)][..] } else { &[None] };
+        for &columns in columns {
+            set_columns(columns);
+            test(&gpu, rung);
+        }
     }
+    set_columns(None);
 }
 
 /// Values on the host, as the GPU has them, and there.
@@ -119,9 +125,9 @@ fn tiles_of_an_unfilled_round_are_cut_and_added() {
         if rung < Rung::Mma {
             return;
         }
-        // A tile more than two rounds of 128 x 128 take.
-        let t = (2 * device.multiprocessor().count + 1) * 128 - 3;
-        let [i, o] = [1024, 8];
+        // A tile more than there are multiprocessors.
+        let t = (device.multiprocessor().count + 1) * 128 - 3;
+        let [i, o] = [2048, 8];
         let layer = Linear { rows: t, inputs: i, outputs: o };
         let x = Values::random(device, DType::BF16, t * i, 1);
         let w = Values::random(device, DType::BF16, o * i, 2);

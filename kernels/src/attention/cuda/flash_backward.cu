@@ -82,7 +82,7 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, bf16 *dk,
     u32 mask_word = mask_of_tile(a, part, 0) + first_key / TILE * THREADS + threadIdx.x;
     auto fetch = [&](int first_query) {
         if (drops(a.dropout)) {
-            u32 word = mask_word + first_query / TILE * a.heads * a.key_tiles * THREADS;
+            u32 word = mask_word + u32(first_query / TILE) * a.heads * a.key_tiles * THREADS;
             copy_async<4>(masks + first_query / TILE % 2 * THREADS + threadIdx.x, b.mask + word, true);
         }
         bf16 *stage = stage_of<D>(stages, first_query);

@@ -5,7 +5,7 @@
 //! tiled.cu   tiles in shared memory, 8 x 8 sums in registers      all of f32, and bf16 in odd shapes
 //! mma.cu     tensor cores by the warp, asynchronous copies        bf16, from Ampere on
 //! wgmma.cu   tensor cores by four warps, the copy engine          bf16, on Hopper
-//! split.cu   K in parts, added in order                           where there are few tiles and a long K
+//! split.cu   sums of parts of K, in order                         of the tiles of a round that does not fill the GPU
 //! ```
 //!
 //! Each file says what it changes against the one before. `KERNELS_CUDA_MATMUL=naive|tiled|mma|wgmma` caps the rung
@@ -23,7 +23,7 @@ mod rung;
 use crate::cuda::{Array, DType, Result, Slice, Source};
 
 use run::{Job, run};
-pub use rung::{Rung, set_cap};
+pub use rung::{Rung, set_cap, set_columns};
 
 pub(crate) static NAIVE: Source =
     Source { name: "matmul_naive.cu", text: include_str!("naive.cu"), hopper: false };

@@ -89,8 +89,8 @@ mod tests {
 
     #[test]
     fn the_layouts_are_those_of_c() {
-        assert_eq!((size_of::<ProductParam>(), align_of::<ProductParam>()), (80, 8));
-        assert_eq!(std::mem::offset_of!(ProductParam, wide), 76);
+        assert_eq!((size_of::<ProductParam>(), align_of::<ProductParam>()), (88, 8));
+        assert_eq!(std::mem::offset_of!(ProductParam, wide), 84);
         assert_eq!((size_of::<StridesParam>(), align_of::<StridesParam>()), (112, 8));
         assert_eq!(size_of::<MapParam>(), 128);
     }

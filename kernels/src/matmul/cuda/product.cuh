@@ -9,7 +9,7 @@
 //
 //     nt    y  = x w^T     A K-major, B K-major        T x O, K = I
 //     nn    dx = dy w      A K-major, B N-major        T x I, K = O
-//     tn    dw = dy^T x    A M-major, B N-major        O x I, K = T: few tiles and a long K, see split.cu
+//     tn    dw = dy^T x    A M-major, B N-major        O x I, K = T: few tiles and a long K
 #pragma once
 #include "normal.cuh"
 
@@ -49,8 +49,8 @@ __device__ __forceinline__ Tile tile_at(int number, int rows, int cols) {
 
 // ---- Pieces: whole tiles, then parts of tiles ----
 //
-// 144 tiles on 132 multiprocessors take as long as 264. So the tiles of the last round, which does not fill the GPU, are
-// cut along K, as many parts of each as fill it; split.cu adds their sums.
+// 144 tiles on 132 multiprocessors take as long as 264. So the tiles of the last round, which does not fill the GPU,
+// are cut along K where that pays, and split.cu adds the sums of their parts.
 
 // What a block computes at a time.
 struct Piece {
@@ -146,12 +146,12 @@ put_run(const Product<In, Out> &p, const Piece &piece, size_t c_offset, int row,
 
 // ---- From the registers of tensor cores to memory ----
 //
-// Tensor cores leave the sums of 16 rows x 64 columns, a slice, so that lane 4 g + t of a warp has the columns 8 i + 2 t
-// and 8 i + 2 t + 1 of the rows g and g + 8: sums[i][2 * lower + j]. Memory wants runs of 16 bytes. So a warp takes a
-// slice through shared memory, and the loop over slices stays a loop: registers have no index, so the move out of
-// them stands there once for each slice, but all that can happen to a sum afterwards only once. Unrolled over all
-// sums of a thread that is 17000 instructions, 270 KiB; fetching them took 11 to 17 us a tile, as long as the
-// products (measured on an H100).
+// Tensor cores leave the sums of 16 rows x 64 columns, a slice, so that lane 4 g + t of a warp has the columns
+// 8 i + 2 t and 8 i + 2 t + 1 of the rows g and g + 8: sums[i][2 * lower + j]. Memory wants runs of 16 bytes. So a warp
+// takes a slice through shared memory, and the loop over slices stays a loop: registers have no index, so the move out
+// of them stands there once for each slice, but all that can happen to a sum afterwards only once. Unrolled over all
+// sums of a thread that is 17000 instructions, 270 KiB; fetching them took 11 to 17 us a tile, as long as the products
+// (measured on an H100).
 
 #define SLICE_ROWS 16
 #define SLICE_COLS 64
@@ -220,8 +220,9 @@ put_slice(const Product<In, Out> &p, const Piece &piece, int row, int col, const
 // The slices of a warp, from (row, col) of the piece on, each `row_step` rows and `col_step` columns after the one
 // before. `slice` is shared memory of this warp, which nothing else is done with.
 template <int SLICES, typename In, typename Out>
-__device__ __forceinline__ void put_slices(const Product<In, Out> &p, const Piece &piece, int row, int col, int row_step,
-                                           int col_step, const float (&sums)[SLICES][8][4], float *slice) {
+__device__ __forceinline__ void
+put_slices(const Product<In, Out> &p, const Piece &piece, int row, int col, int row_step, int col_step,
+           const float (&sums)[SLICES][8][4], float *slice) {
 #pragma unroll 1
     for (int i = 0; i < SLICES; i++) {
         __syncwarp(); // the slice before has been read

@@ -33,12 +33,20 @@ impl Rung {
 thread_local! {
     /// Of the products that this thread asks for; `None` leaves it to the environment.
     static CAP: Cell<Option<Rung>> = const { Cell::new(None) };
+    /// The columns of tiles of `Wgmma`, for this thread; `None` leaves them to the rule.
+    static COLUMNS: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 /// Goes no higher than `rung` from now on, in products that this thread asks for; meant for tests and benches that
 /// walk over all.
 pub fn set_cap(rung: Rung) {
     CAP.set(Some(rung));
+}
+
+/// Takes tiles of 256, 192 or 128 columns only where [`Rung::Wgmma`] has the choice, in products that this thread asks
+/// for; `None` takes the best again. Meant for tests, as [`set_cap`].
+pub fn set_columns(columns: Option<usize>) {
+    COLUMNS.set(columns);
 }
 
 /// # Errors
@@ -100,8 +108,10 @@ impl Tile {
             Rung::Mma => vec![Self { resident: mma_resident(device), step: 10.0, ..square }],
             // The narrower, the more of the operands each column of C moves from the L2 cache.
             Rung::Wgmma => [(256, 3.1), (192, 3.15), (128, 3.3)]
+                .into_iter()
+                .filter(|(cols, _)| COLUMNS.get().is_none_or(|only| only == *cols))
                 .map(|(cols, step)| Self { cols, resident: 1, step, ..square })
-                .into(),
+                .collect(),
         }
     }
 
