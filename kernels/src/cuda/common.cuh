@@ -45,6 +45,13 @@ __device__ __forceinline__ u32 pack_bf16(float low, float high) {
     return packed;
 }
 
+// 16 bytes of global memory in one access, which the address must be a multiple of.
+__device__ __forceinline__ void store_words(const u32 (&words)[4], void *to) {
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};"
+                 :: "l"(__cvta_generic_to_global(to)), "r"(words[0]), "r"(words[1]), "r"(words[2]), "r"(words[3])
+                 : "memory");
+}
+
 // Shared memory whose size the launch says, aligned to 1024 bytes as the tensor copies of Hopper want it.
 template <typename T> __device__ __forceinline__ T *dynamic_shared() {
     extern __shared__ __align__(1024) u8 dynamic_shared_memory[];

@@ -12,6 +12,11 @@ inline u32 pack_bf16(float low, float high) {
   return u32(to_bf16(low).bits) | u32(to_bf16(high).bits) << 16;
 }
 
+inline void store_words(const u32 (&words)[4], void* to) {
+  if (reinterpret_cast<size_t>(to) % 16) emulator::fail("a store of 16 bytes to an address that is no multiple of it");
+  std::memcpy(to, words, 16);
+}
+
 template <typename T> inline T* dynamic_shared() { return static_cast<T*>(emulator::dynamic_shared()); }
 
 // Whether an asynchronous copy happens at once and not when it is waited for: both are allowed, and a kernel that
