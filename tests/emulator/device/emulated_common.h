@@ -1,6 +1,8 @@
 // What kernels/src/cuda/common.cuh does by PTX or by names that C++ has not, for the emulated GPU, in the same order.
 #pragma once
 
+#include <cstring>
+
 inline bf16 to_bf16(float x) {
   bf16 y;
   u32 bits = __float_as_uint(x);

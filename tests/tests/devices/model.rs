@@ -258,7 +258,7 @@ fn a_step_takes_few_launches_and_no_waiting() {
     ];
     for (name, mut optimizer, most) in optimizers {
         // The small products of f32 are cut along K, which is a launch more each.
-        for (precision, most) in [(Precision::F32, most + 20 * 3), (Precision::Bf16, most)] {
+        for (precision, most) in [(Precision::F32, most + 16 * 3), (Precision::Bf16, most)] {
             step(&mut *optimizer, precision).wait().unwrap();
             let before = counts();
             let later = step(&mut *optimizer, precision);

@@ -99,6 +99,16 @@ pub(super) struct Tile {
 }
 
 impl Tile {
+    /// Those of `Wgmma`. The narrower, the more of the operands each column of C moves from the L2 cache.
+    fn of_wgmma() -> [Self; 3] {
+        [(256, 3.1), (192, 3.15), (128, 3.3)].map(|(cols, step)| Self {
+            rows: 128,
+            cols,
+            resident: 1,
+            step,
+        })
+    }
+
     /// Those that a rung has kernels for.
     fn all(rung: Rung, device: &Device) -> Vec<Self> {
         let square = Self { rows: 128, cols: 128, resident: 2, step: 60.0 };
@@ -106,18 +116,16 @@ impl Tile {
             Rung::Naive => vec![Self { rows: 8, cols: 32, resident: 8, ..square }],
             Rung::Tiled => vec![square],
             Rung::Mma => vec![Self { resident: mma_resident(device), step: 10.0, ..square }],
-            // The narrower, the more of the operands each column of C moves from the L2 cache.
-            Rung::Wgmma => [(256, 3.1), (192, 3.15), (128, 3.3)]
-                .into_iter()
-                .filter(|(cols, _)| COLUMNS.get().is_none_or(|only| only == *cols))
-                .map(|(cols, step)| Self { cols, resident: 1, step, ..square })
-                .collect(),
+            Rung::Wgmma => {
+                let wanted = |tile: &Self| COLUMNS.get().is_none_or(|only| only == tile.cols);
+                Self::of_wgmma().into_iter().filter(wanted).collect()
+            }
         }
     }
 
-    /// How many make C, in all products of a batch.
-    fn count(self, job: &Job) -> usize {
-        job.m.div_ceil(self.rows) * job.n.div_ceil(self.cols) * job.batch()
+    /// How many make C, `[m, n]`.
+    fn count(self, [m, n]: [usize; 2]) -> usize {
+        m.div_ceil(self.rows) * n.div_ceil(self.cols)
     }
 }
 
@@ -153,22 +161,27 @@ impl Cut {
     /// The one that should take the least time.
     pub fn of(rung: Rung, job: &Job) -> Self {
         let all = Tile::all(rung, job.device());
-        let slots = |tile: Tile| multiprocessors(job.device()) * tile.resident;
-        all.into_iter()
-            .flat_map(|tile| Self::candidates(job, tile, slots(tile)))
-            .min_by(|a, b| a.0.total_cmp(&b.0))
-            .expect("each rung has a tile")
-            .1
+        Self::best(&all, [job.m, job.n, job.k], job.batch(), multiprocessors(job.device()))
     }
 
-    /// All ways to cut that leave the last round one round, and the time of each.
-    fn candidates(job: &Job, tile: Tile, slots: usize) -> Vec<(f64, Self)> {
-        let tiles = tile.count(job);
-        // A batch has tiles enough.
-        let rest = if job.batch() == 1 { tiles % slots } else { 0 };
-        let most = slots.checked_div(rest).unwrap_or(1).min(job.k.div_ceil(STEP)).max(1);
-        let cut = |parts| Self::into(job.k, tile, tiles, if parts > 1 { rest } else { 0 }, parts);
-        (1..=most).map(cut).map(|cut| (cut.nanoseconds(job.k, slots), cut)).collect()
+    /// The same among `tiles`, of a batch of products `[m, n, k]` on so many multiprocessors.
+    fn best(tiles: &[Tile], [m, n, k]: [usize; 3], batch: usize, multiprocessors: usize) -> Self {
+        let candidates = tiles.iter().flat_map(|tile| {
+            let slots = multiprocessors * tile.resident;
+            let cuts = Self::candidates(*tile, tile.count([m, n]) * batch, k, slots);
+            // A batch has tiles enough.
+            let cuts = cuts.into_iter().filter(move |cut| batch == 1 || cut.rest == 0);
+            cuts.map(move |cut| (cut.nanoseconds(k, slots), cut))
+        });
+        candidates.min_by(|a, b| a.0.total_cmp(&b.0)).expect("one leaves all tiles whole").1
+    }
+
+    /// All ways to cut that leave the last round one round.
+    fn candidates(tile: Tile, tiles: usize, k: usize, slots: usize) -> Vec<Self> {
+        let rest = tiles % slots;
+        let most = slots.checked_div(rest).unwrap_or(1).min(k.div_ceil(STEP)).max(1);
+        let rest = |parts| if parts > 1 { rest } else { 0 };
+        (1..=most).map(|parts| Self::into(k, tile, tiles, rest(parts), parts)).collect()
     }
 
     fn into(k: usize, tile: Tile, tiles: usize, rest: usize, parts: usize) -> Self {
@@ -218,6 +231,22 @@ mod tests {
     }
 
     const TILE: Tile = Tile { rows: 128, cols: 128, resident: 1, step: 1.0 };
+
+    #[test]
+    fn the_last_round_is_cut_where_that_pays() {
+        let on_an_h100 = |sizes| {
+            let cut = Cut::best(&Tile::of_wgmma(), sizes, 1, 132);
+            (cut.tile.cols, cut.whole, cut.rest, cut.parts)
+        };
+        // Three rounds, the last nearly full.
+        assert_eq!(on_an_h100([16384, 768, 768]), (256, 384, 0, 1));
+        // Two columns of tiles instead of three.
+        assert_eq!(on_an_h100([32768, 384, 384]), (192, 512, 0, 1));
+        // Twelve tiles more than multiprocessors, eleven parts of each fill them again.
+        assert_eq!(on_an_h100([3072, 768, 16384]), (128, 132, 12, 11));
+        // A batch is never cut.
+        assert_eq!(Cut::best(&[TILE], [128, 128, 16384], 2, 132).rest, 0);
+    }
 
     #[test]
     fn parts_cover_k_and_none_is_empty() {
