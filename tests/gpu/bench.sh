@@ -1,7 +1,8 @@
 #!/bin/sh
-# bench.sh [kernels|steps|epochs]...: speed on the GPU of this machine, all three without arguments; builds nothing.
+# bench.sh [warm|kernels|steps|epochs]...: speed on the GPU of this machine, all without arguments; builds nothing.
 # Needs what prepare.sh built, and a python3 with PyTorch for the other side.
 #
+#   warm     compiles PyTorch's programs, all at once, which it keeps on disk: each takes more than a minute
 #   kernels  copies, elementwise ops, attention and matrix products of ours, then PyTorch's (cuBLASLt and
 #            FlashAttention)
 #   steps    training steps without padding: ours and the STEP.PY that prepare.sh was given (a program with the flags of
@@ -13,9 +14,9 @@
 # takes longer than $LIMIT seconds (300) is named on standard error, the others go on, and the script fails.
 root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/tests/gpu/common.sh"
-stages=${*:-kernels steps epochs}
+stages=${*:-warm kernels steps epochs}
 # shellcheck disable=SC2086
-check_stages 'kernels steps epochs' $stages
+check_stages 'warm kernels steps epochs' $stages
 rounds=$(seq "${ROUNDS:-5}")
 failures=$gpu/bench.failed
 rm -f "$failures"
@@ -32,20 +33,34 @@ bench_kernels() {
   try python3 "$root/tests/gpu/torch_kernels.py"
 }
 
-# step SHAPE BATCH LENGTH
-step() {
-  set -- --shape "$1" --batch "$2" --length "$3" --device cuda --precision bf16 --steps 20
-  for _ in $rounds; do
-    try "$gpu/finetune" bench step "$@"
-    [ ! -e "$gpu/step.py" ] || try python3 "$gpu/step.py" "$@" --compile
+shapes='base,32,512 base,256,128 minilm,256,128'
+
+# flags SHAPE,BATCH,LENGTH
+flags() { echo "$1" | sed 's/\(.*\),\(.*\),\(.*\)/--shape \1 --batch \2 --length \3 --device cuda --precision bf16/'; }
+
+bench_warm() {
+  for shape in $shapes; do
+    # shellcheck disable=SC2046
+    [ ! -e "$gpu/step.py" ] || in_time python3 "$gpu/step.py" $(flags "$shape") --steps 1 --compile >/dev/null &
   done
+  if [ -d "$gpu/model" ]; then
+    head -n 300 "$gpu/data/train.csv" >"$gpu/few.csv"
+    in_time python3 "$root/tests/gpu/torch_epoch.py" --model "$gpu/model" --train "$gpu/few.csv" --eval "$gpu/few.csv" \
+      --epochs 1 >/dev/null &
+  fi
+  wait
 }
 
 bench_steps() {
   [ -e "$gpu/step.py" ] || echo "prepare.sh was given no STEP.PY: steps of PyTorch are skipped" >&2
-  step base 32 512
-  step base 256 128
-  step minilm 256 128
+  for shape in $shapes; do
+    for _ in $rounds; do
+      # shellcheck disable=SC2046
+      try "$gpu/finetune" bench step $(flags "$shape") --steps 20
+      # shellcheck disable=SC2046
+      [ ! -e "$gpu/step.py" ] || try python3 "$gpu/step.py" $(flags "$shape") --steps 20 --compile
+    done
+  done
 }
 
 bench_epochs() {

@@ -4,7 +4,8 @@
 #
 #   tests      every op, whole models and training against the CPU (tests/tests/devices); then the models once more on
 #              each rung of the matmul ladder that the GPU would not choose
-#   sanitizer  the same under compute-sanitizer, memcheck, racecheck and synccheck, where that is installed
+#   sanitizer  the same under compute-sanitizer, where that is installed: memcheck, and for the kernels with shared memory
+#              racecheck and synccheck, which take longest
 #   job        if prepare.sh was given a model and data, the main job on the GPU and on the CPU: accuracies within half
 #              a point
 #
@@ -41,15 +42,23 @@ run_tests() {
   done
 }
 
+# check TOOL FILTER...
+check() {
+  tool=$1
+  shift
+  step "$tool" env KERNELS_CUDA_POOL=off compute-sanitizer --tool "$tool" --error-exitcode 1 \
+    "$gpu/devices" --ignored "$@" --test-threads 1
+}
+
 run_sanitizer() {
   if ! command -v compute-sanitizer >/dev/null; then
     echo "compute-sanitizer is not installed: skipped"
     return
   fi
   # Each array in a block of its own, so that its end is seen.
-  for tool in memcheck racecheck synccheck; do
-    step "$tool" env KERNELS_CUDA_POOL=off compute-sanitizer --tool "$tool" --error-exitcode 1 \
-      "$gpu/devices" --ignored --skip memory --skip program --test-threads 1
+  check memcheck --skip memory --skip program
+  for tool in racecheck synccheck; do
+    check "$tool" matmul linear attention add_norm layer_norm embedding reduce softmax cross_entropy
   done
 }
 
