@@ -4,8 +4,8 @@
 #
 #   tests      every op, whole models and training against the CPU (tests/tests/devices); then the models once more on
 #              each rung of the matmul ladder that the GPU would not choose
-#   sanitizer  the same under compute-sanitizer, where that is installed: memcheck, and for the kernels with shared memory
-#              racecheck and synccheck, which take longest
+#   sanitizer  the same under compute-sanitizer, where that is installed: memcheck, and for the kernels with shared
+#              memory racecheck and synccheck, which take longest
 #   job        if prepare.sh was given a model and data, the main job on the GPU and on the CPU: accuracies within half
 #              a point
 #

@@ -155,8 +155,8 @@ fn nan_stays_inside_its_sequence_and_head() {
     }
 }
 
-/// The mask by what it does, element by element: the probabilities of equal scores are zero only where they are dropped.
-/// Rows of the unit matrix as values, D at a time, show them in o; as gradients of o they show them in dv.
+/// The mask by what it does, element by element: the probabilities of equal scores are zero only where they are
+/// dropped. Rows of the unit matrix as values, D at a time, show them in o; as gradients of o they show them in dv.
 #[test]
 #[ignore = "needs a GPU"]
 fn drops_in_both_directions_what_the_definition_drops() {

@@ -121,8 +121,8 @@ fn drops(a: Attention) -> bool {
 }
 
 /// The words of the mask: one a thread for each tile of queries and of keys. A sequence has a tile of queries more than
-/// it needs, at times, and as many of keys as the longest: a block then finds its words without those before it. One long
-/// sequence among many short ones costs memory: 1 of 512 tokens and 2047 of 8 take 112 MB a layer of 12 heads.
+/// it needs, at times, and as many of keys as the longest: a block then finds its words without those before it. One
+/// long sequence among many short ones costs memory: 1 of 512 tokens and 2047 of 8 take 112 MB a layer of 12 heads.
 fn mask_len(a: Attention) -> usize {
     let sequences = a.queries.len() - 1;
     let query_tiles = (super::total(a.queries) + (FLASH_TILE - 1) * sequences) / FLASH_TILE;

@@ -100,8 +100,8 @@ add_terms(const Product<In, Out> &p, size_t at, size_t apart, int col, float (&r
     }
 }
 
-// Of the eight elements of a run the compiler makes stores of 4 and of 2 bytes where it finds other uses for them, which
-// cost 5 us a tile (measured on an H100); so they are put into words here.
+// Of the eight elements of a run the compiler makes stores of 4 and of 2 bytes where it finds other uses for them,
+// which cost 5 us a tile (measured on an H100); so they are put into words here.
 __device__ __forceinline__ void store_run(const float (&run)[8], bf16 *to) {
     const u32 words[4] = {pack_bf16(run[0], run[1]), pack_bf16(run[2], run[3]), pack_bf16(run[4], run[5]),
                           pack_bf16(run[6], run[7])};
@@ -111,8 +111,8 @@ template <int N, typename Out> __device__ __forceinline__ void store_run(const f
     store_floats(run, to);
 }
 
-// Writes one. GELU is applied to the value that C holds, rounded if it is bf16: fused or not, the bits are the same, and
-// the backward reads that value.
+// Writes one. GELU is applied to the value that C holds, rounded if it is bf16: fused or not, the bits are the same,
+// and the backward reads that value.
 template <int N, typename In, typename Out>
 __device__ __forceinline__ void write_run(const Product<In, Out> &p, size_t at, float (&run)[N]) {
     store_run(run, p.c + at);
