@@ -120,58 +120,40 @@ template <int N> __device__ __forceinline__ void wgmma_wait_all(float (&sums)[N]
 
 #define SUMS_4(i) "+f"(sums[i]), "+f"(sums[i + 1]), "+f"(sums[i + 2]), "+f"(sums[i + 3])
 #define SUMS_16(i) SUMS_4(i), SUMS_4(i + 4), SUMS_4(i + 8), SUMS_4(i + 12)
+#define SUMS_64 SUMS_16(0), SUMS_16(16), SUMS_16(32), SUMS_16(48)
+#define SUMS_96 SUMS_64, SUMS_16(64), SUMS_16(80)
+#define SUMS_128 SUMS_96, SUMS_16(96), SUMS_16(112)
+
+#define REGISTERS_64 \
+    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+    "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
+    "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+    "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define REGISTERS_96 REGISTERS_64 \
+    ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, " \
+    "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"
+#define REGISTERS_128 REGISTERS_96 \
+    ", %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, " \
+    "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
 
 // sums = A B, or sums += A B, in the background: A is [64, 16], B [16, COLS = 2 N], both bf16 by descriptor. Warp w
 // has rows 16 w to 16 w + 15; for lane l with g = l / 4 and t = l % 4 sums[4 i + 2 h + j] is row 16 w + g + 8 h,
 // column 8 i + 2 t + j.
-template <Major MAJOR_A, Major MAJOR_B>
-__device__ __forceinline__ void wgmma(float (&sums)[64], u64 a, u64 b, int accumulate) {
-    asm volatile(
-        "{ .reg .pred accumulate; setp.ne.b32 accumulate, %66, 0; "
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
-        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
-        "%64, %65, accumulate, 1, 1, %67, %68; }"
-        : SUMS_16(0), SUMS_16(16), SUMS_16(32), SUMS_16(48)
-        : "l"(a), "l"(b), "r"(accumulate), "n"(int(MAJOR_A)), "n"(int(MAJOR_B)));
-}
+//
+// X_ is the number of operand x, behind those of the sums.
+#define WGMMA_OF(N, COLS, A_, B_, ACCUMULATE_, MAJOR_A_, MAJOR_B_) \
+    template <Major MAJOR_A, Major MAJOR_B> \
+    __device__ __forceinline__ void wgmma(float (&sums)[N], u64 a, u64 b, int accumulate) { \
+        asm volatile("{ .reg .pred accumulate; setp.ne.b32 accumulate, " ACCUMULATE_ ", 0; " \
+                     "wgmma.mma_async.sync.aligned.m64n" COLS "k16.f32.bf16.bf16 {" REGISTERS_##N "}, " \
+                     A_ ", " B_ ", accumulate, 1, 1, " MAJOR_A_ ", " MAJOR_B_ "; }" \
+                     : SUMS_##N \
+                     : "l"(a), "l"(b), "r"(accumulate), "n"(int(MAJOR_A)), "n"(int(MAJOR_B))); \
+    }
 
-template <Major MAJOR_A, Major MAJOR_B>
-__device__ __forceinline__ void wgmma(float (&sums)[96], u64 a, u64 b, int accumulate) {
-    asm volatile(
-        "{ .reg .pred accumulate; setp.ne.b32 accumulate, %98, 0; "
-        "wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {"
-        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
-        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
-        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95}, "
-        "%96, %97, accumulate, 1, 1, %99, %100; }"
-        : SUMS_16(0), SUMS_16(16), SUMS_16(32), SUMS_16(48), SUMS_16(64), SUMS_16(80)
-        : "l"(a), "l"(b), "r"(accumulate), "n"(int(MAJOR_A)), "n"(int(MAJOR_B)));
-}
-
-template <Major MAJOR_A, Major MAJOR_B>
-__device__ __forceinline__ void wgmma(float (&sums)[128], u64 a, u64 b, int accumulate) {
-    asm volatile(
-        "{ .reg .pred accumulate; setp.ne.b32 accumulate, %130, 0; "
-        "wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {"
-        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
-        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
-        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "
-        "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "
-        "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127}, "
-        "%128, %129, accumulate, 1, 1, %131, %132; }"
-        : SUMS_16(0), SUMS_16(16), SUMS_16(32), SUMS_16(48),
-          SUMS_16(64), SUMS_16(80), SUMS_16(96), SUMS_16(112)
-        : "l"(a), "l"(b), "r"(accumulate), "n"(int(MAJOR_A)), "n"(int(MAJOR_B)));
-}
+WGMMA_OF(64, "128", "%64", "%65", "%66", "%67", "%68")
+WGMMA_OF(96, "192", "%96", "%97", "%98", "%99", "%100")
+WGMMA_OF(128, "256", "%128", "%129", "%130", "%131", "%132")
 
 // ---- Registers ----
 

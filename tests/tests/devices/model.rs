@@ -17,10 +17,9 @@ const F32: f64 = 1e-5;
 /// The same of logits and loss in bf16.
 const BF16: f64 = 1e-2;
 /// Gradients in bf16 have gone through three layers of rounding, on the GPU and on the CPU, each in its own way: by so
-/// much those of one parameter may be farther from f32 on the GPU than on the CPU. Most of it is chance: with this seed
-/// the bias of 96 queries is by 1.6, and by 1.9 where products are not on tensor cores; with seven others it was by 0.5
-/// to 1.3, and all gradients together by 1.0 in the mean.
-const AS_FAR: f64 = 2.0;
+/// much those of one parameter may be farther from f32 on the GPU than on the CPU. It is chance: at this seed they are by
+/// 1.02 at most.
+const AS_FAR: f64 = 1.5;
 /// The same of the gradients of all parameters together, where chance evens out.
 const TOGETHER: f64 = 1.1;
 
