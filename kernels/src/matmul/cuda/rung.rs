@@ -192,9 +192,10 @@ impl Cut {
 
     /// An estimate by what was measured on an H100.
     fn nanoseconds(self, k: usize, slots: usize) -> f64 {
-        /// For each column of a tile, filling the pipeline and writing C; one more launch; a byte of the sums of a
-        /// part, written and read.
-        const TIMES: [f64; 3] = [9.0, 4000.0, 6e-4];
+        /// For each column of a tile, filling the pipeline and writing C; one more launch, of which a step of few
+        /// tokens consists (MiniLM at 32 x 25: 2.7 ms, some 300 of them); a byte of the sums of a part, written and
+        /// read.
+        const TIMES: [f64; 3] = [9.0, 8000.0, 6e-4];
         let [ends, launch, byte] = TIMES;
         let steps = |k: usize| k.div_ceil(STEP) as f64 * self.tile.step;
         let round = |k: usize| (steps(k) + ends) * self.tile.cols as f64;
