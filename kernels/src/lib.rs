@@ -25,6 +25,7 @@ pub mod mse;
 pub mod philox;
 pub mod pooling;
 pub mod reduce;
+pub mod rotary;
 pub mod softmax;
 
 pub mod isa;

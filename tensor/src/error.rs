@@ -73,7 +73,7 @@ pub enum Error {
     /// A GPU did not do what it was asked.
     #[error(transparent)]
     Cuda(#[from] kernels::cuda::Error),
-    /// Offsets that are no division of the tokens into sequences.
+    /// Offsets that are no division of the tokens into sequences, or not the one that an operation takes.
     #[error("cu_seqlens: {0}")]
     CuSeqLens(String),
     /// A file could not be read or written.

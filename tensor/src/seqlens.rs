@@ -1,10 +1,11 @@
 //! Offsets of the sequences of a ragged batch.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use kernels::cuda::{self, Array};
 
+use crate::gpu_copies::GpuCopies;
 use crate::{Error, Result};
 
 /// Where each sequence of a ragged batch begins: B + 1 offsets into the T tokens, from 0, ascending.
@@ -23,8 +24,10 @@ pub struct CuSeqLens(Arc<Shared>);
 /// What clones share.
 struct Shared {
     offsets: Vec<u32>,
-    /// Copies of the offsets on GPUs, made when an op there first asks: every layer of a step reads them.
-    uploaded: Mutex<Vec<Arc<Array>>>,
+    /// The offsets on GPUs, where every layer of a step reads them.
+    uploaded: GpuCopies,
+    /// The place of each token in its sequence, likewise.
+    places: GpuCopies,
 }
 
 impl CuSeqLens {
@@ -56,7 +59,8 @@ impl CuSeqLens {
             let (a, b) = (offsets[i], offsets[i + 1]);
             return Err(Error::CuSeqLens(format!("sequence {i} is empty: from {a} to {b}")));
         }
-        Ok(Self(Arc::new(Shared { offsets, uploaded: Mutex::default() })))
+        let (uploaded, places) = (GpuCopies::default(), GpuCopies::default());
+        Ok(Self(Arc::new(Shared { offsets, uploaded, places })))
     }
 
     /// The B + 1 offsets.
@@ -69,13 +73,16 @@ impl CuSeqLens {
     /// # Errors
     /// When the GPU is full.
     pub(crate) fn on_gpu(&self, gpu: &cuda::Device) -> Result<Arc<Array>> {
-        let mut uploaded = self.0.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(array) = uploaded.iter().find(|array| array.device() == gpu) {
-            return Ok(array.clone());
-        }
-        let array = Arc::new(Array::from_host(gpu, self.offsets())?);
-        uploaded.push(array.clone());
-        Ok(array)
+        self.0.uploaded.on(gpu, || self.offsets())
+    }
+
+    /// The place of each token in its sequence, `[T]`, on a GPU: as [`on_gpu`](Self::on_gpu).
+    ///
+    /// # Errors
+    /// When the GPU is full.
+    pub(crate) fn places_on_gpu(&self, gpu: &cuda::Device) -> Result<Arc<Array>> {
+        let places = || self.offsets().windows(2).flat_map(|w| 0..w[1] - w[0]).collect::<Vec<_>>();
+        self.0.places.on(gpu, places)
     }
 
     /// B, the number of sequences.

@@ -1,7 +1,7 @@
 //! What a user reads when something does not fit: every message names the op and both sides.
 
 use tensor::ops::{self, attention::Attention};
-use tensor::{Activation, CuSeqLens, DType, Pooling, Result, Tensor};
+use tensor::{Activation, CuSeqLens, DType, Pooling, Result, RotaryTable, Tensor};
 
 fn zeros(shape: &[usize]) -> Tensor {
     Tensor::zeros(shape)
@@ -186,6 +186,17 @@ fn ragged() {
         ops::attention::backward(&attention(2), [&x, &x, &short], (&o, &saved), &x),
         "attention: expected shape [3, 8], got [2, 8]",
     );
+    let rotary = RotaryTable::new(4, 1e4).unwrap();
+    says(ops::rotary::split(&rotary, 2, &batch, &x), "rotary: expected shape [3, 24], got [3, 8]");
+    says(
+        ops::rotary::join(&rotary, 2, &batch, [&x, &x, &short]),
+        "rotary: expected shape [3, 8], got [2, 8]",
+    );
+    says(
+        ops::rotary::split(&rotary, 0, &batch, &zeros(&[3, 0])),
+        "rotary: expected shape [.., heads > 0], got [3, 0]",
+    );
+    says(RotaryTable::new(7, 1e4), "rotary: expected shape [even D > 0], got [7]");
     says(CuSeqLens::from_lens(&[]), "cu_seqlens: expected at least two offsets from 0, got [0]");
     says(CuSeqLens::from_lens(&[2, 0, 1]), "cu_seqlens: sequence 1 is empty: from 2 to 2");
     says(

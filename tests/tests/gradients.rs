@@ -14,7 +14,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tensor::philox::{Key, Rng};
-use tensor::{Activation, CuSeqLens, Dropout, Pooling, Unary};
+use tensor::{Activation, CuSeqLens, Dropout, Pooling, RotaryTable, Unary};
 
 /// Draws for each row.
 const DRAWS: u32 = 16;
@@ -178,6 +178,10 @@ const CASES: &[Case] = &[
     Case("reduce", "sum_axis 2", cube, |_, v| v[0].sum_axis(2)),
     Case("reduce", "mean", cube, |_, v| v[0].mean()),
     Case("reduce", "mean_axis", cube, |_, v| v[0].mean_axis(1)),
+    Case("rotary_attention", "", packed_qkv, |d, v| rotary_attention(d, None, &v[0])),
+    Case("rotary_attention", "dropout", packed_qkv, |d, v| {
+        rotary_attention(d, Some(d.dropout()), &v[0])
+    }),
     Case("softmax", "matrix", matrix, |_, v| v[0].softmax()),
     Case("softmax", "3 axes", cube, |_, v| v[0].softmax()),
     Case("view", "reshape", cube, |d, v| v[0].reshape(&[d.n, d.m * d.k])),
@@ -210,6 +214,10 @@ fn hidden(d: &Draw) -> Vec<Tensor> {
 }
 fn qkv(d: &Draw) -> Vec<Tensor> {
     d.normal([&[d.t(), d.k * d.m]; 3])
+}
+/// k heads of size 2 m, which are turned by pairs.
+fn packed_qkv(d: &Draw) -> Vec<Tensor> {
+    d.normal([&[d.t(), 3 * d.k * 2 * d.m]])
 }
 fn first_qkv(d: &Draw) -> Vec<Tensor> {
     let (first, all) = ([d.lens.len(), d.k * d.m], [d.t(), d.k * d.m]);
@@ -282,6 +290,11 @@ fn attention(
     [q, k, v]: [&Var; 3],
 ) -> Result<Var> {
     ops::attention(Attention::of_all(&d.batch(), heads, dropout), q, k, v)
+}
+
+fn rotary_attention(d: &Draw, dropout: Option<Dropout>, qkv: &Var) -> Result<Var> {
+    let settings = Attention::of_all(&d.batch(), d.k, dropout);
+    ops::rotary_attention(settings, &RotaryTable::new(2 * d.m, 100.0)?, qkv)
 }
 
 fn add_norm(dropout: Option<Dropout>, v: &[Var]) -> Result<Var> {

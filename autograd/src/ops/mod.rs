@@ -17,6 +17,7 @@ mod matmul;
 mod mse;
 mod pooling;
 mod reduce;
+mod rotary_attention;
 mod softmax;
 mod view;
 
@@ -28,5 +29,6 @@ pub use embedding::{embedding, embedding_add, lookup, lookup_add};
 pub use layer_norm::layer_norm;
 pub use linear::{adapted_linear, feed_forward, linear};
 pub use mse::mse;
+pub use rotary_attention::rotary_attention;
 pub use tensor::ops::add_norm::AddNorm;
 pub use tensor::ops::attention::Attention;

@@ -70,6 +70,7 @@ pub static SOURCES: &[&Source] = &[
     &crate::mse::cuda::LOSS.source,
     &crate::pooling::cuda::SOURCE,
     &crate::reduce::cuda::SOURCE,
+    &crate::rotary::cuda::SOURCE,
     &crate::softmax::cuda::SOURCE,
 ];
 

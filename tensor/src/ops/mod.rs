@@ -23,6 +23,7 @@ mod mean_loss;
 pub mod mse;
 pub mod pooling;
 pub mod reduce;
+pub mod rotary;
 pub mod softmax;
 
 use half::bf16;

@@ -1,0 +1,30 @@
+//! Attention of queries and keys that are turned by their places, out of a packed product: split, turned and attended
+//! in one entry of the tape. It keeps what attention keeps, the turned q and k, v and the output; the packed product
+//! is not kept.
+
+use tensor::ops::attention::{self, Attention};
+use tensor::ops::rotary;
+use tensor::{Error, RotaryTable};
+
+use crate::{Result, Var, record};
+
+/// softmax(q k^T / sqrt(D)) v for each sequence and head, q and k turned by the table:
+/// qkv `[T, 3 H]` (queries of all heads, then keys, then values) `-> [T, H]`.
+///
+/// # Errors
+/// When the shape does not fit the batch or H is not that of the heads; when not all tokens ask.
+pub fn rotary_attention(settings: Attention, table: &RotaryTable, qkv: &Var) -> Result<Var> {
+    if settings.queries != settings.keys {
+        let message = "rotary_attention: expected queries of all tokens, as there are keys";
+        return Err(Error::CuSeqLens(message.to_owned()).into());
+    }
+    let [q, k, v] = rotary::split(table, settings.heads, &settings.keys, &qkv.value)?;
+    let (y, left) = attention::forward(&settings, [&q, &k, &v], qkv.needs_gradient())?;
+    let (o, table) = (y.clone(), table.clone());
+    record("rotary_attention", [qkv], y, move |d_o, _| {
+        let grads = attention::backward(&settings, [&q, &k, &v], (&o, &left), d_o)?;
+        drop((q, k, v, o, left));
+        let dqkv = rotary::join(&table, settings.heads, &settings.keys, grads.each_ref())?;
+        Ok([Some(dqkv)])
+    })
+}
