@@ -13,6 +13,7 @@ use kernels::cuda::{Array, DType, Device, Result};
 use kernels::dropout::Dropout;
 use kernels::matmul::cuda::{self as matmul, After, Linear, Rung};
 use kernels::philox::Key;
+use kernels::rotary::{self, cuda::Rotary};
 use kernels::{add_norm, elementwise};
 
 /// Timings of one figure, and launches in one timing.
@@ -60,6 +61,7 @@ impl Bench {
     fn run(&self) -> Result<()> {
         self.copies()?;
         self.rows()?;
+        self.turn([self.at_most(30, 65536), 12, 64])?;
         // Small, and for the kernels that take the size itself: what is a multiple of 8 stays one.
         let small = |n: usize| self.at_most(if n.is_multiple_of(8) { 136 } else { 130 }, n);
         PRODUCTS.iter().try_for_each(|&[rows, inputs, outputs]| {
@@ -153,6 +155,24 @@ impl Bench {
                 say(&op, &size, time, moved * n as f64, "gb_per_s");
             }
         }
+        Ok(())
+    }
+
+    /// Tokens in sequences of 512, heads and their size.
+    fn turn(&self, [tokens, heads, head_dim]: [usize; 3]) -> Result<()> {
+        let n = 3 * tokens * heads * head_dim;
+        let places: Vec<u32> = (0..tokens as u32).map(|token| token % 512).collect();
+        let places = Array::from_host(&self.device, &places)?;
+        let table = Array::from_host(&self.device, &rotary::table(head_dim, 1e4, 512))?;
+        let (table, places) = (table.slice(), places.slice());
+        let settings = Rotary { table, places, heads, head_dim };
+        let (qkv, size) = (self.random(DType::BF16, n, 1)?, [tokens, heads, head_dim]);
+        let time = self.seconds(|| rotary::cuda::split(settings, qkv.slice()))?;
+        say("rotary_split", &size, time, 4.0 * n as f64, "gb_per_s");
+        let parts = rotary::cuda::split(settings, qkv.slice())?;
+        let parts = parts.each_ref().map(Array::slice);
+        let time = self.seconds(|| rotary::cuda::join(settings, parts))?;
+        say("rotary_join", &size, time, 4.0 * n as f64, "gb_per_s");
         Ok(())
     }
 

@@ -23,6 +23,7 @@ use kernels::elementwise::{self, Binary, Unary};
 use kernels::layer_norm::{self, Saved};
 use kernels::philox::{self, Key};
 use kernels::pooling::{self, Pooling};
+use kernels::rotary::{self, Rotary};
 use kernels::testing::random;
 use kernels::{
     Element, bce_with_logits, bf16, cross_entropy, embedding, isa, mse, reduce, softmax,
@@ -55,6 +56,8 @@ fn main() {
     dropout_rows(&bench);
     embedding_rows(&bench);
     pooling_rows(&bench);
+    rotary_rows::<f32>(&bench);
+    rotary_rows::<bf16>(&bench);
     cross_entropy_rows(&bench);
     elementwise_loss_rows(&bench);
     adamw_rows(&bench);
@@ -181,7 +184,7 @@ fn embedding_rows(bench: &Bench) {
 
 fn pooling_rows(bench: &Bench) {
     let (mut x, mut y) = (random(T * H, 1.0, 1), vec![0.0; B * H]);
-    let ends: Vec<u32> = (0..=B).map(|i| (i * T / B) as u32).collect();
+    let ends = sequences();
     for (name, op, read) in [("first", Pooling::First, B), ("mean", Pooling::Mean, T)] {
         let n = (read + B) * H;
         bench.row(&format!("pooling {name}"), [T, H], n, || {
@@ -191,6 +194,27 @@ fn pooling_rows(bench: &Bench) {
             pooling::backward(op, &y, &ends, H, &mut x);
         });
     }
+}
+
+/// 12 heads of 64.
+fn rotary_rows<E: Element>(bench: &Bench) {
+    let (mut qkv, ends) = (values::<E>(T * 3 * H, 1), sequences());
+    let mut parts = [(); 3].map(|()| vec![E::default(); T * H]);
+    let (table, bytes) = (rotary::table(64, 1e4, T / B), 2 * size_of::<E>() * qkv.len());
+    let settings = Rotary { table: &table, cu_seqlens: &ends, heads: H / 64, head_dim: 64 };
+    let name = format!("rotary {}", element::<E>());
+    bench.row_of_bytes(&format!("{name} split"), [T, 3 * H], bytes, || {
+        let [q, k, v] = &mut parts;
+        rotary::split(settings, &qkv, [q, k, v]);
+    });
+    bench.row_of_bytes(&format!("{name} join"), [T, 3 * H], bytes, || {
+        rotary::join(settings, parts.each_ref().map(|part| &part[..]), &mut qkv);
+    });
+}
+
+/// Offsets of B sequences of T tokens.
+fn sequences() -> Vec<u32> {
+    (0..=B).map(|i| (i * T / B) as u32).collect()
 }
 
 /// A classifier of few classes, and one over the vocabulary.

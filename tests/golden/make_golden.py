@@ -6,8 +6,9 @@ Made with Python 3.11, torch 2.15.0, transformers 5.23.0, safetensors; to make t
     venv/bin/python tests/golden/make_golden.py [--minilm DIR] [--only-masked-lm]
 
 --minilm is a folder with sentence-transformers/all-MiniLM-L6-v2; without it `minilm.safetensors` stays as
-it is. `masked_lm.safetensors` was made with transformers 5.24.0, alone. Inputs and weights are f32; everything expected is computed from them in f64 and rounded to f32 at
-the end, so it is the nearest f32 to the true value. Batches are padded for PyTorch; what is written is
+it is. `masked_lm.safetensors` and `ops.safetensors` were made with transformers 5.24.0, each alone. Inputs and
+weights are f32; everything expected is computed from them in f64 and rounded to f32 at the end, so it is the
+nearest f32 to the true value. Batches are padded for PyTorch; what is written is
 ragged: the real tokens of all sequences, one below the other, and `cu_seqlens`.
 """
 
@@ -20,6 +21,7 @@ import torch
 import torch.nn.functional as F
 import transformers
 from safetensors.torch import save_file
+from transformers.models.modernbert.modeling_modernbert import rotate_half
 
 HERE = Path(__file__).resolve().parent
 LENS = [3, 9, 1, 17, 6]
@@ -347,6 +349,16 @@ def attention(q, k, v, lens, heads):
     return ragged(o.transpose(1, 2).reshape(len(lens), longest, size), lens)
 
 
+def turned(x, lens, heads, theta):
+    """Each head turned by its token's place: transformers' pairs."""
+    x = x.view(len(x), heads, -1)
+    size = x.shape[-1]
+    places = torch.cat([torch.arange(n) for n in lens]).double()
+    angles = places[:, None] * theta ** (-torch.arange(0, size, 2).double() / size)
+    angles = torch.cat([angles, angles], -1)[:, None]
+    return (x * angles.cos() + rotate_half(x) * angles.sin()).flatten(1)
+
+
 def activations(ops):
     fs = {
         "gelu": F.gelu,
@@ -403,6 +415,17 @@ def ragged_ops(ops):
     ops.add("embedding", {"table": ops.randn(9, 6)}, lambda table: F.embedding(ids, table), ids=ids)
 
 
+def rotary(ops):
+    lens, heads = [3, 1, 9, 2], 2
+
+    def f(qkv):
+        q, k, v = qkv.chunk(3, -1)
+        q, k = (turned(x, lens, heads, 10.0) for x in (q, k))
+        return attention(q, k, v, lens, heads)
+
+    ops.add("rotary_attention", {"qkv": ops.randn(15, 48)}, f, cu_seqlens=cu_seqlens(lens))
+
+
 def reductions_and_views(ops):
     fs = {
         "reduce.sum": torch.sum,
@@ -434,6 +457,7 @@ def make_ops():
     ops.add("matmul", factors, torch.matmul)
     summands = {"x": ops.randn(5, 21), "r": ops.randn(5, 21), "w": ops.randn(21), "b": ops.randn(21)}
     ops.add("add_norm", summands, lambda x, r, w, b: F.layer_norm(x + r, (21,), w, b, 1e-12))
+    rotary(ops)
     write("ops.safetensors", ops.tensors)
 
 

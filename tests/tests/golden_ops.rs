@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use autograd::ops::{self, AddNorm, Attention};
 use autograd::{Result, Tape, Var};
 use kernels::testing::each_isa;
-use tensor::{Activation, Pooling, Unary};
+use tensor::{Activation, Pooling, RotaryTable, Unary};
 use tests::golden::{Golden, assert_near};
 
 /// Largest accepted |got - want| / |want|, of a whole tensor: some ten roundings of f32; measured are at most 2e-7.
@@ -72,6 +72,11 @@ const CASES: &[Case] = &[
     ("reduce.mean_axis", &["x"], |_, _, v| v[0].mean_axis(0)),
     ("reduce.sum", &["x"], |_, _, v| v[0].sum()),
     ("reduce.sum_axis", &["x"], |_, _, v| v[0].sum_axis(1)),
+    ("rotary_attention", &["qkv"], |g, name, v| {
+        let batch = g.batch(&format!("{name}.cu_seqlens"));
+        let settings = Attention::of_all(&batch, 2, None);
+        ops::rotary_attention(settings, &RotaryTable::new(8, 10.0)?, &v[0])
+    }),
     ("softmax", &["x"], |_, _, v| v[0].softmax()),
     ("view.broadcast_to", &["x"], |_, _, v| v[0].narrow(0, 0, 1)?.broadcast_to(&[6, 3, 4, 5])),
     ("view.narrow", &["x"], |_, _, v| v[0].narrow(1, 1, 2)),

@@ -28,3 +28,19 @@ pub fn rotary_attention(settings: Attention, table: &RotaryTable, qkv: &Var) -> 
         Ok([Some(dqkv)])
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use tensor::{CuSeqLens, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn fewer_queries_than_keys_are_refused() {
+        let [queries, keys] = [[1, 1], [2, 3]].map(|lens| CuSeqLens::from_lens(&lens).unwrap());
+        let settings = Attention { queries, ..Attention::of_all(&keys, 2, None) };
+        let (table, qkv) = (RotaryTable::new(4, 1e4).unwrap(), Tensor::zeros(&[5, 24]));
+        let error = rotary_attention(settings, &table, &Var::constant(qkv)).unwrap_err();
+        assert!(error.to_string().contains("queries of all tokens"), "{error}");
+    }
+}

@@ -24,5 +24,6 @@ mod mse;
 mod pooling;
 mod program;
 mod reduce;
+mod rotary;
 mod runs;
 mod softmax;
