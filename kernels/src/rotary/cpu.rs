@@ -21,7 +21,7 @@ pub struct Rotary<'a> {
 /// q, k and v (`[T, N D]` each, overwritten) from `qkv` (`[T, 3 N D]`).
 ///
 /// # Panics
-/// When the lengths do not fit, D is odd, a sequence is longer than the table, or the offsets do not ascend from 0 to T.
+/// When the lengths do not fit, D is odd, a sequence is longer than the table, or the offsets do not ascend from 0.
 pub fn split<E: Element>(rotary: Rotary, qkv: &[E], [q, k, v]: [&mut [E]; 3]) {
     rotary.check(qkv.len(), [q.len(), k.len(), v.len()]);
     let h = rotary.width();
@@ -56,8 +56,9 @@ impl Rotary<'_> {
 
     /// Panics unless these lengths of `qkv` and of its parts fit.
     fn check(&self, qkv: usize, parts: [usize; 3]) {
-        let Rotary { table, cu_seqlens: ends, head_dim, .. } = *self;
-        assert!(self.width() > 0 && head_dim.is_multiple_of(2), "rotary: {self:?}");
+        let Rotary { table, cu_seqlens: ends, heads, head_dim } = *self;
+        let pairs = self.width() > 0 && head_dim.is_multiple_of(2);
+        assert!(pairs, "rotary: {heads} heads of {head_dim}");
         assert!(ends.first() == Some(&0), "rotary: expected cu_seqlens to begin with 0");
         assert!(ends.is_sorted(), "rotary: expected ascending cu_seqlens");
         let n = ends[ends.len() - 1] as usize * self.width();

@@ -8,6 +8,7 @@ use kernels::rotary::{self, Rotary, cuda, reference};
 use super::{Hidden, dense, expect_shape, hidden, wide};
 use crate::dtype::HiddenElement;
 use crate::pool::Buffer;
+use crate::rotary_table::Made;
 use crate::{CuSeqLens, Error, Result, RotaryTable, Tensor};
 
 const OP: &str = "rotary";
@@ -28,7 +29,7 @@ pub fn split(
     let rotary = Rotary { table: made.rows(), cu_seqlens: batch.offsets(), heads, head_dim };
     Ok(match hidden(OP, [&qkv])? {
         Hidden::Cuda([x]) => {
-            let [table, places] = on_gpu(table, batch, x.device())?;
+            let [table, places] = on_gpu(&made, batch, x.device())?;
             let (table, places) = (table.slice(), places.slice());
             let rotary = cuda::Rotary { table, places, heads, head_dim };
             cuda::split(rotary, x)?.map(|part| Tensor::from_array(part, &shape))
@@ -65,7 +66,7 @@ pub fn join(
     let rotary = Rotary { table: made.rows(), cu_seqlens: batch.offsets(), heads, head_dim };
     Ok(match hidden(OP, parts.each_ref())? {
         Hidden::Cuda(parts) => {
-            let [table, places] = on_gpu(table, batch, parts[0].device())?;
+            let [table, places] = on_gpu(&made, batch, parts[0].device())?;
             let (table, places) = (table.slice(), places.slice());
             let rotary = cuda::Rotary { table, places, heads, head_dim };
             Tensor::from_array(cuda::join(rotary, parts)?, &shape)
@@ -89,6 +90,6 @@ fn shape_of_part(table: &RotaryTable, heads: usize, batch: &CuSeqLens) -> Result
 }
 
 /// The table and the place of each token, there.
-fn on_gpu(table: &RotaryTable, batch: &CuSeqLens, gpu: &Device) -> Result<[Arc<Array>; 2]> {
-    Ok([table.for_batch(batch).on_gpu(gpu)?, batch.places_on_gpu(gpu)?])
+fn on_gpu(table: &Made, batch: &CuSeqLens, gpu: &Device) -> Result<[Arc<Array>; 2]> {
+    Ok([table.on_gpu(gpu)?, batch.places_on_gpu(gpu)?])
 }
