@@ -48,7 +48,7 @@ fn measure<E: Element>((sequences, len): (usize, usize), head_dim: usize, p: f32
     let dropout = (p > 0.0).then_some(Dropout { p, key: Key { seed: 1, step: 2, site: 3 } });
     let scale = 1.0 / (head_dim as f32).sqrt();
     let (queries, keys) = (&cu_seqlens, &cu_seqlens);
-    let a = Attention { queries, keys, heads: HEADS, head_dim, scale, dropout };
+    let a = Attention { queries, keys, heads: HEADS, head_dim, scale, dropout, window: None };
     let x = Qkv { q: &q, k: &k, v: &v };
 
     let forward = time(|| attention::forward(a, x, &mut o, &mut lse));

@@ -232,6 +232,7 @@ impl Bench {
                 head_dim,
                 scale: 1.0 / (head_dim as f32).sqrt(),
                 dropout,
+                window: None,
             };
             let time = self.seconds(|| attention::cuda::forward(a, at, x, true))?;
             say(&format!("attention{suffix}"), &size, time, flops, "gflops");

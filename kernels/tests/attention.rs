@@ -18,8 +18,8 @@ fn offsets(lens: &[u32]) -> Vec<u32> {
 }
 
 fn settings(cu_seqlens: &[u32], heads: usize, head_dim: usize) -> Attention<'_> {
-    let scale = 1.0 / (head_dim as f32).sqrt();
-    Attention { queries: cu_seqlens, keys: cu_seqlens, heads, head_dim, scale, dropout: None }
+    let (queries, keys, scale) = (cu_seqlens, cu_seqlens, 1.0 / (head_dim as f32).sqrt());
+    Attention { queries, keys, heads, head_dim, scale, dropout: None, window: None }
 }
 
 /// q, k, v and the gradient of o.
@@ -179,8 +179,8 @@ fn nan_stays_inside_its_sequence_and_head() {
 #[test]
 fn reference_gradients_are_central_differences() {
     let cu_seqlens = offsets(&[4, 1, 3]);
-    for dropout in [None, Some(DROPOUT)] {
-        let a = Attention { dropout, ..settings(&cu_seqlens, 2, 3) };
+    for (dropout, window) in [(None, None), (Some(DROPOUT), None), (Some(DROPOUT), Some(1))] {
+        let a = Attention { dropout, window, ..settings(&cu_seqlens, 2, 3) };
         let [q, k, v, d_o] = inputs(a, 2.0).map(|x| f64s(&x));
         let (dq, dk, dv) = attention::reference::backward(a, &q, &k, &v, &d_o);
         let x = [q, k, v];
@@ -225,28 +225,115 @@ fn fewer_queries_than_keys() {
     });
 }
 
+/// o, dq, dk and dv from bf16 against the definition on the same values.
+fn check_bf16(what: &str, a: Attention) {
+    let narrow = inputs(a, 2.0).map(|x| x.iter().map(|&x| bf16::from_f32(x)).collect());
+    let [q, k, v, d_o]: [Vec<bf16>; 4] = narrow;
+    let mut y = [&q, &q, &k, &v].map(|x| vec![bf16::NAN; x.len()]);
+    let mut lse = vec![f32::NAN; q.len() / a.head_dim];
+    let [o, dq, dk, dv] = &mut y;
+    let x = Qkv { q: &q, k: &k, v: &v };
+    attention::forward(a, x, o, &mut lse);
+    attention::backward(a, x, (o, &lse), &d_o, Gradients { dq, dk, dv });
+    let [q, k, v, d_o] = [q, k, v, d_o].map(|x| x.iter().map(|x| x.to_f64()).collect::<Vec<f64>>());
+    let (dq, dk, dv) = attention::reference::backward(a, &q, &k, &v, &d_o);
+    let o = attention::reference::forward(a, &q, &k, &v);
+    for (name, (got, want)) in ["o", "dq", "dk", "dv"].iter().zip(y.iter().zip([o, dq, dk, dv])) {
+        let got: Vec<f32> = got.iter().map(|x| x.to_f32()).collect();
+        // Rounded once, and delta is taken from a rounded o.
+        assert_close(&format!("{what} {name}"), &got, &want, 6e-3);
+    }
+}
+
 #[test]
 fn bf16_equals_the_definition_on_the_same_values() {
     let (queries, keys) = (offsets(&[1, 17, 130]), offsets(&[7, 17, 130]));
     each_isa(|isa| {
         let a = Attention { queries: &queries, dropout: Some(DROPOUT), ..settings(&keys, 3, 33) };
-        let narrow = inputs(a, 2.0).map(|x| x.iter().map(|&x| bf16::from_f32(x)).collect());
-        let [q, k, v, d_o]: [Vec<bf16>; 4] = narrow;
-        let mut y = [&q, &q, &k, &v].map(|x| vec![bf16::NAN; x.len()]);
-        let mut lse = vec![f32::NAN; q.len() / a.head_dim];
-        let [o, dq, dk, dv] = &mut y;
-        let x = Qkv { q: &q, k: &k, v: &v };
-        attention::forward(a, x, o, &mut lse);
-        attention::backward(a, x, (o, &lse), &d_o, Gradients { dq, dk, dv });
-        let [q, k, v, d_o] =
-            [q, k, v, d_o].map(|x| x.iter().map(|x| x.to_f64()).collect::<Vec<f64>>());
-        let (dq, dk, dv) = attention::reference::backward(a, &q, &k, &v, &d_o);
-        let o = attention::reference::forward(a, &q, &k, &v);
-        for (name, (got, want)) in ["o", "dq", "dk", "dv"].iter().zip(y.iter().zip([o, dq, dk, dv]))
-        {
-            let got: Vec<f32> = got.iter().map(|x| x.to_f32()).collect();
-            // Rounded once, and delta is taken from a rounded o.
-            assert_close(&format!("{isa:?} {name}"), &got, &want, 6e-3);
+        check_bf16(&format!("{isa:?}"), a);
+    });
+}
+
+/// Some less than a vector, some as wide as a block of queries or wider, beside sequences that they cover or do not.
+const WINDOWS: [usize; 7] = [0, 1, 5, 16, 63, 64, 100];
+const LENS: [u32; 8] = [1, 2, 17, 64, 65, 101, 130, 300];
+
+#[test]
+fn windows_equal_the_definition() {
+    let cu_seqlens = offsets(&LENS);
+    each_isa(|isa| {
+        for (window, dropout) in WINDOWS.into_iter().flat_map(|w| [(w, None), (w, Some(DROPOUT))]) {
+            let a = Attention { dropout, window: Some(window), ..settings(&cu_seqlens, 2, 33) };
+            let what = format!("{isa:?}, window {window}, {dropout:?}");
+            check(&what, a, 2.0, 1e-5);
+            check_bf16(&what, a);
         }
     });
+}
+
+#[test]
+fn a_window_over_all_changes_no_bit() {
+    let cu_seqlens = offsets(&LENS);
+    let a = Attention { dropout: Some(DROPOUT), ..settings(&cu_seqlens, 2, 32) };
+    let x = inputs(a, 2.0);
+    each_isa(|_| {
+        let want = run(a, &x);
+        for window in [299, 300, usize::MAX] {
+            let window = Some(window);
+            assert_eq!(run(Attention { window, ..a }, &x), want, "window {window:?}");
+        }
+    });
+}
+
+/// Segments of a sequence far too long to score all pairs of its tokens: those in the middle of a segment, and all
+/// that these depend on, see nothing beyond it.
+#[test]
+fn the_work_of_a_window_is_local() {
+    let (window, len, d) = (8, 200_000, 4);
+    let (all, segment) = (offsets(&[len]), offsets(&[100]));
+    let a = Attention { window: Some(window), ..settings(&all, 1, d) };
+    let x = inputs(a, 2.0);
+    let [o, _, dq, dk, dv] = &run(a, &x);
+    for first in [0, 1_000, 123_456, len as usize - 100] {
+        let [q, k, v, d_o] = x.each_ref().map(|x| f64s(&x[first * d..(first + 100) * d]));
+        let alone = Attention { queries: &segment, keys: &segment, ..a };
+        let (want_dq, want_dk, want_dv) = attention::reference::backward(alone, &q, &k, &v, &d_o);
+        let want_o = attention::reference::forward(alone, &q, &k, &v);
+        let middle = 2 * window * d..(100 - 2 * window) * d;
+        let got = [o, dq, dk, dv].map(|y| &y[first * d..][middle.clone()]);
+        for (got, want) in got.iter().zip([want_o, want_dq, want_dk, want_dv]) {
+            assert_close(&format!("from {first} on"), got, &want[middle.clone()], 1e-5);
+        }
+    }
+}
+
+/// Not a window further than the blocks of queries reach beyond theirs.
+#[test]
+fn nan_stays_near_the_window() {
+    let cu_seqlens = offsets(&[500]);
+    each_isa(|_| {
+        let a = Attention { window: Some(16), ..settings(&cu_seqlens, 1, 8) };
+        for poisoned in 0..4 {
+            let clean = inputs(a, 2.0);
+            let mut x = clean.clone();
+            x[poisoned][250 * 8] = f32::NAN;
+            let (got, want) = (run(a, &x), run(a, &clean));
+            for (got, want) in got.iter().zip(&want) {
+                let width = got.len() / 500;
+                for (i, (got, want)) in got.iter().zip(want).enumerate() {
+                    let near = (i / width).abs_diff(250) < 2 * (16 + 2 * 64);
+                    assert!(near || got == want, "input {poisoned}: element {i} is {got}");
+                }
+            }
+            assert!(got[2..].iter().flatten().any(|y| y.is_nan()), "input {poisoned} vanished");
+        }
+    });
+}
+
+#[test]
+#[should_panic(expected = "attention: a window, but not all tokens ask")]
+fn a_window_for_some_of_the_tokens_is_refused() {
+    let a = Attention { queries: &[0, 1], window: Some(1), ..settings(&[0, 2], 1, 1) };
+    let x = Qkv { q: &[0.0; 1], k: &[0.0; 2], v: &[0.0; 2] };
+    attention::forward(a, x, &mut [0.0; 1], &mut [0.0; 1]);
 }

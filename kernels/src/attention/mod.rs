@@ -1,7 +1,7 @@
-//! Multi-head self-attention of a ragged batch, fused: each token attends to the tokens of its own sequence.
+//! Multi-head self-attention of a ragged batch, fused: each token attends to its own sequence, or to a window of it.
 //!
 //! ```text
-//! for each sequence and head, with rows i (queries) and j (keys) of that sequence:
+//! for each sequence and head, with rows i (queries) and j (keys) of that sequence, |i - j| <= w if there is a window:
 //! forward    s_ij = scale q_i . k_j      lse_i = ln sum_j exp s_ij      p_ij = exp(s_ij - lse_i)
 //!            o_i  = sum_j p_ij m_ij v_j
 //! backward   delta_i = do_i . o_i        ds_ij = p_ij (m_ij do_i . v_j - delta_i)
@@ -15,11 +15,13 @@
 //! whose last state is read, such as the first of each sequence for a classifier: queries and keys have offsets
 //! of their own. m is the dropout mask of the probabilities (0 or 1 / (1 - p), else 1) at row `query * N + head`
 //! and column j. The backward makes p again from q, k and lse: both directions hold the scores of a block of queries
-//! at a time, never `[S, S]`.
-//! Sums are f32. The row maximum is taken away before exponentials; a NaN stays inside its sequence and head.
+//! at a time, never `[S, S]`, and only those of keys that the block sees: a window makes the work O(S w).
+//! Sums are f32. The row maximum is taken away before exponentials; a NaN stays inside its sequence and head, but a
+//! window does not hold it exactly: of what other queries of its block see, a query adds 0 times the value.
 //!
 //! Source: Vaswani et al., *Attention is all you need*, 2017, <https://arxiv.org/abs/1706.03762>; Dao et al.,
-//! *FlashAttention*, 2022, <https://arxiv.org/abs/2205.14135>. Above: `tensor/src/ops/attention.rs`.
+//! *FlashAttention*, 2022, <https://arxiv.org/abs/2205.14135>; the window: Beltagy et al., *Longformer*, 2020,
+//! <https://arxiv.org/abs/2004.05150>. Above: `tensor/src/ops/attention.rs`.
 
 mod cpu;
 pub mod cuda;
@@ -44,12 +46,20 @@ pub struct Attention<'a> {
     pub scale: f32,
     /// Dropout of the probabilities.
     pub dropout: Option<Dropout>,
+    /// How far from a query, in tokens, a key of its sequence may be for the query to see it; any key if none. The
+    /// offsets of queries and keys must then be the same.
+    pub window: Option<usize>,
 }
 
 impl Attention<'_> {
     /// The elements of one token, N * D.
     fn hidden(&self) -> usize {
         self.heads * self.head_dim
+    }
+
+    /// The window, where it hides anything from anyone in a sequence of `len` tokens.
+    fn window_within(&self, len: usize) -> Option<usize> {
+        self.window.filter(|window| window.saturating_add(1) < len)
     }
 
     /// Panics unless offsets and lengths fit: of matrices with a row a query, of such with a row a key, of lse.
@@ -61,6 +71,11 @@ impl Attention<'_> {
     fn check_lengths(&self, queries: &[usize], keys: &[usize], lse: usize) {
         assert_eq!(self.queries.len(), self.keys.len(), "attention: sequences of queries and keys");
         assert!(self.heads > 0 && self.head_dim > 0, "attention: no heads");
+        let same_tokens = self.queries == self.keys;
+        assert!(
+            self.window.is_none() || same_tokens,
+            "attention: a window, but not all tokens ask"
+        );
         for (offsets, lengths) in [(self.queries, queries), (self.keys, keys)] {
             let starts_at_zero = offsets.first() == Some(&0);
             let ascending = offsets.windows(2).all(|pair| pair[0] < pair[1]);

@@ -1,7 +1,7 @@
 //! The backward of one task, which has all queries of its sequence.
 
 use super::product::{View, add_product, pack, pack_transposed, product};
-use super::{Attention, QUERIES, Qkv, Task, padded, with_scratch};
+use super::{Attention, Block, QUERIES, Qkv, Task, padded, with_scratch};
 use crate::parallel::Shared;
 use crate::simd::Element;
 
@@ -23,43 +23,58 @@ pub(super) struct Out<'a, E> {
 
 /// Writes dq, dk and dv of the task.
 pub(super) fn task<E: Element>(a: Attention, input: Input<E>, task: &Task, out: &Out<E>) {
-    let (d, s) = (a.head_dim, task.keys);
-    let (row, wide) = (padded(d), padded(s));
-    let (keys_t, keys, queries) = (d * wide, s * row, QUERIES * wide);
-    let sizes = [keys_t, keys_t, keys, keys, keys, queries, queries, QUERIES * row, wide];
+    let (d, s, all) = (a.head_dim, task.keys, 0..task.keys);
+    let (row, stride, widest) = (padded(d), padded(s), task.widest());
+    let (keys_t, keys, queries) = (d * stride, s * row, QUERIES * widest);
+    let sizes = [keys_t, keys_t, keys, keys, keys, queries, queries, QUERIES * row, widest];
     with_scratch(sizes, |[k_t, v_t, k, dk, dv, p, ds, rows, mask]| {
-        pack_transposed(task.keys(a, input.x.k), a.scale, k_t);
-        pack_transposed(task.keys(a, input.x.v), 1.0, v_t);
-        pack(task.keys(a, input.x.k), a.scale, k);
+        pack_transposed(task.keys(a, input.x.k, all.clone()), a.scale, k_t);
+        pack_transposed(task.keys(a, input.x.v, all.clone()), 1.0, v_t);
+        pack(task.keys(a, input.x.k, all), a.scale, k);
         mask.fill(1.0);
         dk.fill(0.0);
         dv.fill(0.0);
-        for queries in task.blocks() {
-            let n = queries.len();
+        for block in task.blocks() {
+            let (n, s, wide) = (block.queries.len(), block.keys.len(), block.width());
             let (p, ds, rows) = (&mut p[..n * wide], &mut ds[..n * wide], &mut rows[..n * row]);
-            let q = task.queries(a, input.x.q, queries.clone());
-            let d_o = task.queries(a, input.d_o, queries.clone());
+            let (q, d_o) = (task.queries(a, input.x.q, &block), task.queries(a, input.d_o, &block));
+            let [k_t, v_t] =
+                [&k_t, &v_t].map(|x| View::new(&x[block.keys.start..], [d, wide], stride));
             product(q, k_t, p);
             product(d_o, v_t, ds);
-            for (query, (p, ds)) in
-                queries.clone().zip(p.chunks_exact_mut(wide).zip(ds.chunks_exact_mut(wide)))
-            {
-                if let Some(dropout) = a.dropout {
-                    dropout.mask_row(task.row(a, query), 0, mask);
-                }
-                super::rows::softmax_backward(p, ds, mask, saved(a, input, task, query));
-            }
+            score_gradients(a, input, (task, &block), [p, ds, &mut mask[..wide]]);
             let (p, ds) = (View::new(p, [n, s], wide), View::new(ds, [n, s], wide));
+            let at = block.keys.start * row..block.keys.end * row;
             pack(d_o, 1.0, rows);
-            add_product(p.t(), rows, dv);
+            add_product(p.t(), View::new(rows, [n, row], row), &mut dv[at.clone()]);
             pack(q, a.scale, rows);
-            add_product(ds.t(), rows, dk);
-            product(ds, k, rows);
-            task.write(out.dq, [a.hidden(), d], task.query_rows(queries), rows);
+            add_product(ds.t(), View::new(rows, [n, row], row), &mut dk[at.clone()]);
+            product(ds, View::new(&k[at], [s, row], row), rows);
+            task.write(out.dq, [a.hidden(), d], task.query_rows(&block), rows);
         }
         task.write(out.dk, [a.hidden(), d], task.key_rows(), dk);
         task.write(out.dv, [a.hidden(), d], task.key_rows(), dv);
     });
+}
+
+/// Turns the scores of a block into masked probabilities, and `do . v` into the gradients ds. `mask` is of ones where
+/// nothing is dropped.
+fn score_gradients<E: Element>(
+    a: Attention,
+    input: Input<E>,
+    (task, block): (&Task, &Block),
+    [p, ds, mask]: [&mut [f32]; 3],
+) {
+    let wide = block.width();
+    let rows = p.chunks_exact_mut(wide).zip(ds.chunks_exact_mut(wide));
+    for (query, (p, ds)) in block.queries.clone().zip(rows) {
+        if let Some(dropout) = a.dropout {
+            block.mask(dropout, task.row(a, query), mask);
+        }
+        super::rows::softmax_backward(p, ds, mask, saved(a, input, task, query));
+    }
+    task.hide(block, p, 0.0);
+    task.hide(block, ds, 0.0);
 }
 
 /// lse and delta of a query.

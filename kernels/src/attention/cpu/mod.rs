@@ -2,7 +2,8 @@
 //!
 //! 1. A task copies what it uses more than once to scratch memory of its thread: rows padded to whole vectors,
 //!    keys transposed and scaled. Everything below works on whole vectors and contiguous rows.
-//! 2. Blocks of [`QUERIES`] queries are scored against all keys of the sequence ([`product`]).
+//! 2. Blocks of [`QUERIES`] queries are scored against the keys that any of them sees ([`product`]): all keys of the
+//!    sequence, or with a window those near the block, of which each query is then made to see no more than its own.
 //! 3. Softmax, or its derivative, row by row over the block ([`rows`]), then the remaining products.
 //!
 //! Padding lanes hold anything: they only ever meet other padding lanes, and are never copied out.
@@ -18,6 +19,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{Attention, Gradients, Qkv};
+use crate::dropout::Dropout;
 use crate::parallel::Shared;
 use crate::simd::{Element, MAX_LANES};
 use product::View;
@@ -78,6 +80,26 @@ struct Task {
     keys: usize,
     /// Counted from the first query of the sequence.
     queries: Range<usize>,
+    /// As in [`Attention`], if it hides anything in this sequence.
+    window: Option<usize>,
+}
+
+/// Some queries, and the keys that they are scored against, both counted from the first of the sequence.
+struct Block {
+    queries: Range<usize>,
+    keys: Range<usize>,
+}
+
+impl Block {
+    /// Elements of a row of scores.
+    fn width(&self) -> usize {
+        padded(self.keys.len())
+    }
+
+    /// The dropout factors of a row of its scores.
+    fn mask(&self, dropout: Dropout, row: u32, mask: &mut [f32]) {
+        dropout.mask_row(row, (self.keys.start / 4) as u32, mask);
+    }
 }
 
 impl Task {
@@ -91,21 +113,47 @@ impl Task {
         ((self.first_query + query) * a.heads + self.head) as u32
     }
 
-    /// The columns of this head in the rows of some queries of `x` (`[Tq, N*D]`).
-    fn queries<'a, E>(&self, a: Attention, x: &'a [E], queries: Range<usize>) -> View<'a, E> {
+    /// The columns of this head in the rows of the queries of a block of `x` (`[Tq, N*D]`).
+    fn queries<'a, E>(&self, a: Attention, x: &'a [E], block: &Block) -> View<'a, E> {
+        let Block { queries, .. } = block;
         View::new(&x[self.at(a, queries.start)..], [queries.len(), a.head_dim], a.hidden())
     }
 
-    /// The columns of this head in the rows of all keys of `x` (`[T, N*D]`).
-    fn keys<'a, E>(&self, a: Attention, x: &'a [E]) -> View<'a, E> {
-        let at = self.first_key * a.hidden() + self.head * a.head_dim;
-        View::new(&x[at..], [self.keys, a.head_dim], a.hidden())
+    /// The columns of this head in the rows of some keys of `x` (`[T, N*D]`).
+    fn keys<'a, E>(&self, a: Attention, x: &'a [E], keys: Range<usize>) -> View<'a, E> {
+        let at = (self.first_key + keys.start) * a.hidden() + self.head * a.head_dim;
+        View::new(&x[at..], [keys.len(), a.head_dim], a.hidden())
+    }
+
+    /// The keys that any of these queries sees, from a whole vector on.
+    fn seen_by(&self, queries: &Range<usize>) -> Range<usize> {
+        let Some(window) = self.window else { return 0..self.keys };
+        let first = queries.start.saturating_sub(window);
+        first / MAX_LANES * MAX_LANES..(queries.end + window).min(self.keys)
     }
 
     /// The queries in blocks.
-    fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let end = self.queries.end;
-        self.queries.clone().step_by(QUERIES).map(move |q| q..(q + QUERIES).min(end))
+    fn blocks(&self) -> impl Iterator<Item = Block> {
+        self.queries.clone().step_by(QUERIES).map(|first| {
+            let queries = first..(first + QUERIES).min(self.queries.end);
+            Block { keys: self.seen_by(&queries), queries }
+        })
+    }
+
+    /// The longest row of scores.
+    fn widest(&self) -> usize {
+        self.blocks().map(|block| block.width()).max().unwrap_or(0)
+    }
+
+    /// Writes `value` where a query of the block does not see the key, to rows of its scores.
+    fn hide(&self, block: &Block, rows: &mut [f32], value: f32) {
+        let Some(window) = self.window else { return };
+        for (query, row) in block.queries.clone().zip(rows.chunks_exact_mut(block.width())) {
+            let first = query.saturating_sub(window).max(block.keys.start);
+            let end = (query + window + 1).min(block.keys.end);
+            row[..first - block.keys.start].fill(value);
+            row[end - block.keys.start..].fill(value);
+        }
     }
 
     /// Writes one of `rows` each to the `width` columns of this head in the rows `to` of a matrix with rows of
@@ -125,9 +173,9 @@ impl Task {
         }
     }
 
-    /// Some of its queries, counted from the first of all sequences.
-    fn query_rows(&self, queries: Range<usize>) -> Range<usize> {
-        self.first_query + queries.start..self.first_query + queries.end
+    /// The queries of a block, counted from the first of all sequences.
+    fn query_rows(&self, block: &Block) -> Range<usize> {
+        self.first_query + block.queries.start..self.first_query + block.queries.end
     }
 
     /// Its keys, counted from the first of all sequences.
@@ -144,10 +192,11 @@ fn each_task(a: Attention, span: usize, f: impl Fn(&Task) + Sync) {
         let [(first_query, len), (first_key, keys)] =
             [query, key].map(|ends| (ends[0] as usize, (ends[1] - ends[0]) as usize));
         longest = longest.max(keys);
+        let window = a.window_within(keys);
         for (head, start) in (0..a.heads).flat_map(|h| (0..len).step_by(span).map(move |q| (h, q)))
         {
             let queries = start..start.saturating_add(span).min(len);
-            tasks.push(Task { head, first_query, first_key, keys, queries });
+            tasks.push(Task { head, first_query, first_key, keys, queries, window });
         }
     }
     // Short ones are handed out several at a time, about `SPAN` queries.

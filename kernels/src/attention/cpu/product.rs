@@ -2,7 +2,8 @@
 //!
 //! A tile of up to 4 rows and 2 vectors of c stays in registers while k runs: per step 2 loads of b, and 4
 //! elements of a, each broadcast and used twice. b and c are padded to whole vectors, so there is no
-//! remainder but in the rows. Nothing is packed for a: it may be a view of the input, or transposed scores.
+//! remainder but in the rows. Nothing is packed for a: it may be a view of the input, or transposed scores. b may be
+//! some columns of a wider matrix.
 
 use crate::simd::{Element, Simd, dispatch, each_vector, inlined, load, store, turn};
 
@@ -32,15 +33,21 @@ impl<'a, E> View<'a, E> {
             ..self
         }
     }
+
+    /// Without the columns before `first`.
+    #[inline(always)]
+    fn columns_from(self, first: usize) -> Self {
+        Self { data: &self.data[first..], cols: self.cols - first, ..self }
+    }
 }
 
 dispatch!(
-    /// c = a b, for a `[M, K]`, b `[K, P]` and c `[M, P]`, P a multiple of `MAX_LANES`.
-    pub(super) fn product<E: Element>(a: View<E>, b: &[f32], c: &mut [f32]) = product_body
+    /// c = a b, for a `[M, K]`, b `[K, P]` with neighbours side by side, and c `[M, P]`, P a multiple of `MAX_LANES`.
+    pub(super) fn product<E: Element>(a: View<E>, b: View, c: &mut [f32]) = product_body
 );
 dispatch!(
     /// c += a b, otherwise as [`product`].
-    pub(super) fn add_product<E: Element>(a: View<E>, b: &[f32], c: &mut [f32]) = add_product_body
+    pub(super) fn add_product<E: Element>(a: View<E>, b: View, c: &mut [f32]) = add_product_body
 );
 dispatch!(
     /// y = scale x with rows padded by zeros: x is `[M, K]`, y is `[M, P]`, P >= K a multiple of `MAX_LANES`.
@@ -66,25 +73,25 @@ struct Output {
 const ROWS: usize = 4;
 
 #[inline(always)]
-fn product_body<S: Simd, E: Element>(s: S, a: View<E>, b: &[f32], c: &mut [f32]) {
+fn product_body<S: Simd, E: Element>(s: S, a: View<E>, b: View, c: &mut [f32]) {
     each_tile(s, a, b, c, false);
 }
 
 #[inline(always)]
-fn add_product_body<S: Simd, E: Element>(s: S, a: View<E>, b: &[f32], c: &mut [f32]) {
+fn add_product_body<S: Simd, E: Element>(s: S, a: View<E>, b: View, c: &mut [f32]) {
     each_tile(s, a, b, c, true);
 }
 
 #[inline(always)]
-fn each_tile<S: Simd, E: Element>(s: S, a: View<E>, b: &[f32], c: &mut [f32], accumulate: bool) {
+fn each_tile<S: Simd, E: Element>(s: S, a: View<E>, b: View, c: &mut [f32], accumulate: bool) {
     let output = Output { width: c.len() / a.rows, accumulate };
     let mut at = 0;
     while at + 2 * S::LANES <= output.width {
-        column_of_tiles::<S, E, 2>(s, a, &b[at..], &mut c[at..], output);
+        column_of_tiles::<S, E, 2>(s, a, b.columns_from(at), &mut c[at..], output);
         at += 2 * S::LANES;
     }
     if at < output.width {
-        column_of_tiles::<S, E, 1>(s, a, &b[at..], &mut c[at..], output);
+        column_of_tiles::<S, E, 1>(s, a, b.columns_from(at), &mut c[at..], output);
     }
 }
 
@@ -93,7 +100,7 @@ fn each_tile<S: Simd, E: Element>(s: S, a: View<E>, b: &[f32], c: &mut [f32], ac
 fn column_of_tiles<S: Simd, E: Element, const V: usize>(
     s: S,
     a: View<E>,
-    b: &[f32],
+    b: View,
     c: &mut [f32],
     output: Output,
 ) {
@@ -114,13 +121,14 @@ fn column_of_tiles<S: Simd, E: Element, const V: usize>(
 fn tile<S: Simd, E: Element, const R: usize, const V: usize>(
     s: S,
     a: View<E>,
-    b: &[f32],
+    b: View,
     c: &mut [f32],
     Output { width, accumulate }: Output,
 ) {
     let mut acc = [[s.splat(0.0); V]; R];
     for k in 0..a.cols {
-        let (a_k, b_k) = (&a.data[k * a.col_stride..], &b[k * width..][..V * S::LANES]);
+        let b_k = &b.data[k * b.row_stride..][..V * S::LANES];
+        let a_k = &a.data[k * a.col_stride..];
         for r in 0..R {
             let x = s.splat(a_k[r * a.row_stride].widen());
             for v in 0..V {
