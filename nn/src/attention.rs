@@ -76,6 +76,7 @@ impl SelfAttention {
             keys: key_lens.clone(),
             heads: self.heads,
             dropout: self.dropout.draw(pass),
+            window: None,
         };
         ops::attention(attention, &q, &k, &v)
     }

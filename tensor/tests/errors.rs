@@ -197,6 +197,11 @@ fn ragged() {
         "rotary: expected shape [.., heads > 0], got [3, 0]",
     );
     says(RotaryTable::new(7, 1e4), "rotary: expected shape [even D > 0], got [7]");
+    let first = Attention { queries: CuSeqLens::from_lens(&[1, 1]).unwrap(), ..attention(2) };
+    says(
+        ops::attention::forward(&first.with_window(Some(4)), [&short, &x, &x], true),
+        "cu_seqlens: attention in a window: 2 queries are not the 3 keys",
+    );
     says(CuSeqLens::from_lens(&[]), "cu_seqlens: expected at least two offsets from 0, got [0]");
     says(CuSeqLens::from_lens(&[2, 0, 1]), "cu_seqlens: sequence 1 is empty: from 2 to 2");
     says(

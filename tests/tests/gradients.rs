@@ -107,10 +107,12 @@ const CASES: &[Case] = &[
     Case("attention", "dropout", qkv, |d, v| {
         attention(d, d.k, Some(d.dropout()), [&v[0], &v[1], &v[2]])
     }),
+    Case("attention", "window", qkv, |d, v| in_window(d, None, v)),
+    Case("attention", "window, dropout", qkv, |d, v| in_window(d, Some(d.dropout()), v)),
     Case("attention", "first tokens ask", first_qkv, |d, v| {
         let queries = CuSeqLens::from_lens(&vec![1; d.lens.len()])?;
         let (keys, dropout) = (d.batch(), Some(d.dropout()));
-        let settings = Attention { queries, keys, heads: d.k, dropout };
+        let settings = Attention { queries, keys, heads: d.k, dropout, window: None };
         ops::attention(settings, &v[0], &v[1], &v[2])
     }),
     Case("attention", "q = k = v", hidden, |d, v| attention(d, 1, None, [&v[0]; 3])),
@@ -295,6 +297,12 @@ fn attention(
 fn rotary_attention(d: &Draw, dropout: Option<Dropout>, qkv: &Var) -> Result<Var> {
     let settings = Attention::of_all(&d.batch(), d.k, dropout);
     ops::rotary_attention(settings, &RotaryTable::new(2 * d.m, 100.0)?, qkv)
+}
+
+/// In sequences of up to 7 tokens: a window of 0 to 3.
+fn in_window(d: &Draw, dropout: Option<Dropout>, v: &[Var]) -> Result<Var> {
+    let settings = Attention::of_all(&d.batch(), d.k, dropout).with_window(Some(d.n % 4));
+    ops::attention(settings, &v[0], &v[1], &v[2])
 }
 
 fn add_norm(dropout: Option<Dropout>, v: &[Var]) -> Result<Var> {

@@ -8,7 +8,8 @@ use crate::{Result, Var, record};
 /// softmax(q k^T / sqrt(D)) v for each sequence and head; q and the result are `[Tq, H]`, k and v `[T, H]`.
 ///
 /// # Errors
-/// When the shapes do not fit, Tq or T is not that of the batch, or H no multiple of the number of heads.
+/// When the shapes do not fit, Tq or T is not that of the batch, H no multiple of the number of heads, or there is a
+/// window but queries and keys have offsets of their own.
 pub fn attention(settings: Attention, q: &Var, k: &Var, v: &Var) -> Result<Var> {
     let backward_follows = [q, k, v].into_iter().any(Var::needs_gradient);
     let (o, left) = op::forward(&settings, [&q.value, &k.value, &v.value], backward_follows)?;

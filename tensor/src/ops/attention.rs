@@ -24,12 +24,20 @@ pub struct Attention {
     pub heads: usize,
     /// Dropout of the probabilities, in training.
     pub dropout: Option<Dropout>,
+    /// How far from a query, in tokens, a key may be for the query to see it; any key of its sequence if none. All
+    /// tokens must then ask.
+    pub window: Option<usize>,
 }
 
 impl Attention {
-    /// All tokens of each sequence ask.
+    /// All tokens of each sequence ask, and see all of them.
     pub fn of_all(batch: &CuSeqLens, heads: usize, dropout: Option<Dropout>) -> Self {
-        Self { queries: batch.clone(), keys: batch.clone(), heads, dropout }
+        Self { queries: batch.clone(), keys: batch.clone(), heads, dropout, window: None }
+    }
+
+    /// With another window.
+    pub fn with_window(self, window: Option<usize>) -> Self {
+        Self { window, ..self }
     }
 
     /// An error unless the rows fit: those with one a query, and those with one a key.
@@ -58,6 +66,11 @@ impl Attention {
             let expected = format!("[.., multiple of {} heads]", self.heads);
             return Err(Error::Shape { op: OP, expected, got: vec![self.queries.total(), h] });
         }
+        if self.window.is_some() && self.queries != self.keys {
+            let [queries, keys] = [&self.queries, &self.keys].map(CuSeqLens::total);
+            let message = format!("{OP} in a window: {queries} queries are not the {keys} keys");
+            return Err(Error::CuSeqLens(message));
+        }
         let head_dim = h / self.heads;
         Ok(attention::Attention {
             queries: self.queries.offsets(),
@@ -66,6 +79,7 @@ impl Attention {
             head_dim,
             scale: 1.0 / (head_dim as f32).sqrt(),
             dropout: self.dropout,
+            window: self.window,
         })
     }
 }
@@ -90,7 +104,8 @@ impl Saved {
 /// q is `[Tq, H]`, k and v are `[T, H]`, heads side by side.
 ///
 /// # Errors
-/// When shapes or dtypes do not fit, Tq or T is not that of the batch, or H no multiple of N.
+/// When shapes or dtypes do not fit, Tq or T is not that of the batch, H no multiple of N, or there is a window but
+/// queries and keys have offsets of their own.
 pub fn forward(
     a: &Attention,
     [q, k, v]: [&Tensor; 3],

@@ -4,7 +4,7 @@ use kernels::dropout::Dropout;
 use kernels::philox::Key;
 use tensor::ops::attention::{self, Attention};
 use tensor::{CuSeqLens, DType, Device, Tensor};
-use tests::gpu::{assert_close, device, normal, wide};
+use tests::gpu::{assert_close, device, normal, tolerance, wide};
 
 const DROPOUT: Dropout = Dropout { p: 0.25, key: Key { seed: 11 << 32 | 7, step: 3, site: 5 } };
 
@@ -48,7 +48,7 @@ fn check(gpu: &Device, what: &str, a: &Attention, x: &Inputs) {
 fn ragged(most: usize, heads: usize, dropout: Option<Dropout>) -> Attention {
     let keys = CuSeqLens::from_lens(&LENS).unwrap();
     let queries = CuSeqLens::from_lens(&LENS.map(|len| len.min(most))).unwrap();
-    Attention { queries, keys, heads, dropout }
+    Attention { queries, keys, heads, dropout, window: None }
 }
 
 fn equals_the_definition(dtype: DType, head_dims: &[usize]) {
@@ -74,6 +74,79 @@ fn f32_equals_the_definition() {
 #[ignore = "needs a GPU"]
 fn bf16_equals_the_definition() {
     equals_the_definition(DType::BF16, &[7, 16, 32, 64, 96, 128]);
+}
+
+/// Less than the rows of a warp, and as many as those of a tile or more. 300 tokens are more tiles of keys than masks of
+/// most of these windows have room for: there they take turns.
+const WINDOWS: [usize; 6] = [1, 5, 16, 63, 64, 100];
+const WINDOW_LENS: [usize; 5] = [1, 2, 65, 130, 300];
+
+fn in_window(window: usize, heads: usize, dropout: Option<Dropout>) -> Attention {
+    let batch = CuSeqLens::from_lens(&WINDOW_LENS).unwrap();
+    Attention::of_all(&batch, heads, dropout).with_window(Some(window))
+}
+
+fn windows_equal_the_definition(dtype: DType, head_dim: usize, windows: &[usize]) {
+    let gpu = device();
+    for (i, &window) in windows.iter().enumerate() {
+        for dropout in [None, Some(DROPOUT)] {
+            let a = in_window(window, 1 + i % 2, dropout);
+            let what = format!("{dtype:?}, D {head_dim}, {dropout:?}, window {window}");
+            check(&gpu, &what, &a, &inputs(&a, head_dim, dtype));
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn f32_windows_equal_the_definition() {
+    windows_equal_the_definition(DType::F32, 7, &WINDOWS);
+    for head_dim in [64, 128, 256] {
+        windows_equal_the_definition(DType::F32, head_dim, &[5, 64]);
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn bf16_windows_equal_the_definition() {
+    windows_equal_the_definition(DType::BF16, 32, &WINDOWS);
+    for head_dim in [7, 64, 96, 128] {
+        windows_equal_the_definition(DType::BF16, head_dim, &[5, 64]);
+    }
+}
+
+/// A token that sees only itself. Its probability is 1 whatever q and k are, whose gradients are rounding errors.
+#[test]
+#[ignore = "needs a GPU"]
+fn a_window_of_0_equals_the_definition() {
+    let gpu = device();
+    for (dtype, dropout) in
+        [DType::F32, DType::BF16].into_iter().flat_map(|t| [(t, None), (t, Some(DROPOUT))])
+    {
+        let a = in_window(0, 2, dropout);
+        let x = inputs(&a, 32, dtype);
+        let ([o, dq, dk, dv], _) = run_on(&gpu, &a, &x);
+        let ([want_o, _, _, want_dv], _) = run(&a, &x.each_ref().map(wide));
+        assert_close("o", &o, &values(&want_o));
+        assert_close("dv", &dv, &values(&want_dv));
+        let small = |x: &f64| x.abs() < 5.0 * tolerance(dtype);
+        assert!([dq, dk].iter().flat_map(values).all(|x| small(&x)), "{dtype:?}, {dropout:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn a_window_over_all_changes_no_bit() {
+    let gpu = device();
+    for dtype in [DType::F32, DType::BF16] {
+        let a = in_window(299, 2, Some(DROPOUT));
+        let x = inputs(&a, 32, dtype);
+        let (want, _) = run_on(&gpu, &a.clone().with_window(None), &x);
+        for a in [a.clone(), a.with_window(Some(usize::MAX))] {
+            let (got, _) = run_on(&gpu, &a, &x);
+            assert_eq!(got.each_ref().map(values), want.each_ref().map(values), "{dtype:?}");
+        }
+    }
 }
 
 /// The sums of the exponentials are f32 in both, but for bf16 the exponentials are approximate to 2^-22.
@@ -155,8 +228,36 @@ fn nan_stays_inside_its_sequence_and_head() {
     }
 }
 
+/// Not a window further than the tiles reach beyond theirs.
+#[test]
+#[ignore = "needs a GPU"]
+fn nan_stays_near_the_window() {
+    let gpu = device();
+    let a = Attention::of_all(&CuSeqLens::from_lens(&[500]).unwrap(), 1, None).with_window(Some(4));
+    for dtype in [DType::F32, DType::BF16] {
+        let clean = inputs(&a, 32, dtype);
+        let (want, _) = run_on(&gpu, &a, &clean);
+        for poisoned in 0..4 {
+            let mut x = clean.clone();
+            let mut poison = values(&x[poisoned]);
+            poison[250 * 32] = f64::NAN;
+            x[poisoned] = Tensor::from_vec(poison, &[500, 32]).unwrap().to_dtype(dtype).unwrap();
+            let (got, _) = run_on(&gpu, &a, &x);
+            for (got, want) in got.iter().zip(&want) {
+                for (i, (got, want)) in values(got).iter().zip(values(want)).enumerate() {
+                    let near = (i / 32).abs_diff(250) < 2 * (4 + 2 * 64);
+                    assert!(near || *got == want, "input {poisoned}: element {i} is {got}");
+                }
+            }
+            let vanished = !got[1..].iter().flat_map(values).any(f64::is_nan);
+            assert!(!vanished, "{dtype:?}: input {poisoned} vanished");
+        }
+    }
+}
+
 /// The mask by what it does, element by element: the probabilities of equal scores are zero only where they are
-/// dropped. Rows of the unit matrix as values, D at a time, show them in o; as gradients of o they show them in dv.
+/// dropped, or beyond the window. Rows of the unit matrix as values, D at a time, show them in o; as gradients of o they
+/// show them in dv.
 #[test]
 #[ignore = "needs a GPU"]
 fn drops_in_both_directions_what_the_definition_drops() {
@@ -176,10 +277,12 @@ fn drops_in_both_directions_what_the_definition_drops() {
         let unit = unit.to_dtype(DType::BF16).unwrap();
         let x = [zeros.clone(), zeros.clone(), unit.clone(), unit];
         let dropped = |x: &Tensor| values(x).iter().map(|&x| x == 0.0).collect::<Vec<_>>();
-        let (got, _) = run_on(&gpu, &a, &x);
-        let (want, _) = run(&a, &x.each_ref().map(wide));
-        for (name, i) in [("o", 0), ("dv", 3)] {
-            assert!(dropped(&got[i]) == dropped(&want[i]), "{name}, columns from {first} on");
+        for a in [a.clone(), a.clone().with_window(Some(40))] {
+            let (got, _) = run_on(&gpu, &a, &x);
+            let (want, _) = run(&a, &x.each_ref().map(wide));
+            for (name, i) in [("o", 0), ("dv", 3)] {
+                assert!(dropped(&got[i]) == dropped(&want[i]), "{name}, columns from {first} on");
+            }
         }
     }
 }

@@ -127,8 +127,8 @@ fn tile<S: Simd, E: Element, const R: usize, const V: usize>(
 ) {
     let mut acc = [[s.splat(0.0); V]; R];
     for k in 0..a.cols {
-        let b_k = &b.data[k * b.row_stride..][..V * S::LANES];
         let a_k = &a.data[k * a.col_stride..];
+        let b_k = &b.data[k * b.row_stride..][..V * S::LANES];
         for r in 0..R {
             let x = s.splat(a_k[r * a.row_stride].widen());
             for v in 0..V {

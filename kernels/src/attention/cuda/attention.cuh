@@ -6,7 +6,8 @@
 struct Attention {
     int heads, head_dim;
     int tiles; // of the longest sequence: blocks of one sequence and head
-    int key_tiles; // of the longest sequence, in tiles of the forward
+    int key_tiles; // that a tile of queries sees at most, in tiles of the forward
+    int window;    // how far away a key may be; the length of the longest sequence if there is no window
     float scale;
     Dropout dropout;
 };
@@ -58,10 +59,27 @@ template <typename P> __device__ __forceinline__ Part part_of_block(const P &p) 
 
 __device__ __forceinline__ int tile_of_block(const Attention &a) { return blockIdx.x % a.tiles; }
 
+// Neighbouring rows of a part.
+struct Span {
+    int begin, end;
+};
+
+// Of `count` columns (keys where rows are queries, queries where rows are keys) those that any of the `tile` rows from
+// `first` on sees, from a whole tile on.
+__device__ __forceinline__ Span seen_by_tile(const Attention &a, int first, int tile, int count) {
+    return {max(first - a.window, 0) / tile * tile, min(first + tile + a.window, count)};
+}
+
+// Whether a query sees a key.
+__device__ __forceinline__ bool sees(const Attention &a, const Part &part, int query, int key) {
+    return key < part.keys && abs(query - key) <= a.window;
+}
+
 // The running softmax of one row: the maximum so far, and the sum of exponentials less that maximum.
 struct RowSoftmax {
     float max = NEGATIVE_INFINITY, sum = 0.0f;
 
-    // What to subtract. A row of nothing but -inf so far must not subtract that from itself.
+    // What to subtract. A row of nothing but -inf so far, as one that sees nothing of the
+    // first tile, must not subtract that from itself.
     __device__ __forceinline__ float base() const { return max == NEGATIVE_INFINITY ? 0.0f : max; }
 };

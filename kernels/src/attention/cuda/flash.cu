@@ -80,30 +80,32 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
     int first_query = tile_of_block(a) * TILE, present = part.queries - first_query;
     if (present <= 0) return;
     bf16 *query_tile = dynamic_shared<bf16>(), *stages = query_tile + ELEMENTS;
-    Keys<D> keys{stages, f.k, f.v, part.key_row(0), a.heads, part.keys};
+    Span seen = seen_by_tile(a, first_query, TILE, part.keys);
+    Keys<D> keys{stages, f.k, f.v, part.key_row(0), a.heads, seen.end};
     copy_tile<D>(query_tile, f.q, part.query_row(first_query), a.heads, present);
     commit_copies();
-    keys.fetch(0);
+    keys.fetch(seen.begin);
     wait_for_copies<1>();
     __syncthreads();
     HeldRows<D> rows(query_tile);
 
     int query = first_query + warp_row() + lane_g();
     const u32 mask_rows[2] = {part.query_row(query), part.query_row(query + 8)};
-    u32 mask_word = mask_of_tile(a, part, tile_of_block(a)) + fragment_word();
     bool busy = warp_row() < present; // short sequences leave most of a tile empty
     RowSoftmax softmax[2];
     float result[D / 8][4] = {};
-    for (int first_key = 0; first_key < part.keys; first_key += TILE) {
+    for (int first_key = seen.begin; first_key < seen.end; first_key += TILE) {
         bf16 *key_tile = keys.next(first_key);
         if (!busy) continue;
         float s[N][4];
         product<D, N>(rows, key_tile, 0, s);
-        if (first_key + TILE > part.keys) hide_absent(s, part.keys - first_key);
+        if (first_key + TILE > seen.end) hide_absent(s, seen.end - first_key);
+        hide_distant(s, first_query + warp_row(), first_key, a.window);
         softmax_step<D, N>(s, softmax, result, a.scale * LOG2_E);
         if (drops(a.dropout)) {
             u32 dropped = draw_mask(a.dropout, mask_rows, first_key);
-            if (f.mask) f.mask[mask_word + first_key / TILE * THREADS] = dropped;
+            u32 word = mask_of_tile(a, part, tile_of_block(a), first_key / TILE) + fragment_word();
+            if (f.mask) f.mask[word] = dropped;
             drop(s, dropped);
         }
         accumulate<D, N>(s, key_tile + ELEMENTS, 0, result);

@@ -25,9 +25,10 @@ __device__ __forceinline__ void score_gradient(float &s, float &dp, float scale,
 
 // What the columns of a tile of queries have: 64 times lse in base 2, then 64 times delta, a thread each. Zeros
 // where there is no query: q and do are zeros there as well, so nothing comes of them.
-__device__ __forceinline__ float column_statistic(const Backward<bf16> &b, const Part &part, int first_query) {
+__device__ __forceinline__ float column_statistic(const Backward<bf16> &b, const Part &part, int first_query,
+                                                  int end) {
     int query = first_query + threadIdx.x % TILE;
-    if (query >= part.queries) return 0.0f;
+    if (query >= end) return 0.0f;
     u32 row = part.query_row(query);
     return threadIdx.x < TILE ? b.lse[row] * LOG2_E : b.delta[row];
 }
@@ -79,41 +80,42 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, bf16 *dk,
     float *statistics = reinterpret_cast<float *>(stages + 4 * ELEMENTS);
     u32 *masks = reinterpret_cast<u32 *>(statistics + 2 * THREADS);
     if (!drops(a.dropout)) masks[threadIdx.x] = masks[threadIdx.x + THREADS] = 0;
-    u32 mask_word = mask_of_tile(a, part, 0) + first_key / TILE * THREADS + threadIdx.x;
+    Span seen = seen_by_tile(a, first_key, TILE, part.queries);
     auto fetch = [&](int first_query) {
         if (drops(a.dropout)) {
-            u32 word = mask_word + u32(first_query / TILE) * a.heads * a.key_tiles * THREADS;
+            u32 word = mask_of_tile(a, part, first_query / TILE, first_key / TILE) + threadIdx.x;
             copy_async<4>(masks + first_query / TILE % 2 * THREADS + threadIdx.x, b.mask + word, true);
         }
         bf16 *stage = stage_of<D>(stages, first_query);
-        copy_pair<D>(stage, b.q, b.d_o, part.query_row(first_query), a.heads, part.queries - first_query);
+        copy_pair<D>(stage, b.q, b.d_o, part.query_row(first_query), a.heads, seen.end - first_query);
     };
     copy_pair<D>(key_tile, b.k, b.v, part.key_row(first_key), a.heads, present);
-    fetch(0);
-    statistics[threadIdx.x] = column_statistic(b, part, 0);
+    fetch(seen.begin);
+    statistics[seen.begin / TILE % 2 * THREADS + threadIdx.x] = column_statistic(b, part, seen.begin, seen.end);
     wait_for_copies<1>();
     __syncthreads();
     Rows key_rows(key_tile), value_rows(key_tile + ELEMENTS);
 
     bool busy = warp_row() < present; // short sequences leave most of a tile empty
     float key_grad[D / 8][4] = {}, value_grad[D / 8][4] = {};
-    for (int first_query = 0; first_query < part.queries; first_query += TILE) {
+    for (int first_query = seen.begin; first_query < seen.end; first_query += TILE) {
         int stage = first_query / TILE % 2, next = first_query + TILE;
         wait_for_copies<0>();
         __syncthreads(); // all copies are there, and the other stage has been read
         float next_statistic = 0.0f;
-        if (next < part.queries) {
+        if (next < seen.end) {
             fetch(next);
-            next_statistic = column_statistic(b, part, next);
+            next_statistic = column_statistic(b, part, next, seen.end);
         }
         bf16 *query_tile = stage_of<D>(stages, first_query), *grad_tile = query_tile + ELEMENTS;
         const float *column = statistics + stage * THREADS + 2 * lane_t();
-        int steps_end = busy ? min(TILE, part.queries - first_query) : 0;
+        int steps_end = busy ? min(TILE, seen.end - first_query) : 0;
 #pragma unroll 1
         for (int step = 0; step < steps_end; step += STEP) {
             float s[STEP_N][4], ds[STEP_N][4];
             product<D, STEP_N>(key_rows, query_tile, step, s);
             product<D, STEP_N>(value_rows, grad_tile, step, ds);
+            hide_distant(s, first_key + warp_row(), first_query + step, a.window);
             gradients_by_column(a, StepMask(masks + stage * THREADS, step), column + step, s, ds);
             accumulate<D, STEP_N>(s, grad_tile, step, value_grad);
             accumulate<D, STEP_N>(ds, query_tile, step, key_grad);
@@ -160,27 +162,29 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
     int first_query = tile_of_block(a) * TILE, present = part.queries - first_query;
     if (present <= 0) return;
     bf16 *query_tile = dynamic_shared<bf16>(), *stages = query_tile + 2 * ELEMENTS;
-    Keys<D> keys{stages, b.k, b.v, part.key_row(0), a.heads, part.keys};
+    Span seen = seen_by_tile(a, first_query, TILE, part.keys);
+    Keys<D> keys{stages, b.k, b.v, part.key_row(0), a.heads, seen.end};
     copy_pair<D>(query_tile, b.q, b.d_o, part.query_row(first_query), a.heads, present);
-    keys.fetch(0);
+    keys.fetch(seen.begin);
     wait_for_copies<1>();
     __syncthreads();
     HeldRows<D> query_rows(query_tile), grad_rows(query_tile + ELEMENTS);
 
     bool busy = warp_row() < present;
     RowStatistics rows(b, part, first_query);
-    u32 mask_word = mask_of_tile(a, part, tile_of_block(a)) + fragment_word();
     float query_grad[D / 8][4] = {};
-    for (int first_key = 0; first_key < part.keys; first_key += TILE) {
+    for (int first_key = seen.begin; first_key < seen.end; first_key += TILE) {
         bf16 *key_tile = keys.next(first_key);
-        int present_keys = part.keys - first_key, steps_end = busy ? min(TILE, present_keys) : 0;
-        u32 dropped = busy && drops(a.dropout) ? b.mask[mask_word + first_key / TILE * THREADS] : 0;
+        int present_keys = seen.end - first_key, steps_end = busy ? min(TILE, present_keys) : 0;
+        u32 word = mask_of_tile(a, part, tile_of_block(a), first_key / TILE) + fragment_word();
+        u32 dropped = busy && drops(a.dropout) ? b.mask[word] : 0;
 #pragma unroll 1
         for (int step = 0; step < steps_end; step += STEP) {
             float s[STEP_N][4], ds[STEP_N][4];
             product<D, STEP_N>(query_rows, key_tile, step, s);
             product<D, STEP_N>(grad_rows, key_tile + ELEMENTS, step, ds);
             if (step + STEP > present_keys) hide_absent(s, present_keys - step);
+            hide_distant(s, first_query + warp_row(), first_key + step, a.window);
             gradients_by_row(a, rows, dropped >> step / 2, s, ds);
             accumulate<D, STEP_N>(ds, key_tile, step, query_grad);
         }

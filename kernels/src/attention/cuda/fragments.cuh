@@ -176,6 +176,18 @@ template <int N> __device__ __forceinline__ void hide_absent(float (&s)[N][4], i
     }
 }
 
+// Nor do those beyond the window. The warp has the rows from `row` on, and the columns from `col` on.
+template <int N> __device__ __forceinline__ void hide_distant(float (&s)[N][4], int row, int col, int window) {
+    // Most often each of the rows sees each of the columns.
+    if (col - row >= WARP_ROWS - 1 - window && col - row + 8 * N - 1 <= window) return;
+    int ahead = col + 2 * lane_t() - row - lane_g(), left = ahead + window, right = ahead - window;
+#pragma unroll
+    for (int i = 0; i < 4 * N; i++) {
+        int more = i / 4 * 8 + i % 2 - i % 4 / 2 * 8;
+        if (left + more < 0 || right + more > 0) s[i / 4][i % 4] = NEGATIVE_INFINITY;
+    }
+}
+
 // c += p tile, over the 8 N rows of the tile from `first` on.
 template <int D, int N>
 __device__ __forceinline__ void accumulate(const float (&p)[N][4], bf16 *tile, int first, float (&c)[D / 8][4]) {
@@ -241,12 +253,12 @@ __device__ __forceinline__ int fragment_word() {
     return warp_of_block() * WARP + lane_g() / 2 * 8 + lane_t() * 2 + lane_g() % 2;
 }
 
-// Where the words of the mask are for a tile of queries of this part and its first tile of keys; a word a thread of the
-// forward, THREADS of them for each tile of keys. A sequence has the tiles of queries that it needs or one more, and as
-// many tiles of keys as the longest: a place that each block finds by itself.
-__device__ __forceinline__ u32 mask_of_tile(const Attention &a, const Part &part, int query_tile) {
+// Where the words of the mask are for a tile of queries of this part and a tile of keys that it sees; a word a thread
+// of the forward. A sequence has the tiles of queries that it needs or one more, and each of them as many tiles of keys
+// as any sees, in a ring: a place that each block finds by itself.
+__device__ __forceinline__ u32 mask_of_tile(const Attention &a, const Part &part, int query_tile, int key_tile) {
     u32 first = u32(part.first_query + (TILE - 1) * part.sequence) / TILE;
-    return ((first + query_tile) * part.heads + part.head) * a.key_tiles * THREADS;
+    return (((first + query_tile) * part.heads + part.head) * a.key_tiles + key_tile % a.key_tiles) * THREADS;
 }
 
 // Which of the four keys of a call of Philox are dropped, in the bits from `bit` on of `to`.

@@ -1,8 +1,8 @@
 //! On a GPU: FlashAttention, by tensor cores in bf16, by multiply-adds of f32 otherwise.
 //!
 //! A block has a tile of rows of one head of one sequence (its queries; its keys for dk and dv) and walks over
-//! tiles of columns, the other ones; blocks beyond the end of their sequence return at once. Scores are never in
-//! device memory:
+//! tiles of columns, the other ones, from the first to the last that a window lets any of its rows see; blocks beyond
+//! the end of their sequence return at once. Scores are never in device memory:
 //!
 //! | | `plain.cu` | `flash.cu`, `flash_backward.cu` |
 //! |---|---|---|
@@ -68,6 +68,7 @@ struct Settings {
     head_dim: i32,
     tiles: i32,
     key_tiles: i32,
+    window: i32,
     scale: f32,
     dropout: DropoutParam,
 }
@@ -121,14 +122,25 @@ fn drops(a: Attention) -> bool {
 }
 
 /// The words of the mask: one a thread for each tile of queries and of keys. A sequence has a tile of queries more than
-/// it needs, at times, and as many of keys as the longest: a block then finds its words without those before it. One
+/// it needs, at times, and as many of keys as any needs: a block then finds its words without those before it. One
 /// long sequence among many short ones costs memory: 1 of 512 tokens and 2047 of 8 take 112 MB a layer of 12 heads.
 fn mask_len(a: Attention) -> usize {
     let sequences = a.queries.len() - 1;
     let query_tiles = (super::total(a.queries) + (FLASH_TILE - 1) * sequences) / FLASH_TILE;
-    let len = query_tiles * a.heads * tiles_of_longest(a.keys, FLASH_TILE) * FLASH_THREADS;
+    let len = query_tiles * a.heads * key_tiles(a) * FLASH_THREADS;
     assert!(u32::try_from(len).is_ok(), "attention: a mask of {len} words");
     len
+}
+
+/// Tiles of keys that a tile of queries sees at most: its own and on either side those that the window reaches.
+fn key_tiles(a: Attention) -> usize {
+    tiles_of_longest(a.keys, FLASH_TILE).min(2 * window(a).div_ceil(FLASH_TILE) + 1)
+}
+
+/// The window; where there is none, one that hides nothing in the longest sequence.
+fn window(a: Attention) -> usize {
+    let longest = tiles_of_longest(a.queries, 1).max(tiles_of_longest(a.keys, 1));
+    a.window_within(longest).unwrap_or(longest)
 }
 
 /// dq `[Tq, N*D]`, dk and dv `[T, N*D]`, from what the forward read and wrote, and the gradient of its output.
@@ -211,7 +223,8 @@ fn tiles<'a>(
         heads: a.heads as i32,
         head_dim: a.head_dim as i32,
         tiles: tiles as i32,
-        key_tiles: tiles_of_longest(a.keys, FLASH_TILE) as i32,
+        key_tiles: key_tiles(a) as i32,
+        window: window(a) as i32,
         scale: a.scale,
         dropout: a.dropout.into(),
     };

@@ -201,7 +201,9 @@ __device__ __forceinline__ void weights_of_scores(const Attention &a, const Part
 #pragma unroll
     for (int i = 0; i < R; i++) {
 #pragma unroll
-        for (int j = 0; j < R; j++) s[i][j] = key + j < part.keys ? a.scale * s[i][j] : NEGATIVE_INFINITY;
+        for (int j = 0; j < R; j++) {
+            s[i][j] = sees(a, part, query + i, key + j) ? a.scale * s[i][j] : NEGATIVE_INFINITY;
+        }
         softmax_step<R, D>(s[i], out.softmax[i], out.result[i]);
         if (!drops(a.dropout)) continue;
         float factor[R];
@@ -238,18 +240,19 @@ template <int D, int TILE> __device__ __forceinline__ void forward(const Forward
     bool busy = warp_is_busy<R>(present);
     Output<R, D> out;
     float s[R][R];
+    Span seen = seen_by_tile(a, first_query, TILE, part.keys);
     load_tile<TILE, D>(rows, f.q, part.query_row(first_query), present, a);
-    for (int first_key = 0; first_key < part.keys; first_key += TILE) {
+    for (int first_key = seen.begin; first_key < seen.end; first_key += TILE) {
         u32 key_row = part.key_row(first_key);
         __syncthreads(); // the values before have been read
-        load_tile<TILE, D>(cols, f.k, key_row, part.keys - first_key, a);
+        load_tile<TILE, D>(cols, f.k, key_row, seen.end - first_key, a);
         __syncthreads();
         if (busy) {
             dot<R, D>(rows, cols, s);
             weights_of_scores(a, part, first_query + thread_y() * R, first_key + thread_x() * R, s, out);
         }
         __syncthreads(); // the keys have been read
-        load_tile<TILE, D>(cols, f.v, key_row, part.keys - first_key, a);
+        load_tile<TILE, D>(cols, f.v, key_row, seen.end - first_key, a);
         __syncthreads();
         if (busy) accumulate<R, D>(s, p, cols, out.result);
     }
@@ -285,7 +288,10 @@ __device__ __forceinline__ void gradients_by_column(const Backward<hidden> &b, c
         float factor[R];
         factors_or_ones<R>(b.a.dropout, row, key, factor);
 #pragma unroll
-        for (int i = 0; i < R; i++) score_gradient(s[i][j], ds[i][j], b.a.scale, factor[i], lse, delta);
+        for (int i = 0; i < R; i++) {
+            score_gradient(s[i][j], ds[i][j], b.a.scale, factor[i], lse, delta);
+            if (!sees(b.a, part, query + j, key + i)) s[i][j] = ds[i][j] = 0.0f;
+        }
     }
 }
 
@@ -301,10 +307,11 @@ __device__ __forceinline__ void backward_dkdv(const Backward<hidden> &b, hidden 
     bool busy = warp_is_busy<R>(present);
     u32 key_row = part.key_row(first_key);
     float key_grad[R][D / SIDE] = {}, value_grad[R][D / SIDE] = {};
+    Span seen = seen_by_tile(b.a, first_key, TILE, part.queries);
     load_pair<TILE, D>(key_tile, b.k, b.v, key_row, present, b.a);
-    for (int first_query = 0; first_query < part.queries; first_query += TILE) {
+    for (int first_query = seen.begin; first_query < seen.end; first_query += TILE) {
         __syncthreads(); // the queries before have been read
-        load_pair<TILE, D>(query_tile, b.q, b.d_o, part.query_row(first_query), part.queries - first_query, b.a);
+        load_pair<TILE, D>(query_tile, b.q, b.d_o, part.query_row(first_query), seen.end - first_query, b.a);
         __syncthreads();
         if (!busy) continue;
         float s[R][R], ds[R][R];
@@ -331,7 +338,7 @@ __device__ __forceinline__ void gradients_by_row(const Backward<hidden> &b, cons
 #pragma unroll
         for (int j = 0; j < R; j++) {
             score_gradient(s[i][j], ds[i][j], b.a.scale, factor[j], lse, delta);
-            if (key + j >= part.keys) ds[i][j] = 0.0f;
+            if (!sees(b.a, part, query + i, key + j)) ds[i][j] = 0.0f;
         }
     }
 }
@@ -346,10 +353,11 @@ template <int D, int TILE> __device__ __forceinline__ void backward_dq(const Bac
     bool busy = warp_is_busy<R>(present);
     u32 query_row = part.query_row(first_query);
     float query_grad[R][D / SIDE] = {};
+    Span seen = seen_by_tile(b.a, first_query, TILE, part.keys);
     load_pair<TILE, D>(query_tile, b.q, b.d_o, query_row, present, b.a);
-    for (int first_key = 0; first_key < part.keys; first_key += TILE) {
+    for (int first_key = seen.begin; first_key < seen.end; first_key += TILE) {
         __syncthreads(); // the keys before have been read
-        load_pair<TILE, D>(key_tile, b.k, b.v, part.key_row(first_key), part.keys - first_key, b.a);
+        load_pair<TILE, D>(key_tile, b.k, b.v, part.key_row(first_key), seen.end - first_key, b.a);
         __syncthreads();
         if (!busy) continue;
         float s[R][R], ds[R][R];
