@@ -16,8 +16,8 @@
 //! of their own. m is the dropout mask of the probabilities (0 or 1 / (1 - p), else 1) at row `query * N + head`
 //! and column j. The backward makes p again from q, k and lse: both directions hold the scores of a block of queries
 //! at a time, never `[S, S]`, and only those of keys that the block sees: a window makes the work O(S w).
-//! Sums are f32. The row maximum is taken away before exponentials; a NaN stays inside its sequence and head, but a
-//! window does not hold it exactly: of what other queries of its block see, a query adds 0 times the value.
+//! Sums are f32. The row maximum is taken away before exponentials; a NaN stays inside its sequence and head, but may
+//! pass the edge of a window: a query adds 0 times what only others of its block see.
 //!
 //! Source: Vaswani et al., *Attention is all you need*, 2017, <https://arxiv.org/abs/1706.03762>; Dao et al.,
 //! *FlashAttention*, 2022, <https://arxiv.org/abs/2205.14135>; the window: Beltagy et al., *Longformer*, 2020,
@@ -71,11 +71,8 @@ impl Attention<'_> {
     fn check_lengths(&self, queries: &[usize], keys: &[usize], lse: usize) {
         assert_eq!(self.queries.len(), self.keys.len(), "attention: sequences of queries and keys");
         assert!(self.heads > 0 && self.head_dim > 0, "attention: no heads");
-        let same_tokens = self.queries == self.keys;
-        assert!(
-            self.window.is_none() || same_tokens,
-            "attention: a window, but not all tokens ask"
-        );
+        let all_ask = self.queries == self.keys;
+        assert!(all_ask || self.window.is_none(), "attention: a window, but not all tokens ask");
         for (offsets, lengths) in [(self.queries, queries), (self.keys, keys)] {
             let starts_at_zero = offsets.first() == Some(&0);
             let ascending = offsets.windows(2).all(|pair| pair[0] < pair[1]);

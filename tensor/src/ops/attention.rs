@@ -35,7 +35,7 @@ impl Attention {
         Self { queries: batch.clone(), keys: batch.clone(), heads, dropout, window: None }
     }
 
-    /// With another window.
+    /// The same with this window, or none.
     pub fn with_window(self, window: Option<usize>) -> Self {
         Self { window, ..self }
     }

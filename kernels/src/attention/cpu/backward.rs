@@ -23,9 +23,9 @@ pub(super) struct Out<'a, E> {
 
 /// Writes dq, dk and dv of the task.
 pub(super) fn task<E: Element>(a: Attention, input: Input<E>, task: &Task, out: &Out<E>) {
-    let (d, s, all) = (a.head_dim, task.keys, 0..task.keys);
-    let (row, stride, widest) = (padded(d), padded(s), task.widest());
-    let (keys_t, keys, queries) = (d * stride, s * row, QUERIES * widest);
+    let (d, all) = (a.head_dim, 0..task.keys);
+    let (row, stride, widest) = (padded(d), padded(all.len()), task.widest());
+    let (keys_t, keys, queries) = (d * stride, all.len() * row, QUERIES * widest);
     let sizes = [keys_t, keys_t, keys, keys, keys, queries, queries, QUERIES * row, widest];
     with_scratch(sizes, |[k_t, v_t, k, dk, dv, p, ds, rows, mask]| {
         pack_transposed(task.keys(a, input.x.k, all.clone()), a.scale, k_t);

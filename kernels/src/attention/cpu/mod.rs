@@ -96,7 +96,7 @@ impl Block {
         padded(self.keys.len())
     }
 
-    /// The dropout factors of a row of its scores.
+    /// The dropout factors of a row of its scores; it begins with a whole block of Philox, of 4 keys.
     fn mask(&self, dropout: Dropout, row: u32, mask: &mut [f32]) {
         dropout.mask_row(row, (self.keys.start / 4) as u32, mask);
     }

@@ -79,7 +79,7 @@ __device__ __forceinline__ bool sees(const Attention &a, const Part &part, int q
 struct RowSoftmax {
     float max = NEGATIVE_INFINITY, sum = 0.0f;
 
-    // What to subtract. A row of nothing but -inf so far, as one that sees nothing of the
-    // first tile, must not subtract that from itself.
+    // What to subtract. A row of nothing but -inf so far, which sees nothing of the first tile, must not subtract that
+    // from itself.
     __device__ __forceinline__ float base() const { return max == NEGATIVE_INFINITY ? 0.0f : max; }
 };

@@ -104,8 +104,8 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
         softmax_step<D, N>(s, softmax, result, a.scale * LOG2_E);
         if (drops(a.dropout)) {
             u32 dropped = draw_mask(a.dropout, mask_rows, first_key);
-            u32 word = mask_of_tile(a, part, tile_of_block(a), first_key / TILE) + fragment_word();
-            if (f.mask) f.mask[word] = dropped;
+            u32 words = mask_of_tile(a, part, tile_of_block(a), first_key / TILE);
+            if (f.mask) f.mask[words + fragment_word()] = dropped;
             drop(s, dropped);
         }
         accumulate<D, N>(s, key_tile + ELEMENTS, 0, result);

@@ -23,8 +23,8 @@ __device__ __forceinline__ void score_gradient(float &s, float &dp, float scale,
 
 // ---- dk and dv: rows are keys, columns queries ----
 
-// What the columns of a tile of queries have: 64 times lse in base 2, then 64 times delta, a thread each. Zeros
-// where there is no query: q and do are zeros there as well, so nothing comes of them.
+// What the columns of a tile of queries have: 64 times lse in base 2, then 64 times delta, a thread each. Zeros from
+// `end` on, where no query is or none is seen: q and do are zeros there as well, so nothing comes of them.
 __device__ __forceinline__ float column_statistic(const Backward<bf16> &b, const Part &part, int first_query,
                                                   int end) {
     int query = first_query + threadIdx.x % TILE;
@@ -176,8 +176,8 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
     for (int first_key = seen.begin; first_key < seen.end; first_key += TILE) {
         bf16 *key_tile = keys.next(first_key);
         int present_keys = seen.end - first_key, steps_end = busy ? min(TILE, present_keys) : 0;
-        u32 word = mask_of_tile(a, part, tile_of_block(a), first_key / TILE) + fragment_word();
-        u32 dropped = busy && drops(a.dropout) ? b.mask[word] : 0;
+        u32 words = mask_of_tile(a, part, tile_of_block(a), first_key / TILE);
+        u32 dropped = busy && drops(a.dropout) ? b.mask[words + fragment_word()] : 0;
 #pragma unroll 1
         for (int step = 0; step < steps_end; step += STEP) {
             float s[STEP_N][4], ds[STEP_N][4];

@@ -183,8 +183,8 @@ template <int N> __device__ __forceinline__ void hide_distant(float (&s)[N][4], 
     int ahead = col + 2 * lane_t() - row - lane_g(), left = ahead + window, right = ahead - window;
 #pragma unroll
     for (int i = 0; i < 4 * N; i++) {
-        int more = i / 4 * 8 + i % 2 - i % 4 / 2 * 8;
-        if (left + more < 0 || right + more > 0) s[i / 4][i % 4] = NEGATIVE_INFINITY;
+        int further = i / 4 * 8 + i % 2 - i % 4 / 2 * 8;
+        if (left + further < 0 || right + further > 0) s[i / 4][i % 4] = NEGATIVE_INFINITY;
     }
 }
 
