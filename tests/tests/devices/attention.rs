@@ -76,9 +76,9 @@ fn bf16_equals_the_definition() {
     equals_the_definition(DType::BF16, &[7, 16, 32, 64, 96, 128]);
 }
 
-/// Less than the rows of a warp, and as many as those of a tile or more. 300 tokens are more tiles of keys than masks of
-/// most of these windows have room for: there they take turns.
-const WINDOWS: [usize; 6] = [1, 5, 16, 63, 64, 100];
+/// Less than the rows of a warp, and as many as those of a tile or more; 62 hides no more of some tiles than their
+/// corners. 300 tokens are more tiles of keys than masks of most of these windows have room for: there they take turns.
+const WINDOWS: [usize; 7] = [1, 5, 16, 62, 63, 64, 100];
 const WINDOW_LENS: [usize; 5] = [1, 2, 65, 130, 300];
 
 fn in_window(window: usize, heads: usize, dropout: Option<Dropout>) -> Attention {
