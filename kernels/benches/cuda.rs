@@ -14,7 +14,7 @@ use kernels::dropout::Dropout;
 use kernels::matmul::cuda::{self as matmul, After, Linear, Rung};
 use kernels::philox::Key;
 use kernels::rotary::{self, cuda::Rotary};
-use kernels::{add_norm, elementwise};
+use kernels::{add_norm, elementwise, gated};
 
 /// Timings of one figure, and launches in one timing.
 const TIMES: [usize; 2] = [20, 50];
@@ -61,6 +61,7 @@ impl Bench {
     fn run(&self) -> Result<()> {
         self.copies()?;
         self.rows()?;
+        self.gate([self.at_most(9, 65536), 1152])?;
         self.turn([self.at_most(30, 65536), 12, 64])?;
         // Small, and for the kernels that take the size itself: what is a multiple of 8 stays one.
         let small = |n: usize| self.at_most(if n.is_multiple_of(8) { 136 } else { 130 }, n);
@@ -155,6 +156,18 @@ impl Bench {
                 say(&op, &size, time, moved * n as f64, "gb_per_s");
             }
         }
+        Ok(())
+    }
+
+    /// Rows, and the columns of each half.
+    fn gate(&self, [rows, cols]: [usize; 2]) -> Result<()> {
+        let (n, f) = (rows * cols, Activation::Gelu);
+        let (z, dy) = (self.random(DType::BF16, 2 * n, 1)?, self.random(DType::BF16, n, 2)?);
+        let time = self.seconds(|| gated::cuda::forward(f, z.slice(), cols))?;
+        say("gated", &[rows, 2 * cols], time, 6.0 * n as f64, "gb_per_s");
+        let backward = || gated::cuda::backward_and_value(f, z.slice(), dy.slice(), cols);
+        let time = self.seconds(backward)?;
+        say("gated_backward", &[rows, 2 * cols], time, 12.0 * n as f64, "gb_per_s");
         Ok(())
     }
 

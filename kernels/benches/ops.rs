@@ -26,7 +26,7 @@ use kernels::pooling::{self, Pooling};
 use kernels::rotary::{self, Rotary};
 use kernels::testing::random;
 use kernels::{
-    Element, bce_with_logits, bf16, cross_entropy, embedding, isa, mse, reduce, softmax,
+    Element, bce_with_logits, bf16, cross_entropy, embedding, gated, isa, mse, reduce, softmax,
 };
 use rayon::prelude::*;
 use timing::{Filter, Times, time};
@@ -52,6 +52,8 @@ fn main() {
     convert_rows::<bf16, f32>(&bench);
     activation_rows::<f32>(&bench);
     activation_rows::<bf16>(&bench);
+    gated_rows::<f32>(&bench);
+    gated_rows::<bf16>(&bench);
     reduce_rows(&bench);
     dropout_rows(&bench);
     embedding_rows(&bench);
@@ -151,6 +153,21 @@ fn activation_rows<E: Element>(bench: &Bench) {
             activation::backward(op, &x, &dy, &mut y);
         });
     }
+}
+
+/// Of ModernBERT-base: F = 1152.
+fn gated_rows<E: Element>(bench: &Bench) {
+    let (cols, op) = (1152, Activation::Gelu);
+    let (z, dy) = (values::<E>(T * 2 * cols, 1), values::<E>(T * cols, 2));
+    let (mut y, mut dz, bytes) = (dy.clone(), z.clone(), size_of::<E>() * dy.len());
+    let (name, shape) = (format!("gated {}", element::<E>()), [T, 2 * cols]);
+    bench.row_of_bytes(&name, shape, 3 * bytes, || gated::forward(op, &z, cols, &mut y));
+    bench.row_of_bytes(&format!("{name} backward"), shape, 5 * bytes, || {
+        gated::backward(op, &z, &dy, cols, &mut dz);
+    });
+    bench.row_of_bytes(&format!("{name} backward and value"), shape, 6 * bytes, || {
+        gated::backward_and_value(op, &z, &dy, cols, &mut dz, &mut y);
+    });
 }
 
 fn reduce_rows(bench: &Bench) {

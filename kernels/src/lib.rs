@@ -19,6 +19,7 @@ pub mod cuda;
 pub mod dropout;
 pub mod elementwise;
 pub mod embedding;
+pub mod gated;
 pub mod layer_norm;
 pub mod matmul;
 pub mod mse;

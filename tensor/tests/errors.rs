@@ -122,6 +122,12 @@ fn layers() {
         ops::layer_norm::backward(&x, &zeros(&[768]), (&saved, &saved), &x, 1e-12, (true, true)),
         "layer_norm: expected shape [384], got [768]",
     );
+    let gated = ops::gated::forward(Activation::Gelu, &zeros(&[4, 7]));
+    says(gated, "gated: expected shape [.., 2 F > 0], got [4, 7]");
+    says(
+        ops::gated::backward(Activation::Gelu, &x, &x),
+        "gated: expected shape [4, 192], got [4, 384]",
+    );
     says(ops::softmax::forward(&zeros(&[])), "softmax: expected shape [.., n > 0], got []");
     says(
         ops::activation::forward(Activation::Gelu, &ids(&[1])),

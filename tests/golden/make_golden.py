@@ -426,6 +426,19 @@ def rotary(ops):
     ops.add("rotary_attention", {"qkv": ops.randn(15, 48)}, f, cu_seqlens=cu_seqlens(lens))
 
 
+def gated_units(ops):
+    def unit(z):
+        a, g = z.chunk(2, -1)
+        return F.gelu(a) * g
+
+    def f(x, w, b, v, c):
+        return F.linear(unit(F.linear(x, w, b)), v, c)
+
+    ops.add("gated", {"z": 3 * ops.randn(7, 38)}, unit)
+    first = {"x": ops.randn(7, 19), "w": ops.randn(26, 19), "b": ops.randn(26)}
+    ops.add("feed_forward.gated", first | {"v": ops.randn(11, 13), "c": ops.randn(11)}, f)
+
+
 def reductions_and_views(ops):
     fs = {
         "reduce.sum": torch.sum,
@@ -458,6 +471,7 @@ def make_ops():
     summands = {"x": ops.randn(5, 21), "r": ops.randn(5, 21), "w": ops.randn(21), "b": ops.randn(21)}
     ops.add("add_norm", summands, lambda x, r, w, b: F.layer_norm(x + r, (21,), w, b, 1e-12))
     rotary(ops)
+    gated_units(ops)
     write("ops.safetensors", ops.tensors)
 
 

@@ -58,6 +58,11 @@ const CASES: &[Case] = &[
     ("elementwise.sub.outer", &["a", "b"], |_, _, v| v[0].sub(&v[1])),
     ("elementwise.sub.row", &["a", "b"], |_, _, v| v[0].sub(&v[1])),
     ("embedding", &["table"], |g, name, v| ops::embedding(&v[0], g.tensor(&format!("{name}.ids")))),
+    ("feed_forward.gated", &["x", "w", "b", "v", "c"], |_, _, v| {
+        let [b, c] = [&v[2], &v[4]].map(Some);
+        ops::gated_feed_forward(Activation::Gelu, &v[0], (&v[1], b), (&v[3], c))
+    }),
+    ("gated", &["z"], |_, _, v| v[0].gated(Activation::Gelu)),
     ("layer_norm", &["x", "w", "b"], |_, _, v| ops::layer_norm(&v[0], &v[1], &v[2], 1e-12)),
     ("linear", &["x", "w", "b"], |_, _, v| ops::linear(&v[0], &v[1], &v[2])),
     ("matmul", &["a", "b"], |_, _, v| v[0].matmul(&v[1])),

@@ -150,15 +150,25 @@ const CASES: &[Case] = &[
     Case("embedding", "", matrix, |d, v| ops::embedding(&v[0], &d.indices(d.t(), d.m))),
     Case("embedding", "added", pair, |d, v| ops::embedding_add(&v[0], &v[1], &d.indices(d.m, d.m))),
     Case("embedding", "select", matrix, |d, v| v[0].tanh()?.select(&d.indices(d.t(), d.m))),
+    Case("feed_forward", "", two_affine, |_, v| {
+        ops::feed_forward(Activation::Gelu, &v[0], [&v[1], &v[2]], [&v[3], &v[4]])
+    }),
+    Case("feed_forward", "tanh", two_affine, |_, v| {
+        ops::feed_forward(Activation::Tanh, &v[0], [&v[1], &v[2]], [&v[3], &v[4]])
+    }),
+    Case("feed_forward", "gated", gated_affine, |_, v| {
+        let [b, c] = [&v[2], &v[4]].map(Some);
+        ops::gated_feed_forward(Activation::Gelu, &v[0], (&v[1], b), (&v[3], c))
+    }),
+    Case("feed_forward", "gated, no biases", gated_affine, |_, v| {
+        ops::gated_feed_forward(Activation::Tanh, &v[0], (&v[1], None), (&v[3], None))
+    }),
+    Case("gated", "gelu", halves, |_, v| v[0].gated(Activation::Gelu)),
+    Case("gated", "gelu_tanh", halves, |_, v| v[0].gated(Activation::GeluTanh)),
+    Case("gated", "sigmoid, 3 axes", halves_cube, |_, v| v[0].gated(Activation::Sigmoid)),
     Case("layer_norm", "matrix", normed, |_, v| ops::layer_norm(&v[0], &v[1], &v[2], 1e-5)),
     Case("layer_norm", "3 axes", normed_cube, |_, v| ops::layer_norm(&v[0], &v[1], &v[2], 1e-2)),
     Case("linear", "matrix", affine, |_, v| ops::linear(&v[0], &v[1], &v[2])),
-    Case("linear", "feed forward", two_affine, |_, v| {
-        ops::feed_forward(Activation::Gelu, &v[0], [&v[1], &v[2]], [&v[3], &v[4]])
-    }),
-    Case("linear", "feed forward, tanh", two_affine, |_, v| {
-        ops::feed_forward(Activation::Tanh, &v[0], [&v[1], &v[2]], [&v[3], &v[4]])
-    }),
     Case("linear", "adapted", thin_beside, |_, v| {
         ops::adapted_linear(&v[0], [&v[1], &v[2]], &v[3], [&v[4], &v[5]])
     }),
@@ -268,6 +278,15 @@ fn thin_beside(d: &Draw) -> Vec<Tensor> {
 
 fn two_affine(d: &Draw) -> Vec<Tensor> {
     d.normal([&[d.m, d.k], &[d.n, d.k], &[d.n], &[d.k, d.n], &[d.k]])
+}
+fn gated_affine(d: &Draw) -> Vec<Tensor> {
+    d.normal([&[d.m, d.k], &[2 * d.n, d.k], &[2 * d.n], &[d.k, d.n], &[d.k]])
+}
+fn halves(d: &Draw) -> Vec<Tensor> {
+    d.normal([&[d.m, 2 * d.n]])
+}
+fn halves_cube(d: &Draw) -> Vec<Tensor> {
+    d.normal([&[d.m, d.k, 2 * d.n]])
 }
 fn affine_cube(d: &Draw) -> Vec<Tensor> {
     d.normal([&[2, d.m, d.n], &[d.k, d.n], &[d.k]])

@@ -58,24 +58,12 @@ dispatch!(fn backward_and_value_chunk<E: Element>(
 
 #[inline(always)]
 fn forward_body<S: Simd, E: Element>(s: S, op: Activation, x: &[E], y: &mut [E]) {
-    match op {
-        Activation::Gelu => map(s, x, y, inlined!(|x| gelu(s, x))),
-        Activation::GeluTanh => map(s, x, y, inlined!(|x| gelu_tanh(s, x))),
-        Activation::Relu => map(s, x, y, inlined!(|x| relu(s, x))),
-        Activation::Tanh => map(s, x, y, inlined!(|x| math::tanh(s, x))),
-        Activation::Sigmoid => map(s, x, y, inlined!(|x| sigmoid(s, x))),
-    }
+    map(s, x, y, inlined!(|x| value(s, op, x)));
 }
 
 #[inline(always)]
 fn backward_body<S: Simd, E: Element>(s: S, op: Activation, x: &[E], dy: &[E], dx: &mut [E]) {
-    match op {
-        Activation::Gelu => map2(s, x, dy, dx, inlined!(|x, dy| gelu_dx(s, x, dy))),
-        Activation::GeluTanh => map2(s, x, dy, dx, inlined!(|x, dy| gelu_tanh_dx(s, x, dy))),
-        Activation::Relu => map2(s, x, dy, dx, inlined!(|x, dy| relu_dx(s, x, dy))),
-        Activation::Tanh => map2(s, x, dy, dx, inlined!(|x, dy| tanh_dx(s, x, dy))),
-        Activation::Sigmoid => map2(s, x, dy, dx, inlined!(|x, dy| sigmoid_dx(s, x, dy))),
-    }
+    map2(s, x, dy, dx, inlined!(|x, dy| gradient(s, op, x, dy)));
 }
 
 #[inline(always)]
@@ -87,20 +75,44 @@ fn backward_and_value_body<S: Simd, E: Element>(
     dx: &mut [E],
     y: &mut [E],
 ) {
-    if op != Activation::Gelu {
-        forward_body(s, op, x, y);
-        return backward_body(s, op, x, dy, dx);
-    }
     each_vector::<S>(
         x.len(),
         inlined!(|at, n| {
-            let x = load(s, x, at, n);
-            let (cdf, density) = math::normal(s, x);
-            store(s, s.mul(bounded_below(s, x), cdf), y, at, n);
-            let slope = s.fma(math::clamp(s, x, GELU_FAR), density, cdf);
-            store(s, s.mul(load(s, dy, at, n), slope), dx, at, n);
+            let both = gradient_and_value(s, op, load(s, x, at, n), load(s, dy, at, n));
+            store(s, both.0, dx, at, n);
+            store(s, both.1, y, at, n);
         }),
     );
+}
+
+/// f(x)
+#[inline(always)]
+pub(crate) fn value<S: Simd>(s: S, op: Activation, x: S::F) -> S::F {
+    match op {
+        Activation::Gelu => gelu(s, x),
+        Activation::GeluTanh => gelu_tanh(s, x),
+        Activation::Relu => relu(s, x),
+        Activation::Tanh => math::tanh(s, x),
+        Activation::Sigmoid => math::sigmoid(s, x).0,
+    }
+}
+
+/// f'(x) dy
+#[inline(always)]
+fn gradient<S: Simd>(s: S, op: Activation, x: S::F, dy: S::F) -> S::F {
+    match op {
+        Activation::Gelu => gelu_dx(s, x, dy),
+        Activation::GeluTanh => gelu_tanh_dx(s, x, dy),
+        Activation::Relu => relu_dx(s, x, dy),
+        Activation::Tanh => tanh_dx(s, x, dy),
+        Activation::Sigmoid => sigmoid_dx(s, x, dy),
+    }
+}
+
+/// f'(x) dy and f(x), the same bits as each alone; inlined, what both share is computed once.
+#[inline(always)]
+pub(crate) fn gradient_and_value<S: Simd>(s: S, op: Activation, x: S::F, dy: S::F) -> (S::F, S::F) {
+    (gradient(s, op, x, dy), value(s, op, x))
 }
 
 #[inline(always)]
@@ -112,11 +124,6 @@ fn relu<S: Simd>(s: S, x: S::F) -> S::F {
 fn relu_dx<S: Simd>(s: S, x: S::F, dy: S::F) -> S::F {
     let zero = s.splat(0.0);
     s.select_gt(x, zero, dy, zero)
-}
-
-#[inline(always)]
-fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
-    math::sigmoid(s, x).0
 }
 
 #[inline(always)]

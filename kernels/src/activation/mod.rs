@@ -23,6 +23,7 @@ pub mod cuda;
 pub mod reference;
 
 pub use cpu::{backward, backward_and_value, forward};
+pub(crate) use cpu::{gradient_and_value, value};
 
 /// sqrt(2 / pi), of the tanh form of GELU.
 const GELU_C: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;

@@ -35,11 +35,12 @@ pub struct Source {
 }
 
 /// What kernels include.
-const HEADERS: [(&str, &str); 8] = [
+const HEADERS: [(&str, &str); 9] = [
     ("common.cuh", include_str!("common.cuh")),
     ("normal.cuh", include_str!("normal.cuh")),
     ("ptx.cuh", include_str!("ptx.cuh")),
     ("hopper.cuh", include_str!("hopper.cuh")),
+    ("activation.cuh", include_str!("../activation/activation.cuh")),
     ("attention.cuh", include_str!("../attention/cuda/attention.cuh")),
     ("fragments.cuh", include_str!("../attention/cuda/fragments.cuh")),
     ("product.cuh", include_str!("../matmul/cuda/product.cuh")),
@@ -61,6 +62,7 @@ pub static SOURCES: &[&Source] = &[
     &crate::dropout::cuda::SOURCE,
     &crate::elementwise::cuda::SOURCE,
     &crate::embedding::cuda::SOURCE,
+    &crate::gated::cuda::SOURCE,
     &crate::layer_norm::cuda::SOURCE,
     &crate::matmul::cuda::MMA,
     &crate::matmul::cuda::NAIVE,

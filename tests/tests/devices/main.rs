@@ -13,6 +13,7 @@ mod cross_entropy;
 mod dropout;
 mod elementwise;
 mod embedding;
+mod gated;
 mod layer_norm;
 mod linear;
 mod lora;
