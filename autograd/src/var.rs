@@ -18,6 +18,11 @@ impl Var {
         Self { value, node: None }
     }
 
+    /// What stands among the operands of an entry for one that is not there.
+    pub(crate) fn absent() -> Self {
+        Self::constant(Tensor::zeros(&[0]))
+    }
+
     /// The value.
     pub fn value(&self) -> &Tensor {
         &self.value

@@ -22,7 +22,7 @@ fn params() -> [Param; 2] {
 
 /// x + tanh(x w^T + b)
 fn block(tape: &Tape, [w, b]: &[Param; 2], x: &Var) -> Result<Var> {
-    ops::linear(x, &tape.param(w), &tape.param(b))?.tanh()?.add(x)
+    ops::linear(x, &tape.param(w), Some(&tape.param(b)))?.tanh()?.add(x)
 }
 
 fn recomputed(tape: &Tape, params: &[Param; 2], x: &Var) -> Result<Var> {

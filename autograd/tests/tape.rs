@@ -49,7 +49,7 @@ fn the_product_of_a_layer_is_added_to_the_sum_and_overwrites_nothing() {
         for layer_last in [true, false] {
             let tape = Tape::new();
             let x = tape.input(matrix(&[1.0, -1.0, 2.0, 0.5], &[2, 2], dtype));
-            let layer = || ops::linear(&x, &tape.param(&w), &tape.param(&b)).unwrap();
+            let layer = || ops::linear(&x, &tape.param(&w), Some(&tape.param(&b))).unwrap();
             // The walk meets what was recorded last first.
             let y = match layer_last {
                 true => plus(&x.reshape(&[2, 2]).unwrap(), &layer()),
@@ -70,7 +70,7 @@ fn the_product_of_a_layer_is_added_to_the_sum_and_overwrites_nothing() {
     let table = Param::new("table", Tensor::full(1.0, &[3, 2]));
     let tape = Tape::new();
     let (t, w) = (tape.param(&table), Var::constant(Tensor::full(2.0, &[1, 2])));
-    let y = ops::linear(&t, &w, &Var::constant(Tensor::zeros(&[1]))).unwrap().sum().unwrap();
+    let y = ops::linear(&t, &w, Some(&Var::constant(Tensor::zeros(&[1])))).unwrap().sum().unwrap();
     let rows = weighted(&t, &[1], 1.0);
     let grads = y.add(&rows).unwrap().backward().unwrap();
     assert_eq!(values(grads.param(&table).as_ref()), [2.0, 2.0, 2.0 - 2.5, 2.0 - 1.5, 2.0, 2.0]);

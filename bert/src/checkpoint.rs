@@ -113,6 +113,15 @@ impl Checkpoint {
         self.find(name).is_some()
     }
 
+    /// Whether there are weights of layer `i`, counted from 0.
+    pub fn has_layer(&self, i: usize) -> bool {
+        let prefix = self.family.stored_name(&format!("bert.encoder.layer.{i}."));
+        self.stored
+            .range(prefix.clone()..)
+            .next()
+            .is_some_and(|(name, _)| name.starts_with(&prefix))
+    }
+
     /// Treats weight and bias of the layer of that name as if they were not stored.
     pub fn leave_out(&mut self, layer: &str) {
         for part in ["weight", "bias"] {
@@ -232,7 +241,13 @@ impl Checkpoint {
 /// Whether a tensor is the encoder's, by its name; the pooler belongs to the head of a classifier. Stored numbers of
 /// positions are no weights.
 fn is_of_encoder(family: Family, name: &str) -> bool {
-    let parts = ["bert.embeddings.", "bert.embeddings_project.", "bert.encoder."];
+    let parts = [
+        "bert.embeddings.",
+        "bert.embeddings_project.",
+        "bert.encoder.",
+        "bert.encoder.layer.",
+        "bert.final_norm.",
+    ];
     let is_in = |part: &str| name.starts_with(&family.stored_name(part));
     parts.into_iter().any(is_in) && !name.ends_with("_ids")
 }

@@ -8,12 +8,14 @@
 //! What the logits mean is the configuration's `problem_type`: one of C classes, any of C labels, or a
 //! number (C = 1). This is `BertForSequenceClassification` of transformers, to the names of the weights, and the class
 //! of that name for the rest of the [`Family`](crate::Family): DistilBERT has a ReLU in place of tanh, ELECTRA a GELU;
-//! RoBERTa and ELECTRA drop units of h_first, too.
+//! RoBERTa and ELECTRA drop units of h_first, too; ModernBERT has a GELU and a LayerNorm behind it, and in some models
+//! the mean of all states in place of the first.
 
 use autograd::{Param, Var};
 use nn::{Dropout, Initializer, Linear, Module, Pass, loss};
-use tensor::{Activation, Tensor};
+use tensor::{Pooling, Tensor};
 
+use crate::transform::Transform;
 use crate::{Batch, Checkpoint, Config, Encoder, LoadReport, Result, shapes};
 
 /// The truth about a batch.
@@ -31,9 +33,9 @@ pub enum Targets {
 #[derive(Clone, Debug)]
 pub struct SequenceClassifier {
     encoder: Encoder,
+    pooling: Pooling,
     dropout_before: Option<Dropout>,
-    pooler: Linear,
-    activation: Activation,
+    pooler: Transform,
     dropout: Dropout,
     classifier: Linear,
 }
@@ -41,8 +43,8 @@ pub struct SequenceClassifier {
 impl SequenceClassifier {
     /// A model with fresh parameters; `outputs` is C.
     pub fn new(config: &Config, outputs: usize, seed: u64) -> Self {
-        let init = Initializer::bert(config.initializer_range, seed);
-        Self::build(config, outputs, [&init; 3])
+        let [init, pooler] = [config.initializer(seed), config.transform_initializer(seed)];
+        Self::build(config, outputs, [&init, &pooler, &config.classifier_initializer(seed)])
     }
 
     /// A model whose encoder comes from a checkpoint. Pooler and head come from it too if it has them;
@@ -59,16 +61,17 @@ impl SequenceClassifier {
         seed: u64,
     ) -> Result<(Self, LoadReport)> {
         checkpoint.check([shapes::encoder(config), shapes::pooler(config)].concat())?;
-        let head = Initializer::bert(config.initializer_range, seed);
         let (h, zeros) = (config.hidden_size, Initializer::zeros());
         // Random numbers take a while: none where they would be overwritten.
-        let unless_stored = |name, rows| match checkpoint.shape(name) == Some(&[rows, h][..]) {
-            true => &zeros,
-            false => &head,
+        let unless_stored = |name, rows, law| match checkpoint.shape(name) == Some(&[rows, h][..]) {
+            true => zeros,
+            false => law,
         };
-        let pooler = unless_stored("bert.pooler.dense.weight", h);
-        let classifier = unless_stored("classifier.weight", outputs);
-        let model = Self::build(config, outputs, [&zeros, pooler, classifier]);
+        let pooler =
+            unless_stored("bert.pooler.dense.weight", h, config.transform_initializer(seed));
+        let classifier =
+            unless_stored("classifier.weight", outputs, config.classifier_initializer(seed));
+        let model = Self::build(config, outputs, [&zeros, &pooler, &classifier]);
         let fits = |p: &Param| {
             !p.name().starts_with("classifier.")
                 || checkpoint.shape(p.name()).is_none_or(|shape| shape == p.shape())
@@ -84,9 +87,9 @@ impl SequenceClassifier {
         let dropout = Dropout::new(config.classifier_dropout.unwrap_or(config.hidden_dropout_prob));
         Self {
             encoder: Encoder::new(config, encoder),
+            pooling: config.classifier_pooling(),
             dropout_before: config.family.drops_before_head().then_some(dropout),
-            pooler: Linear::new("bert.pooler.dense", h, h, pooler),
-            activation: config.family.head_activation(),
+            pooler: Transform::pooler(config, pooler),
             dropout,
             classifier: Linear::new("classifier", h, outputs, classifier),
         }
@@ -107,13 +110,17 @@ impl SequenceClassifier {
     /// # Errors
     /// As [`Encoder::forward`].
     pub fn pooled(&self, pass: &Pass, batch: &Batch) -> Result<Var> {
-        // The head is small: it keeps the precision of its weights.
-        let first = self.encoder.first_states(pass, batch)?;
-        let mut first = first.to_dtype(self.pooler.weight.value().dtype())?;
+        let states = match self.pooling {
+            Pooling::First => self.encoder.first_states(pass, batch)?,
+            Pooling::Mean => {
+                self.encoder.forward(pass, batch)?.pool(Pooling::Mean, &batch.seqlens)?
+            }
+        };
+        let mut states = self.pooler.widen(&states)?;
         if let Some(dropout) = &self.dropout_before {
-            first = dropout.forward(pass, &first)?;
+            states = dropout.forward(pass, &states)?;
         }
-        Ok(self.pooler.forward(pass, &first)?.activation(self.activation)?)
+        self.pooler.forward(pass, &states)
     }
 
     /// The logits, `[B, C]`.

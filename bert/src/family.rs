@@ -1,4 +1,4 @@
-//! The models that are BERT but for details: what they are called, and where they differ.
+//! The kinds of models: what they are called, and where they differ from BERT.
 //!
 //! | `model_type` | differs in |
 //! |---|---|
@@ -6,13 +6,16 @@
 //! | `roberta`, `xlm-roberta`, `camembert` | positions count from `pad_token_id` + 1; dropout before the head |
 //! | `distilbert` | no type embeddings, no dropout of attention's output; a ReLU in the head; own keys and names |
 //! | `electra` | word vectors of width E, mapped to H; a GELU in the head, dropout before it |
+//! | `modernbert` | its layers ([`nn::PreNormLayer`]): no table of positions; a LayerNorm at the end and in all heads |
 //!
-//! Inside, all have BERT's fields and BERT's names of weights: [`names`](crate::names) and [`Config`](crate::Config)
-//! translate where files are read and written. So nothing above this crate treats one in another way.
+//! Inside, all have BERT's fields and BERT's names of weights, but for ModernBERT's layers: [`names`](crate::names) and
+//! [`Config`](crate::Config) translate where files are read and written. So nothing above this crate treats one in
+//! another way.
 //!
 //! Sources: Liu et al., 2019, *RoBERTa*, <https://arxiv.org/abs/1907.11692>; Conneau et al., 2019, *XLM-R*,
 //! <https://arxiv.org/abs/1911.02116>; Sanh et al., 2019, *DistilBERT*, <https://arxiv.org/abs/1910.01108>; Clark et
-//! al., 2020, *ELECTRA*, <https://arxiv.org/abs/2003.10555>; in details transformers' classes.
+//! al., 2020, *ELECTRA*, <https://arxiv.org/abs/2003.10555>; Warner et al., 2024, *ModernBERT*,
+//! <https://arxiv.org/abs/2412.13663>; in details transformers' classes.
 
 use tensor::Activation;
 
@@ -31,17 +34,20 @@ pub enum Family {
     DistilBert,
     /// `electra`.
     Electra,
+    /// `modernbert`.
+    ModernBert,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Bert,
         Self::Roberta,
         Self::XlmRoberta,
         Self::Camembert,
         Self::DistilBert,
         Self::Electra,
+        Self::ModernBert,
     ];
 
     /// The `model_type` of a `config.json`.
@@ -53,6 +59,7 @@ impl Family {
             Self::Camembert => "camembert",
             Self::DistilBert => "distilbert",
             Self::Electra => "electra",
+            Self::ModernBert => "modernbert",
         }
     }
 
@@ -69,6 +76,7 @@ impl Family {
             Self::Camembert => "Camembert",
             Self::DistilBert => "DistilBert",
             Self::Electra => "Electra",
+            Self::ModernBert => "ModernBert",
         }
     }
 
@@ -103,20 +111,36 @@ impl Family {
 
     /// The key of its `config.json` for one of BERT's; none if it has no such key.
     pub(crate) fn key(self, key: &'static str) -> Option<&'static str> {
-        if self != Self::DistilBert {
-            return (key != "embedding_size" || self == Self::Electra).then_some(key);
+        match self {
+            Self::DistilBert => distilbert_key(key),
+            Self::ModernBert => modernbert_key(key),
+            _ => (key != "embedding_size" || self == Self::Electra).then_some(key),
         }
-        match key {
-            "hidden_size" => Some("dim"),
-            "num_hidden_layers" => Some("n_layers"),
-            "num_attention_heads" => Some("n_heads"),
-            "intermediate_size" => Some("hidden_dim"),
-            "hidden_act" => Some("activation"),
-            "hidden_dropout_prob" => Some("dropout"),
-            "attention_probs_dropout_prob" => Some("attention_dropout"),
-            "classifier_dropout" => Some("seq_classif_dropout"),
-            "type_vocab_size" | "layer_norm_eps" | "embedding_size" => None,
-            same => Some(same),
-        }
+    }
+}
+
+fn distilbert_key(key: &'static str) -> Option<&'static str> {
+    match key {
+        "hidden_size" => Some("dim"),
+        "num_hidden_layers" => Some("n_layers"),
+        "num_attention_heads" => Some("n_heads"),
+        "intermediate_size" => Some("hidden_dim"),
+        "hidden_act" => Some("activation"),
+        "hidden_dropout_prob" => Some("dropout"),
+        "attention_probs_dropout_prob" => Some("attention_dropout"),
+        "classifier_dropout" => Some("seq_classif_dropout"),
+        "type_vocab_size" | "layer_norm_eps" | "embedding_size" => None,
+        same => Some(same),
+    }
+}
+
+fn modernbert_key(key: &'static str) -> Option<&'static str> {
+    match key {
+        "hidden_act" => Some("hidden_activation"),
+        "hidden_dropout_prob" => Some("mlp_dropout"),
+        "attention_probs_dropout_prob" => Some("attention_dropout"),
+        "layer_norm_eps" => Some("norm_eps"),
+        "type_vocab_size" | "embedding_size" => None,
+        same => Some(same),
     }
 }

@@ -62,11 +62,16 @@ impl<'a> Fields<'a> {
             .transpose()
     }
 
-    /// Refuses a switch that is on.
-    pub fn off(&self, key: &str, why: &str) -> Result<()> {
-        match self.get(key) {
-            None | Some(Value::Bool(false)) => Ok(()),
-            Some(value) => Err(self.unexpected(key, &format!("false, for {why}"), value)),
+    pub fn switch(&self, key: &str, default: bool) -> Result<bool> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        value.as_bool().ok_or_else(|| self.unexpected(key, "true or false", value))
+    }
+
+    /// Refuses a switch that is not `wanted`.
+    pub fn only(&self, key: &str, wanted: bool, why: &str) -> Result<()> {
+        match self.switch(key, wanted)? == wanted {
+            true => Ok(()),
+            false => Err(self.unexpected(key, &format!("{wanted}, for {why}"), !wanted)),
         }
     }
 }

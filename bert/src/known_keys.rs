@@ -9,7 +9,7 @@ pub(crate) fn is_known(key: &str) -> bool {
     key.starts_with('_') || KEYS.contains(&key)
 }
 
-const KEYS: [&str; 75] = [
+const KEYS: [&str; 97] = [
     "add_cross_attention",
     "architectures",
     "bad_words_ids",
@@ -85,4 +85,26 @@ const KEYS: [&str; 75] = [
     "xla_device",
     "quantization_config",
     "adapters",
+    "classifier_activation",
+    "classifier_bias",
+    "classifier_pooling",
+    "cls_token_id",
+    "decoder_bias",
+    "deterministic_flash_attn",
+    "embedding_dropout",
+    "attention_bias",
+    "global_attn_every_n_layers",
+    "global_rope_theta",
+    "initializer_cutoff_factor",
+    "layer_types",
+    "local_attention",
+    "local_rope_theta",
+    "mlp_bias",
+    "norm_bias",
+    "reference_compile",
+    "repad_logits_with_grad",
+    "rope_parameters",
+    "rope_scaling",
+    "sparse_pred_ignore_index",
+    "sparse_prediction",
 ];

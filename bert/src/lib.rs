@@ -22,12 +22,13 @@ mod save;
 mod shapes;
 mod token_classifier;
 mod tokenizer;
+mod transform;
 
 pub use adapter::Adapter;
 pub use batch::Batch;
 pub use checkpoint::{Checkpoint, LoadReport, StoredTensor};
 pub use classifier::{SequenceClassifier, Targets, loss};
-pub use config::{Config, ProblemType};
+pub use config::{Config, Modern, ProblemType};
 pub use encoder::Encoder;
 pub use error::{Error, Mismatch, Result};
 pub use family::Family;

@@ -2,7 +2,8 @@
 //!
 //! A target is the end of the name that a map has in its file, as `peft` matches it: `query` is
 //! `bert.encoder.layer.0.attention.self.query` and those of all other layers; `dense` three maps of each layer;
-//! `output.dense` two of them, and `attention.output.dense` one. DistilBERT calls its maps `q_lin`, `lin1`, ... The
+//! `output.dense` two of them, and `attention.output.dense` one. DistilBERT calls its maps `q_lin`, `lin1`, ...,
+//! ModernBERT `Wqkv`, `Wo` (two of them) and `Wi`. The
 //! maps of the head are no targets: they are trained as they are.
 //!
 //! Source: Hu et al., 2021, <https://arxiv.org/abs/2106.09685>, section 4.2: queries and values; `peft`,
@@ -18,7 +19,7 @@ use crate::{Config, Encoder, Error, Family, Result};
 const ALL: &str = "all-linear";
 
 /// The maps of a layer here, in the order of their parameters.
-const MAPS: [&str; 6] = [
+const MAPS: &[&str] = &[
     "attention.self.query",
     "attention.self.key",
     "attention.self.value",
@@ -26,6 +27,16 @@ const MAPS: [&str; 6] = [
     "intermediate.dense",
     "output.dense",
 ];
+/// Those of a ModernBERT.
+const MODERN_MAPS: &[&str] = &["attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo"];
+
+/// The maps of a layer of this family, and of them those with queries and values.
+fn maps_of(family: Family) -> (&'static [&'static str], &'static [&'static str]) {
+    match family {
+        Family::ModernBert => (MODERN_MAPS, &["attn.Wqkv"]),
+        _ => (MAPS, &["attention.self.query", "attention.self.value"]),
+    }
+}
 
 /// How an encoder is adapted.
 #[derive(Clone, Debug)]
@@ -36,7 +47,7 @@ pub struct Adaptation {
 }
 
 impl Adaptation {
-    /// Of a model with this configuration. Without `targets`, queries and values are adapted.
+    /// Of a model with this configuration. Without `targets`, the maps of queries and values are adapted.
     ///
     /// # Errors
     /// When a target is no map of its layers, or the rank is 0 or more than H, the smaller side of every map.
@@ -45,17 +56,17 @@ impl Adaptation {
         if !(1..=h).contains(&lora.rank) {
             return Err(Error::Rank { rank: lora.rank, limit: h });
         }
-        let maps =
-            (0..config.num_hidden_layers).flat_map(|i| MAPS.map(|part| map(family, i, part)));
-        let maps: Vec<String> = maps.collect();
+        let (parts, usual) = maps_of(family);
+        let layer = |i| parts.iter().map(move |part| map(family, i, part));
+        let maps: Vec<String> = (0..config.num_hidden_layers).flat_map(layer).collect();
         let is_known = |target: &String| maps.iter().any(|map| is_end(target, map));
         if let Some(target) = targets.iter().find(|target| *target != ALL && !is_known(target)) {
-            let known = [&last_parts(family, &MAPS)[..], &[ALL.to_owned()]].concat().join(", ");
+            let known = [&last_parts(family, parts)[..], &[ALL.to_owned()]].concat().join(", ");
             return Err(Error::Target { target: target.clone(), known });
         }
         let targets = match targets {
-            [] => last_parts(family, &["attention.self.query", "attention.self.value"]),
-            targets if targets.iter().any(|target| target == ALL) => last_parts(family, &MAPS),
+            [] => last_parts(family, usual),
+            targets if targets.iter().any(|target| target == ALL) => last_parts(family, parts),
             targets => targets.to_vec(),
         };
         Ok(Self { family, lora, targets })
@@ -132,7 +143,7 @@ mod tests {
             Family::DistilBert => serde_json::json!({"dim": 8, "n_heads": 2, "hidden_dim": 12,
                 "n_layers": 2, "vocab_size": 9}),
             _ => serde_json::json!({"hidden_size": 8, "num_attention_heads": 2,
-                "intermediate_size": 12, "num_hidden_layers": 2, "vocab_size": 9}),
+                "intermediate_size": 12, "num_hidden_layers": 2, "vocab_size": 9, "pad_token_id": 0}),
         };
         let mut json = json;
         json["model_type"] = family.model_type().into();
@@ -151,7 +162,8 @@ mod tests {
             params.iter().filter_map(|p| p.name().strip_suffix(".lora_A.weight")).collect();
         assert_eq!(names.len(), count);
         for param in &params {
-            let trains = !param.name().starts_with("bert.enc") && !param.name().contains("embed");
+            let of_encoder = ["bert.enc", "bert.embed", "bert.final_norm"];
+            let trains = !of_encoder.iter().any(|part| param.name().starts_with(part));
             let is_lora = param.name().contains("lora_");
             assert_eq!(param.is_frozen(), !trains && !is_lora, "{}", param.name());
         }
@@ -171,9 +183,13 @@ mod tests {
         assert_eq!(bert(&["layer.1.output.dense"]), [""; 0]);
         assert_eq!(bert(&["bert.encoder.layer.0.output.dense"]), [MAPS[5]]);
         for family in Family::ALL {
+            let (all, usual) = maps_of(family);
             assert_eq!(adapted(family, &[]).expect("known"), usual, "{family:?}");
-            assert_eq!(adapted(family, &[ALL]).expect("known"), MAPS, "{family:?}");
+            assert_eq!(adapted(family, &[ALL]).expect("known"), all, "{family:?}");
         }
+        let modernbert = |targets: &[&str]| adapted(Family::ModernBert, targets).expect("known");
+        assert_eq!(modernbert(&["Wqkv", "mlp.Wo"]), ["attn.Wqkv", "mlp.Wo"]);
+        assert_eq!(modernbert(&["Wo"]), ["attn.Wo", "mlp.Wo"]);
         let distilbert = |targets: &[&str]| adapted(Family::DistilBert, targets).expect("known");
         assert_eq!(distilbert(&["q_lin", "ffn.lin2"]), [MAPS[0], MAPS[5]]);
     }

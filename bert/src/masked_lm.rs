@@ -6,7 +6,7 @@
 //! loss   = mean over m of -log softmax(logits_m)[target_m]
 //! ```
 //!
-//! act is the configuration's `hidden_act`, GELU for RoBERTa and ELECTRA. Ew is one parameter with two uses (tied): its
+//! act is the configuration's `hidden_act`, GELU for RoBERTa and ELECTRA, `classifier_activation` for ModernBERT. Ew is one parameter with two uses (tied): its
 //! gradient is a whole table, the decoder's, with the rows of the lookup added. Logits of tokens that are not asked
 //! about never exist. This is `BertForMaskedLM` of transformers, to the names of the weights, and the class of that
 //! name for the rest of the [`Family`](crate::Family); ELECTRA's, the generator's, has t of width E.
@@ -15,9 +15,10 @@
 //! <https://arxiv.org/abs/1608.05859>.
 
 use autograd::{Param, Var, ops};
-use nn::{Initializer, LayerNorm, Linear, Module, Pass, loss};
-use tensor::{Activation, Tensor};
+use nn::{Initializer, Module, Pass, loss};
+use tensor::Tensor;
 
+use crate::transform::Transform;
 use crate::{Batch, Checkpoint, Config, Encoder, Error, LoadReport, Result, shapes};
 
 /// What begins the names of the head's weights.
@@ -30,17 +31,15 @@ const COPIES: [&str; 2] = ["cls.predictions.decoder.weight", "cls.predictions.de
 #[derive(Clone, Debug)]
 pub struct MaskedLm {
     encoder: Encoder,
-    dense: Linear,
-    activation: Activation,
-    layer_norm: LayerNorm,
+    transform: Transform,
     bias: Param,
 }
 
 impl MaskedLm {
     /// A model with fresh parameters.
     pub fn new(config: &Config, seed: u64) -> Self {
-        let init = Initializer::bert(config.initializer_range, seed);
-        Self::build(config, [&init; 2])
+        let [init, head] = [config.initializer(seed), config.transform_initializer(seed)];
+        Self::build(config, [&init, &head])
     }
 
     /// A model whose encoder comes from a checkpoint. The head comes from it too if it has one; otherwise it starts
@@ -59,7 +58,7 @@ impl MaskedLm {
             return Err(Error::Untied);
         }
         checkpoint.check([shapes::encoder(config), shapes::masked_lm(config, HEAD)].concat())?;
-        let head = Initializer::bert(config.initializer_range, seed);
+        let head = config.transform_initializer(seed);
         let model = Self::build(config, [&Initializer::zeros(), &head]);
         let mut report = checkpoint.load(&model.params())?;
         let copies = COPIES.map(|name| config.family.stored_name(name));
@@ -67,25 +66,15 @@ impl MaskedLm {
         Ok((model, report))
     }
 
-    /// Whether a checkpoint holds the whole head.
-    pub fn has_head(checkpoint: &Checkpoint) -> bool {
-        let parts = [
-            "transform.dense.weight",
-            "transform.dense.bias",
-            "transform.LayerNorm.weight",
-            "transform.LayerNorm.bias",
-            "bias",
-        ];
-        parts.iter().all(|part| checkpoint.contains(&format!("{HEAD}.{part}")))
+    /// Whether a checkpoint holds the whole head of a model with this configuration.
+    pub fn has_head(checkpoint: &Checkpoint, config: &Config) -> bool {
+        shapes::masked_lm(config, HEAD).iter().all(|(name, _)| checkpoint.contains(name))
     }
 
     fn build(config: &Config, [encoder, head]: [&Initializer; 2]) -> Self {
-        let (h, e, eps) = (config.hidden_size, config.embedding_size, config.layer_norm_eps);
         Self {
             encoder: Encoder::new(config, encoder),
-            dense: Linear::new(&format!("{HEAD}.transform.dense"), h, e, head),
-            activation: config.masked_lm_activation(),
-            layer_norm: LayerNorm::new(&format!("{HEAD}.transform.LayerNorm"), e, eps, head),
+            transform: Transform::masked_lm(config, HEAD, head),
             bias: head.zeroed(format!("{HEAD}.bias"), &[config.vocab_size]),
         }
     }
@@ -106,12 +95,10 @@ impl MaskedLm {
     pub fn forward(&self, pass: &Pass, batch: &Batch, positions: &[u32]) -> Result<Var> {
         let states = self.encoder.states_at(pass, batch, positions)?;
         // The head keeps the precision of its weights, and with it the loss.
-        let states = states.to_dtype(self.dense.weight.value().dtype())?;
-        let activated = self.dense.forward(pass, &states)?.activation(self.activation)?;
-        let t = self.layer_norm.forward(pass, &activated)?;
+        let t = self.transform.forward(pass, &self.transform.widen(&states)?)?;
         let [table, bias] =
             [self.encoder.word_embeddings(), &self.bias].map(|param| pass.param(param));
-        Ok(ops::linear(&t, &table, &bias)?)
+        Ok(ops::linear(&t, &table, Some(&bias))?)
     }
 
     /// The mean cross-entropy in nats: logits `[M, V]`, targets `[M]`, the ids that were hidden `-> []`.
@@ -155,8 +142,7 @@ impl MaskedLm {
 impl Module for MaskedLm {
     fn params(&self) -> Vec<Param> {
         let mut params = self.encoder.params();
-        params.extend(self.dense.params());
-        params.extend(self.layer_norm.params());
+        params.extend(self.transform.params());
         params.push(self.bias.clone());
         params
     }

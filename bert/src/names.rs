@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Names here are those of `BertForSequenceClassification` and `BertForMaskedLM`; the first map of a sequence
-//! classifier's head is `bert.pooler.dense` in all families, and a token classifier's only map `token_classifier`. A
+//! classifier's head is `bert.pooler.dense` in all families, and a token classifier's last map `token_classifier`. What
+//! only a ModernBERT has is called as there: `attn.Wqkv` of a layer, `final_norm`, the `norm` of a pooler. A
 //! file may leave out what begins the names of an encoder (`bert.`: it was saved from the bare encoder), and an old one
 //! calls weight and bias of LayerNorm `gamma` and `beta`.
 //!
@@ -50,6 +51,19 @@ const ELECTRA: &[Pair] = &[
     ["bert.", "electra."],
 ];
 
+const MODERNBERT: &[Pair] = &[
+    ["token_classifier.", "classifier."],
+    ["bert.pooler.", "head."],
+    ["cls.predictions.transform.dense.", "head.dense."],
+    ["cls.predictions.transform.LayerNorm.", "head.norm."],
+    ["cls.predictions.decoder.", "decoder."],
+    ["cls.predictions.", "decoder."],
+    ["bert.embeddings.word_embeddings.", "model.embeddings.tok_embeddings."],
+    ["bert.embeddings.LayerNorm.", "model.embeddings.norm."],
+    ["bert.encoder.layer.", "model.layers."],
+    ["bert.", "model."],
+];
+
 /// The parts of a layer where they have other names; the first that is in a name counts.
 const DISTILBERT_LAYER: &[Pair] = &[
     [".attention.self.query.", ".attention.q_lin."],
@@ -63,8 +77,15 @@ const DISTILBERT_LAYER: &[Pair] = &[
 ];
 
 /// What begins the names of a bare encoder.
-const BARE: [&str; 5] =
-    ["embeddings.", "embeddings_project.", "encoder.", "transformer.", "pooler."];
+const BARE: [&str; 7] = [
+    "embeddings.",
+    "embeddings_project.",
+    "encoder.",
+    "transformer.",
+    "layers.",
+    "final_norm.",
+    "pooler.",
+];
 
 impl Family {
     /// The name in a file of the parameter that has this name here.
@@ -92,6 +113,7 @@ impl Family {
             Self::Roberta | Self::XlmRoberta | Self::Camembert => (ROBERTA, &[]),
             Self::DistilBert => (DISTILBERT, DISTILBERT_LAYER),
             Self::Electra => (ELECTRA, &[]),
+            Self::ModernBert => (MODERNBERT, &[]),
         }
     }
 
@@ -102,6 +124,7 @@ impl Family {
             Self::Roberta | Self::XlmRoberta | Self::Camembert => "roberta",
             Self::DistilBert => "distilbert",
             Self::Electra => "electra",
+            Self::ModernBert => "model",
         }
     }
 }
@@ -125,14 +148,23 @@ mod tests {
     use super::*;
     use crate::{Config, shapes};
 
-    /// Every name of a model: of two layers, with everything that there may be.
-    fn names(family: Family) -> Vec<String> {
+    /// Every name of a sequence classifier, and of a model for masked words, with everything that there may be.
+    fn models(family: Family) -> [Vec<String>; 2] {
         let json = format!(r#"{{"model_type": "{}"}}"#, family.model_type());
         let config = Config::parse(&json, Path::new("config.json")).expect("a configuration");
-        let head = shapes::masked_lm(&config, "cls.predictions");
-        let all = [shapes::encoder(&config), shapes::pooler(&config), head].concat();
-        let names = all.into_iter().map(|(name, _)| name);
-        names.chain(["classifier.weight", "classifier.bias"].map(str::to_owned)).collect()
+        let last = ["classifier.weight", "classifier.bias"].map(|name| (name.to_owned(), vec![]));
+        let heads = [
+            [shapes::pooler(&config), last.into()].concat(),
+            shapes::masked_lm(&config, "cls.predictions"),
+        ];
+        heads.map(|head| {
+            let all = shapes::encoder(&config).into_iter().chain(head);
+            all.map(|(name, _)| name).collect()
+        })
+    }
+
+    fn names(family: Family) -> Vec<String> {
+        models(family).concat()
     }
 
     #[test]
@@ -155,10 +187,12 @@ mod tests {
 
     #[test]
     fn no_two_parameters_of_a_model_have_one_name_in_a_file() {
-        for family in Family::ALL {
+        for (family, names) in
+            Family::ALL.into_iter().flat_map(|f| models(f).map(|names| (f, names)))
+        {
             let stored: BTreeSet<String> =
-                names(family).iter().map(|name| family.stored_name(name)).collect();
-            assert_eq!(stored.len(), names(family).len(), "{family:?}");
+                names.iter().map(|name| family.stored_name(name)).collect();
+            assert_eq!(stored.len(), names.len(), "{family:?}");
         }
     }
 

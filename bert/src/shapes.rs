@@ -2,40 +2,84 @@
 //! compared with before anything is allocated.
 
 use crate::Config;
+use crate::config::Modern;
 
 /// The name of a parameter and its shape.
 pub(crate) type Expected = (String, Vec<usize>);
 
 /// Those of the encoder, in no special order.
 pub(crate) fn encoder(config: &Config) -> Vec<Expected> {
+    match &config.modern {
+        Some(modern) => modern_encoder(config, modern),
+        None => bert_encoder(config),
+    }
+}
+
+fn bert_encoder(config: &Config) -> Vec<Expected> {
     let (h, e) = (config.hidden_size, config.embedding_size);
     let tables = [
         ("word", config.vocab_size),
         ("position", config.max_position_embeddings),
         ("token_type", config.type_vocab_size),
     ];
-    let table = |(part, rows)| (format!("bert.embeddings.{part}_embeddings.weight"), vec![rows, e]);
-    let mut all: Vec<Expected> =
-        tables.into_iter().filter(|(_, rows)| *rows > 0).map(table).collect();
-    all.extend(norm("bert.embeddings.LayerNorm", e));
+    let mut all: Vec<Expected> = tables
+        .into_iter()
+        .filter(|(_, rows)| *rows > 0)
+        .map(|(part, rows)| table(part, [rows, e]))
+        .collect();
+    all.extend(norm("bert.embeddings.LayerNorm", e, true));
     if e != h {
-        all.extend(linear("bert.embeddings_project", h, e));
+        all.extend(linear("bert.embeddings_project", [h, e], true));
     }
     (0..config.num_hidden_layers).for_each(|i| all.extend(layer(config, i)));
     all
 }
 
-/// Those of the pooler.
+fn modern_encoder(config: &Config, modern: &Modern) -> Vec<Expected> {
+    let (h, bias) = (config.hidden_size, modern.norm_bias);
+    let mut all = vec![table("word", [config.vocab_size, h])];
+    all.extend(norm("bert.embeddings.LayerNorm", h, bias));
+    all.extend(norm("bert.final_norm", h, bias));
+    (0..config.num_hidden_layers).for_each(|i| all.extend(modern_layer(config, modern, i)));
+    all
+}
+
+/// The maps of one layer.
+pub(crate) fn maps(config: &Config) -> impl Iterator<Item = Expected> {
+    let layer = match &config.modern {
+        Some(modern) => modern_layer(config, modern, 0),
+        None => layer(config, 0),
+    };
+    layer.into_iter().filter(|(_, shape)| shape.len() == 2)
+}
+
+/// How many weights there are. The bounds of the sizes of a configuration keep it far from overflow.
+pub(crate) fn elements(all: impl IntoIterator<Item = Expected>) -> u64 {
+    let of = |shape: Vec<usize>| shape.iter().map(|&n| n as u64).product::<u64>();
+    all.into_iter().map(|(_, shape)| of(shape)).sum()
+}
+
+/// Those of the pooler: in a ModernBERT, of what every head begins with.
 pub(crate) fn pooler(config: &Config) -> Vec<Expected> {
-    linear("bert.pooler.dense", config.hidden_size, config.hidden_size).into()
+    let h = config.hidden_size;
+    let Some(modern) = &config.modern else { return linear("bert.pooler.dense", [h, h], true) };
+    let mut all = linear("bert.pooler.dense", [h, h], modern.classifier_bias);
+    all.extend(norm("bert.pooler.norm", h, modern.norm_bias));
+    all
+}
+
+/// Those of a token classifier's head, but for the last map.
+pub(crate) fn token_classifier(config: &Config) -> Vec<Expected> {
+    config.modern.as_ref().map_or_else(Vec::new, |_| pooler(config))
 }
 
 /// Those of the head for masked words, whose names begin with `head`.
 pub(crate) fn masked_lm(config: &Config, head: &str) -> Vec<Expected> {
     let (h, e) = (config.hidden_size, config.embedding_size);
+    let [dense_bias, norm_bias] = config.head_biases();
     let mut all = vec![(format!("{head}.bias"), vec![config.vocab_size])];
-    all.extend(linear(&format!("{head}.transform.dense"), e, h));
-    all.extend(norm(&format!("{head}.transform.LayerNorm"), e));
+    all.extend(linear(&format!("{head}.transform.dense"), [e, h], dense_bias));
+    all.extend(norm(&format!("{head}.transform.LayerNorm"), e, norm_bias));
     all
 }
 
@@ -43,27 +87,52 @@ fn layer(config: &Config, i: usize) -> Vec<Expected> {
     let (h, f) = (config.hidden_size, config.intermediate_size);
     let name = |part: &str| format!("bert.encoder.layer.{i}.{part}");
     let maps = [
-        ("attention.self.query", h, h),
-        ("attention.self.key", h, h),
-        ("attention.self.value", h, h),
-        ("attention.output.dense", h, h),
-        ("intermediate.dense", f, h),
-        ("output.dense", h, f),
+        ("attention.self.query", [h, h]),
+        ("attention.self.key", [h, h]),
+        ("attention.self.value", [h, h]),
+        ("attention.output.dense", [h, h]),
+        ("intermediate.dense", [f, h]),
+        ("output.dense", [h, f]),
     ];
     let mut all: Vec<Expected> =
-        maps.iter().flat_map(|&(part, rows, columns)| linear(&name(part), rows, columns)).collect();
+        maps.iter().flat_map(|&(part, shape)| linear(&name(part), shape, true)).collect();
     for part in ["attention.output.LayerNorm", "output.LayerNorm"] {
-        all.extend(norm(&name(part), h));
+        all.extend(norm(&name(part), h, true));
     }
     all
 }
 
-fn linear(name: &str, rows: usize, columns: usize) -> [Expected; 2] {
-    [(format!("{name}.weight"), vec![rows, columns]), (format!("{name}.bias"), vec![rows])]
+fn modern_layer(config: &Config, modern: &Modern, i: usize) -> Vec<Expected> {
+    let (h, f) = (config.hidden_size, config.intermediate_size);
+    let name = |part: &str| format!("bert.encoder.layer.{i}.{part}");
+    let maps = [
+        ("attn.Wqkv", [3 * h, h], modern.attention_bias),
+        ("attn.Wo", [h, h], modern.attention_bias),
+        ("mlp.Wi", [2 * f, h], modern.mlp_bias),
+        ("mlp.Wo", [h, f], modern.mlp_bias),
+    ];
+    let mut all: Vec<Expected> =
+        maps.iter().flat_map(|&(part, shape, bias)| linear(&name(part), shape, bias)).collect();
+    if i > 0 {
+        all.extend(norm(&name("attn_norm"), h, modern.norm_bias));
+    }
+    all.extend(norm(&name("mlp_norm"), h, modern.norm_bias));
+    all
 }
 
-fn norm(name: &str, size: usize) -> [Expected; 2] {
-    ["weight", "bias"].map(|part| (format!("{name}.{part}"), vec![size]))
+fn table(part: &str, shape: [usize; 2]) -> Expected {
+    (format!("bert.embeddings.{part}_embeddings.weight"), shape.into())
+}
+
+fn linear(name: &str, shape: [usize; 2], bias: bool) -> Vec<Expected> {
+    let mut all = vec![(format!("{name}.weight"), shape.into())];
+    all.extend(bias.then(|| (format!("{name}.bias"), vec![shape[0]])));
+    all
+}
+
+fn norm(name: &str, size: usize, bias: bool) -> Vec<Expected> {
+    let parts = ["weight", "bias"].into_iter().take(1 + usize::from(bias));
+    parts.map(|part| (format!("{name}.{part}"), vec![size])).collect()
 }
 
 #[cfg(test)]
@@ -97,7 +166,7 @@ mod tests {
             ("max_position_embeddings", 40),
             ("embedding_size", 6),
         ];
-        let mut json = serde_json::json!({"model_type": family.model_type()});
+        let mut json = serde_json::json!({"model_type": family.model_type(), "pad_token_id": 1});
         for (key, size) in sizes {
             if let Some(key) = family.key(key) {
                 json[key] = size.into();
@@ -113,7 +182,10 @@ mod tests {
         let expected = |head: Vec<Expected>| encoder(&config).into_iter().chain(head).collect();
         let classifier = SequenceClassifier::new(&config, 3, 0);
         assert_eq!(built(&classifier), expected(pooler(&config)));
-        assert_eq!(built(&TokenClassifier::new(&config, 3, 0)), expected(vec![]));
+        assert_eq!(
+            built(&TokenClassifier::new(&config, 3, 0)),
+            expected(token_classifier(&config))
+        );
         let masked = MaskedLm::new(&config, 0);
         assert_eq!(built(&masked), expected(masked_lm(&config, "cls.predictions")));
         let count = nn::count(&classifier.encoder().params()) as u64;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bert::{Config, Family, ProblemType};
 use serde_json::{Value, json};
-use tensor::Activation;
+use tensor::{Activation, Pooling};
 
 fn parse(json: &Value) -> bert::Result<Config> {
     Config::parse(&json.to_string(), Path::new("config.json"))
@@ -96,6 +96,75 @@ fn distilbert_has_keys_of_its_own() {
     assert_eq!(with("hidden_size", json!(24)).unwrap().unknown_keys(), ["hidden_size"]);
 }
 
+/// `ModernBertConfig().to_dict()` of transformers 5.24.
+#[test]
+fn modernbert_has_defaults_and_keys_of_its_own() {
+    let c = parse(&json!({"model_type": "modernbert"})).unwrap();
+    assert_eq!([c.vocab_size, c.hidden_size, c.intermediate_size], [50368, 768, 1152]);
+    assert_eq!([c.num_hidden_layers, c.num_attention_heads, c.max_length()], [22, 12, 8192]);
+    assert_eq!((c.pad_token_id, c.type_vocab_size, c.layer_norm_eps), (50283, 0, 1e-5));
+    let rates = [c.hidden_dropout_prob, c.attention_probs_dropout_prob];
+    assert_eq!((rates, c.classifier_dropout), ([0.0; 2], Some(0.0)));
+    let windows: Vec<_> = (0..22).map(|i| c.window_of(i)).collect();
+    let want: Vec<_> = (0..22).map(|i| (i % 3 != 0).then_some(64)).collect();
+    assert_eq!(windows, want);
+    let modern = c.modern.unwrap();
+    assert_eq!((modern.thetas, modern.classifier_pooling), ([160_000.0, 10_000.0], Pooling::First));
+    assert!(!modern.norm_bias && !modern.attention_bias && !modern.mlp_bias);
+    assert!(!modern.classifier_bias && modern.classifier_activation == Activation::Gelu);
+
+    let json = json!({"model_type": "modernbert", "hidden_activation": "relu", "mlp_dropout": 0.3,
+        "attention_dropout": 0.4, "norm_eps": 1e-6, "classifier_pooling": "mean",
+        "num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"],
+        "local_attention": 9, "rope_parameters": {"full_attention": {"rope_theta": 70.0}},
+        "local_rope_theta": 30.0, "initializer_cutoff_factor": 2.0, "sparse_prediction": false});
+    let mut c = parse(&json).unwrap();
+    assert_eq!((c.hidden_dropout_prob, c.attention_probs_dropout_prob), (0.3, 0.4));
+    assert_eq!((c.hidden_act, c.layer_norm_eps), (Activation::Relu, 1e-6));
+    assert_eq!([c.window_of(0), c.window_of(1)], [Some(4), None]);
+    assert!(c.unknown_keys().is_empty());
+    let written = c.to_json();
+    for key in json.as_object().unwrap().keys() {
+        assert_eq!(written[key], json[key], "{key}");
+    }
+    for key in ["hidden_act", "type_vocab_size", "layer_norm_eps", "hidden_dropout_prob"] {
+        assert!(written.get(key).is_none(), "{key}");
+    }
+    c.num_hidden_layers = 1;
+    assert_eq!(c.to_json()["layer_types"], json!(["sliding_attention"]));
+    assert_eq!(c.modern.unwrap().thetas, [70.0, 30.0]);
+}
+
+#[test]
+fn modernberts_that_are_computed_otherwise_are_refused() {
+    let with = |key: &str, value: Value| {
+        let mut json = json!({"model_type": "modernbert", "num_hidden_layers": 2});
+        json[key] = value;
+        parse(&json)
+    };
+    for (key, value, part) in [
+        ("layer_types", json!(["full_attention"]), "one for each of 2 layers"),
+        (
+            "layer_types",
+            json!(["full_attention", "chunked"]),
+            "full_attention or sliding_attention",
+        ),
+        ("rope_scaling", json!({"factor": 2.0}), "null"),
+        ("classifier_pooling", json!("max"), "cls or mean"),
+        ("decoder_bias", json!(false), "true"),
+        ("norm_bias", json!("no"), "true or false"),
+        ("global_attn_every_n_layers", json!(0), "from 1 to"),
+        ("local_attention", json!(0), "from 1 to"),
+        ("global_rope_theta", json!(0.5), "a number in"),
+        ("embedding_dropout", json!(1.0), "[0, 1)"),
+        ("num_attention_heads", json!(256), "even width"),
+    ] {
+        assert_refused(with(key, value), &[key, part]);
+    }
+    let yarn = json!({"sliding_attention": {"rope_type": "yarn", "rope_theta": 1e4}});
+    assert_refused(with("rope_parameters", yarn), &["rope_type", "yarn", "default"]);
+}
+
 #[test]
 fn positions_of_roberta_begin_behind_the_padding_token() {
     let with = |positions: u32, pad: u32| {
@@ -109,8 +178,8 @@ fn positions_of_roberta_begin_behind_the_padding_token() {
 
 #[test]
 fn other_models_are_refused() {
-    for other in ["modernbert", "gpt2", "BERT", ""] {
-        let known = "expected one of bert, roberta, xlm-roberta, camembert, distilbert, electra";
+    for other in ["mpnet", "gpt2", "BERT", ""] {
+        let known = "expected one of bert, roberta, xlm-roberta, camembert, distilbert, electra, modernbert";
         assert_refused(with("model_type", json!(other)), &["model_type", known, other]);
     }
     assert_refused(parse(&json!({})), &["model_type"]);

@@ -4,7 +4,7 @@
 use autograd::{Gradients, Tape};
 use bert::{Batch, Config, Family, SequenceClassifier, Targets, TokenClassifier, loss};
 use nn::{Module, Pass};
-use serde_json::json;
+use serde_json::{Value, json};
 use tensor::Tensor;
 
 const H: usize = 200;
@@ -14,6 +14,9 @@ fn config(family: Family, [hidden, head]: [f64; 2]) -> Config {
     let json = match family {
         Family::DistilBert => json!({"dim": H, "n_layers": 2, "n_heads": 2, "hidden_dim": 30,
             "dropout": hidden, "attention_dropout": 0.0, "seq_classif_dropout": head}),
+        Family::ModernBert => {
+            modernbert(json!({"mlp_dropout": hidden, "classifier_dropout": head}))
+        }
         _ => json!({"hidden_size": H, "embedding_size": H, "num_hidden_layers": 2,
             "num_attention_heads": 2, "intermediate_size": 30, "hidden_dropout_prob": hidden,
             "attention_probs_dropout_prob": 0.0, "classifier_dropout": head}),
@@ -23,6 +26,13 @@ fn config(family: Family, [hidden, head]: [f64; 2]) -> Config {
     json["vocab_size"] = 50.into();
     json["initializer_range"] = 0.2.into();
     Config::parse(&json.to_string(), "config.json".as_ref()).unwrap()
+}
+
+fn modernbert(rates: Value) -> Value {
+    let mut json = json!({"hidden_size": H, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 30, "pad_token_id": 0, "attention_bias": true});
+    json.as_object_mut().unwrap().extend(rates.as_object().unwrap().clone());
+    json
 }
 
 /// One step on one sequence.
@@ -63,7 +73,9 @@ fn heads_drop_what_those_of_transformers_drop() {
         assert!(is_near(behind, want), "{family:?}: {behind} behind the pooler");
         let before = zeros(&made, "bert.pooler.dense.weight");
         match family {
-            Family::Bert | Family::DistilBert => assert_eq!(before, 0.0, "{family:?}"),
+            Family::Bert | Family::DistilBert | Family::ModernBert => {
+                assert_eq!(before, 0.0, "{family:?}");
+            }
             _ => assert!(is_half(before), "{family:?}: {before}"),
         }
     }
@@ -94,7 +106,7 @@ fn heads_for_words_drop_what_those_of_transformers_drop() {
 
 #[test]
 fn layers_drop_what_those_of_transformers_drop() {
-    for family in Family::ALL {
+    for family in Family::ALL.into_iter().filter(|family| *family != Family::ModernBert) {
         // Its own rate keeps the head out of it.
         let made = step(&config(family, [0.5, 0.0]));
         let last = |part: &str| zeros(&made, &format!("bert.encoder.layer.1.{part}.bias"));
@@ -102,6 +114,32 @@ fn layers_drop_what_those_of_transformers_drop() {
         match family {
             Family::DistilBert => assert_eq!(last("attention.output.dense"), 0.0),
             _ => assert!(is_half(last("attention.output.dense")), "{family:?}: behind attention"),
+        }
+    }
+}
+
+/// Each rate of a ModernBERT, alone: behind the embeddings, behind attention, within the feed-forward block.
+#[test]
+fn layers_of_modernbert_drop_what_those_of_transformers_drop() {
+    let with = |key: &str| {
+        let mut json = modernbert(json!({key: 0.5, "model_type": "modernbert", "vocab_size": 50}));
+        json["initializer_range"] = 0.2.into();
+        step(&Config::parse(&json.to_string(), "config.json".as_ref()).unwrap())
+    };
+    let first = "bert.encoder.layer.0.attn.Wqkv.weight";
+    let [attention, feed_forward] =
+        ["attn.Wo.bias", "mlp.Wo.weight"].map(|part| format!("bert.encoder.layer.1.{part}"));
+    for (key, want) in [
+        // A unit that all three tokens lack.
+        ("embedding_dropout", [0.125, 0.0, 0.0]),
+        ("attention_dropout", [0.0, 0.5, 0.0]),
+        ("mlp_dropout", [0.0, 0.0, 0.5]),
+    ] {
+        let made = with(key);
+        for (name, want) in [first, &attention, &feed_forward].into_iter().zip(want) {
+            let share = zeros(&made, name);
+            let fits = if want == 0.0 { share == 0.0 } else { (share - want).abs() < 0.09 };
+            assert!(fits, "{key}: {share} in {name}");
         }
     }
 }

@@ -58,7 +58,7 @@ fn a_saved_folder_opens_again() {
     assert_eq!(saved["architectures"], json!(["BertForMaskedLM"]));
     assert_eq!(saved["tie_word_embeddings"], true);
     let mut checkpoint = Checkpoint::open(dir.path(), Family::Bert).unwrap();
-    assert!(MaskedLm::has_head(&checkpoint));
+    assert!(MaskedLm::has_head(&checkpoint, &config));
     let saved = Config::load(dir.path()).unwrap();
     let (again, report) = MaskedLm::load(&mut checkpoint, &saved, 0).unwrap();
     assert_eq!(report, LoadReport::default());
@@ -98,7 +98,7 @@ fn an_old_checkpoint_is_read() {
     tensors.push(("cls.predictions.decoder.bias".into(), Tensor::zeros(&[2000])));
     tensors.push(("cls.seq_relationship.bias".into(), Tensor::zeros(&[2])));
     let mut checkpoint = write(dir.path(), &tensors);
-    assert!(MaskedLm::has_head(&checkpoint));
+    assert!(MaskedLm::has_head(&checkpoint, &config));
     let (again, report) = MaskedLm::load(&mut checkpoint, &config, 0).unwrap();
     assert_eq!(
         (report.missing.len(), report.unexpected),
@@ -112,7 +112,7 @@ fn a_head_that_is_missing_starts_fresh() {
     let (dir, config) = (TempDir::new().unwrap(), config(json!({})));
     let classifier = SequenceClassifier::new(&config, 2, 3);
     let mut checkpoint = write(dir.path(), &named(&classifier.params(), str::to_owned));
-    assert!(!MaskedLm::has_head(&checkpoint));
+    assert!(!MaskedLm::has_head(&checkpoint, &config));
     let (model, report) = MaskedLm::load(&mut checkpoint, &config, 9).unwrap();
     assert!(report.missing.len() == 5 && report.missing.iter().all(|n| n.starts_with("cls.")));
     assert_eq!(report.unexpected.len(), 4, "pooler and classifier");

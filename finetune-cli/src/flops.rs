@@ -4,18 +4,30 @@ use bert::Config;
 
 use crate::data::Task;
 
-/// Those of a forward pass over sequences of `lens` tokens, by the usual count: two for each weight of a layer
+/// Those of a forward pass over sequences of `lens` tokens, by the usual count: two for each weight of a layer's maps
 /// and token, and the two products of attention. Embeddings, pooler, head, norms and activations are not counted.
 ///
 /// ```text
-/// sum over sequences of  2 L (4 H^2 + 2 H F) len  +  4 L H len^2
+/// sum over sequences and layers of  2 W len  +  4 H pairs          W = 4 H^2 + 2 H F in a BERT
 /// ```
+///
+/// A token meets all of its sequence, len^2 pairs, or those within the window of the layer.
 pub fn forward(config: &Config, lens: impl IntoIterator<Item = usize>) -> f64 {
-    let [l, h, f] = [config.num_hidden_layers, config.hidden_size, config.intermediate_size]
-        .map(|size| size as f64);
-    let weights = l * (4.0 * h * h + 2.0 * h * f);
-    let of = |len: usize| 2.0 * weights * len as f64 + 4.0 * l * h * (len as f64).powi(2);
+    let (w, h) = (config.map_parameters() as f64, config.hidden_size as f64);
+    let windows: Vec<_> = (0..config.num_hidden_layers).map(|i| config.window_of(i)).collect();
+    let of_layer = |len: usize, window| 2.0 * w * len as f64 + 4.0 * h * pairs(len, window);
+    let of = |len: usize| windows.iter().map(|&window| of_layer(len, window)).sum::<f64>();
     lens.into_iter().map(of).sum()
+}
+
+/// Queries and keys of a sequence that meet: all, or those at most `window` apart.
+fn pairs(len: usize, window: Option<usize>) -> f64 {
+    let (len, window) = (len as f64, window.map_or(f64::INFINITY, |window| window as f64));
+    match window + 1.0 >= len {
+        true => len * len,
+        // Of 2 w + 1 keys, those at the ends lack 1, 2, .. w.
+        false => len * (2.0 * window + 1.0) - window * (window + 1.0),
+    }
 }
 
 /// Those of a training step on the same: the backward does each product twice, once for either operand.
@@ -30,9 +42,9 @@ pub fn parameters(config: &Config, task: &Task) -> u64 {
 
 /// The parameters of the head alone, a pooler before it included: those that train on a frozen encoder.
 pub fn head_parameters(config: &Config, task: &Task) -> u64 {
-    let h = config.hidden_size as u64;
-    let pooler = if let Task::Tags(_) = task { 0 } else { h * h + h };
-    pooler + task.outputs() as u64 * (h + 1)
+    let of_words = matches!(task, Task::Tags(_));
+    let last = task.outputs() as u64 * (config.hidden_size as u64 + 1);
+    config.transform_parameters(of_words) + last
 }
 
 #[cfg(test)]
@@ -58,13 +70,34 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_those_of_the_model() {
-        let tiny = config(
-            r#"{"model_type": "bert", "vocab_size": 50, "hidden_size": 12, "num_hidden_layers": 3,
-            "num_attention_heads": 2, "intermediate_size": 20, "max_position_embeddings": 9}"#,
+    fn pairs_are_those_that_a_window_lets_meet() {
+        for (len, window) in [(1, 0), (5, 0), (5, 3), (5, 4), (5, 9), (40, 7), (129, 64)] {
+            let meet = |i: usize| (0..len).filter(|&j| i.abs_diff(j) <= window).count();
+            let want = (0..len).map(meet).sum::<usize>() as f64;
+            assert_eq!(pairs(len, Some(window)), want, "{len} {window}");
+        }
+        assert_eq!(pairs(7, None), 49.0);
+        let modern = config(
+            r#"{"model_type": "modernbert", "hidden_size": 8, "num_hidden_layers": 4, "pad_token_id": 0,
+            "num_attention_heads": 2, "intermediate_size": 10, "local_attention": 6}"#,
         );
+        // Four layers of 4 x 8^2 + 3 x 8 x 10 weights; 20^2 pairs in two of them, 20 x 7 - 3 x 4 in the others.
+        assert_eq!(forward(&modern, [20]), f64::from(4 * 2 * 496 * 20 + 2 * 4 * 8 * (400 + 128)));
+    }
+
+    #[test]
+    fn parameters_are_those_of_the_model() {
+        let tiny = |model_type: &str| {
+            config(&format!(
+                r#"{{"model_type": "{model_type}", "vocab_size": 50, "hidden_size": 12, "num_hidden_layers": 3,
+                "pad_token_id": 0, "num_attention_heads": 2, "intermediate_size": 20, "max_position_embeddings": 9}}"#,
+            ))
+        };
         let set = || LabelSet::from_training(["a", "b", "c", "d", "e"].into_iter());
-        for task in [Task::SingleLabel(set()), Task::Regression, Task::Tags(set())] {
+        let tasks = || [Task::SingleLabel(set()), Task::Regression, Task::Tags(set())];
+        let cases = ["bert", "modernbert"].into_iter().flat_map(|t| tasks().map(|task| (t, task)));
+        for (model_type, task) in cases {
+            let tiny = tiny(model_type);
             let model = Classifier::new(&tiny, &task, 0);
             assert_eq!(parameters(&tiny, &task), count(&model.params()) as u64);
             let encoder = count(&model.encoder().params()) as u64;

@@ -24,9 +24,13 @@ impl Memory {
     pub fn of_step(config: &Config, params: u64, tokens: u64, checkpoints: bool) -> Self {
         let (h, f) = (config.hidden_size as u64, config.intermediate_size as u64);
         let (n, layers) = (config.num_attention_heads as u64, config.num_hidden_layers as u64);
-        // Per token and layer: x, q, k, v, o, projection, its dropout, sum and norm, the inner state before
-        // and after the activation, the second projection, its dropout, sum and norm; one lse a head.
-        let per_layer = 12 * h + 2 * f + n;
+        let per_layer = match config.modern {
+            // Per token and layer: x, q, k, v, o, projection, its dropout, sum and norm, the inner state before
+            // and after the activation, the second projection, its dropout, sum and norm; one lse a head.
+            None => 12 * h + 2 * f + n,
+            // x, its norm, q, k, v, o, the sum, its norm, both halves of the inner state; one lse a head.
+            Some(_) => 8 * h + 2 * f + n,
+        };
         let kept = match checkpoints {
             true => layers.saturating_sub(1) * h + per_layer,
             false => layers * per_layer,

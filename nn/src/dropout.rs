@@ -1,6 +1,7 @@
 //! Dropout.
 
 use autograd::{Result, Var};
+use tensor::DType;
 
 use crate::Pass;
 
@@ -26,14 +27,22 @@ impl Dropout {
     /// # Errors
     /// When `x` has no last axis.
     pub fn forward(&self, pass: &Pass, x: &Var) -> Result<Var> {
-        match self.draw(pass) {
-            Some(dropout) => x.dropout(dropout),
-            None => Ok(x.clone()),
-        }
+        drop_units(self.draw(pass), x)
     }
 
     /// What is dropped at this place of the pass; for layers that drop something of their own.
     pub(crate) fn draw(&self, pass: &Pass) -> Option<tensor::Dropout> {
         pass.next_dropout(self.p)
+    }
+}
+
+/// Applies what was drawn, in f32: bf16 is widened for it.
+pub(crate) fn drop_units(dropout: Option<tensor::Dropout>, x: &Var) -> Result<Var> {
+    match (dropout, x.value().dtype()) {
+        (None, _) => Ok(x.clone()),
+        (Some(dropout), DType::BF16) => {
+            x.to_dtype(DType::F32)?.dropout(dropout)?.to_dtype(DType::BF16)
+        }
+        (Some(dropout), _) => x.dropout(dropout),
     }
 }

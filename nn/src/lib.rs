@@ -5,7 +5,8 @@
 //! are `[T, H]`, all tokens of the batch one below the other, and only attention, positions and pooling
 //! know where sequences begin ([`tensor::CuSeqLens`]).
 //!
-//! Read `linear.rs`, then `attention.rs` and `transformer.rs`, which put the pieces together.
+//! Read `linear.rs`, then `attention.rs` and `transformer.rs`, which put the pieces together, and `pre_norm.rs`, which
+//! does it as ModernBERT does.
 #![forbid(unsafe_code)]
 
 mod attention;
@@ -18,6 +19,7 @@ mod lora;
 pub mod loss;
 mod module;
 mod pass;
+mod pre_norm;
 mod transformer;
 
 pub use attention::SelfAttention;
@@ -30,6 +32,7 @@ pub use linear::Linear;
 pub use lora::{Lora, LoraConfig};
 pub use module::{Module, count, freeze, to_device};
 pub use pass::{Pass, Precision};
+pub use pre_norm::{PreNormConfig, PreNormLayer};
 pub use transformer::{LayerConfig, TransformerLayer};
 
 /// The code blocks of the chapter are tests.

@@ -6,14 +6,14 @@ use crate::{Initializer, Lora, LoraConfig, Module, Pass, to_device};
 
 /// y = x w^T + b, and what an [adapter](Lora) adds, if it has one.
 ///
-/// Shapes: x `[.., I]`, w `[O, I]`, b `[O]`, y `[.., O]`. Parameters: `NAME.weight`, `NAME.bias`, then those of the
-/// adapter.
+/// Shapes: x `[.., I]`, w `[O, I]`, b `[O]`, y `[.., O]`. Parameters: `NAME.weight`, `NAME.bias` if there is one, then
+/// those of the adapter.
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// w, `[O, I]`.
     pub weight: Param,
-    /// b, `[O]`.
-    pub bias: Param,
+    /// b, `[O]`; none where nothing is added.
+    pub bias: Option<Param>,
     adapter: Option<Lora>,
 }
 
@@ -22,9 +22,15 @@ impl Linear {
     pub fn new(name: &str, inputs: usize, outputs: usize, init: &Initializer) -> Self {
         Self {
             weight: init.weight(format!("{name}.weight"), &[outputs, inputs]),
-            bias: init.zeroed(format!("{name}.bias"), &[outputs]),
+            bias: Some(init.zeroed(format!("{name}.bias"), &[outputs])),
             adapter: None,
         }
+    }
+
+    /// The same layer, without b if `bias` is false.
+    pub fn with_bias(mut self, bias: bool) -> Self {
+        self.bias = self.bias.filter(|_| bias);
+        self
     }
 
     /// NAME, as it was given.
@@ -67,17 +73,22 @@ impl Linear {
     /// # Errors
     /// When the last axis of `x` is not I.
     pub fn forward(&self, pass: &Pass, x: &Var) -> Result<Var> {
-        let (w, b) = (&pass.param(&self.weight), &pass.param(&self.bias));
+        let (w, b) = self.vars(pass);
         match &self.adapter {
-            Some(adapter) => adapter.forward(pass, x, [w, b]),
-            None => ops::linear(x, w, b),
+            Some(adapter) => adapter.forward(pass, x, (&w, b.as_ref())),
+            None => ops::linear(x, &w, b.as_ref()),
         }
+    }
+
+    /// w and b as variables of the pass.
+    pub(crate) fn vars(&self, pass: &Pass) -> (Var, Option<Var>) {
+        (pass.param(&self.weight), self.bias.as_ref().map(|b| pass.param(b)))
     }
 }
 
 impl Module for Linear {
     fn params(&self) -> Vec<Param> {
-        let own = [self.weight.clone(), self.bias.clone()];
-        own.into_iter().chain(self.adapter.iter().flat_map(Module::params)).collect()
+        let own = [&self.weight].into_iter().chain(&self.bias).cloned();
+        own.chain(self.adapter.iter().flat_map(Module::params)).collect()
     }
 }

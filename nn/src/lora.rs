@@ -15,7 +15,7 @@
 //! Source: Hu et al., 2021, <https://arxiv.org/abs/2106.09685>, section 4.1.
 
 use autograd::{Param, Result, Var, ops};
-use tensor::{DType, Device, Tensor};
+use tensor::{Device, Tensor};
 
 use crate::{Dropout, Init, Initializer, Module, Pass};
 
@@ -59,22 +59,16 @@ impl Lora {
     }
 
     /// x W^T + b with what this adds: x `[.., I] -> [.., O]`.
-    pub(crate) fn forward(&self, pass: &Pass, x: &Var, affine: [&Var; 2]) -> Result<Var> {
-        let z = self.dropped(pass, x)?;
+    pub(crate) fn forward(
+        &self,
+        pass: &Pass,
+        x: &Var,
+        affine: (&Var, Option<&Var>),
+    ) -> Result<Var> {
+        let z = self.dropout.forward(pass, x)?;
         // B is scaled and not the product: it has few elements, and is f32 where hidden states are bf16.
         let b = pass.param(&self.b).scale(self.scale)?;
         ops::adapted_linear(x, affine, &z, [&pass.param(&self.a), &b])
-    }
-
-    /// The input of A. Dropout is an operation of f32.
-    fn dropped(&self, pass: &Pass, x: &Var) -> Result<Var> {
-        match (self.dropout.draw(pass), x.value().dtype()) {
-            (None, _) => Ok(x.clone()),
-            (Some(dropout), DType::BF16) => {
-                x.to_dtype(DType::F32)?.dropout(dropout)?.to_dtype(DType::BF16)
-            }
-            (Some(dropout), _) => x.dropout(dropout),
-        }
     }
 
     /// W + (alpha / r) B A, computed on the CPU, so that its bits do not depend on the device; it is where W is.

@@ -117,7 +117,10 @@ impl TransformerLayer {
             let z = self.intermediate.forward(pass, a)?;
             return self.output.dense.forward(pass, &z.activation(self.activation)?);
         }
-        let [first, second] = maps.map(|map| [pass.param(&map.weight), pass.param(&map.bias)]);
+        let [first, second] = maps.map(|map| {
+            let (w, b) = map.vars(pass);
+            [w, b.expect("the maps of this layer have biases")]
+        });
         ops::feed_forward(self.activation, a, first.each_ref(), second.each_ref())
     }
 }

@@ -4,9 +4,9 @@ use autograd::gradcheck::{GradCheck, Report};
 use autograd::{Result, Tape, Var};
 use nn::{
     Dropout, Embedding, Init, Initializer, LayerConfig, LayerNorm, Linear, LoraConfig, Module,
-    Pass, SelfAttention, TransformerLayer, loss,
+    Pass, PreNormConfig, PreNormLayer, SelfAttention, TransformerLayer, loss,
 };
-use tensor::{Activation, CuSeqLens, Tensor, philox::Rng};
+use tensor::{Activation, CuSeqLens, RotaryTable, Tensor, philox::Rng};
 
 const INIT: Initializer = Initializer { init: Init::XavierNormal, seed: 11 };
 
@@ -58,6 +58,9 @@ fn linear() {
     }
     let layer = Linear::new("dense", 7, 4, &INIT);
     check(&layer, &[random(&[2, 3, 7], 1)], |tape, x| layer.forward(&Pass::on(tape), &x[0]));
+    let layer = Linear::new("dense", 7, 4, &INIT).with_bias(false);
+    assert_eq!(layer.params().len(), 1);
+    check(&layer, &[random(&[5, 7], 1)], |tape, x| layer.forward(&Pass::on(tape), &x[0]));
 }
 
 const LORA: LoraConfig = LoraConfig { rank: 2, alpha: 3.0, dropout: 0.3 };
@@ -81,8 +84,11 @@ fn embedding_with_repeated_ids() {
 
 #[test]
 fn layer_norm() {
-    let layer = LayerNorm::new("norm", 9, 1e-5, &INIT);
-    check(&layer, &[random(&[4, 9], 2)], |tape, x| layer.forward(&Pass::on(tape), &x[0]));
+    for bias in [true, false] {
+        let layer = LayerNorm::new("norm", 9, 1e-5, &INIT).with_bias(bias);
+        assert_eq!(layer.params().len(), 1 + usize::from(bias));
+        check(&layer, &[random(&[4, 9], 2)], |tape, x| layer.forward(&Pass::on(tape), &x[0]));
+    }
 }
 
 #[test]
@@ -126,6 +132,43 @@ fn adapted_transformer_layer() {
         let mut layer = TransformerLayer::new("layer.0", &config(Activation::Gelu, 0.1), &INIT);
         let maps = layer.linears_mut().into_iter().enumerate();
         maps.filter(|(i, _)| adapted.contains(i)).for_each(|(_, map)| map.adapt(&LORA, 1).unwrap());
+        check(&layer, &[random(&[8, 12], 5)], |tape, x| {
+            layer.forward(&Pass::on(tape).with_dropout(7, 3), &x[0], &batch)
+        });
+    }
+}
+
+fn pre_norm_config(biases: bool, dropout: f32) -> PreNormConfig {
+    PreNormConfig {
+        hidden: 12,
+        heads: 3,
+        intermediate: 10,
+        activation: Activation::Gelu,
+        norm_eps: 1e-5,
+        norm_bias: biases,
+        attention_bias: biases,
+        mlp_bias: biases,
+        attention_dropout: dropout,
+        mlp_dropout: dropout,
+        window: biases.then_some(2),
+        rotary: RotaryTable::new(4, 100.0).unwrap(),
+        norms_attention: biases,
+        depth: 3,
+    }
+}
+
+#[test]
+fn pre_norm_layer() {
+    let batch = CuSeqLens::from_lens(&[2, 5, 1]).unwrap();
+    for (biases, p) in [(false, 0.0), (true, 0.0), (true, 0.2)] {
+        let layer = PreNormLayer::new("layer.0", &pre_norm_config(biases, p), &INIT);
+        check(&layer, &[random(&[8, 12], 5)], |tape, x| {
+            layer.forward(&Pass::on(tape).with_dropout(7, 3), &x[0], &batch)
+        });
+    }
+    for adapted in 0..4 {
+        let mut layer = PreNormLayer::new("layer.0", &pre_norm_config(false, 0.0), &INIT);
+        layer.linears_mut()[adapted].adapt(&LORA, 1).unwrap();
         check(&layer, &[random(&[8, 12], 5)], |tape, x| {
             layer.forward(&Pass::on(tape).with_dropout(7, 3), &x[0], &batch)
         });

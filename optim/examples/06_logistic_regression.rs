@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     let mut losses = Vec::new();
     for _ in 0..by_hand::STEPS {
         let tape = Tape::new();
-        let logits = ops::linear(&x, &tape.param(&w), &tape.param(&b))?;
+        let logits = ops::linear(&x, &tape.param(&w), Some(&tape.param(&b)))?;
         let loss = ops::bce_with_logits(&logits, &targets)?;
         losses.push(loss.value().item()?);
         adam.step(&loss.backward()?, size.clone())?;

@@ -20,7 +20,7 @@ fn layer() -> [Param; 2] {
 fn step_gradients([w, b]: &[Param; 2], t: u64) -> Gradients {
     let tape = Tape::new();
     let x = Tensor::randn(&[4, 6], &mut Rng::new(9, t));
-    let y = ops::linear(&Var::constant(x.clone()), &tape.param(w), &tape.param(b)).unwrap();
+    let y = ops::linear(&Var::constant(x.clone()), &tape.param(w), Some(&tape.param(b))).unwrap();
     ops::mse(&y, &x).unwrap().backward().unwrap()
 }
 

@@ -114,7 +114,7 @@ fn layers() {
         "linear: expected shape [rows, columns], got [5]",
     );
     says(
-        ops::layer_norm::forward(&x, &zeros(&[768]), &zeros(&[768]), 1e-12),
+        ops::layer_norm::forward(&x, &zeros(&[768]), Some(&zeros(&[768])), 1e-12),
         "layer_norm: expected shape [384], got [768]",
     );
     let saved = zeros(&[4]);

@@ -1,16 +1,20 @@
-"""Writes the golden values that `tests/tests/golden_family.rs` compares with: RoBERTa, XLM-R, DistilBERT and ELECTRA.
+"""Writes the golden values that `tests/tests/golden_family.rs` compares with: RoBERTa, XLM-R, DistilBERT, ELECTRA and
+ModernBERT.
 
 Made with Python 3.11, torch 2.15.0, transformers 5.24.0, safetensors; to make them again, in the environment of
 `make_golden.py`:
 
-    venv/bin/python tests/golden/make_family.py
+    venv/bin/python tests/golden/make_family.py [NAME ...]
 
 For each model there is a folder as `save_pretrained` writes it, with tokenizer and the weights of both heads, of
 `ForSequenceClassification` and of `ForMaskedLM`, and a file with inputs and what transformers makes of them, computed
 in f64. Sequences go through the model one by one, so that nothing is padded. Gradients have the names of transformers.
+
+ModernBERT's code turns queries and keys in f32, whatever the model's type: here its formula is computed in f64.
 """
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,6 +22,7 @@ import tokenizers
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from transformers.models.modernbert import modeling_modernbert
 
 from make_golden import HERE, LABELS, LENS, VOCAB, batch_tensors, make_batch, write
 
@@ -26,6 +31,8 @@ SIZES = dict(vocab_size=300, hidden_size=16, num_hidden_layers=2, num_attention_
              max_position_embeddings=26, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, num_labels=3,
              layer_norm_eps=1e-5)  # fmt: skip
 WORDS = SIZES | {"vocab_size": len(VOCAB), "layer_norm_eps": 1e-12}
+MODERN = dict(vocab_size=300, hidden_size=16, num_attention_heads=2, intermediate_size=24, max_position_embeddings=26,
+              num_labels=3, pad_token_id=1, bos_token_id=0, eos_token_id=2, cls_token_id=0, sep_token_id=2)  # fmt: skip
 CONFIGS = {
     # 26 rows of positions, two of which come before the first token.
     "roberta": transformers.RobertaConfig(**SIZES, type_vocab_size=1, pad_token_id=1),
@@ -34,6 +41,14 @@ CONFIGS = {
         vocab_size=len(VOCAB), dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=26, dropout=0.0,
         attention_dropout=0.0, seq_classif_dropout=0.0, num_labels=3),
     "electra": transformers.ElectraConfig(**WORDS, embedding_size=12),
+    # As the published ones: the first layer and each third one see everything, the others two tokens to either side.
+    "modernbert": transformers.ModernBertConfig(**MODERN, num_hidden_layers=4, local_attention=4),
+    # Everything that they leave off or alone; its last layer sees one token to either side.
+    "modernbert-mean": transformers.ModernBertConfig(
+        **MODERN, num_hidden_layers=3, local_attention=3, classifier_pooling="mean", norm_bias=True,
+        attention_bias=True, mlp_bias=True, classifier_bias=True, classifier_activation="tanh",
+        hidden_activation="relu", global_rope_theta=500.0, local_rope_theta=20.0,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
 }  # fmt: skip
 
 TEXTS = [
@@ -54,7 +69,7 @@ def randomize(model):
 
 
 def make_tokenizer(name, folder):
-    """BERT's, the byte-level BPE of RoBERTa, or XLM-R's pieces of sentences, from a few words."""
+    """BERT's, the byte-level BPE of RoBERTa and ModernBERT, or XLM-R's pieces of sentences, from a few words."""
     texts = [" the cat sat on a log", " the dog sat on the cat"] * 9
     if name == "xlm-roberta":
         pieces = tokenizers.SentencePieceUnigramTokenizer()
@@ -62,6 +77,10 @@ def make_tokenizer(name, folder):
         pieces.train_from_iterator(texts, vocab_size=100, unk_token="<unk>", special_tokens=special)
         vocab = [tuple(piece) for piece in json.loads(pieces.to_str())["model"]["vocab"]]
         tokenizer = transformers.XLMRobertaTokenizerFast(vocab=vocab, model_max_length=24)
+    elif "modernbert" in name:
+        tokenizer = transformers.PreTrainedTokenizerFast(
+            tokenizer_object=modern_tokenizer(texts), cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
+            pad_token="[PAD]", unk_token="[UNK]", model_max_length=26, model_input_names=["input_ids", "attention_mask"])
     elif name != "roberta":
         classes = {"distilbert": transformers.DistilBertTokenizerFast, "electra": transformers.ElectraTokenizerFast}
         vocab = {token: i for i, token in enumerate(VOCAB)}
@@ -77,22 +96,66 @@ def make_tokenizer(name, folder):
     return tokenizer
 
 
+def modern_tokenizer(texts):
+    bpe = tokenizers.ByteLevelBPETokenizer(add_prefix_space=False)
+    special = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"]
+    bpe.train_from_iterator(texts, vocab_size=300, min_frequency=2, special_tokens=special)
+    tokenizer = tokenizers.Tokenizer.from_str(bpe.to_str())
+    ends = [(token, tokenizer.token_to_id(token)) for token in ["[CLS]", "[SEP]"]]
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=ends)
+    return tokenizer
+
+
+def turn_in_f64():
+    """The formula of `apply_rotary_pos_emb` and of the angles, without its f32."""
+
+    def angles(self, x, position_ids, layer_type):
+        theta = self.config.rope_parameters[layer_type]["rope_theta"]
+        size = self.config.hidden_size // self.config.num_attention_heads
+        frequencies = theta ** -(torch.arange(0, size, 2, dtype=torch.float64) / size)
+        all = position_ids[..., None].double() * torch.cat([frequencies, frequencies])
+        return all.cos(), all.sin()
+
+    def turn(q, k, cos, sin, unsqueeze_dim=1):
+        cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+        return [x * cos + modeling_modernbert.rotate_half(x) * sin for x in (q, k)]
+
+    modeling_modernbert.ModernBertRotaryEmbedding.forward = angles
+    modeling_modernbert.apply_rotary_pos_emb = turn
+
+
 def saved(model):
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         return load_file(Path(folder) / "model.safetensors")
 
 
+def attention_of(config):
+    """The eager attention of ModernBERT rounds probabilities to f32."""
+    return "sdpa" if config.model_type == "modernbert" else "eager"
+
+
 def models(config):
     """A classifier and a masked language model on the same encoder."""
-    config._attn_implementation = "eager"
+    config._attn_implementation = attention_of(config)
     classifier = transformers.AutoModelForSequenceClassification.from_config(config)
     masked = transformers.AutoModelForMaskedLM.from_config(config)
     randomize(classifier)
     randomize(masked)
     masked.base_model.load_state_dict(classifier.base_model.state_dict(), strict=False)
+    if config.model_type == "modernbert":
+        masked.head.load_state_dict(classifier.head.state_dict())  # one name, one weight
     masked.tie_weights()
     return classifier, masked
+
+
+def publish(path):
+    """The keys of the published models, in the place of those of transformers 5."""
+    config = json.loads(path.read_text())
+    del config["layer_types"], config["rope_parameters"]
+    config |= {"global_attn_every_n_layers": 3, "global_rope_theta": 160000.0, "local_rope_theta": 10000.0}
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def inputs(ids, types):
@@ -110,9 +173,11 @@ def make(name, config):
     (folder / "config" / "config.json").rename(folder / "config.json")
     (folder / "config" / "model.safetensors").unlink()
     (folder / "config").rmdir()
+    if name == "modernbert":
+        publish(folder / "config.json")
 
     ids, types = make_batch(LENS, 7)
-    if "roberta" in name:
+    if "roberta" in name or "modernbert" in name:
         # Neither <s> nor <pad>.
         g = torch.Generator().manual_seed(7)
         ids = [torch.randint(2, 300, (n,), generator=g) for n in LENS]
@@ -156,8 +221,9 @@ def main():
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    for name, config in CONFIGS.items():
-        make(name, config)
+    turn_in_f64()
+    for name in sys.argv[1:] or CONFIGS:
+        make(name, CONFIGS[name])
 
 
 if __name__ == "__main__":

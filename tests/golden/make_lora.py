@@ -3,7 +3,7 @@
 Made with Python 3.11, torch 2.15.0, transformers 5.24.0, peft 0.21.2, safetensors; to make them again, in the environment
 of `make_golden.py` with peft, behind it and `make_family.py`:
 
-    venv/bin/python tests/golden/make_lora.py
+    venv/bin/python tests/golden/make_lora.py [NAME ...]
 
 Each of their folders is opened and adapted, with random B (peft begins with zeros) and a random head. `NAME_lora` is the
 adapter as peft saves it, in f32; logits, loss and the gradient of everything that trains are computed in f64, sequence by
@@ -11,19 +11,21 @@ sequence, so that nothing is padded.
 """
 
 import json
+import sys
 
 import peft
 import torch
 import transformers
 
 from make_golden import HERE, LABELS, LENS, batch_tensors, make_batch, write
-from make_family import inputs
+from make_family import attention_of, inputs, turn_in_f64
 
-# Model, task, targets, head. The first has adapters on all maps but the keys, the last on all.
+# Model, task, targets, head. The first has adapters on all maps but the keys, the last two on all.
 CASES = [
     ("bert", "SEQ_CLS", ["query", "value", "dense"], ["classifier", "pooler"]),
     ("distilbert", "SEQ_CLS", ["q_lin", "v_lin"], ["classifier", "pre_classifier"]),
     ("electra", "TOKEN_CLS", ["query", "key", "value", "dense"], ["classifier"]),
+    ("modernbert", "SEQ_CLS", ["Wqkv", "Wo", "Wi"], ["classifier", "head"]),
 ]  # fmt: skip
 POSITIONS = [1, 4, 5, 13, 29, 35]
 WORD_LABELS = [0, 3, 1, 4, 2, 0]
@@ -33,7 +35,8 @@ def adapted(name, task, targets, head):
     sequence = task == "SEQ_CLS"
     auto = transformers.AutoModelForSequenceClassification if sequence else transformers.AutoModelForTokenClassification
     base = auto.from_pretrained(
-        HERE / f"{name}_tiny", num_labels=3 if sequence else 5, attn_implementation="eager", ignore_mismatched_sizes=True
+        HERE / f"{name}_tiny", num_labels=3 if sequence else 5, ignore_mismatched_sizes=True,
+        attn_implementation=attention_of(transformers.AutoConfig.from_pretrained(HERE / f"{name}_tiny")),
     )
     config = peft.LoraConfig(task_type=task, r=3, lora_alpha=5, target_modules=targets, modules_to_save=head)
     torch.manual_seed(5)
@@ -63,7 +66,7 @@ def make(name, task, targets, head):
     save(model, HERE / f"{name}_lora")
     model = model.double().train()
     ids, types = make_batch(LENS, 7)
-    given = [inputs(x, None if name == "distilbert" else t) for x, t in zip(ids, types)]
+    given = [inputs(x, None if name in ["distilbert", "modernbert"] else t) for x, t in zip(ids, types)]
     logits = torch.cat([model(**x).logits.reshape(-1, model.config.num_labels) for x in given])
     labels = torch.tensor(LABELS)
     if task == "TOKEN_CLS":
@@ -81,8 +84,10 @@ def main():
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    turn_in_f64()
     for case in CASES:
-        make(*case)
+        if not sys.argv[1:] or case[0] in sys.argv[1:]:
+            make(*case)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Writes the golden values that `tests/tests/golden_tokens.rs` compares with: token classifiers of BERT's family.
+"""Writes the golden values that `tests/tests/golden_tokens.rs` compares with: token classifiers of all families.
 
 Made with Python 3.11, torch 2.15.0, transformers 5.24.0, safetensors; to make them again, in the environment of
 `make_golden.py`, behind it and `make_family.py`:
 
-    venv/bin/python tests/golden/make_tokens.py
+    venv/bin/python tests/golden/make_tokens.py [NAME ...]
 
 For each of their folders a head is added to the encoder, `ForTokenClassification`. Texts are split into words, encoded
 with `is_split_into_words`, and the first token of each word has a label, as in the examples of transformers. Values and
@@ -11,13 +11,16 @@ gradients are computed in f64, sequence by sequence, so that nothing is padded.
 """
 
 import json
+import sys
 
+import tokenizers
 import torch
 import transformers
 
+from make_family import attention_of, turn_in_f64
 from make_golden import HERE, batch_tensors, write
 
-MODELS = ["bert", "roberta", "xlm-roberta", "distilbert", "electra"]
+MODELS = ["bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "modernbert-mean"]
 LABELS = 5
 TEXTS = [
     ["the", "cat", "sat", "."],
@@ -39,9 +42,12 @@ def encode(tokenizer, words):
 def make(name):
     folder = HERE / f"{name}_tiny"
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, add_prefix_space=True)
+    if "modernbert" in name:
+        # The class of all tokenizers passes over the keyword.
+        tokenizer.backend_tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=True)
     config = transformers.AutoConfig.from_pretrained(folder)
     config.num_labels = LABELS
-    config._attn_implementation = "eager"
+    config._attn_implementation = attention_of(config)
     model = transformers.AutoModelForTokenClassification.from_pretrained(
         folder, config=config, ignore_mismatched_sizes=True
     )
@@ -71,7 +77,8 @@ def main():
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    for name in MODELS:
+    turn_in_f64()
+    for name in sys.argv[1:] or MODELS:
         make(name)
 
 

@@ -1,4 +1,4 @@
-//! A classifier of three layers with random weights, and a ragged batch for it.
+//! Classifiers of three layers with random weights, and a ragged batch for them.
 
 use bert::{Batch, Config, SequenceClassifier, Targets};
 use tensor::Tensor;
@@ -19,8 +19,26 @@ pub fn classifier([hidden, inner]: [usize; 2]) -> SequenceClassifier {
             "num_attention_heads": 3, "intermediate_size": {inner}, "max_position_embeddings": 64,
             "hidden_act": "gelu", "initializer_range": 0.1}}"#
     );
+    of_config(&json)
+}
+
+/// A ModernBERT of the same sizes, with dropout wherever it may have it. Its second and third layer see five tokens to
+/// either side.
+///
+/// # Panics
+/// When six does not divide `hidden`.
+pub fn modern_classifier([hidden, inner]: [usize; 2]) -> SequenceClassifier {
+    of_config(&format!(
+        r#"{{"model_type": "modernbert", "vocab_size": {VOCAB}, "hidden_size": {hidden}, "num_hidden_layers": 3,
+            "num_attention_heads": 3, "intermediate_size": {inner}, "max_position_embeddings": 64, "pad_token_id": 0,
+            "local_attention": 10, "initializer_range": 0.1, "embedding_dropout": 0.1, "attention_dropout": 0.1,
+            "mlp_dropout": 0.1, "classifier_dropout": 0.1}}"#
+    ))
+}
+
+fn of_config(json: &str) -> SequenceClassifier {
     let path = std::path::Path::new("config.json");
-    SequenceClassifier::new(&Config::parse(&json, path).expect("a valid configuration"), 3, 5)
+    SequenceClassifier::new(&Config::parse(json, path).expect("a valid configuration"), 3, 5)
 }
 
 /// Random tokens in sequences of [`LENS`].

@@ -1,5 +1,5 @@
-//! Tiny models of BERT's family against transformers: RoBERTa, XLM-R, DistilBERT and ELECTRA, each with the heads for
-//! classes and for masked words. Hidden states, logits, losses, the gradient of every parameter under the name of transformers,
+//! Tiny models of BERT's family against transformers: RoBERTa, XLM-R, DistilBERT, ELECTRA and two of ModernBERT, each
+//! with the heads for classes and for masked words. Hidden states, logits, losses, the gradient of every parameter under the name of transformers,
 //! and the ids of texts.
 //!
 //! As in `golden_bert.rs`, the expected values were computed in f64, and the model made f64 must agree to the last
@@ -34,8 +34,16 @@ struct Tiny {
 }
 
 impl Tiny {
-    fn all() -> [Self; 4] {
-        ["roberta_tiny", "xlm-roberta_tiny", "distilbert_tiny", "electra_tiny"].map(|name| Self {
+    fn all() -> [Self; 6] {
+        [
+            "roberta_tiny",
+            "xlm-roberta_tiny",
+            "distilbert_tiny",
+            "electra_tiny",
+            "modernbert_tiny",
+            "modernbert-mean_tiny",
+        ]
+        .map(|name| Self {
             name,
             config: Config::load(&path(name)).expect("a configuration"),
             golden: Golden::read(&format!("{name}.safetensors")),
@@ -50,12 +58,12 @@ impl Tiny {
     fn models(&self) -> (SequenceClassifier, MaskedLm) {
         let (_, classifier, report) = tiny_classifier(self.name);
         assert!(report.unused_encoder.is_empty(), "{}: {report:?}", self.name);
-        let of_words = ["lm_head.", "vocab_", "generator_"];
+        let of_words = ["lm_head.", "vocab_", "generator_", "decoder."];
         assert!(report.unexpected.iter().all(|n| of_words.iter().any(|part| n.starts_with(part))));
         assert!(!report.unexpected.is_empty(), "{}", self.name);
 
         let (masked, report) = MaskedLm::load(&mut self.checkpoint(), &self.config, 0).unwrap();
-        assert!(MaskedLm::has_head(&self.checkpoint()));
+        assert!(MaskedLm::has_head(&self.checkpoint(), &self.config));
         assert_eq!((report.missing, report.unused_encoder), (vec![], vec![]), "{}", self.name);
         assert!(report.unexpected.iter().all(|name| name.contains("classifier.")));
         (classifier, masked)
@@ -133,11 +141,15 @@ fn values_and_every_gradient_are_transformers() {
 /// gradients, the configuration is the same but for the class.
 #[test]
 fn folders_are_those_of_transformers() {
+    const MODERN: [&str; 3] =
+        ["ModernBertForSequenceClassification", "ModernBertForMaskedLM", "PreTrainedTokenizerFast"];
     let classes = [
         ["RobertaForSequenceClassification", "RobertaForMaskedLM", "RobertaTokenizer"],
         ["XLMRobertaForSequenceClassification", "XLMRobertaForMaskedLM", "XLMRobertaTokenizer"],
         ["DistilBertForSequenceClassification", "DistilBertForMaskedLM", "DistilBertTokenizer"],
         ["ElectraForSequenceClassification", "ElectraForMaskedLM", "ElectraTokenizer"],
+        MODERN,
+        MODERN,
     ];
     for (tiny, [classifier_class, masked_class, tokenizer_class]) in Tiny::all().iter().zip(classes)
     {
@@ -174,7 +186,7 @@ fn folders_are_those_of_transformers() {
 /// A RoBERTa with the tokenizer of another model: the class that its configuration names, or one that makes no types.
 #[test]
 fn the_class_of_the_tokenizer_is_kept_or_general() {
-    let [_, _, distilbert, _] = Tiny::all();
+    let [_, _, distilbert, ..] = Tiny::all();
     let tokenizer = distilbert.bare_tokenizer(&[]);
     let saved = |extra: Value, forgotten: bool| {
         let mut json = json!({"model_type": "roberta", "vocab_size": 60, "type_vocab_size": 1});

@@ -63,8 +63,8 @@ const CASES: &[Case] = &[
         ops::gated_feed_forward(Activation::Gelu, &v[0], (&v[1], b), (&v[3], c))
     }),
     ("gated", &["z"], |_, _, v| v[0].gated(Activation::Gelu)),
-    ("layer_norm", &["x", "w", "b"], |_, _, v| ops::layer_norm(&v[0], &v[1], &v[2], 1e-12)),
-    ("linear", &["x", "w", "b"], |_, _, v| ops::linear(&v[0], &v[1], &v[2])),
+    ("layer_norm", &["x", "w", "b"], |_, _, v| ops::layer_norm(&v[0], &v[1], Some(&v[2]), 1e-12)),
+    ("linear", &["x", "w", "b"], |_, _, v| ops::linear(&v[0], &v[1], Some(&v[2]))),
     ("matmul", &["a", "b"], |_, _, v| v[0].matmul(&v[1])),
     ("mse", &["x"], |g, name, v| ops::mse(&v[0], g.tensor(&format!("{name}.targets")))),
     ("pooling.first", &["x"], |g, name, v| {

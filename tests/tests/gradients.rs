@@ -166,16 +166,20 @@ const CASES: &[Case] = &[
     Case("gated", "gelu", halves, |_, v| v[0].gated(Activation::Gelu)),
     Case("gated", "gelu_tanh", halves, |_, v| v[0].gated(Activation::GeluTanh)),
     Case("gated", "sigmoid, 3 axes", halves_cube, |_, v| v[0].gated(Activation::Sigmoid)),
-    Case("layer_norm", "matrix", normed, |_, v| ops::layer_norm(&v[0], &v[1], &v[2], 1e-5)),
-    Case("layer_norm", "3 axes", normed_cube, |_, v| ops::layer_norm(&v[0], &v[1], &v[2], 1e-2)),
-    Case("linear", "matrix", affine, |_, v| ops::linear(&v[0], &v[1], &v[2])),
+    Case("layer_norm", "matrix", normed, |_, v| ops::layer_norm(&v[0], &v[1], Some(&v[2]), 1e-5)),
+    Case("layer_norm", "3 axes", normed_cube, |_, v| {
+        ops::layer_norm(&v[0], &v[1], Some(&v[2]), 1e-2)
+    }),
+    Case("layer_norm", "no bias", normed_plain, |_, v| ops::layer_norm(&v[0], &v[1], None, 1e-5)),
+    Case("linear", "matrix", affine, |_, v| ops::linear(&v[0], &v[1], Some(&v[2]))),
+    Case("linear", "no bias", rows, |_, v| ops::linear(&v[0], &v[1], None)),
     Case("linear", "adapted", thin_beside, |_, v| {
-        ops::adapted_linear(&v[0], [&v[1], &v[2]], &v[3], [&v[4], &v[5]])
+        ops::adapted_linear(&v[0], (&v[1], Some(&v[2])), &v[3], [&v[4], &v[5]])
     }),
     Case("linear", "adapted, one input", thin_beside, |_, v| {
-        ops::adapted_linear(&v[0], [&v[1], &v[2]], &v[0], [&v[4], &v[5]])
+        ops::adapted_linear(&v[0], (&v[1], Some(&v[2])), &v[0], [&v[4], &v[5]])
     }),
-    Case("linear", "3 axes", affine_cube, |_, v| ops::linear(&v[0], &v[1], &v[2])),
+    Case("linear", "3 axes", affine_cube, |_, v| ops::linear(&v[0], &v[1], Some(&v[2]))),
     Case("matmul", "matrices", factors, |_, v| v[0].matmul(&v[1])),
     Case("matmul", "batch", factor_batches, |_, v| v[0].matmul(&v[1])),
     Case("matmul", "batch, one matrix", factor_shared, |_, v| v[0].matmul(&v[1])),
@@ -266,6 +270,13 @@ fn normed(d: &Draw) -> Vec<Tensor> {
 fn normed_cube(d: &Draw) -> Vec<Tensor> {
     let h = d.n + 2;
     d.normal([&[d.m, d.k, h], &[h], &[h]])
+}
+fn normed_plain(d: &Draw) -> Vec<Tensor> {
+    normed(d).into_iter().take(2).collect()
+}
+/// x and w.
+fn rows(d: &Draw) -> Vec<Tensor> {
+    affine(d).into_iter().take(2).collect()
 }
 fn affine(d: &Draw) -> Vec<Tensor> {
     d.normal([&[d.m, d.n], &[d.k, d.n], &[d.k]])

@@ -1,7 +1,8 @@
-//! Arithmetic element by element. Gradients of broadcast operands are summed back to their shape.
+//! Arithmetic element by element. Gradients of broadcast operands are summed back to their shape. Sums and differences
+//! keep no operand.
 
 use tensor::ops::{elementwise as op, reduce::sum_to};
-use tensor::{Binary, DType, Tensor, Unary};
+use tensor::{DType, Tensor, Unary};
 
 use crate::{Result, Var, record};
 
@@ -11,7 +12,10 @@ impl Var {
     /// # Errors
     /// When the shapes do not fit.
     pub fn add(&self, other: &Var) -> Result<Var> {
-        self.binary(Binary::Add, other)
+        let (y, [a, b]) = (self.value.add(&other.value)?, shapes(self, other));
+        record("add", [self, other], y, move |dy, [da, db]| {
+            Ok([share(da, || Ok(dy.clone()), &a)?, share(db, || Ok(dy.clone()), &b)?])
+        })
     }
 
     /// self - other, broadcast.
@@ -19,7 +23,10 @@ impl Var {
     /// # Errors
     /// When the shapes do not fit.
     pub fn sub(&self, other: &Var) -> Result<Var> {
-        self.binary(Binary::Sub, other)
+        let (y, [a, b]) = (self.value.sub(&other.value)?, shapes(self, other));
+        record("sub", [self, other], y, move |dy, [da, db]| {
+            Ok([share(da, || Ok(dy.clone()), &a)?, share(db, || Ok(dy.scale(-1.0)?), &b)?])
+        })
     }
 
     /// self * other, element by element, broadcast.
@@ -27,7 +34,11 @@ impl Var {
     /// # Errors
     /// When the shapes do not fit.
     pub fn mul(&self, other: &Var) -> Result<Var> {
-        self.binary(Binary::Mul, other)
+        let (a, b) = (self.value.clone(), other.value.clone());
+        record("mul", [self, other], a.mul(&b)?, move |dy, [da, db]| {
+            let da = share(da, || Ok(dy.mul(&b)?), a.shape())?;
+            Ok([da, share(db, || Ok(dy.mul(&a)?), b.shape())?])
+        })
     }
 
     /// self / other, element by element, broadcast.
@@ -35,7 +46,12 @@ impl Var {
     /// # Errors
     /// When the shapes do not fit.
     pub fn div(&self, other: &Var) -> Result<Var> {
-        self.binary(Binary::Div, other)
+        let (a, b) = (self.value.clone(), other.value.clone());
+        record("div", [self, other], a.div(&b)?, move |dy, [da, db]| {
+            let da = share(da, || Ok(dy.div(&b)?), a.shape())?;
+            let by_b = || Ok(dy.mul(&a)?.div(&b.mul(&b)?)?.scale(-1.0)?);
+            Ok([da, share(db, by_b, b.shape())?])
+        })
     }
 
     /// y = f(x), element by element.
@@ -69,33 +85,17 @@ impl Var {
         let y = self.value.to_dtype(dtype)?;
         record("to_dtype", [self], y, move |dy, _| Ok([Some(dy.to_dtype(from)?)]))
     }
-
-    fn binary(&self, f: Binary, other: &Var) -> Result<Var> {
-        let y = op::binary(f, &self.value, &other.value)?;
-        let (a, b) = (self.value.clone(), other.value.clone());
-        record(f.name(), [self, other], y, move |dy, [da, db]| {
-            let da = da.then(|| left(f, &b, dy).and_then(|d| Ok(sum_to(&d, a.shape())?)));
-            let db = db.then(|| right(f, &a, &b, dy).and_then(|d| Ok(sum_to(&d, b.shape())?)));
-            Ok([da.transpose()?, db.transpose()?])
-        })
-    }
 }
 
-/// The gradient of a in a op b, before it is summed to a's shape.
-fn left(op: Binary, b: &Tensor, dy: &Tensor) -> Result<Tensor> {
-    Ok(match op {
-        Binary::Add | Binary::Sub => dy.clone(),
-        Binary::Mul => dy.mul(b)?,
-        Binary::Div => dy.div(b)?,
-    })
+fn shapes(a: &Var, b: &Var) -> [Vec<usize>; 2] {
+    [a, b].map(|operand| operand.shape().to_vec())
 }
 
-/// The gradient of b in a op b, before it is summed to b's shape.
-fn right(op: Binary, a: &Tensor, b: &Tensor, dy: &Tensor) -> Result<Tensor> {
-    Ok(match op {
-        Binary::Add => dy.clone(),
-        Binary::Sub => dy.scale(-1.0)?,
-        Binary::Mul => dy.mul(a)?,
-        Binary::Div => dy.mul(a)?.div(&b.mul(b)?)?.scale(-1.0)?,
-    })
+/// A gradient of the shape of the result, summed to that of the operand; none if none is wanted.
+fn share(
+    wanted: bool,
+    gradient: impl FnOnce() -> Result<Tensor>,
+    shape: &[usize],
+) -> Result<Option<Tensor>> {
+    wanted.then(|| Ok(sum_to(&gradient()?, shape)?)).transpose()
 }

@@ -37,8 +37,7 @@ pub fn gated_feed_forward(
     let y = op::forward(&gated::forward(f, &z)?, &v.value, c.map(Var::value))?;
     let (forward, backward_and_value) = (gated::forward, gated::backward_and_value);
     let middle = Middle { f, z, forward, backward_and_value };
-    // A constant, whose gradient no one wants, in the place of a bias.
-    let absent = Var::constant(Tensor::zeros(&[0]));
+    let absent = Var::absent();
     let [b, c] = [b, c].map(|bias| bias.unwrap_or(&absent));
     middle.record("gated_feed_forward", [x, w, b, v, c], y)
 }
@@ -106,8 +105,8 @@ mod tests {
     fn gated_is_its_parts_one_after_the_other() {
         let [x, w, b, v, c] = operands().map(Var::constant);
         let y = gated([&x, &w, &b, &v, &c]);
-        let z = crate::ops::linear(&x, &w, &b).unwrap().gated(Activation::Gelu).unwrap();
-        let want = crate::ops::linear(&z, &v, &c).unwrap();
+        let z = crate::ops::linear(&x, &w, Some(&b)).unwrap().gated(Activation::Gelu).unwrap();
+        let want = crate::ops::linear(&z, &v, Some(&c)).unwrap();
         assert_eq!(y.value().to_vec::<f32>().unwrap(), want.value().to_vec::<f32>().unwrap());
     }
 

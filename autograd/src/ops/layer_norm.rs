@@ -4,14 +4,15 @@ use tensor::ops::layer_norm as op;
 
 use crate::{Result, Var, record};
 
-/// y = (x - mean) / sqrt(var + eps) w + b along the last axis: x `[.., H]`, w and b `[H]`.
+/// y = (x - mean) / sqrt(var + eps) w + b along the last axis: x `[.., H]`, w and b `[H]`; without b it is zeros.
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn layer_norm(x: &Var, w: &Var, b: &Var, eps: f64) -> Result<Var> {
-    let op::Output { y, mean, rstd } = op::forward(&x.value, &w.value, &b.value, eps)?;
+pub fn layer_norm(x: &Var, w: &Var, b: Option<&Var>, eps: f64) -> Result<Var> {
+    let op::Output { y, mean, rstd } = op::forward(&x.value, &w.value, b.map(|b| &b.value), eps)?;
     let (x_value, w_value) = (x.value.clone(), w.value.clone());
-    record("layer_norm", [x, w, b], y, move |dy, [dx, dw, db]| {
+    let absent = Var::absent();
+    record("layer_norm", [x, w, b.unwrap_or(&absent)], y, move |dy, [dx, dw, db]| {
         let saved = (&mean, &rstd);
         let grads = op::backward(&x_value, &w_value, saved, dy, eps, (dx, dw || db))?;
         let (dw, db) = grads.dw_db.unzip();

@@ -9,14 +9,14 @@ use crate::gradient::Share;
 use crate::tape::record_shares;
 use crate::{Result, Var};
 
-/// y = x w^T + b: x `[.., I]`, w `[O, I]`, b `[O]` `-> [.., O]`.
+/// y = x w^T + b: x `[.., I]`, w `[O, I]`, b `[O]` `-> [.., O]`; without b nothing is added.
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn linear(x: &Var, w: &Var, b: &Var) -> Result<Var> {
-    let y = op::forward(&x.value, &w.value, Some(&b.value))?;
-    let (x_value, w_value) = (input_of(x, w), w.value.clone());
-    record_shares("linear", [x, w, b], y, move |dy, [dx, _, db]| {
+pub fn linear(x: &Var, w: &Var, b: Option<&Var>) -> Result<Var> {
+    let y = op::forward(&x.value, &w.value, b.map(|b| &b.value))?;
+    let (x_value, w_value, absent) = (input_of(x, w), w.value.clone(), Var::absent());
+    record_shares("linear", [x, w, b.unwrap_or(&absent)], y, move |dy, [dx, _, db]| {
         let dx = dx.then(|| Share::product(dy, &w_value));
         let dw = x_value.map(|x| op::backward_weight(&x, dy)).transpose()?;
         let db = db.then(|| op::backward_bias(dy)).transpose()?;
@@ -35,17 +35,24 @@ pub(super) fn input_of(x: &Var, w: &Var) -> Option<Tensor> {
 }
 
 /// y = x w^T + b + h v^T with h = z u^T: x and z `[.., I]`, w `[O, I]`, b `[O]`, u `[r, I]`, v `[O, r]` `-> [.., O]`.
-/// z is x, or x with some units dropped; h is kept. u and v are f32 where x is bf16, as w and b are.
+/// There may be no b. z is x, or x with some units dropped; h is kept. u and v are f32 where x is bf16, as w and b are.
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn adapted_linear(x: &Var, [w, b]: [&Var; 2], z: &Var, [u, v]: [&Var; 2]) -> Result<Var> {
+pub fn adapted_linear(
+    x: &Var,
+    (w, b): (&Var, Option<&Var>),
+    z: &Var,
+    [u, v]: [&Var; 2],
+) -> Result<Var> {
     let h = op::forward(&z.value, &u.value, None)?;
-    let y = op::forward(&x.value, &w.value, Some(&b.value))?;
+    let y = op::forward(&x.value, &w.value, b.map(|b| &b.value))?;
     let y = op::forward_onto(&y, &h, &v.value)?;
     let (x_value, z_value) = (input_of(x, w), input_of(z, u));
     let [w_value, u_value, v_value] = [w, u, v].map(|var| var.value.clone());
-    record_shares("adapted_linear", [x, w, b, z, u, v], y, move |dy, [dx, _, db, dz, du, dv]| {
+    let absent = Var::absent();
+    let operands = [x, w, b.unwrap_or(&absent), z, u, v];
+    record_shares("adapted_linear", operands, y, move |dy, [dx, _, db, dz, du, dv]| {
         let dx = dx.then(|| Share::product(dy, &w_value));
         let dw = x_value.map(|x| op::backward_weight(&x, dy)).transpose()?;
         let db = db.then(|| op::backward_bias(dy)).transpose()?;

@@ -7,6 +7,8 @@
 //! Source: <https://huggingface.co/docs/transformers/model_doc/bert#transformers.BertConfig>, and the pages of the
 //! other models.
 
+mod modern;
+mod parts;
 mod read;
 
 use std::path::Path;
@@ -17,6 +19,8 @@ use tensor::Activation;
 use crate::fields::Fields;
 use crate::known_keys::is_known;
 use crate::{Error, Family, Result, labels, shapes};
+
+pub use modern::Modern;
 
 /// How the names of the classes of transformers end that give each word a label.
 pub(crate) const TOKEN_CLASSIFICATION: &str = "ForTokenClassification";
@@ -83,13 +87,13 @@ pub struct Config {
     pub num_attention_heads: usize,
     /// F: the width of the feed-forward part.
     pub intermediate_size: usize,
-    /// Rows of the position embeddings; see [`Config::max_length`].
+    /// Rows of the position embeddings, where there are such; see [`Config::max_length`].
     pub max_position_embeddings: usize,
     /// Rows of the type embeddings; 0 where there are none.
     pub type_vocab_size: usize,
     /// The activation of the feed-forward part.
     pub hidden_act: Activation,
-    /// The dropout rate of hidden states.
+    /// The dropout rate of hidden states; of a ModernBERT, of those within the feed-forward part.
     pub hidden_dropout_prob: f32,
     /// The dropout rate of attention probabilities.
     pub attention_probs_dropout_prob: f32,
@@ -107,6 +111,8 @@ pub struct Config {
     pub labels: Vec<String>,
     /// The classes of transformers that the weights were saved from.
     pub architectures: Vec<String>,
+    /// What only a ModernBERT has; it has it always.
+    pub modern: Option<Modern>,
     /// The file as it was: its order, and every key that has no field here.
     file: Map<String, Value>,
 }
@@ -166,6 +172,9 @@ impl Config {
         }
         self.write_rates(&mut map);
         self.write_meaning(&mut map);
+        if let Some(modern) = &self.modern {
+            modern.write(&mut map, self.num_hidden_layers);
+        }
         Value::Object(map)
     }
 
@@ -188,23 +197,32 @@ impl Config {
         self.architectures.iter().any(|class| class.ends_with(TOKEN_CLASSIFICATION))
     }
 
-    /// The dropout rate in the head of a token classifier: DistilBERT's key for that of a head is for sequences alone.
-    pub(crate) fn token_classifier_dropout(&self) -> f32 {
-        match self.family {
-            Family::DistilBert => self.hidden_dropout_prob,
-            _ => self.classifier_dropout.unwrap_or(self.hidden_dropout_prob),
-        }
-    }
-
     /// The longest sequence, in tokens.
     pub fn max_length(&self) -> usize {
         self.max_position_embeddings - self.first_position()
     }
 
-    /// How many weights an encoder of this configuration has. The bounds of the sizes keep it far from overflow.
+    /// How many weights an encoder of this configuration has.
     pub fn encoder_parameters(&self) -> u64 {
-        let elements = |shape: Vec<usize>| shape.iter().map(|&n| n as u64).product::<u64>();
-        shapes::encoder(self).into_iter().map(|(_, shape)| elements(shape)).sum()
+        shapes::elements(shapes::encoder(self))
+    }
+
+    /// How many a classifier has in front of its last map: a sequence classifier, or one `of_words`.
+    pub fn transform_parameters(&self, of_words: bool) -> u64 {
+        shapes::elements(match of_words {
+            true => shapes::token_classifier(self),
+            false => shapes::pooler(self),
+        })
+    }
+
+    /// How many the maps of one layer have, without their biases.
+    pub fn map_parameters(&self) -> u64 {
+        shapes::elements(shapes::maps(self))
+    }
+
+    /// How far the tokens of a layer see, to either side; everywhere if `None`.
+    pub fn window_of(&self, layer: usize) -> Option<usize> {
+        self.modern.as_ref().and_then(|modern| modern.window_of(layer))
     }
 
     /// The id of the padding token, where positions are counted from behind it.
@@ -215,11 +233,6 @@ impl Config {
     /// The row of the position embeddings that the first token has.
     fn first_position(&self) -> usize {
         self.padding_before_positions().map_or(0, |padding| padding as usize + 1)
-    }
-
-    /// The activation of the head for masked words.
-    pub(crate) fn masked_lm_activation(&self) -> Activation {
-        self.family.masked_lm_activation().unwrap_or(self.hidden_act)
     }
 
     /// The name in this family of one of BERT's keys that it has.
@@ -285,6 +298,10 @@ impl Config {
             let found = format!("{h} and {heads}");
             let expected = &format!("a multiple of {}", self.key("num_attention_heads"));
             return Err(fields.unexpected(self.key("hidden_size"), expected, found));
+        }
+        if self.modern.is_some() && !self.head_dim().is_multiple_of(2) {
+            let expected = "heads of an even width, whose halves are turned";
+            return Err(fields.unexpected("num_attention_heads", expected, self.head_dim()));
         }
         if self.pad_token_id as usize >= self.vocab_size {
             let expected = format!("an id below vocab_size {}", self.vocab_size);

@@ -3,7 +3,7 @@
 use serde_json::Map;
 use tensor::Activation;
 
-use super::Config;
+use super::{Config, Modern};
 use crate::fields::Fields;
 use crate::{Error, Family, Result, labels};
 
@@ -36,8 +36,8 @@ fn check_kind(fields: &Fields) -> Result<()> {
             return Err(fields.unexpected("position_embedding_type", "absolute", other));
         }
     }
-    fields.off("is_decoder", "only encoders are supported")?;
-    fields.off("add_cross_attention", "only encoders are supported")
+    fields.only("is_decoder", false, "only encoders are supported")?;
+    fields.only("add_cross_attention", false, "only encoders are supported")
 }
 
 /// The values of keys that are absent, where families differ.
@@ -50,6 +50,10 @@ struct Defaults {
     num_attention_heads: usize,
     intermediate_size: usize,
     type_vocab_size: usize,
+    max_position_embeddings: usize,
+    layer_norm_eps: f64,
+    /// Of hidden states and of attention.
+    dropout: f64,
     classifier_dropout: Option<f64>,
     pad_token_id: u32,
 }
@@ -64,6 +68,9 @@ impl Defaults {
             num_attention_heads: 12,
             intermediate_size: 3072,
             type_vocab_size: 2,
+            max_position_embeddings: 512,
+            layer_norm_eps: 1e-12,
+            dropout: 0.1,
             classifier_dropout: None,
             pad_token_id: 0,
         };
@@ -84,6 +91,18 @@ impl Defaults {
                 intermediate_size: 1024,
                 ..bert
             },
+            Family::ModernBert => Self {
+                vocab_size: 50_368,
+                num_hidden_layers: 22,
+                intermediate_size: 1152,
+                type_vocab_size: 0,
+                max_position_embeddings: 8192,
+                layer_norm_eps: 1e-5,
+                dropout: 0.0,
+                classifier_dropout: Some(0.0),
+                pad_token_id: 50_283,
+                ..bert
+            },
         }
     }
 }
@@ -100,10 +119,7 @@ pub(super) fn config(fields: &Fields) -> Result<Config> {
     let number = |key, default, low, high| {
         family.key(key).map_or(Ok(default), |key| fields.number(key, default, low, high))
     };
-    // The minimum: the rounding to f32 must not make a rate just below 1 into 1.
-    let rate = |key, default| {
-        number(key, default, 0.0, 1.0).map(|rate| (rate as f32).min(1.0 - f32::EPSILON))
-    };
+    let rate = |key, default| number(key, default, 0.0, 1.0).map(below_one);
     let given = |key| family.key(key).is_some_and(|key| fields.get(key).is_some());
     // Where neither the file nor the family has one, the rate of hidden states counts.
     let classifier_dropout = match (given("classifier_dropout"), defaults.classifier_dropout) {
@@ -112,6 +128,8 @@ pub(super) fn config(fields: &Fields) -> Result<Config> {
     };
     let kind = fields.text("problem_type")?.map(str::parse).transpose();
     let hidden_size = size("hidden_size", defaults.hidden_size, 1 << 16)?;
+    let num_hidden_layers = size("num_hidden_layers", defaults.num_hidden_layers, 1 << 10)?;
+    let modern = (family == Family::ModernBert).then(|| Modern::read(fields, num_hidden_layers));
     Ok(Config {
         family,
         vocab_size: size("vocab_size", defaults.vocab_size, 1 << 24)?,
@@ -121,28 +139,43 @@ pub(super) fn config(fields: &Fields) -> Result<Config> {
             defaults.embedding_size.unwrap_or(hidden_size),
             1 << 16,
         )?,
-        num_hidden_layers: size("num_hidden_layers", defaults.num_hidden_layers, 1 << 10)?,
+        num_hidden_layers,
         num_attention_heads: size("num_attention_heads", defaults.num_attention_heads, 1 << 10)?,
         intermediate_size: size("intermediate_size", defaults.intermediate_size, 1 << 18)?,
-        max_position_embeddings: size("max_position_embeddings", 512, 1 << 20)?,
+        max_position_embeddings: size(
+            "max_position_embeddings",
+            defaults.max_position_embeddings,
+            1 << 20,
+        )?,
         type_vocab_size: size("type_vocab_size", defaults.type_vocab_size, 1 << 16)?,
-        hidden_act: activation(family, fields)?,
-        hidden_dropout_prob: rate("hidden_dropout_prob", 0.1)?,
-        attention_probs_dropout_prob: rate("attention_probs_dropout_prob", 0.1)?,
+        hidden_act: activation(fields, family.key("hidden_act").unwrap_or("hidden_act"))?,
+        hidden_dropout_prob: rate("hidden_dropout_prob", defaults.dropout)?,
+        attention_probs_dropout_prob: rate("attention_probs_dropout_prob", defaults.dropout)?,
         classifier_dropout,
         initializer_range: number("initializer_range", 0.02, 0.0, 1e3)?,
         // From the smallest normal f32 on: LayerNorm adds it to a variance in f32.
-        layer_norm_eps: number("layer_norm_eps", 1e-12, f64::from(f32::MIN_POSITIVE), 1.0)?,
+        layer_norm_eps: number(
+            "layer_norm_eps",
+            defaults.layer_norm_eps,
+            f64::from(f32::MIN_POSITIVE),
+            1.0,
+        )?,
         pad_token_id: pad_token(fields, defaults.pad_token_id)?,
         problem_type: kind.map_err(|message| Error::config(fields.path, message))?,
         labels: labels::read(fields)?,
         architectures: fields.texts("architectures")?,
+        modern: modern.transpose()?,
         file: Map::new(),
     })
 }
 
-fn activation(family: Family, fields: &Fields) -> Result<Activation> {
-    let key = family.key("hidden_act").unwrap_or("hidden_act");
+/// A rate as f32: rounding must not make one just below 1 into 1.
+pub(super) fn below_one(rate: f64) -> f32 {
+    (rate as f32).min(1.0 - f32::EPSILON)
+}
+
+/// GELU where there is no such key.
+pub(super) fn activation(fields: &Fields, key: &str) -> Result<Activation> {
     let name = fields.text(key)?.unwrap_or("gelu");
     Activation::from_name(name).ok_or_else(|| {
         let known = Activation::ALL.map(Activation::name).join(", ");

@@ -55,7 +55,7 @@ pub struct BenchStepArgs {
     pub hardware: HardwareArgs,
 }
 
-/// Sizes of BERT models.
+/// Sizes of models: of BERTs, and of one ModernBERT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ShapeName {
     /// 2 layers of width 128.
@@ -66,6 +66,8 @@ pub enum ShapeName {
     Base,
     /// 24 layers of width 1024.
     Large,
+    /// ModernBERT base, 22 layers of width 768.
+    Modernbert,
 }
 
 /// `finetune bench train`

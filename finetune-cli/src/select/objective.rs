@@ -21,7 +21,8 @@ const HEADS: [(&str, &str); 6] = [
     ("classifier", "classifier.weight"),
     ("classifier", "token_classifier.weight"),
     ("replaced_token", "discriminator_predictions.dense.weight"),
-    ("masked_lm", "cls.predictions.transform.dense.weight"),
+    // Its first map may be one with that of a classifier.
+    ("masked_lm", "cls.predictions.bias"),
     ("next_sentence", "cls.seq_relationship.weight"),
     ("pooler", "bert.pooler.dense.weight"),
 ];

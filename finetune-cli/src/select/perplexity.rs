@@ -19,11 +19,9 @@ const TEXTS: usize = 32;
 /// When the weights are damaged.
 pub fn measure(folder: &Folder, sample: &Examples, recipe: &RecipeArgs) -> Result<Option<f64>> {
     let mut checkpoint = folder.checkpoint()?;
-    let next_layer =
-        format!("bert.encoder.layer.{}.output.dense.weight", folder.config.num_hidden_layers);
     if folder.tokenizer.mask_id().is_none()
-        || !MaskedLm::has_head(&checkpoint)
-        || checkpoint.contains(&next_layer)
+        || !MaskedLm::has_head(&checkpoint, &folder.config)
+        || checkpoint.has_layer(folder.config.num_hidden_layers)
     {
         return Ok(None);
     }

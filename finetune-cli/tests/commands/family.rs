@@ -1,4 +1,4 @@
-//! Models of BERT's family that are no BERT: `train`, `evaluate`, `predict`, `inspect`, `adapt` and `select` take them,
+//! Models that are no BERT: `train`, `evaluate`, `predict`, `inspect`, `adapt` and `select` take them,
 //! and say their own names.
 
 use std::fs;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 /// Sizes of [`base_model`], by the keys of each; the tokenizers are those of the golden tests.
-fn configs() -> [(&'static str, Value); 3] {
+fn configs() -> [(&'static str, Value); 4] {
     let sizes = |model_type: &str, vocab_size: u32, positions: u32| {
         json!({"model_type": model_type, "vocab_size": vocab_size, "hidden_size": 32,
             "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64,
@@ -19,7 +19,15 @@ fn configs() -> [(&'static str, Value); 3] {
     electra["embedding_size"] = 24.into();
     let distilbert = json!({"model_type": "distilbert", "vocab_size": 60, "dim": 32, "n_layers": 2,
         "n_heads": 2, "hidden_dim": 64, "max_position_embeddings": 64, "initializer_range": 0.2});
-    [("roberta", sizes("roberta", 300, 66)), ("distilbert", distilbert), ("electra", electra)]
+    let mut modernbert = sizes("modernbert", 300, 64);
+    modernbert["pad_token_id"] = 1.into();
+    modernbert["local_attention"] = 4.into();
+    [
+        ("roberta", sizes("roberta", 300, 66)),
+        ("distilbert", distilbert),
+        ("modernbert", modernbert),
+        ("electra", electra),
+    ]
 }
 
 /// A model with random weights and the head for masked words.
@@ -40,9 +48,11 @@ fn base(place: &Place, name: &str, config: &Value) -> String {
 }
 
 /// The names of transformers of the weights that start fresh.
-const FRESH: [[&str; 2]; 3] = [
+const FRESH: [[&str; 2]; 4] = [
     ["classifier.dense.weight", "classifier.out_proj.weight"],
     ["pre_classifier.weight", "classifier.weight"],
+    // The head for masked words has the rest.
+    ["classifier.bias", "classifier.weight"],
     ["classifier.dense.weight", "classifier.out_proj.weight"],
 ];
 
@@ -111,7 +121,7 @@ fn each_learns_from_text_and_is_a_candidate() {
     succeeds(&[&["select", "--models"], &models[..], &fixed].concat());
     let summary = read_json(&output.join("select.json"));
     let rows = summary["candidates"].as_array().unwrap();
-    assert_eq!(rows.len(), 4);
+    assert_eq!(rows.len(), 5);
     for row in rows.iter().filter(|row| row["name"] != base_model()) {
         assert_eq!(
             (&row["status"], &row["evidence"]["objective"]["kind"]),
@@ -131,7 +141,7 @@ fn replaced_tokens_are_an_objective() {
     let mut config = bert::Config::load(model).unwrap();
     config.architectures = vec!["ElectraForPreTraining".into()];
     let mut weights = bert::Checkpoint::open(model, config.family).unwrap();
-    weights.leave_out("cls.predictions.transform.dense");
+    weights.leave_out("cls.predictions");
     let objective = finetune::select::objective::read(model, &config, &weights);
     assert_eq!((objective.kind.as_str(), objective.heads.len()), ("replaced_token", 0));
 }

@@ -25,23 +25,28 @@ pub struct Output {
     pub rstd: Array,
 }
 
-/// y = layer_norm(x) w + b: x `[rows, H]`, w and b `[H]`, all f32.
+/// y = layer_norm(x) w + b: x `[rows, H]`, w and b `[H]`, all f32; without b it is zeros.
 ///
 /// # Errors
 /// When the GPU refuses or is full.
 ///
 /// # Panics
 /// When the lengths do not fit or an operand is not f32.
-pub fn forward(x: Slice, [w, b]: [Slice; 2], eps: f32) -> Result<Output> {
+pub fn forward(x: Slice, (w, b): (Slice, Option<Slice>), eps: f32) -> Result<Output> {
     let (device, cols) = (x.device(), w.len());
-    assert!([x, w, b].iter().all(|s| s.dtype() == DType::F32), "layer_norm: {x:?}, {w:?}, {b:?}");
-    assert!(b.len() == cols && x.len().is_multiple_of(cols), "layer_norm: {x:?}, {w:?}, {b:?}");
+    let all = [x, w, b.unwrap_or(w)];
+    assert!(all.iter().all(|s| s.dtype() == DType::F32), "layer_norm: {all:?}");
+    assert!(all[2].len() == cols && x.len().is_multiple_of(cols), "layer_norm: {all:?}");
     let rows = x.len() / cols;
     let mut y = Array::uninit(device, DType::F32, x.len())?;
     let mut mean = Array::uninit(device, DType::F32, rows)?;
     let mut rstd = Array::uninit(device, DType::F32, rows)?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "layer_norm_forward")?;
-    let launch = launch.grid(rows).block(threads_of_row(cols)).read(x).read(w).read(b);
+    let launch = launch.grid(rows).block(threads_of_row(cols)).read(x).read(w);
+    let launch = match b {
+        Some(b) => launch.read(b),
+        None => launch.none(),
+    };
     let launch = launch.write(&mut y).write(&mut mean).write(&mut rstd).arg(cols as i32).arg(eps);
     // SAFETY: the kernel's parameters; block i reads and writes the `cols` elements of row i, which exist, and
     // number i of mean and rstd.

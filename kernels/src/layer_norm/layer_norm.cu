@@ -1,6 +1,6 @@
 // LayerNorm of the rows of a matrix.
 //
-//     y_j  = w_j xhat_j + b_j                   xhat = (x - mean) rstd
+//     y_j  = w_j xhat_j + b_j                   xhat = (x - mean) rstd; b may be a null pointer, for zeros
 //     dx_j = rstd (g_j - mean(g) - xhat_j mean(g xhat))        g = w dy
 //     dw_j = sum over rows of dy_j xhat_j       db_j = sum over rows of dy_j
 //
@@ -21,7 +21,7 @@ extern "C" __global__ void layer_norm_forward(const float *x, const float *w, co
     float squares = 0.0f;
     for (int j = threadIdx.x; j < cols; j += blockDim.x) squares += (x[j] - mean) * (x[j] - mean);
     float rstd = 1.0f / sqrtf(block_sum(squares) / cols + eps);
-    for (int j = threadIdx.x; j < cols; j += blockDim.x) y[j] = (x[j] - mean) * rstd * w[j] + b[j];
+    for (int j = threadIdx.x; j < cols; j += blockDim.x) y[j] = (x[j] - mean) * rstd * w[j] + (b ? b[j] : 0.0f);
     if (threadIdx.x == 0) {
         means[blockIdx.x] = mean;
         rstds[blockIdx.x] = rstd;

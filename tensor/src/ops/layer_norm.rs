@@ -4,7 +4,7 @@ use kernels::cuda::Slice;
 use kernels::layer_norm::{self, Saved, reference};
 
 use super::{Floats, expect_shape, floats, last_axis, same_shape, wide};
-use crate::{Result, Tensor};
+use crate::{Device, Result, Tensor};
 
 const OP: &str = "layer_norm";
 
@@ -28,18 +28,26 @@ pub struct Gradients {
     pub dw_db: Option<(Tensor, Tensor)>,
 }
 
-/// y = layer_norm(x) w + b, `[.., H] -> [.., H]`; `w` and `b` are `[H]`.
+/// y = layer_norm(x) w + b, `[.., H] -> [.., H]`; `w` and `b` are `[H]`; without b it is zeros.
 ///
 /// # Errors
 /// When the shapes do not fit or the dtypes differ.
-pub fn forward(x: &Tensor, w: &Tensor, b: &Tensor, eps: f64) -> Result<Output> {
+pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64) -> Result<Output> {
     let (x, h) = (x.contiguous()?, last_axis(OP, x)?);
     expect_shape(OP, w, &[h])?;
-    expect_shape(OP, b, &[h])?;
-    let (w, b, rows) = (w.contiguous()?, b.contiguous()?, x.len() / h);
+    let (has_bias, rows) = (b.is_some(), x.len() / h);
+    // For a b that is not there, zeros; a GPU is told that there is none, and what stands here is not read.
+    let b = match (b, w.device()) {
+        (Some(b), _) => b.clone(),
+        (None, Device::Cpu) => Tensor::zeros(&[h]).to_dtype(w.dtype())?,
+        (None, Device::Cuda(_)) => w.clone(),
+    };
+    expect_shape(OP, &b, &[h])?;
+    let (w, b) = (w.contiguous()?, b.contiguous()?);
     Ok(match floats(OP, [&x, &w, &b])? {
         Floats::Cuda([xs, ws, bs]) => {
-            let out = layer_norm::cuda::forward(xs, [ws, bs], eps as f32)?;
+            let affine = (ws, has_bias.then_some(bs));
+            let out = layer_norm::cuda::forward(xs, affine, eps as f32)?;
             let [mean, rstd] = [out.mean, out.rstd].map(|s| Tensor::from_array(s, &[rows]));
             Output { y: Tensor::from_array(out.y, x.shape()), mean, rstd }
         }

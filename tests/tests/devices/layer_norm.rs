@@ -37,8 +37,11 @@ impl Case {
     /// Forward and backward on the GPU, of operands as `upload` puts them there, against the definition.
     fn check(&self, what: &str, upload: impl Fn(&Tensor) -> Tensor) {
         let [x, w, b, dy] = [&self.x, &self.w, &self.b, &self.dy];
-        let want = layer_norm::forward(&wide(x), &wide(w), &wide(b), EPS).unwrap();
-        let out = layer_norm::forward(&upload(x), &upload(w), &upload(b), EPS).unwrap();
+        let want = layer_norm::forward(&wide(x), &wide(w), None, EPS).unwrap();
+        let out = layer_norm::forward(&upload(x), &upload(w), None, EPS).unwrap();
+        assert_close(&format!("{what}: y without b"), &out.y, &want.y.to_f64_vec().unwrap());
+        let want = layer_norm::forward(&wide(x), &wide(w), Some(&wide(b)), EPS).unwrap();
+        let out = layer_norm::forward(&upload(x), &upload(w), Some(&upload(b)), EPS).unwrap();
         assert_close(&format!("{what}: y"), &out.y, &want.y.to_f64_vec().unwrap());
 
         let saved = (&want.mean, &want.rstd);
@@ -97,7 +100,7 @@ fn nan_and_infinity_stay_in_their_row() {
     (x[33 + 5], x[2 * 33 + 32]) = (f32::NAN, f32::INFINITY);
     let x = Tensor::from_vec(x, &[4, 33]).unwrap();
     let [x, w, b] = [&x, &case.w, &case.b].map(|t| t.to_device(&gpu).unwrap());
-    let y = layer_norm::forward(&x, &w, &b, EPS).unwrap().y.to_device(&Device::Cpu).unwrap();
+    let y = layer_norm::forward(&x, &w, Some(&b), EPS).unwrap().y.to_device(&Device::Cpu).unwrap();
     let is_nan = |row: &[f32]| row.iter().filter(|y| y.is_nan()).count();
     let rows: Vec<usize> = y.as_slice::<f32>().unwrap().chunks(33).map(is_nan).collect();
     assert_eq!(rows, [0, 33, 33, 0]);
@@ -109,7 +112,7 @@ fn no_rows_give_zeros() {
     let gpu = device();
     let x = Tensor::zeros_on(&[0, 5], &gpu).unwrap();
     let w = Tensor::zeros_on(&[5], &gpu).unwrap();
-    let out = layer_norm::forward(&x, &w, &w, EPS).unwrap();
+    let out = layer_norm::forward(&x, &w, Some(&w), EPS).unwrap();
     let saved = (&out.mean, &out.rstd);
     let grads = layer_norm::backward(&x, &w, saved, &x, EPS, (true, true)).unwrap();
     assert_eq!(grads.dw_db.unwrap().0.to_vec::<f32>().unwrap(), [0.0; 5]);

@@ -28,6 +28,11 @@ fn model() -> SequenceClassifier {
     small::classifier([96, 200])
 }
 
+/// The same, and a ModernBERT.
+fn models() -> [(&'static str, SequenceClassifier); 2] {
+    [("BERT", model()), ("ModernBERT", small::modern_classifier([96, 200]))]
+}
+
 /// Logits, loss and every gradient of a step with dropout, one list each, with their names.
 fn step(pass: &Pass, model: &SequenceClassifier) -> Vec<(String, Vec<f64>)> {
     let logits = model.forward(pass, &batch()).unwrap();
@@ -52,14 +57,18 @@ fn vanishes(name: &str) -> bool {
 
 /// The same step on the CPU and on the GPU.
 fn compare(what: &str, gpu: &Device, pass: impl Fn() -> Pass) {
-    let model = model();
-    let host = step(&pass(), &model);
-    to_device(&model.params(), gpu).unwrap();
-    for ((name, want), (_, got)) in host.iter().zip(step(&pass(), &model)) {
-        let distance = relative_distance(&got, want);
-        println!("{what}: {name}: {distance:.1e}");
-        let small = vanishes(name) && got.iter().all(|x| x.abs() < 1e-4);
-        assert!(small || distance <= F32, "{what}: {name} is {distance:e} from the CPU's");
+    for (kind, model) in models() {
+        let host = step(&pass(), &model);
+        to_device(&model.params(), gpu).unwrap();
+        for ((name, want), (_, got)) in host.iter().zip(step(&pass(), &model)) {
+            let distance = relative_distance(&got, want);
+            println!("{kind}, {what}: {name}: {distance:.1e}");
+            let small = vanishes(name) && got.iter().all(|x| x.abs() < 1e-4);
+            assert!(
+                small || distance <= F32,
+                "{kind}, {what}: {name} is {distance:e} from the CPU's"
+            );
+        }
     }
 }
 
@@ -75,37 +84,47 @@ fn a_step_with_dropout_is_the_step_of_the_cpu() {
 #[test]
 #[ignore = "needs a GPU"]
 fn a_step_in_bf16_is_near_that_of_the_cpu() {
-    let gpu = device();
+    for (kind, model) in models() {
+        compare_bf16(kind, &model, &device());
+    }
+}
+
+fn compare_bf16(kind: &str, model: &SequenceClassifier, gpu: &Device) {
     // The same masks: a wrong one would move gradients by a tenth, not by a hundredth.
     let pass = |precision| Pass::on(&Tape::new()).with_dropout(7, 3).with_precision(precision);
-    let model = model();
-    let exact = step(&pass(Precision::F32), &model);
-    let host = step(&pass(Precision::Bf16), &model);
-    to_device(&model.params(), &gpu).unwrap();
-    let there = step(&pass(Precision::Bf16), &model);
+    let exact = step(&pass(Precision::F32), model);
+    let host = step(&pass(Precision::Bf16), model);
+    to_device(&model.params(), gpu).unwrap();
+    let there = step(&pass(Precision::Bf16), model);
     for (((name, exact), (_, host)), (_, got)) in exact.iter().zip(&host).zip(&there) {
         let [ours, usual] = [got, host].map(|x| relative_distance(x, exact));
         let distance = relative_distance(got, host);
         println!(
-            "bf16: {name}: {distance:.1e} from the CPU's, {ours:.1e} and {usual:.1e} from f32"
+            "{kind}, bf16: {name}: {distance:.1e} from the CPU's, {ours:.1e} and {usual:.1e} from f32"
         );
         let near = distance <= BF16 || ours <= AS_FAR * usual;
         let value = ["logits", "loss"].contains(&name.as_str());
         let right = if value { distance <= BF16 } else { near || vanishes(name) };
-        assert!(right, "{name} is {distance:e} from the CPU's, {ours:e} from f32");
+        assert!(right, "{kind}: {name} is {distance:e} from the CPU's, {ours:e} from f32");
     }
     let [exact, host, there] = [&exact, &host, &there].map(|step| gradient(step));
     let [ours, usual] = [there, host].map(|x| relative_distance(&x, &exact));
-    println!("bf16: all gradients: {ours:.1e} and {usual:.1e} from f32");
-    assert!(ours <= TOGETHER * usual, "all gradients are {ours:e} from f32, the CPU's {usual:e}");
+    println!("{kind}, bf16: all gradients: {ours:.1e} and {usual:.1e} from f32");
+    assert!(
+        ours <= TOGETHER * usual,
+        "{kind}: all gradients are {ours:e} from f32, the CPU's {usual:e}"
+    );
 }
+
+/// What the names of folders of golden models begin with.
+const FAMILIES: [&str; 7] =
+    ["bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "modernbert-mean"];
 
 #[test]
 #[ignore = "needs a GPU"]
 fn values_and_gradients_are_transformers() {
-    for name in ["bert_tiny", "roberta_tiny", "xlm-roberta_tiny", "distilbert_tiny", "electra_tiny"]
-    {
-        check_classifier(name);
+    for name in FAMILIES {
+        check_classifier(&format!("{name}_tiny"));
     }
 }
 
@@ -126,11 +145,11 @@ fn check_classifier(name: &str) {
     }
 }
 
-/// Words of five families, whose logits are rows of the last layer.
+/// Words of all families, whose logits are rows of the last layer.
 #[test]
 #[ignore = "needs a GPU"]
 fn labels_of_words_are_transformers() {
-    for name in ["bert", "roberta", "xlm-roberta", "distilbert", "electra"] {
+    for name in FAMILIES {
         let golden = Golden::read(&format!("{name}_tokens.safetensors"));
         let (config, model) = tiny_token_classifier(name, &golden);
         to_device(&model.params(), &device()).unwrap();
@@ -234,9 +253,14 @@ fn training_goes_as_on_the_cpu() {
 #[test]
 #[ignore = "needs a GPU"]
 fn a_step_takes_few_launches_and_no_waiting() {
-    let gpu = device();
-    let model = model();
-    to_device(&model.params(), &gpu).unwrap();
+    for ((kind, model), most) in models().iter().zip([50 * 3, 61 * 3]) {
+        count_launches(kind, model, most);
+    }
+}
+
+/// AdamW may take `most` launches; SGD, which is no fused update, nine a parameter more.
+fn count_launches(kind: &str, model: &SequenceClassifier, most: u64) {
+    to_device(&model.params(), &device()).unwrap();
     let step = |optimizer: &mut dyn Optimizer, precision| {
         let pass = Pass::training(1, 0).with_precision(precision);
         let logits = model.forward(&pass, &batch()).unwrap();
@@ -250,10 +274,9 @@ fn a_step_takes_few_launches_and_no_waiting() {
     };
     let groups = || weight_decay_groups(&model.params(), 0.01);
     let momentum = SgdOptions { momentum: 0.9, nesterov: false };
-    // SGD is no fused update.
     let optimizers: [(&str, Box<dyn Optimizer>, u64); 2] = [
-        ("AdamW", Box::new(Adam::adamw(groups())), 50 * 3),
-        ("SGD", Box::new(Sgd::new(groups(), momentum)), 50 * 3 + 9 * model.params().len() as u64),
+        ("AdamW", Box::new(Adam::adamw(groups())), most),
+        ("SGD", Box::new(Sgd::new(groups(), momentum)), most + 9 * model.params().len() as u64),
     ];
     for (name, mut optimizer, most) in optimizers {
         for precision in [Precision::F32, Precision::Bf16] {
@@ -263,9 +286,11 @@ fn a_step_takes_few_launches_and_no_waiting() {
             let after = counts();
             later.wait().unwrap();
             let launches = after.launches - before.launches;
-            println!("{name}, {precision:?}: {launches} launches in a step of three layers");
-            assert_eq!(after.waits, before.waits, "{name}, {precision:?}: the host waits");
-            assert!(launches < most, "{name}, {precision:?}: {launches} launches");
+            println!(
+                "{kind}, {name}, {precision:?}: {launches} launches in a step of three layers"
+            );
+            assert_eq!(after.waits, before.waits, "{kind}, {name}, {precision:?}: the host waits");
+            assert!(launches < most, "{kind}, {name}, {precision:?}: {launches} launches");
         }
     }
 }
@@ -273,11 +298,11 @@ fn a_step_takes_few_launches_and_no_waiting() {
 #[test]
 #[ignore = "needs a GPU"]
 fn the_same_seed_gives_the_same_bits() {
-    let gpu = device();
-    let model = model();
-    to_device(&model.params(), &gpu).unwrap();
-    for precision in [Precision::F32, Precision::Bf16] {
-        let pass = || Pass::on(&Tape::new()).with_dropout(7, 3).with_precision(precision);
-        assert_eq!(step(&pass(), &model), step(&pass(), &model), "{precision:?}");
+    for (kind, model) in models() {
+        to_device(&model.params(), &device()).unwrap();
+        for precision in [Precision::F32, Precision::Bf16] {
+            let pass = || Pass::on(&Tape::new()).with_dropout(7, 3).with_precision(precision);
+            assert_eq!(step(&pass(), &model), step(&pass(), &model), "{kind}, {precision:?}");
+        }
     }
 }

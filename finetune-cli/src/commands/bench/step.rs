@@ -49,15 +49,18 @@ pub(super) fn run(args: &BenchStepArgs) -> Result<()> {
 }
 
 fn config(shape: ShapeName) -> Config {
-    let (hidden, layers, heads) = match shape {
-        ShapeName::Tiny => (128, 2, 2),
-        ShapeName::Minilm => (384, 6, 12),
-        ShapeName::Base => (768, 12, 12),
-        ShapeName::Large => (1024, 24, 16),
+    let bert = |hidden, layers, heads| {
+        json!({"model_type": "bert", "hidden_size": hidden, "num_hidden_layers": layers,
+            "num_attention_heads": heads, "intermediate_size": 4 * hidden})
     };
     // All else, the dropout rate of 0.1 too, is transformers' default.
-    let json = json!({"model_type": "bert", "hidden_size": hidden, "num_hidden_layers": layers,
-        "num_attention_heads": heads, "intermediate_size": 4 * hidden});
+    let json = match shape {
+        ShapeName::Tiny => bert(128, 2, 2),
+        ShapeName::Minilm => bert(384, 6, 12),
+        ShapeName::Base => bert(768, 12, 12),
+        ShapeName::Large => bert(1024, 24, 16),
+        ShapeName::Modernbert => json!({"model_type": "modernbert"}),
+    };
     Config::parse(&json.to_string(), Path::new("config.json")).expect("a configuration of our own")
 }
 
