@@ -31,27 +31,46 @@ fn inputs(a: Attention, size: f32) -> [Vec<f32>; 4] {
 }
 
 /// o, lse, dq, dk, dv.
-fn run(a: Attention, [q, k, v, d_o]: &[Vec<f32>; 4]) -> [Vec<f32>; 5] {
-    let x = Qkv { q, k, v };
+fn run(a: Attention, x: &[Vec<f32>; 4]) -> [Vec<f32>; 5] {
+    run_biased(a, x, None).0
+}
+
+/// The same with a bias, and dbias.
+fn run_biased(
+    a: Attention,
+    [q, k, v, d_o]: &[Vec<f32>; 4],
+    bias: Option<&[f32]>,
+) -> ([Vec<f32>; 5], Vec<f32>) {
+    let x = Qkv { q, k, v, bias };
     let mut y = [q, q, k, v].map(|x| vec![f32::NAN; x.len()]);
     let mut lse = vec![f32::NAN; q.len() / a.head_dim];
+    let mut db = vec![f32::NAN; bias.map_or(0, <[f32]>::len)];
     let [o, dq, dk, dv] = &mut y;
     attention::forward(a, x, o, &mut lse);
-    attention::backward(a, x, (o, &lse), d_o, Gradients { dq, dk, dv });
+    let dbias = bias.map(|_| &mut db[..]);
+    attention::backward(a, x, (o, &lse), d_o, Gradients { dq, dk, dv, dbias });
     let [o, dq, dk, dv] = y;
-    [o, lse, dq, dk, dv]
+    ([o, lse, dq, dk, dv], db)
 }
 
 fn check(what: &str, a: Attention, size: f32, tolerance: f64) {
+    check_biased(what, (a, None), size, tolerance);
+}
+
+fn check_biased(what: &str, (a, bias): (Attention, Option<&[f32]>), size: f32, tolerance: f64) {
     let x = inputs(a, size);
-    let [o, _, dq, dk, dv] = run(a, &x);
+    let ([o, _, dq, dk, dv], dbias) = run_biased(a, &x, bias);
     let [q, k, v, d_o] = x.map(|x| f64s(&x));
-    let (want_dq, want_dk, want_dv) = attention::reference::backward(a, &q, &k, &v, &d_o);
+    let (qkv, wide) = ([&q[..], &k, &v], bias.map(f64s));
+    let want_o = attention::reference::forward(a, qkv, wide.as_deref());
+    let ([want_dq, want_dk, want_dv], want_dbias) =
+        attention::reference::backward(a, qkv, wide.as_deref(), &d_o);
     let name = |y| format!("{what} {y}, N {}, D {}", a.heads, a.head_dim);
-    assert_close(&name("o"), &o, &attention::reference::forward(a, &q, &k, &v), tolerance);
+    assert_close(&name("o"), &o, &want_o, tolerance);
     assert_close(&name("dq"), &dq, &want_dq, tolerance);
     assert_close(&name("dk"), &dk, &want_dk, tolerance);
     assert_close(&name("dv"), &dv, &want_dv, tolerance);
+    assert_close(&name("dbias"), &dbias, &want_dbias.unwrap_or_default(), tolerance);
 }
 
 #[test]
@@ -149,7 +168,7 @@ fn huge_scores_stay_finite() {
         assert!(run(a, &x).iter().flatten().all(|y| y.is_finite()));
         let [q, k, v, _] = x.each_ref().map(|x| f64s(x));
         // Scores near 1e4 are known to 1e-3, and so are the probabilities.
-        assert_close("o", o, &attention::reference::forward(a, &q, &k, &v), 2e-3);
+        assert_close("o", o, &attention::reference::forward(a, [&q, &k, &v], None), 2e-3);
     });
 }
 
@@ -182,13 +201,15 @@ fn reference_gradients_are_central_differences() {
     for (dropout, window) in [(None, None), (Some(DROPOUT), None), (Some(DROPOUT), Some(1))] {
         let a = Attention { dropout, window, ..settings(&cu_seqlens, 2, 3) };
         let [q, k, v, d_o] = inputs(a, 2.0).map(|x| f64s(&x));
-        let (dq, dk, dv) = attention::reference::backward(a, &q, &k, &v, &d_o);
-        let x = [q, k, v];
-        let loss = |x: &[Vec<f64>; 3]| -> f64 {
-            let o = attention::reference::forward(a, &x[0], &x[1], &x[2]);
+        // R = 2: a sequence has keys within, at and beyond it.
+        let x = [q, k, v, f64s(&random(5 * 2, 2.0, 5))];
+        let [q, k, v, bias] = &x;
+        let ([dq, dk, dv], dbias) = attention::reference::backward(a, [q, k, v], Some(bias), &d_o);
+        let loss = |[q, k, v, bias]: &[Vec<f64>; 4]| -> f64 {
+            let o = attention::reference::forward(a, [q, k, v], Some(bias));
             o.iter().zip(&d_o).map(|(o, d_o)| o * d_o).sum()
         };
-        for (m, gradient) in [dq, dk, dv].iter().enumerate() {
+        for (m, gradient) in [dq, dk, dv, dbias.unwrap()].iter().enumerate() {
             for (i, got) in gradient.iter().enumerate() {
                 let [up, down] = [1e-5, -1e-5].map(|step| {
                     let mut moved = x.clone();
@@ -208,7 +229,7 @@ fn an_empty_sequence_is_refused() {
     let a = settings(&[0, 2, 2], 1, 1);
     attention::forward(
         a,
-        Qkv { q: &[0.0; 2], k: &[0.0; 2], v: &[0.0; 2] },
+        Qkv { q: &[0.0; 2], k: &[0.0; 2], v: &[0.0; 2], bias: None },
         &mut [0.0; 2],
         &mut [0.0; 2],
     );
@@ -227,17 +248,30 @@ fn fewer_queries_than_keys() {
 
 /// o, dq, dk and dv from bf16 against the definition on the same values.
 fn check_bf16(what: &str, a: Attention) {
+    check_bf16_biased(what, a, None);
+}
+
+fn check_bf16_biased(what: &str, a: Attention, bias: Option<&[f32]>) {
     let narrow = inputs(a, 2.0).map(|x| x.iter().map(|&x| bf16::from_f32(x)).collect());
     let [q, k, v, d_o]: [Vec<bf16>; 4] = narrow;
     let mut y = [&q, &q, &k, &v].map(|x| vec![bf16::NAN; x.len()]);
     let mut lse = vec![f32::NAN; q.len() / a.head_dim];
     let [o, dq, dk, dv] = &mut y;
-    let x = Qkv { q: &q, k: &k, v: &v };
+    let x = Qkv { q: &q, k: &k, v: &v, bias };
+    let mut db = vec![f32::NAN; bias.map_or(0, <[f32]>::len)];
     attention::forward(a, x, o, &mut lse);
-    attention::backward(a, x, (o, &lse), &d_o, Gradients { dq, dk, dv });
+    let dbias = bias.map(|_| &mut db[..]);
+    attention::backward(a, x, (o, &lse), &d_o, Gradients { dq, dk, dv, dbias });
     let [q, k, v, d_o] = [q, k, v, d_o].map(|x| x.iter().map(|x| x.to_f64()).collect::<Vec<f64>>());
-    let (dq, dk, dv) = attention::reference::backward(a, &q, &k, &v, &d_o);
-    let o = attention::reference::forward(a, &q, &k, &v);
+    let (qkv, bias) = ([&q[..], &k, &v], bias.map(f64s));
+    let ([dq, dk, dv], dbias) = attention::reference::backward(a, qkv, bias.as_deref(), &d_o);
+    let o = attention::reference::forward(a, qkv, bias.as_deref());
+    for (i, (got, want)) in db.iter().zip(dbias.iter().flatten()).enumerate() {
+        // The first and the last row add up what is left of rounding o of all queries.
+        let is_last = i < a.heads || i + a.heads >= db.len();
+        let tolerance = if is_last { 4e-2 } else { 6e-3 };
+        assert_close(&format!("{what} dbias[{i}]"), &[*got], &[*want], tolerance);
+    }
     for (name, (got, want)) in ["o", "dq", "dk", "dv"].iter().zip(y.iter().zip([o, dq, dk, dv])) {
         let got: Vec<f32> = got.iter().map(|x| x.to_f32()).collect();
         // Rounded once, and delta is taken from a rounded o.
@@ -297,8 +331,9 @@ fn the_work_of_a_window_is_local() {
     for first in [0, 1_000, 123_456, len as usize - 100] {
         let [q, k, v, d_o] = x.each_ref().map(|x| f64s(&x[first * d..(first + 100) * d]));
         let alone = Attention { queries: &segment, keys: &segment, ..a };
-        let (want_dq, want_dk, want_dv) = attention::reference::backward(alone, &q, &k, &v, &d_o);
-        let want_o = attention::reference::forward(alone, &q, &k, &v);
+        let ([want_dq, want_dk, want_dv], _) =
+            attention::reference::backward(alone, [&q, &k, &v], None, &d_o);
+        let want_o = attention::reference::forward(alone, [&q, &k, &v], None);
         let middle = 2 * window * d..(100 - 2 * window) * d;
         let got = [o, dq, dk, dv].map(|y| &y[first * d..][middle.clone()]);
         for (got, want) in got.iter().zip([want_o, want_dq, want_dk, want_dv]) {
@@ -334,6 +369,70 @@ fn nan_stays_near_the_window() {
 #[should_panic(expected = "attention: a window, but not all tokens ask")]
 fn a_window_for_some_of_the_tokens_is_refused() {
     let a = Attention { queries: &[0, 1], window: Some(1), ..settings(&[0, 2], 1, 1) };
-    let x = Qkv { q: &[0.0; 1], k: &[0.0; 2], v: &[0.0; 2] };
+    let x = Qkv { q: &[0.0; 1], k: &[0.0; 2], v: &[0.0; 2], bias: None };
+    attention::forward(a, x, &mut [0.0; 1], &mut [0.0; 1]);
+}
+
+/// Reaches of a bias: of no distance, one, less than a vector, more than a block of queries.
+const REACHES: [usize; 4] = [0, 1, 7, 90];
+
+fn bias(a: Attention, reach: usize) -> Vec<f32> {
+    random((2 * reach + 1) * a.heads, 2.0, 5)
+}
+
+#[test]
+fn biases_equal_the_definition() {
+    let cu_seqlens = offsets(&LENS);
+    each_isa(|isa| {
+        let variants =
+            [(None, None), (None, Some(DROPOUT)), (Some(20), None), (Some(100), Some(DROPOUT))];
+        for (reach, (window, dropout)) in
+            REACHES.into_iter().flat_map(|reach| variants.map(|variant| (reach, variant)))
+        {
+            let a = Attention { dropout, window, ..settings(&cu_seqlens, 3, 9) };
+            let bias = bias(a, reach);
+            let what = format!("{isa:?}, R {reach}, window {window:?}, {dropout:?}");
+            check_biased(&what, (a, Some(&bias)), 2.0, 1e-5);
+            check_bf16_biased(&what, a, Some(&bias));
+        }
+    });
+}
+
+#[test]
+fn a_bias_of_zeros_changes_no_bit() {
+    let cu_seqlens = offsets(&LENS);
+    let a = Attention { dropout: Some(DROPOUT), ..settings(&cu_seqlens, 2, 32) };
+    let x = inputs(a, 2.0);
+    each_isa(|_| assert_eq!(run_biased(a, &x, Some(&[0.0; 6])).0, run(a, &x)));
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit_of_a_bias() {
+    let cu_seqlens = offsets(&[40, 300, 3, 64, 65]);
+    let a = Attention { dropout: Some(DROPOUT), ..settings(&cu_seqlens, 3, 32) };
+    let (x, bias) = (inputs(a, 2.0), bias(a, 7));
+    each_isa(|_| {
+        let [one, two, five] = [1, 2, 5].map(|n| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
+            pool.install(|| run_biased(a, &x, Some(&bias)))
+        });
+        assert_eq!(one, two);
+        assert_eq!(one, five);
+    });
+}
+
+#[test]
+#[should_panic(expected = "attention: expected a bias [2R + 1, N], got 4 elements")]
+fn a_bias_of_an_even_number_of_rows_is_refused() {
+    let a = settings(&[0, 2], 2, 1);
+    let x = Qkv { q: &[0.0; 4], k: &[0.0; 4], v: &[0.0; 4], bias: Some(&[0.0; 4]) };
+    attention::forward(a, x, &mut [0.0; 4], &mut [0.0; 4]);
+}
+
+#[test]
+#[should_panic(expected = "attention: a bias, but not all tokens ask")]
+fn a_bias_for_some_of_the_tokens_is_refused() {
+    let a = Attention { queries: &[0, 1], ..settings(&[0, 2], 1, 1) };
+    let x = Qkv { q: &[0.0; 1], k: &[0.0; 2], v: &[0.0; 2], bias: Some(&[0.0; 3]) };
     attention::forward(a, x, &mut [0.0; 1], &mut [0.0; 1]);
 }

@@ -78,7 +78,7 @@ impl SelfAttention {
             dropout: self.dropout.draw(pass),
             window: None,
         };
-        ops::attention(attention, &q, &k, &v)
+        ops::attention(attention, &q, &k, &v, None)
     }
 }
 

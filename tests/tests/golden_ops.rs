@@ -29,7 +29,7 @@ const CASES: &[Case] = &[
     }),
     ("attention", &["q", "k", "v"], |g, name, v| {
         let batch = g.batch(&format!("{name}.cu_seqlens"));
-        ops::attention(Attention::of_all(&batch, 2, None), &v[0], &v[1], &v[2])
+        ops::attention(Attention::of_all(&batch, 2, None), &v[0], &v[1], &v[2], None)
     }),
     ("bce_with_logits", &["x"], |g, name, v| {
         ops::bce_with_logits(&v[0], g.tensor(&format!("{name}.targets")))

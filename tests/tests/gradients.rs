@@ -113,7 +113,11 @@ const CASES: &[Case] = &[
         let queries = CuSeqLens::from_lens(&vec![1; d.lens.len()])?;
         let (keys, dropout) = (d.batch(), Some(d.dropout()));
         let settings = Attention { queries, keys, heads: d.k, dropout, window: None };
-        ops::attention(settings, &v[0], &v[1], &v[2])
+        ops::attention(settings, &v[0], &v[1], &v[2], None)
+    }),
+    Case("attention", "bias", biased_qkv, |d, v| with_bias(d, (None, None), v)),
+    Case("attention", "bias, window, dropout", biased_qkv, |d, v| {
+        with_bias(d, (Some(d.dropout()), Some(d.m)), v)
     }),
     Case("attention", "q = k = v", hidden, |d, v| attention(d, 1, None, [&v[0]; 3])),
     Case("bce_with_logits", "", matrix, |d, v| {
@@ -235,6 +239,11 @@ fn qkv(d: &Draw) -> Vec<Tensor> {
 fn packed_qkv(d: &Draw) -> Vec<Tensor> {
     d.normal([&[d.t(), 3 * d.k * 2 * d.m]])
 }
+/// With a bias of R < n, less or more than the sequences have.
+fn biased_qkv(d: &Draw) -> Vec<Tensor> {
+    let (hidden, bias) = ([d.t(), d.k * d.m], [2 * (d.n % 8) + 1, d.k]);
+    d.normal([&hidden[..], &hidden, &hidden, &bias])
+}
 fn first_qkv(d: &Draw) -> Vec<Tensor> {
     let (first, all) = ([d.lens.len(), d.k * d.m], [d.t(), d.k * d.m]);
     d.normal([&first[..], &all, &all])
@@ -321,7 +330,7 @@ fn attention(
     dropout: Option<Dropout>,
     [q, k, v]: [&Var; 3],
 ) -> Result<Var> {
-    ops::attention(Attention::of_all(&d.batch(), heads, dropout), q, k, v)
+    ops::attention(Attention::of_all(&d.batch(), heads, dropout), q, k, v, None)
 }
 
 fn rotary_attention(d: &Draw, dropout: Option<Dropout>, qkv: &Var) -> Result<Var> {
@@ -332,7 +341,16 @@ fn rotary_attention(d: &Draw, dropout: Option<Dropout>, qkv: &Var) -> Result<Var
 /// In sequences of up to 7 tokens: a window of 0 to 3.
 fn in_window(d: &Draw, dropout: Option<Dropout>, v: &[Var]) -> Result<Var> {
     let settings = Attention::of_all(&d.batch(), d.k, dropout).with_window(Some(d.n % 4));
-    ops::attention(settings, &v[0], &v[1], &v[2])
+    ops::attention(settings, &v[0], &v[1], &v[2], None)
+}
+
+fn with_bias(
+    d: &Draw,
+    (dropout, window): (Option<Dropout>, Option<usize>),
+    v: &[Var],
+) -> Result<Var> {
+    let settings = Attention::of_all(&d.batch(), d.k, dropout).with_window(window);
+    ops::attention(settings, &v[0], &v[1], &v[2], Some(&v[3]))
 }
 
 fn add_norm(dropout: Option<Dropout>, v: &[Var]) -> Result<Var> {

@@ -5,17 +5,31 @@ use tensor::ops::attention::{self as op, Attention};
 
 use crate::{Result, Var, record};
 
-/// softmax(q k^T / sqrt(D)) v for each sequence and head; q and the result are `[Tq, H]`, k and v `[T, H]`.
+/// softmax(q k^T / sqrt(D) + b) v for each sequence and head; q and the result are `[Tq, H]`, k and v `[T, H]`. b is of a
+/// relative position bias, if any, `[2R + 1, N]`: its row R + j - i for the key j of a query i, the first and the last
+/// row also for keys further away.
 ///
 /// # Errors
 /// When the shapes do not fit, Tq or T is not that of the batch, H no multiple of the number of heads, or there is a
-/// window but queries and keys have offsets of their own.
-pub fn attention(settings: Attention, q: &Var, k: &Var, v: &Var) -> Result<Var> {
-    let backward_follows = [q, k, v].into_iter().any(Var::needs_gradient);
-    let (o, left) = op::forward(&settings, [&q.value, &k.value, &v.value], backward_follows)?;
-    let saved = [&q.value, &k.value, &v.value, &o].map(Clone::clone);
-    record("attention", [q, k, v], o, move |d_o, _| {
-        let [q, k, v, o] = &saved;
-        Ok(op::backward(&settings, [q, k, v], (o, &left), d_o)?.map(Some))
+/// window or a bias but queries and keys have offsets of their own.
+pub fn attention(
+    settings: Attention,
+    q: &Var,
+    k: &Var,
+    v: &Var,
+    bias: Option<&Var>,
+) -> Result<Var> {
+    let absent = Var::absent();
+    let inputs = [q, k, v, bias.unwrap_or(&absent)];
+    let backward_follows = inputs.into_iter().any(Var::needs_gradient);
+    let bias = bias.map(|bias| bias.value.clone());
+    let qkv = [&q.value, &k.value, &v.value];
+    let (o, left) = op::forward(&settings, qkv, bias.as_ref(), backward_follows)?;
+    let (qkv, y) = (qkv.map(Clone::clone), o.clone());
+    record("attention", inputs, y, move |d_o, _| {
+        let saved = (&o, &left);
+        let (grads, dbias) = op::backward(&settings, qkv.each_ref(), bias.as_ref(), saved, d_o)?;
+        let [dq, dk, dv] = grads.map(Some);
+        Ok([dq, dk, dv, dbias])
     })
 }

@@ -19,10 +19,10 @@ pub fn rotary_attention(settings: Attention, table: &RotaryTable, qkv: &Var) -> 
         return Err(Error::CuSeqLens(message.to_owned()).into());
     }
     let [q, k, v] = rotary::split(table, settings.heads, &settings.keys, &qkv.value)?;
-    let (y, left) = attention::forward(&settings, [&q, &k, &v], qkv.needs_gradient())?;
+    let (y, left) = attention::forward(&settings, [&q, &k, &v], None, qkv.needs_gradient())?;
     let (o, table) = (y.clone(), table.clone());
     record("rotary_attention", [qkv], y, move |d_o, _| {
-        let grads = attention::backward(&settings, [&q, &k, &v], (&o, &left), d_o)?;
+        let (grads, _) = attention::backward(&settings, [&q, &k, &v], None, (&o, &left), d_o)?;
         drop((q, k, v, o, left));
         let dqkv = rotary::join(&table, settings.heads, &settings.keys, grads.each_ref())?;
         Ok([Some(dqkv)])

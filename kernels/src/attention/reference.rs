@@ -3,11 +3,11 @@
 use super::Attention;
 use crate::dropout;
 
-/// o from `q` (both `[Tq, N*D]`), `k` and `v` (`[T, N*D]`).
-pub fn forward(a: Attention, q: &[f64], k: &[f64], v: &[f64]) -> Vec<f64> {
+/// o from `q` (both `[Tq, N*D]`), `k` and `v` (`[T, N*D]`), and a bias (`[2R + 1, N]`).
+pub fn forward(a: Attention, [q, k, v]: [&[f64]; 3], bias: Option<&[f64]>) -> Vec<f64> {
     let mut o = vec![0.0; q.len()];
     each_query(a, |query| {
-        let p = query.probabilities(a, q, k);
+        let p = query.probabilities(a, [q, k], bias);
         for (p, key) in p.iter().zip(&query.seen) {
             let weight = p * query.mask(a, key);
             for c in query.columns.clone() {
@@ -18,18 +18,18 @@ pub fn forward(a: Attention, q: &[f64], k: &[f64], v: &[f64]) -> Vec<f64> {
     o
 }
 
-/// (dq, dk, dv), shaped as q, k and v, from the inputs and the gradient of the output.
+/// dq, dk and dv, shaped as q, k and v, and dbias, from the inputs and the gradient of the output.
 pub fn backward(
     a: Attention,
-    q: &[f64],
-    k: &[f64],
-    v: &[f64],
+    [q, k, v]: [&[f64]; 3],
+    bias: Option<&[f64]>,
     d_o: &[f64],
-) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
-    let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; k.len()]);
+) -> ([Vec<f64>; 3], Option<Vec<f64>>) {
+    let [mut dq, mut dk, mut dv] = [q, k, v].map(|x| vec![0.0; x.len()]);
+    let mut dbias = bias.map(|bias| vec![0.0; bias.len()]);
     let scale = f64::from(a.scale);
     each_query(a, |query| {
-        let p = query.probabilities(a, q, k);
+        let p = query.probabilities(a, [q, k], bias);
         let dot = |key: &Key| -> f64 {
             query.columns.clone().map(|c| d_o[query.row + c] * v[key.row + c]).sum()
         };
@@ -37,6 +37,10 @@ pub fn backward(
         let delta: f64 = p.iter().zip(&dp).map(|(p, dp)| p * dp).sum();
         for ((p, dp), key) in p.iter().zip(&dp).zip(&query.seen) {
             let ds = p * (dp - delta);
+            if let Some(dbias) = &mut dbias {
+                let at = query.place_of_bias(a, dbias.len(), key);
+                dbias[at] += ds;
+            }
             for c in query.columns.clone() {
                 dq[query.row + c] += scale * ds * k[key.row + c];
                 dk[key.row + c] += scale * ds * q[query.row + c];
@@ -44,13 +48,16 @@ pub fn backward(
             }
         }
     });
-    (dq, dk, dv)
+    ([dq, dk, dv], dbias)
 }
 
 /// One query under one head.
 struct Query {
     /// Where its row begins.
     row: usize,
+    /// Its number in its sequence.
+    number: usize,
+    head: usize,
     /// The keys that it sees.
     seen: Vec<Key>,
     /// The columns of the head.
@@ -78,6 +85,8 @@ fn each_query(a: Attention, mut f: impl FnMut(Query)) {
                 let seen = (0..end - start).filter(sees);
                 f(Query {
                     row: query * n * d,
+                    number: i,
+                    head,
                     seen: seen.map(|j| Key { row: (start + j) * n * d, number: j }).collect(),
                     columns: head * d..(head + 1) * d,
                     mask_row: query * n + head,
@@ -89,12 +98,20 @@ fn each_query(a: Attention, mut f: impl FnMut(Query)) {
 
 impl Query {
     /// The softmax of the scores, one for each key that it sees.
-    fn probabilities(&self, a: Attention, q: &[f64], k: &[f64]) -> Vec<f64> {
+    fn probabilities(&self, a: Attention, [q, k]: [&[f64]; 2], bias: Option<&[f64]>) -> Vec<f64> {
         let score = |key: &Key| -> f64 {
-            self.columns.clone().map(|c| q[self.row + c] * k[key.row + c]).sum::<f64>()
+            let dot: f64 = self.columns.clone().map(|c| q[self.row + c] * k[key.row + c]).sum();
+            let bias = bias.map_or(0.0, |bias| bias[self.place_of_bias(a, bias.len(), key)]);
+            f64::from(a.scale) * dot + bias
         };
-        let scores: Vec<f64> = self.seen.iter().map(|k| f64::from(a.scale) * score(k)).collect();
+        let scores: Vec<f64> = self.seen.iter().map(score).collect();
         crate::softmax::reference::forward(&scores, scores.len())
+    }
+
+    /// Where the bias of a key is in a table of `len` elements.
+    fn place_of_bias(&self, a: Attention, len: usize, key: &Key) -> usize {
+        let (reach, ahead) = (a.reach(len) as isize, key.number as isize - self.number as isize);
+        (reach + ahead.clamp(-reach, reach)) as usize * a.heads + self.head
     }
 
     /// The dropout factor of a key: 0 or 1 / (1 - p), 1 without dropout.

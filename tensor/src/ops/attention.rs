@@ -6,10 +6,10 @@ use kernels::attention::{self, Qkv, cuda, reference};
 use kernels::cuda::{Array, Slice};
 use kernels::dropout::Dropout;
 
-use super::{Hidden, dense, expect_shape, hidden, matrix, wide};
+use super::{Hidden, dense, expect_shape, hidden, matrix, on_gpu, wide};
 use crate::dtype::HiddenElement;
 use crate::pool::Buffer;
-use crate::{CuSeqLens, Error, Result, Tensor};
+use crate::{CuSeqLens, DType, Element, Error, Result, Tensor};
 
 const OP: &str = "attention";
 
@@ -51,12 +51,42 @@ impl Attention {
         keys.iter().try_for_each(|x| expect_shape(OP, x, &[self.keys.total(), h]))
     }
 
-    /// The offsets of queries and keys on a GPU, which has kernels for heads of this size.
-    fn on_gpu(&self, head_dim: usize, gpu: &kernels::cuda::Device) -> Result<[Arc<Array>; 2]> {
+    /// An error unless the bias fits the queries.
+    fn check_bias(&self, q: &Tensor, bias: &Tensor) -> Result<()> {
+        let shape = bias.shape();
+        if !matches!(shape, &[rows, heads] if rows % 2 == 1 && heads == self.heads) {
+            let expected = format!("[2R + 1, {}] of a bias", self.heads);
+            return Err(Error::Shape { op: OP, expected, got: shape.to_vec() });
+        }
+        let dtype = if q.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        if bias.dtype() != dtype {
+            return Err(Error::DType { op: OP, expected: dtype.name(), got: bias.dtype() });
+        }
+        on_gpu(OP, [q, bias])?;
+        self.expect_all_to_ask("with a bias")
+    }
+
+    fn expect_all_to_ask(&self, how: &str) -> Result<()> {
+        if self.queries == self.keys {
+            return Ok(());
+        }
+        let [queries, keys] = [&self.queries, &self.keys].map(CuSeqLens::total);
+        let message = format!("{OP} {how}: {queries} queries are not the {keys} keys");
+        Err(Error::CuSeqLens(message))
+    }
+
+    /// The offsets of queries and keys on a GPU, which has kernels for heads of this size and such a bias.
+    fn on_gpu(&self, head_dim: usize, x: cuda::Qkv) -> Result<[Arc<Array>; 2]> {
         if head_dim > cuda::MAX_HEAD_DIM {
             let expected = format!("heads of at most {} on a GPU", cuda::MAX_HEAD_DIM);
             return Err(Error::Shape { op: OP, expected, got: vec![self.heads, head_dim] });
         }
+        let rows = x.bias.map_or(0, |bias| bias.len() / self.heads);
+        if rows > 2 * cuda::MAX_REACH + 1 {
+            let expected = format!("of a bias of R at most {} on a GPU", cuda::MAX_REACH);
+            return Err(Error::Shape { op: OP, expected, got: vec![rows, self.heads] });
+        }
+        let gpu = x.q.device();
         Ok([self.queries.on_gpu(gpu)?, self.keys.on_gpu(gpu)?])
     }
 
@@ -66,10 +96,8 @@ impl Attention {
             let expected = format!("[.., multiple of {} heads]", self.heads);
             return Err(Error::Shape { op: OP, expected, got: vec![self.queries.total(), h] });
         }
-        if self.window.is_some() && self.queries != self.keys {
-            let [queries, keys] = [&self.queries, &self.keys].map(CuSeqLens::total);
-            let message = format!("{OP} in a window: {queries} queries are not the {keys} keys");
-            return Err(Error::CuSeqLens(message));
+        if self.window.is_some() {
+            self.expect_all_to_ask("in a window")?;
         }
         let head_dim = h / self.heads;
         Ok(attention::Attention {
@@ -101,28 +129,49 @@ impl Saved {
 
 /// The output `[Tq, H]`, and what the backward needs, if it follows.
 ///
-/// q is `[Tq, H]`, k and v are `[T, H]`, heads side by side.
+/// q is `[Tq, H]`, k and v are `[T, H]`, heads side by side; a relative position bias is `[2R + 1, N]`, f32 also where
+/// they are bf16: row R + j - i is added to the scores of key j and query i, numbered in their sequence, the first and
+/// the last row also to those further apart.
 ///
 /// # Errors
-/// When shapes or dtypes do not fit, Tq or T is not that of the batch, H no multiple of N, or there is a window but
-/// queries and keys have offsets of their own.
+/// When shapes or dtypes do not fit, Tq or T is not that of the batch, H no multiple of N, or there is a window or a bias
+/// but queries and keys have offsets of their own.
 pub fn forward(
     a: &Attention,
     [q, k, v]: [&Tensor; 3],
+    bias: Option<&Tensor>,
     backward_follows: bool,
 ) -> Result<(Tensor, Saved)> {
     let (_, h) = matrix(OP, q)?;
     a.check(h, [q], [k, v])?;
-    let (settings, [q, k, v]) = (a.kernel(h)?, dense([q, k, v])?);
+    let (settings, bias) = (a.kernel(h)?, dense_bias(a, q, bias)?);
+    let [q, k, v] = dense([q, k, v])?;
     match hidden(OP, [&q, &k, &v])? {
-        Hidden::Cuda(x) => run_on_gpu(a, settings, x, backward_follows),
-        Hidden::F32([q, k, v]) => run(settings, Qkv { q, k, v }, h),
-        Hidden::BF16([q, k, v]) => run(settings, Qkv { q, k, v }, h),
-        Hidden::F64([q, k, v]) => {
-            let o = wide(reference::forward(settings, q, k, v), &[a.queries.total(), h]);
-            Ok((o, Saved::of_lse(Tensor::zeros(&[0]))))
+        Hidden::Cuda([q, k, v]) => {
+            let x = cuda::Qkv { q, k, v, bias: array(&bias)? };
+            run_on_gpu(a, settings, x, backward_follows)
+        }
+        Hidden::F32([q, k, v]) => run(settings, Qkv { q, k, v, bias: elements(&bias)? }, h),
+        Hidden::BF16([q, k, v]) => run(settings, Qkv { q, k, v, bias: elements(&bias)? }, h),
+        Hidden::F64(x) => {
+            let o = reference::forward(settings, x, elements(&bias)?);
+            Ok((wide(o, &[a.queries.total(), h]), Saved::of_lse(Tensor::zeros(&[0]))))
         }
     }
+}
+
+/// A bias that fits, in row-major order.
+fn dense_bias(a: &Attention, q: &Tensor, bias: Option<&Tensor>) -> Result<Option<Tensor>> {
+    bias.iter().try_for_each(|bias| a.check_bias(q, bias))?;
+    bias.map(Tensor::contiguous).transpose()
+}
+
+fn array(bias: &Option<Tensor>) -> Result<Option<Slice<'_>>> {
+    bias.as_ref().map(|bias| bias.as_array(OP)).transpose()
+}
+
+fn elements<T: Element>(bias: &Option<Tensor>) -> Result<Option<&[T]>> {
+    bias.as_ref().map(Tensor::as_slice).transpose()
 }
 
 fn run<E: HiddenElement>(
@@ -140,49 +189,57 @@ fn run<E: HiddenElement>(
 fn run_on_gpu(
     a: &Attention,
     settings: attention::Attention,
-    [q, k, v]: [Slice; 3],
+    x: cuda::Qkv,
     backward_follows: bool,
 ) -> Result<(Tensor, Saved)> {
-    let [queries, keys] = a.on_gpu(settings.head_dim, q.device())?;
+    let [queries, keys] = a.on_gpu(settings.head_dim, x)?;
     let at = cuda::Offsets { queries: queries.slice(), keys: keys.slice() };
-    let made = cuda::forward(settings, at, cuda::Qkv { q, k, v }, backward_follows)?;
+    let made = cuda::forward(settings, at, x, backward_follows)?;
     let rows = a.queries.total();
     let o = Tensor::from_array(made.o, &[rows, settings.heads * settings.head_dim]);
     let lse = Tensor::from_array(made.lse, &[rows, settings.heads]);
     Ok((o, Saved { lse, mask: made.mask }))
 }
 
-/// The gradients of q `[Tq, H]`, k and v `[T, H]`, from the output and its gradient.
+/// The gradients of q `[Tq, H]`, k and v `[T, H]`, and of the bias `[2R + 1, N]` if there is one, from the output and its
+/// gradient.
 ///
 /// # Errors
-/// When the shapes or dtypes differ.
+/// As [`forward`].
 ///
 /// # Panics
 /// On a GPU, with dropout, when the forward was told that this does not follow.
 pub fn backward(
     a: &Attention,
     [q, k, v]: [&Tensor; 3],
+    bias: Option<&Tensor>,
     (o, saved): (&Tensor, &Saved),
     d_o: &Tensor,
-) -> Result<[Tensor; 3]> {
+) -> Result<([Tensor; 3], Option<Tensor>)> {
     let (_, h) = matrix(OP, q)?;
     a.check(h, [q, o, d_o], [k, v])?;
-    let settings = a.kernel(h)?;
+    let (settings, bias) = (a.kernel(h)?, dense_bias(a, q, bias)?);
     let operands = dense([q, k, v, o, d_o])?;
     match hidden(OP, operands.each_ref())? {
-        Hidden::Cuda(x) => run_backward_on_gpu(a, settings, x, saved),
+        Hidden::Cuda([q, k, v, o, d_o]) => {
+            let x = cuda::Qkv { q, k, v, bias: array(&bias)? };
+            run_backward_on_gpu(a, settings, x, (o, saved), d_o)
+        }
         Hidden::F32([q, k, v, o, d_o]) => {
-            Ok(run_backward(settings, Qkv { q, k, v }, (o, saved.lse.as_slice()?), d_o, h))
+            let x = Qkv { q, k, v, bias: elements(&bias)? };
+            run_backward(settings, x, (o, saved.lse.as_slice()?), d_o)
         }
         Hidden::BF16([q, k, v, o, d_o]) => {
-            Ok(run_backward(settings, Qkv { q, k, v }, (o, saved.lse.as_slice()?), d_o, h))
+            let x = Qkv { q, k, v, bias: elements(&bias)? };
+            run_backward(settings, x, (o, saved.lse.as_slice()?), d_o)
         }
         Hidden::F64([q, k, v, _, d_o]) => {
-            let (dq, dk, dv) = reference::backward(settings, q, k, v, d_o);
-            Ok([dq, dk, dv].map(|d| {
-                let shape = [d.len() / h, h];
+            let (grads, dbias) = reference::backward(settings, [q, k, v], elements(&bias)?, d_o);
+            let rows = |d: Vec<f64>, width| {
+                let shape = [d.len() / width, width];
                 wide(d, &shape)
-            }))
+            };
+            Ok((grads.map(|d| rows(d, h)), dbias.map(|d| rows(d, a.heads))))
         }
     }
 }
@@ -192,30 +249,35 @@ fn run_backward<E: HiddenElement>(
     x: Qkv<E>,
     saved: (&[E], &[f32]),
     d_o: &[E],
-    h: usize,
-) -> [Tensor; 3] {
+) -> Result<([Tensor; 3], Option<Tensor>)> {
+    let (heads, h) = (settings.heads, settings.heads * settings.head_dim);
     let mut grads = [x.q, x.k, x.v].map(|x| Buffer::uninit(x.len()));
+    let mut dbias = x.bias.map(|bias| Tensor::zeros(&[bias.len() / heads, heads]));
+    let to = dbias.as_mut().map(Tensor::make_mut).transpose()?;
     let [dq, dk, dv] = &mut grads;
-    attention::backward(settings, x, saved, d_o, attention::Gradients { dq, dk, dv });
-    grads.map(|buffer| {
+    attention::backward(settings, x, saved, d_o, attention::Gradients { dq, dk, dv, dbias: to });
+    let grads = grads.map(|buffer| {
         let rows = buffer.len() / h;
         Tensor::from_buffer(buffer, &[rows, h])
-    })
+    });
+    Ok((grads, dbias))
 }
 
 fn run_backward_on_gpu(
     a: &Attention,
     settings: attention::Attention,
-    [q, k, v, o, d_o]: [Slice; 5],
-    saved: &Saved,
-) -> Result<[Tensor; 3]> {
-    let [queries, keys] = a.on_gpu(settings.head_dim, q.device())?;
+    x: cuda::Qkv,
+    (o, saved): (Slice, &Saved),
+    d_o: Slice,
+) -> Result<([Tensor; 3], Option<Tensor>)> {
+    let [queries, keys] = a.on_gpu(settings.head_dim, x)?;
     let at = cuda::Offsets { queries: queries.slice(), keys: keys.slice() };
     let saved = (o, saved.lse.as_array(OP)?, saved.mask.as_ref().map(Array::slice));
-    let grads = cuda::backward(settings, at, cuda::Qkv { q, k, v }, saved, d_o)?;
+    let (grads, dbias) = cuda::backward(settings, at, x, saved, d_o)?;
+    let rows = |array: Array, width| {
+        let shape = [array.len() / width, width];
+        Tensor::from_array(array, &shape)
+    };
     let h = settings.heads * settings.head_dim;
-    Ok(grads.map(|array| {
-        let rows = array.len() / h;
-        Tensor::from_array(array, &[rows, h])
-    }))
+    Ok((grads.map(|d| rows(d, h)), dbias.map(|d| rows(d, settings.heads))))
 }

@@ -23,8 +23,8 @@ fn inputs(a: &Attention, head_dim: usize, dtype: DType) -> Inputs {
 
 /// o, dq, dk, dv where the inputs are, and lse.
 fn run(a: &Attention, [q, k, v, d_o]: &Inputs) -> ([Tensor; 4], Tensor) {
-    let (o, saved) = attention::forward(a, [q, k, v], true).unwrap();
-    let [dq, dk, dv] = attention::backward(a, [q, k, v], (&o, &saved), d_o).unwrap();
+    let (o, saved) = attention::forward(a, [q, k, v], None, true).unwrap();
+    let ([dq, dk, dv], _) = attention::backward(a, [q, k, v], None, (&o, &saved), d_o).unwrap();
     ([o, dq, dk, dv], saved.lse)
 }
 
@@ -295,7 +295,7 @@ fn a_forward_alone_has_the_same_output() {
     let a = ragged(usize::MAX, 2, Some(DROPOUT));
     let [q, k, v, _] = inputs(&a, 64, DType::BF16).map(|x| x.to_device(&gpu).unwrap());
     let [with, without] = [true, false].map(|backward_follows| {
-        let (o, _) = attention::forward(&a, [&q, &k, &v], backward_follows).unwrap();
+        let (o, _) = attention::forward(&a, [&q, &k, &v], None, backward_follows).unwrap();
         values(&o)
     });
     assert_eq!(with, without);
@@ -307,5 +307,5 @@ fn heads_wider_than_the_kernels_are_an_error() {
     let gpu = device();
     let a = ragged(1, 1, None);
     let [q, k, v, _] = inputs(&a, 257, DType::F32).map(|x| x.to_device(&gpu).unwrap());
-    assert!(attention::forward(&a, [&q, &k, &v], true).is_err());
+    assert!(attention::forward(&a, [&q, &k, &v], None, true).is_err());
 }

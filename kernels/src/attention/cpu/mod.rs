@@ -4,11 +4,13 @@
 //!    keys transposed and scaled. Everything below works on whole vectors and contiguous rows.
 //! 2. Blocks of [`QUERIES`] queries are scored against the keys that any of them sees ([`product`]): all keys of the
 //!    sequence, or with a window those near the block, of which each query is then made to see no more than its own.
+//!    A relative position bias is added by diagonals ([`bias`]).
 //! 3. Softmax, or its derivative, row by row over the block ([`rows`]), then the remaining products.
 //!
 //! Padding lanes hold anything: they only ever meet other padding lanes, and are never copied out.
 
 mod backward;
+mod bias;
 mod forward;
 mod product;
 mod rows;
@@ -20,7 +22,7 @@ use rayon::prelude::*;
 
 use super::{Attention, Gradients, Qkv};
 use crate::dropout::Dropout;
-use crate::parallel::Shared;
+use crate::parallel::{Shared, add_partials};
 use crate::simd::{Element, MAX_LANES};
 use product::View;
 
@@ -41,16 +43,17 @@ const CACHE_LINE: usize = 16;
 /// When the lengths do not fit.
 pub fn forward<E: Element>(a: Attention, x: Qkv<E>, o: &mut [E], lse: &mut [f32]) {
     a.check(&[x.q, o], &[x.k, x.v], lse);
+    x.bias.iter().for_each(|bias| a.check_bias(bias.len()));
     let out = forward::Out { o: Shared::new(o), lse: Shared::new(lse) };
     each_task(a, SPAN, |task| forward::task(a, x, task, &out));
 }
 
-/// dq, dk and dv from what the forward read and wrote, and the gradient `d_o` of its output.
+/// dq, dk and dv, and dbias if there is a bias, from what the forward read and wrote, and the gradient `d_o` of its output.
 ///
 /// `o` and `d_o` are `[Tq, N*D]`, `lse` is `[Tq, N]`.
 ///
 /// # Panics
-/// When the lengths do not fit.
+/// When the lengths do not fit, or there is a bias or a place for its gradient, but not both.
 pub fn backward<E: Element>(
     a: Attention,
     x: Qkv<E>,
@@ -59,18 +62,26 @@ pub fn backward<E: Element>(
     grads: Gradients<E>,
 ) {
     a.check(&[x.q, o, d_o, grads.dq], &[x.k, x.v, grads.dk, grads.dv], lse);
+    let width = x.bias.map_or(0, <[f32]>::len);
+    let dbias = grads.dbias.unwrap_or_default();
+    assert_eq!(dbias.len(), width, "attention: length of dbias");
+    x.bias.iter().for_each(|bias| a.check_bias(bias.len()));
+    let mut partial = vec![0.0; (a.keys.len() - 1) * width];
     let input = backward::Input { x, o, lse, d_o };
     let out = backward::Out {
         dq: Shared::new(grads.dq),
         dk: Shared::new(grads.dk),
         dv: Shared::new(grads.dv),
+        dbias: Shared::new(&mut partial),
     };
     each_task(a, usize::MAX, |task| backward::task(a, input, task, &out));
+    add_partials(&partial, dbias);
 }
 
 /// One head of one sequence, and which of its queries.
 #[derive(Clone, Debug)]
 struct Task {
+    sequence: usize,
     head: usize,
     /// The first query of the sequence.
     first_query: usize,
@@ -178,6 +189,11 @@ impl Task {
         self.first_query + block.queries.start..self.first_query + block.queries.end
     }
 
+    /// The rows of its sequence in the biases of all, `rows` each.
+    fn bias_rows(&self, rows: usize) -> Range<usize> {
+        self.sequence * rows..(self.sequence + 1) * rows
+    }
+
     /// Its keys, counted from the first of all sequences.
     fn key_rows(&self) -> Range<usize> {
         self.first_key..self.first_key + self.keys
@@ -188,7 +204,7 @@ impl Task {
 fn each_task(a: Attention, span: usize, f: impl Fn(&Task) + Sync) {
     let mut tasks = Vec::new();
     let mut longest = 1;
-    for (query, key) in a.queries.windows(2).zip(a.keys.windows(2)) {
+    for (sequence, (query, key)) in a.queries.windows(2).zip(a.keys.windows(2)).enumerate() {
         let [(first_query, len), (first_key, keys)] =
             [query, key].map(|ends| (ends[0] as usize, (ends[1] - ends[0]) as usize));
         longest = longest.max(keys);
@@ -196,7 +212,7 @@ fn each_task(a: Attention, span: usize, f: impl Fn(&Task) + Sync) {
         for (head, start) in (0..a.heads).flat_map(|h| (0..len).step_by(span).map(move |q| (h, q)))
         {
             let queries = start..start.saturating_add(span).min(len);
-            tasks.push(Task { head, first_query, first_key, keys, queries, window });
+            tasks.push(Task { sequence, head, first_query, first_key, keys, queries, window });
         }
     }
     // Short ones are handed out several at a time, about `SPAN` queries.

@@ -1,8 +1,8 @@
 //! What happens to rows of scores, which are padded to whole vectors.
 
 use crate::simd::{
-    Element, MAX_LANES, Simd, dispatch, each_vector, inlined, load, map_in_place, math, max_of,
-    store,
+    Element, MAX_LANES, Simd, dispatch, each_vector, inlined, load, map_in_place, map2_in_place,
+    math, max_of, store,
 };
 
 dispatch!(
@@ -13,6 +13,10 @@ dispatch!(
     pub(super) fn softmax(
         scores: &mut [f32], keys: usize, lse: &mut [f32], rsum: &mut [f32]
     ) = softmax_body
+);
+dispatch!(
+    /// x += y, of any equal length.
+    pub(super) fn add(x: &mut [f32], y: &[f32]) = add_body
 );
 dispatch!(
     /// x *= mask
@@ -72,6 +76,11 @@ fn exponentials<S: Simd>(s: S, row: &mut [f32], max: f32) -> f32 {
         s.store(e, v);
     }
     s.sum(sum)
+}
+
+#[inline(always)]
+fn add_body<S: Simd>(s: S, x: &mut [f32], y: &[f32]) {
+    map2_in_place(s, x, y, |x, y| s.add(x, y));
 }
 
 #[inline(always)]

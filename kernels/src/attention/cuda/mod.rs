@@ -40,6 +40,9 @@ pub(crate) static DELTA: Source =
 /// The widest head that there are kernels for.
 pub const MAX_HEAD_DIM: usize = 256;
 
+/// The furthest reach R of a bias that there are kernels for.
+pub const MAX_REACH: usize = 128;
+
 /// The offsets of an [`Attention`] on the GPU, u32.
 #[derive(Clone, Copy, Debug)]
 pub struct Offsets<'a> {
@@ -49,7 +52,7 @@ pub struct Offsets<'a> {
     pub keys: Slice<'a>,
 }
 
-/// Queries, keys and values on the GPU, all f32 or all bf16.
+/// Queries, keys and values on the GPU, all f32 or all bf16, and what is added to scores.
 #[derive(Clone, Copy, Debug)]
 pub struct Qkv<'a> {
     /// Queries, `[Tq, N*D]`.
@@ -58,6 +61,8 @@ pub struct Qkv<'a> {
     pub k: Slice<'a>,
     /// Values, `[T, N*D]`.
     pub v: Slice<'a>,
+    /// The relative position bias, if any, `[2R + 1, N]`, f32; R is at most [`MAX_REACH`].
+    pub bias: Option<Slice<'a>>,
 }
 
 /// `struct Attention` of `attention.cuh`.
@@ -96,6 +101,7 @@ pub struct Output {
 /// When lengths or dtypes do not fit, D is above [`MAX_HEAD_DIM`], or the mask would have 2^32 words.
 pub fn forward(a: Attention, at: Offsets, x: Qkv, backward_follows: bool) -> Result<Output> {
     let device = x.q.device();
+    assert!(x.bias.is_none(), "attention: a bias on a GPU");
     let mut o = Array::uninit(device, x.q.dtype(), x.q.len())?;
     let mut lse = Array::uninit(device, DType::F32, super::total(a.queries) * a.heads)?;
     check(a, at, &[x.q], &[x.k, x.v], lse.slice());
@@ -143,7 +149,7 @@ fn window(a: Attention) -> usize {
     a.window_within(longest).unwrap_or(longest)
 }
 
-/// dq `[Tq, N*D]`, dk and dv `[T, N*D]`, from what the forward read and wrote, and the gradient of its output.
+/// dq `[Tq, N*D]`, dk and dv `[T, N*D]`, and dbias `[2R + 1, N]` if there is a bias, from what the forward read and wrote, and the gradient of its output.
 ///
 /// # Errors
 /// As [`forward`].
@@ -156,7 +162,7 @@ pub fn backward<'a>(
     x: Qkv<'a>,
     (o, lse, mask): (Slice<'a>, Slice<'a>, Option<Slice<'a>>),
     d_o: Slice,
-) -> Result<[Array; 3]> {
+) -> Result<([Array; 3], Option<Array>)> {
     check(a, at, &[x.q, o, d_o], &[x.k, x.v], lse);
     let (device, dtype) = (x.q.device(), x.q.dtype());
     let delta = delta(a, o, d_o)?;
@@ -182,7 +188,7 @@ pub fn backward<'a>(
     let (launch, settings) = tiles(device, dtype, path.dq, a, a.queries)?;
     // SAFETY: as in the forward; a row of dq for each of q.
     unsafe { read(launch).write(&mut dq).arg(settings).start() }?;
-    Ok([dq, dk, dv])
+    Ok(([dq, dk, dv], None))
 }
 
 /// do . o of each query and head, `[Tq, N]`.
