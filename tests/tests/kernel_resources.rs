@@ -90,7 +90,7 @@ impl Job {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{name} for {target}: {said}");
         let place =
-            format!("{name:28} {:5} {target:7}", format!("{:?}", self.hidden).to_lowercase());
+            format!("{name:34} {:5} {target:7}", format!("{:?}", self.hidden).to_lowercase());
         let kernels = parse(&said, &place);
         let entries = String::from_utf8_lossy(&text).matches(".entry ").count();
         assert_eq!(
@@ -114,7 +114,7 @@ struct Kernel {
     shared: u32,
 }
 
-const HEAD: &str = "file                         type  target  kernel                             registers  spills  stack  static shared";
+const HEAD: &str = "file                               type  target  kernel                             registers  spills  stack  static shared";
 
 impl Kernel {
     fn line(&self) -> String {

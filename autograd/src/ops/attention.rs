@@ -5,9 +5,9 @@ use tensor::ops::attention::{self as op, Attention};
 
 use crate::{Result, Var, record};
 
-/// softmax(q k^T / sqrt(D) + b) v for each sequence and head; q and the result are `[Tq, H]`, k and v `[T, H]`. b is of a
-/// relative position bias, if any, `[2R + 1, N]`: its row R + j - i for the key j of a query i, the first and the last
-/// row also for keys further away.
+/// softmax(q k^T / sqrt(D) + b) v for each sequence and head; q and the result are `[Tq, H]`, k and v `[T, H]`. b is
+/// taken from a relative position bias, if any, `[2R + 1, N]`: its row R + j - i for the key j of a query i, the first
+/// and the last row also for keys further away.
 ///
 /// # Errors
 /// When the shapes do not fit, Tq or T is not that of the batch, H no multiple of the number of heads, or there is a

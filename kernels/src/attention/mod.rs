@@ -10,13 +10,13 @@
 //! ```
 //!
 //! Shapes: q `[Tq, N*D]`, k and v `[T, N*D] -> [Tq, N*D]`, head n in the columns `n*D .. (n+1)*D`; b, if there is a
-//! bias, `[2R + 1, N]`; lse, the only thing saved for the backward (but on tensor cores m, too, in bits), `[Tq, N]`. All
-//! tokens ask, or only those whose last state is read, such as the first of each sequence for a classifier: queries and
-//! keys have offsets of their own. m is the dropout mask of the probabilities (0 or 1 / (1 - p), else 1) at row
+//! bias, `[2R + 1, N]`; lse, the only thing saved for the backward (but on tensor cores m, too, in bits), `[Tq, N]`.
+//! All tokens ask, or only those whose last state is read, such as the first of each sequence for a classifier: queries
+//! and keys have offsets of their own. m is the dropout mask of the probabilities (0 or 1 / (1 - p), else 1) at row
 //! `query * N + head` and column j. The backward makes p again from q, k and lse: both directions hold the scores of a
 //! block of queries at a time, never `[S, S]`, and only those of keys that the block sees: a window makes the work
-//! O(S w). Sums are f32. The row maximum is taken away before exponentials; a NaN stays inside its sequence and head (in
-//! db its head), but may pass the edge of a window: a query adds 0 times what only others of its block see.
+//! O(S w). Sums are f32. The row maximum is taken away before exponentials; a NaN stays inside its sequence and head
+//! (in db, its head), but may pass the edge of a window: a query adds 0 times what only others of its block see.
 //!
 //! Source: Vaswani et al., *Attention is all you need*, 2017, <https://arxiv.org/abs/1706.03762>; Dao et al.,
 //! *FlashAttention*, 2022, <https://arxiv.org/abs/2205.14135>; the window: Beltagy et al., *Longformer*, 2020,
@@ -113,9 +113,9 @@ pub struct Qkv<'a, E = f32> {
     pub k: &'a [E],
     /// Values, `[T, N*D]`.
     pub v: &'a [E],
-    /// The relative position bias, if any, `[2R + 1, N]`: row R + j - i is for the key j of a query i, numbered in their
-    /// sequence, the first and the last row also for all keys further away. The offsets of queries and keys must then
-    /// be the same.
+    /// The relative position bias, if any, `[2R + 1, N]`: row R + j - i is for the key j of a query i, numbered in
+    /// their sequence, the first and the last row also for all keys further away. The offsets of queries and keys must
+    /// then be the same.
     pub bias: Option<&'a [f32]>,
 }
 

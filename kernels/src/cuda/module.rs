@@ -35,7 +35,7 @@ pub struct Source {
 }
 
 /// What kernels include.
-const HEADERS: [(&str, &str); 9] = [
+const HEADERS: [(&str, &str); 10] = [
     ("common.cuh", include_str!("common.cuh")),
     ("normal.cuh", include_str!("normal.cuh")),
     ("ptx.cuh", include_str!("ptx.cuh")),
@@ -43,6 +43,7 @@ const HEADERS: [(&str, &str); 9] = [
     ("activation.cuh", include_str!("../activation/activation.cuh")),
     ("attention.cuh", include_str!("../attention/cuda/attention.cuh")),
     ("fragments.cuh", include_str!("../attention/cuda/fragments.cuh")),
+    ("square.cuh", include_str!("../attention/cuda/square.cuh")),
     ("product.cuh", include_str!("../matmul/cuda/product.cuh")),
     ("strided.cuh", include_str!("../matmul/cuda/strided.cuh")),
 ];
@@ -53,9 +54,12 @@ pub static SOURCES: &[&Source] = &[
     &crate::adamw::cuda::SOURCE,
     &crate::add_norm::cuda::SOURCE,
     &crate::attention::cuda::DELTA,
-    &crate::attention::cuda::FLASH,
-    &crate::attention::cuda::FLASH_BACKWARD,
-    &crate::attention::cuda::PLAIN,
+    &crate::attention::cuda::FLASH[0],
+    &crate::attention::cuda::FLASH[1],
+    &crate::attention::cuda::FLASH_BACKWARD[0],
+    &crate::attention::cuda::FLASH_BACKWARD[1],
+    &crate::attention::cuda::PLAIN[0],
+    &crate::attention::cuda::PLAIN[1],
     &crate::bce_with_logits::cuda::LOSS.source,
     &crate::copy::cuda::SOURCE,
     &crate::cross_entropy::cuda::SOURCE,

@@ -134,8 +134,8 @@ impl Saved {
 /// the last row also to those further apart.
 ///
 /// # Errors
-/// When shapes or dtypes do not fit, Tq or T is not that of the batch, H no multiple of N, or there is a window or a bias
-/// but queries and keys have offsets of their own.
+/// When shapes or dtypes do not fit, Tq or T is not that of the batch, H no multiple of N, or there is a window or a
+/// bias but queries and keys have offsets of their own.
 pub fn forward(
     a: &Attention,
     [q, k, v]: [&Tensor; 3],
@@ -201,8 +201,8 @@ fn run_on_gpu(
     Ok((o, Saved { lse, mask: made.mask }))
 }
 
-/// The gradients of q `[Tq, H]`, k and v `[T, H]`, and of the bias `[2R + 1, N]` if there is one, from the output and its
-/// gradient.
+/// The gradients of q `[Tq, H]`, k and v `[T, H]`, and of the bias `[2R + 1, N]` if there is one, from the output and
+/// its gradient.
 ///
 /// # Errors
 /// As [`forward`].

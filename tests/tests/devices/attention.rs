@@ -22,10 +22,21 @@ fn inputs(a: &Attention, head_dim: usize, dtype: DType) -> Inputs {
 }
 
 /// o, dq, dk, dv where the inputs are, and lse.
-fn run(a: &Attention, [q, k, v, d_o]: &Inputs) -> ([Tensor; 4], Tensor) {
-    let (o, saved) = attention::forward(a, [q, k, v], None, true).unwrap();
-    let ([dq, dk, dv], _) = attention::backward(a, [q, k, v], None, (&o, &saved), d_o).unwrap();
-    ([o, dq, dk, dv], saved.lse)
+fn run(a: &Attention, x: &Inputs) -> ([Tensor; 4], Tensor) {
+    let (y, lse, _) = run_biased(a, x, None);
+    (y, lse)
+}
+
+/// The same with a bias, and dbias.
+fn run_biased(
+    a: &Attention,
+    [q, k, v, d_o]: &Inputs,
+    bias: Option<&Tensor>,
+) -> ([Tensor; 4], Tensor, Option<Tensor>) {
+    let qkv = [q, k, v];
+    let (o, saved) = attention::forward(a, qkv, bias, true).unwrap();
+    let ([dq, dk, dv], dbias) = attention::backward(a, qkv, bias, (&o, &saved), d_o).unwrap();
+    ([o, dq, dk, dv], saved.lse, dbias)
 }
 
 fn run_on(gpu: &Device, a: &Attention, x: &Inputs) -> ([Tensor; 4], Tensor) {
@@ -308,4 +319,104 @@ fn heads_wider_than_the_kernels_are_an_error() {
     let a = ragged(1, 1, None);
     let [q, k, v, _] = inputs(&a, 257, DType::F32).map(|x| x.to_device(&gpu).unwrap());
     assert!(attention::forward(&a, [&q, &k, &v], None, true).is_err());
+}
+
+/// Reaches of a bias: of no distance, one, less than a warp's rows, more than a tile, the furthest.
+const REACHES: [usize; 5] = [0, 1, 7, 90, 128];
+
+/// A part of a tile and several, shorter and longer than most reaches.
+const BIAS_LENS: [usize; 6] = [1, 2, 17, 64, 130, 200];
+
+fn check_biased(gpu: &Device, what: &str, a: &Attention, reach: usize, x: &Inputs) {
+    let bias = normal(&[2 * reach + 1, a.heads], 5, DType::F32);
+    let there = x.each_ref().map(|x| x.to_device(gpu).unwrap());
+    let (got, _, dbias) = run_biased(a, &there, Some(&bias.to_device(gpu).unwrap()));
+    let (want, _, want_dbias) = run_biased(a, &x.each_ref().map(wide), Some(&wide(&bias)));
+    for (name, (got, want)) in ["o", "dq", "dk", "dv"].iter().zip(got.iter().zip(&want)) {
+        assert_close(&format!("{name}, {what}"), got, &values(want));
+    }
+    let (got, want) = (values(&dbias.unwrap()), values(&want_dbias.unwrap()));
+    // The gradients of a query add up to 0, as far as rounding lets them, and so nearly does what belongs to the first
+    // and the last row, at R = 0 to the only one: of them is left what the rounding of many queries is.
+    let rounding = tolerance(x[0].dtype()) * (a.queries.total() as f64).sqrt();
+    let off = got.iter().zip(&want).map(|(got, want)| (got - want).abs()).fold(0.0, f64::max);
+    assert!(off < rounding, "dbias, {what}: off by {off:e}");
+    if reach > 1 {
+        let inner = a.heads..got.len() - a.heads;
+        let distance = tests::gpu::relative_distance(&got[inner.clone()], &want[inner]);
+        assert!(distance < tolerance(x[0].dtype()), "dbias, {what}: {distance:e}");
+    }
+}
+
+fn biases_equal_the_definition(dtype: DType, head_dims: &[usize], reaches: &[usize]) {
+    let gpu = device();
+    let batch = CuSeqLens::from_lens(&BIAS_LENS).unwrap();
+    let cases = [(None, None), (Some(DROPOUT), None), (Some(DROPOUT), Some(20))];
+    for (i, &head_dim) in head_dims.iter().enumerate() {
+        for (&reach, (dropout, window)) in reaches.iter().flat_map(|r| cases.map(|case| (r, case)))
+        {
+            let a = Attention::of_all(&batch, 1 + i % 3, dropout).with_window(window);
+            let what =
+                format!("{dtype:?}, D {head_dim}, R {reach}, window {window:?}, {dropout:?}");
+            check_biased(&gpu, &what, &a, reach, &inputs(&a, head_dim, dtype));
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn f32_biases_equal_the_definition() {
+    biases_equal_the_definition(DType::F32, &[7, 64], &REACHES);
+    biases_equal_the_definition(DType::F32, &[128, 256], &[7]);
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn bf16_biases_equal_the_definition() {
+    biases_equal_the_definition(DType::BF16, &[32, 64], &REACHES);
+    biases_equal_the_definition(DType::BF16, &[7, 96], &[7]);
+}
+
+/// The exponential of 150 is infinite in f32: no query that is not there may meet it.
+#[test]
+#[ignore = "needs a GPU"]
+fn a_large_bias_equals_the_definition() {
+    let gpu = device();
+    let a = Attention::of_all(&CuSeqLens::from_lens(&[1, 70, 200]).unwrap(), 1, None);
+    for (dtype, size) in
+        [DType::F32, DType::BF16].into_iter().flat_map(|t| [(t, 150.0f32), (t, -150.0)])
+    {
+        let x = inputs(&a, 64, dtype);
+        let bias = Tensor::from_vec(vec![size, size, 0.0, 0.5, -size], &[5, 1]).unwrap();
+        let there = x.each_ref().map(|x| x.to_device(&gpu).unwrap());
+        let (got, ..) = run_biased(&a, &there, Some(&bias.to_device(&gpu).unwrap()));
+        let (want, ..) = run_biased(&a, &x.each_ref().map(wide), Some(&wide(&bias)));
+        for (name, (got, want)) in ["o", "dq", "dk", "dv"].iter().zip(got.iter().zip(&want)) {
+            assert_close(&format!("{name}, {dtype:?}, bias {size}"), got, &values(want));
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn the_gradient_of_a_bias_has_the_same_bits_each_time() {
+    let gpu = device();
+    let a = Attention::of_all(&CuSeqLens::from_lens(&BIAS_LENS).unwrap(), 2, Some(DROPOUT));
+    let bias = normal(&[15, 2], 5, DType::F32).to_device(&gpu).unwrap();
+    for dtype in [DType::F32, DType::BF16] {
+        let x = inputs(&a, 64, dtype).map(|x| x.to_device(&gpu).unwrap());
+        let [first, second] = [(); 2].map(|()| run_biased(&a, &x, Some(&bias)).2.unwrap());
+        assert_eq!(values(&first), values(&second), "{dtype:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn a_bias_beyond_the_kernels_is_an_error() {
+    let gpu = device();
+    let a = ragged(usize::MAX, 1, None);
+    let [q, k, v, _] = inputs(&a, 32, DType::F32).map(|x| x.to_device(&gpu).unwrap());
+    let bias = Tensor::zeros(&[2 * 129 + 1, 1]).to_device(&gpu).unwrap();
+    let error = attention::forward(&a, [&q, &k, &v], Some(&bias), true).unwrap_err().to_string();
+    assert!(error.contains("R at most 128"), "{error}");
 }

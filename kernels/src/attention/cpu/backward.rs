@@ -65,8 +65,8 @@ pub(super) fn task<E: Element>(a: Attention, input: Input<E>, task: &Task, out: 
     });
 }
 
-/// Turns the scores of a block, before the bias, into masked probabilities, and `do . v` into the gradients ds, of which
-/// dbias has its part. `mask` is of ones where nothing is dropped.
+/// Turns the scores of a block, before the bias, into masked probabilities, and `do . v` into the gradients ds, which
+/// it adds to dbias. `mask` is of ones where nothing is dropped.
 fn score_gradients<E: Element>(
     a: Attention,
     input: Input<E>,

@@ -48,7 +48,8 @@ pub fn forward<E: Element>(a: Attention, x: Qkv<E>, o: &mut [E], lse: &mut [f32]
     each_task(a, SPAN, |task| forward::task(a, x, task, &out));
 }
 
-/// dq, dk and dv, and dbias if there is a bias, from what the forward read and wrote, and the gradient `d_o` of its output.
+/// dq, dk and dv, and dbias if there is a bias, from what the forward read and wrote, and the gradient `d_o` of its
+/// output.
 ///
 /// `o` and `d_o` are `[Tq, N*D]`, `lse` is `[Tq, N]`.
 ///

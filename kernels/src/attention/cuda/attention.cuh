@@ -2,6 +2,28 @@
 #pragma once
 #include "common.cuh"
 
+// Whether scores have a relative position bias. Those kernels are compiled apart, from the same text; of the others it
+// takes nothing, not even parameters.
+#ifndef BIASED
+#define BIASED 0
+#endif
+
+// What a kernel with a bias gets beside.
+struct BiasTable {
+    const float *rows; // [2 reach + 1, heads]
+    float *grad;       // what each block adds to its gradient, [blocks of a head, 2 reach + 1, heads]; for dq alone
+    int reach;
+};
+
+// The last parameters of a kernel, and these as a table.
+#if BIASED
+#define BIAS_PARAMETERS , const float *bias, float *dbias, int reach
+#define BIAS_TABLE BiasTable{bias, dbias, reach}
+#else
+#define BIAS_PARAMETERS
+#define BIAS_TABLE BiasTable{}
+#endif
+
 // `Settings` in mod.rs has the same fields.
 struct Attention {
     int heads, head_dim;
@@ -20,6 +42,7 @@ template <typename T> struct Forward {
     float *lse; // [queries, heads]
     u32 *mask;  // on tensor cores: what was dropped, for the backward; none if there is no dropout or no backward
     Attention a;
+    BiasTable bias;
 };
 
 // What those of the backward read.
@@ -29,6 +52,7 @@ template <typename T> struct Backward {
     const float *lse, *delta; // [queries, heads]
     const u32 *mask;          // on tensor cores: that of the forward
     Attention a;
+    BiasTable bias;
 };
 
 // One head of one sequence. A matrix [T, N*D] is seen as [T*N, D], where the tokens of a head are N rows apart:
@@ -83,3 +107,63 @@ struct RowSoftmax {
     // from itself.
     __device__ __forceinline__ float base() const { return max == NEGATIVE_INFINITY ? 0.0f : max; }
 };
+
+// The bias of one head, in shared memory, over the scale: it is added to scores that are not scaled yet.
+struct Bias {
+    const float *rows;
+    int reach;
+
+    // Takes the column of the head of this block; to be read behind a barrier.
+    __device__ __forceinline__ Bias(float *to, const BiasTable &table, const Attention &a)
+        : rows(to), reach(table.reach) {
+        if (!BIASED) return;
+        for (int i = threadIdx.x; i <= 2 * reach; i += blockDim.x) {
+            to[i] = table.rows[i * a.heads + blockIdx.y] / a.scale;
+        }
+    }
+
+    // That of a key so far ahead of its query.
+    __device__ __forceinline__ float of(int ahead) const {
+        return rows[reach + max(min(ahead, reach), -reach)];
+    }
+};
+
+// What a block adds to the gradient of the bias of its head: sums of diagonals, on which keys are equally far ahead of
+// their queries. The threads that share rows add different diagonals at a time, which meet only in the first and the
+// last row: of these each thread has a sum of its own.
+struct BiasGradient {
+    float *rows; // 2 reach + 1, in shared memory, of zeros at first
+    int reach;
+    float first = 0.0f, last = 0.0f;
+
+    __device__ __forceinline__ BiasGradient(float *rows, int reach) : rows(rows), reach(reach) {}
+
+    __device__ __forceinline__ void add(int ahead, float sum) {
+        if (ahead <= -reach) {
+            first += sum;
+        } else if (ahead >= reach) {
+            last += sum;
+        } else {
+            rows[reach + ahead] += sum;
+        }
+    }
+
+    // Writes the block's part to its place in [blocks of a head, 2 reach + 1, heads]; from `all` on are the rows of
+    // each of the `groups` of threads that share some.
+    __device__ __forceinline__ void write(float *to, const float *all, int groups, int heads) {
+        first = block_sum(first); // its barriers are also for the rows
+        last = block_sum(last);
+        int width = 2 * reach + 1;
+        to += size_t(blockIdx.x) * width * heads + blockIdx.y;
+        for (int i = threadIdx.x; i < width; i += blockDim.x) {
+            float sum = (i == 0 ? first : 0.0f) + (i == 2 * reach ? last : 0.0f);
+            for (int group = 0; group < groups; group++) sum += all[group * width + i];
+            to[size_t(i) * heads] = sum;
+        }
+    }
+};
+
+// To be read behind a barrier.
+__device__ __forceinline__ void fill_zeros(float *to, int count) {
+    for (int i = threadIdx.x; i < count; i += blockDim.x) to[i] = 0.0f;
+}

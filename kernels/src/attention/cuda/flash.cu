@@ -82,6 +82,7 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
     bf16 *query_tile = dynamic_shared<bf16>(), *stages = query_tile + ELEMENTS;
     Span seen = seen_by_tile(a, first_query, TILE, part.keys);
     Keys<D> keys{stages, f.k, f.v, part.key_row(0), a.heads, seen.end};
+    Bias bias(reinterpret_cast<float *>(stages + 4 * ELEMENTS), f.bias, a);
     copy_tile<D>(query_tile, f.q, part.query_row(first_query), a.heads, present);
     commit_copies();
     keys.fetch(seen.begin);
@@ -99,6 +100,7 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
         if (!busy) continue;
         float s[N][4];
         product<D, N>(rows, key_tile, 0, s);
+        if (BIASED) add_bias<1>(s, bias, first_query + warp_row(), first_key);
         if (first_key + TILE > seen.end) hide_absent(s, seen.end - first_key);
         hide_distant(s, first_query + warp_row(), first_key, a.window);
         softmax_step<D, N>(s, softmax, result, a.scale * LOG2_E);
@@ -117,11 +119,18 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
 #define KERNEL(D, BLOCKS)                                                                                        \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_flash_forward_##D(const bf16 *q, const bf16 *k, const bf16 *v, const u32 *queries,             \
-                                    const u32 *keys, bf16 *o, float *lse, u32 *mask, Attention a) {              \
-        forward<D>(Forward<bf16>{q, k, v, queries, keys, o, lse, mask, a});                                      \
+                                    const u32 *keys, bf16 *o, float *lse, u32 *mask,                             \
+                                    Attention a BIAS_PARAMETERS) {                                               \
+        forward<D>(Forward<bf16>{q, k, v, queries, keys, o, lse, mask, a, BIAS_TABLE});                          \
     }
 
+// With a bias only for the heads of the models that have one.
+#if BIASED
+KERNEL(32, 4)
+KERNEL(64, 3)
+#else
 KERNEL(32, 5)
 KERNEL(64, 3)
 KERNEL(96, 3)
 KERNEL(128, 2)
+#endif

@@ -24,11 +24,12 @@ __device__ __forceinline__ void score_gradient(float &s, float &dp, float scale,
 // ---- dk and dv: rows are keys, columns queries ----
 
 // What the columns of a tile of queries have: 64 times lse in base 2, then 64 times delta, a thread each. Zeros from
-// `end` on, where no query is or none is seen: q and do are zeros there as well, so nothing comes of them.
+// `end` on, where no query is or none is seen: q and do are zeros there as well, so nothing comes of them. With a bias,
+// which may be large, an infinite lse keeps 2^(bias - lse) from being infinite.
 __device__ __forceinline__ float column_statistic(const Backward<bf16> &b, const Part &part, int first_query,
                                                   int end) {
     int query = first_query + threadIdx.x % TILE;
-    if (query >= end) return 0.0f;
+    if (query >= end) return BIASED && threadIdx.x < TILE ? -NEGATIVE_INFINITY : 0.0f;
     u32 row = part.query_row(query);
     return threadIdx.x < TILE ? b.lse[row] * LOG2_E : b.delta[row];
 }
@@ -79,6 +80,7 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, bf16 *dk,
     bf16 *key_tile = dynamic_shared<bf16>(), *stages = key_tile + 2 * ELEMENTS;
     float *statistics = reinterpret_cast<float *>(stages + 4 * ELEMENTS);
     u32 *masks = reinterpret_cast<u32 *>(statistics + 2 * THREADS);
+    Bias bias(reinterpret_cast<float *>(masks + 2 * THREADS), b.bias, a);
     if (!drops(a.dropout)) masks[threadIdx.x] = masks[threadIdx.x + THREADS] = 0;
     Span seen = seen_by_tile(a, first_key, TILE, part.queries);
     auto fetch = [&](int first_query) {
@@ -115,6 +117,7 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, bf16 *dk,
             float s[STEP_N][4], ds[STEP_N][4];
             product<D, STEP_N>(key_rows, query_tile, step, s);
             product<D, STEP_N>(value_rows, grad_tile, step, ds);
+            if (BIASED) add_bias<-1>(s, bias, first_key + warp_row(), first_query + step);
             hide_distant(s, first_key + warp_row(), first_query + step, a.window);
             gradients_by_column(a, StepMask(masks + stage * THREADS, step), column + step, s, ds);
             accumulate<D, STEP_N>(s, grad_tile, step, value_grad);
@@ -155,6 +158,30 @@ __device__ __forceinline__ void gradients_by_row(const Attention &a, const RowSt
     }
 }
 
+// Rows of gradients in shared memory, of a step and 8 more: the lanes of an access to pairs are then in different
+// banks.
+#define STEP_STRIDE (STEP + 8)
+
+// Adds the diagonals of the gradients of a step to that of the bias: a lane adds up two. The first key is so far ahead
+// of the first of the `present` queries of this warp; `tile` is [WARP_ROWS, STEP_STRIDE], this warp's own.
+__device__ __forceinline__ void add_diagonals(BiasGradient &gradient, float *tile, const float (&ds)[STEP_N][4],
+                                              int present, int ahead) {
+    __syncwarp(); // the step before has been read
+#pragma unroll
+    for (int i = 0; i < 2 * STEP_N; i++) {
+        float pair[2] = {ds[i / 2][i % 2 * 2], ds[i / 2][i % 2 * 2 + 1]};
+        store_floats(pair, tile + (lane_g() + i % 2 * 8) * STEP_STRIDE + i / 2 * 8 + 2 * lane_t());
+    }
+    __syncwarp();
+    for (int diagonal = lane_of_warp() - (WARP_ROWS - 1); diagonal < STEP; diagonal += WARP) {
+        float sum = 0.0f;
+        for (int row = max(0, -diagonal); row < min(min(WARP_ROWS, present), STEP - diagonal); row++) {
+            sum += tile[row * STEP_STRIDE + row + diagonal];
+        }
+        gradient.add(ahead + diagonal, sum);
+    }
+}
+
 template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16> &b, bf16 *dq) {
     const int ELEMENTS = TILE * D;
     const Attention &a = b.a;
@@ -166,6 +193,14 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
     Keys<D> keys{stages, b.k, b.v, part.key_row(0), a.heads, seen.end};
     copy_pair<D>(query_tile, b.q, b.d_o, part.query_row(first_query), a.heads, present);
     keys.fetch(seen.begin);
+    // Behind the tiles: a step of gradients of each warp, the bias, and the rows of its gradient for each warp.
+    int width = 2 * b.bias.reach + 1;
+    float *gradients = reinterpret_cast<float *>(stages + 4 * ELEMENTS), *column = gradients + TILE * STEP_STRIDE;
+    float *sums = column + width;
+    gradients += warp_row() * STEP_STRIDE;
+    Bias bias(column, b.bias, a);
+    BiasGradient bias_grad(sums + warp_of_block() * width, b.bias.reach);
+    if (BIASED) fill_zeros(sums, WARPS * width);
     wait_for_copies<1>();
     __syncthreads();
     HeldRows<D> query_rows(query_tile), grad_rows(query_tile + ELEMENTS);
@@ -183,13 +218,17 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
             float s[STEP_N][4], ds[STEP_N][4];
             product<D, STEP_N>(query_rows, key_tile, step, s);
             product<D, STEP_N>(grad_rows, key_tile + ELEMENTS, step, ds);
+            int row = first_query + warp_row(), col = first_key + step;
+            if (BIASED) add_bias<1>(s, bias, row, col);
             if (step + STEP > present_keys) hide_absent(s, present_keys - step);
-            hide_distant(s, first_query + warp_row(), first_key + step, a.window);
+            hide_distant(s, row, col, a.window);
             gradients_by_row(a, rows, dropped >> step / 2, s, ds);
+            if (BIASED) add_diagonals(bias_grad, gradients, ds, present - warp_row(), col - row);
             accumulate<D, STEP_N>(ds, key_tile, step, query_grad);
         }
     }
     store_scaled<D>(query_grad, a.scale, dq, part.query_row(first_query), a.heads, present);
+    if (BIASED) bias_grad.write(b.bias.grad, sums, WARPS, a.heads);
 }
 
 // DKDV_BLOCKS, or DQ_BLOCKS, fit a multiprocessor at once: what registers are to be found for.
@@ -197,14 +236,18 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
     extern "C" __global__ void __launch_bounds__(THREADS, DKDV_BLOCKS)                                           \
         attention_flash_backward_dkdv_##D(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,          \
                                           const u32 *queries, const u32 *keys, const float *lse,                 \
-                                          const float *delta, const u32 *mask, bf16 *dk, bf16 *dv, Attention a) { \
-        backward_dkdv<D, ROWS<D>>(Backward<bf16>{q, k, v, d_o, queries, keys, lse, delta, mask, a}, dk, dv);     \
+                                          const float *delta, const u32 *mask, bf16 *dk, bf16 *dv,               \
+                                          Attention a BIAS_PARAMETERS) {                                         \
+        Backward<bf16> b{q, k, v, d_o, queries, keys, lse, delta, mask, a, BIAS_TABLE};                          \
+        backward_dkdv<D, ROWS<D>>(b, dk, dv);                                                                    \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, DQ_BLOCKS)                                             \
         attention_flash_backward_dq_##D(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,            \
                                         const u32 *queries, const u32 *keys, const float *lse,                   \
-                                        const float *delta, const u32 *mask, bf16 *dq, Attention a) {            \
-        backward_dq<D>(Backward<bf16>{q, k, v, d_o, queries, keys, lse, delta, mask, a}, dq);                    \
+                                        const float *delta, const u32 *mask, bf16 *dq,                           \
+                                        Attention a BIAS_PARAMETERS) {                                           \
+        Backward<bf16> b{q, k, v, d_o, queries, keys, lse, delta, mask, a, BIAS_TABLE};                          \
+        backward_dq<D>(b, dq);                                                                                   \
     }
 
 // Three blocks of 168 registers a thread: what ptxas finds enough for Hopper, but not for Ampere.
@@ -214,7 +257,12 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
 #define DKDV_BLOCKS_64 2
 #endif
 
+#if BIASED
+KERNELS(32, HeldRows, 3, 3)
+KERNELS(64, HeldRows, 2, 2)
+#else
 KERNELS(32, HeldRows, 3, 3)
 KERNELS(64, HeldRows, DKDV_BLOCKS_64, 3)
 KERNELS(96, HeldRows, 2, 2)
 KERNELS(128, SharedRows, 2, 2)
+#endif

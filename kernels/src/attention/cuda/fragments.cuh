@@ -168,6 +168,18 @@ __device__ __forceinline__ void product(const Rows &rows, bf16 *tile, int first,
     }
 }
 
+// Adds the bias to scores. The warp has the rows from `row` on, and the columns from `col` on; columns are keys, or,
+// where SIGN is -1, queries.
+template <int SIGN, int N>
+__device__ __forceinline__ void add_bias(float (&s)[N][4], const Bias &bias, int row, int col) {
+    int ahead = col + 2 * lane_t() - row - lane_g();
+#pragma unroll
+    for (int i = 0; i < 4 * N; i++) {
+        int further = i / 4 * 8 + i % 2 - i % 4 / 2 * 8;
+        s[i / 4][i % 4] += bias.of(SIGN * (ahead + further));
+    }
+}
+
 // Scores beyond the last key, where columns are keys, count for nothing.
 template <int N> __device__ __forceinline__ void hide_absent(float (&s)[N][4], int present) {
 #pragma unroll

@@ -6,7 +6,7 @@
 //!
 //! | | `plain.cu` | `flash.cu`, `flash_backward.cu` |
 //! |---|---|---|
-//! | for | f32; bf16 where D, the scale or an address is unusual | bf16 with D = 32, 64, 96 or 128 |
+//! | for | f32; bf16 where D, the scale or an address is unusual | bf16 with D = 32, 64; without a bias 96, 128 |
 //! | tiles | 64 x 64, less where D is large | 64 x 64, 16 rows a warp |
 //! | shared memory | tiles in f32, rows padded against bank conflicts; p | tiles in bf16, XOR swizzle; two stages |
 //! | registers | scores and results | scores, results and the fragments of the rows |
@@ -23,19 +23,30 @@ use super::Attention;
 use crate::cuda::{
     Array, DType, Device, DropoutParam, Launch, Param, Result, Slice, Source, WARP, blocks_for,
 };
+use crate::reduce::cuda::column_sums;
 use plan::{FLASH_THREADS, FLASH_TILE, Kernel, Path};
 
-pub(crate) static PLAIN: Source =
-    Source { name: "attention_plain.cu", text: include_str!("plain.cu"), hopper: false };
-pub(crate) static FLASH: Source =
-    Source { name: "attention_flash.cu", text: include_str!("flash.cu"), hopper: false };
-pub(crate) static FLASH_BACKWARD: Source = Source {
-    name: "attention_flash_backward.cu",
-    text: include_str!("flash_backward.cu"),
-    hopper: false,
-};
-pub(crate) static DELTA: Source =
-    Source { name: "attention_delta.cu", text: include_str!("delta.cu"), hopper: false };
+/// Without a bias, and with one.
+pub(crate) static PLAIN: [Source; 2] = [
+    source("attention_plain.cu", include_str!("plain.cu")),
+    source("attention_plain_biased.cu", concat!("#define BIASED 1\n", include_str!("plain.cu"))),
+];
+pub(crate) static FLASH: [Source; 2] = [
+    source("attention_flash.cu", include_str!("flash.cu")),
+    source("attention_flash_biased.cu", concat!("#define BIASED 1\n", include_str!("flash.cu"))),
+];
+pub(crate) static FLASH_BACKWARD: [Source; 2] = [
+    source("attention_flash_backward.cu", include_str!("flash_backward.cu")),
+    source(
+        "attention_flash_backward_biased.cu",
+        concat!("#define BIASED 1\n", include_str!("flash_backward.cu")),
+    ),
+];
+pub(crate) static DELTA: Source = source("attention_delta.cu", include_str!("delta.cu"));
+
+const fn source(name: &'static str, text: &'static str) -> Source {
+    Source { name, text, hopper: false }
+}
 
 /// The widest head that there are kernels for.
 pub const MAX_HEAD_DIM: usize = 256;
@@ -98,14 +109,14 @@ pub struct Output {
 /// When the GPU refuses or is full.
 ///
 /// # Panics
-/// When lengths or dtypes do not fit, D is above [`MAX_HEAD_DIM`], or the mask would have 2^32 words.
+/// When lengths or dtypes do not fit, D is above [`MAX_HEAD_DIM`] or R above [`MAX_REACH`], there is a bias but the
+/// scale is 0, or the mask would have 2^32 words.
 pub fn forward(a: Attention, at: Offsets, x: Qkv, backward_follows: bool) -> Result<Output> {
     let device = x.q.device();
-    assert!(x.bias.is_none(), "attention: a bias on a GPU");
     let mut o = Array::uninit(device, x.q.dtype(), x.q.len())?;
     let mut lse = Array::uninit(device, DType::F32, super::total(a.queries) * a.heads)?;
     check(a, at, &[x.q], &[x.k, x.v], lse.slice());
-    let path = Path::choose(a, &[x.q, x.k, x.v]);
+    let path = Path::choose(a, &[x.q, x.k, x.v], bias_rows(a, x.bias));
     let masked = path.keeps_mask && backward_follows && drops(a);
     let mut mask = masked.then(|| Array::uninit(device, DType::U32, mask_len(a))).transpose()?;
     let (launch, settings) = tiles(device, x.q.dtype(), path.forward, a, a.queries)?;
@@ -116,10 +127,38 @@ pub fn forward(a: Attention, at: Offsets, x: Qkv, backward_follows: bool) -> Res
         None if path.keeps_mask => launch.none(),
         None => launch,
     };
+    let launch = with_bias(launch.arg(settings), a, x.bias, None);
     // SAFETY: the kernel's parameters. Its blocks read the rows between offsets, which are those of the host and
-    // end where the matrices do, and write those of o and lse, and the mask's words of their tiles.
-    unsafe { launch.arg(settings).start() }?;
+    // end where the matrices do, and write those of o and lse, and the mask's words of their tiles; the bias has the
+    // length that goes with its reach.
+    unsafe { launch.start() }?;
     Ok(Output { o, lse, mask })
+}
+
+/// The rows of a bias, 0 if there is none.
+fn bias_rows(a: Attention, bias: Option<Slice>) -> usize {
+    let Some(bias) = bias else { return 0 };
+    a.check_bias(bias.len());
+    let reach = a.reach(bias.len());
+    assert!(bias.dtype() == DType::F32 && reach <= MAX_REACH, "attention: {bias:?}, R {reach}");
+    assert!(a.scale != 0.0, "attention: a bias of scores that are scaled by 0");
+    2 * reach + 1
+}
+
+/// `BIAS_PARAMETERS` of the kernels, where there is a bias: for dq, with its gradient of each block.
+fn with_bias<'a>(
+    launch: Launch<'a>,
+    a: Attention,
+    bias: Option<Slice<'a>>,
+    grad: Option<&mut Array>,
+) -> Launch<'a> {
+    let Some(bias) = bias else { return launch };
+    let launch = launch.read(bias);
+    let launch = match grad {
+        Some(grad) => launch.write(grad),
+        None => launch.none(),
+    };
+    launch.arg(a.reach(bias.len()) as i32)
 }
 
 /// Whether anything is dropped.
@@ -149,7 +188,8 @@ fn window(a: Attention) -> usize {
     a.window_within(longest).unwrap_or(longest)
 }
 
-/// dq `[Tq, N*D]`, dk and dv `[T, N*D]`, and dbias `[2R + 1, N]` if there is a bias, from what the forward read and wrote, and the gradient of its output.
+/// dq `[Tq, N*D]`, dk and dv `[T, N*D]`, and dbias `[2R + 1, N]` if there is a bias, from what the forward read and
+/// wrote, and the gradient of its output.
 ///
 /// # Errors
 /// As [`forward`].
@@ -166,7 +206,7 @@ pub fn backward<'a>(
     check(a, at, &[x.q, o, d_o], &[x.k, x.v], lse);
     let (device, dtype) = (x.q.device(), x.q.dtype());
     let delta = delta(a, o, d_o)?;
-    let path = Path::choose(a, &[x.q, x.k, x.v, d_o]);
+    let path = Path::choose(a, &[x.q, x.k, x.v, d_o], bias_rows(a, x.bias));
     let words = mask.map_or(0, Slice::len);
     assert!(
         !path.keeps_mask || !drops(a) || words == mask_len(a),
@@ -184,11 +224,24 @@ pub fn backward<'a>(
     let [mut dq, mut dk, mut dv] = uninit_like([x.q, x.k, x.v])?;
     let (launch, settings) = tiles(device, dtype, path.dkdv, a, a.keys)?;
     // SAFETY: as in the forward; a row of dk and dv for each of k and v; the mask has the forward's length.
-    unsafe { read(launch).write(&mut dk).write(&mut dv).arg(settings).start() }?;
+    let launch = read(launch).write(&mut dk).write(&mut dv).arg(settings);
+    unsafe { with_bias(launch, a, x.bias, None).start() }?;
     let (launch, settings) = tiles(device, dtype, path.dq, a, a.queries)?;
-    // SAFETY: as in the forward; a row of dq for each of q.
-    unsafe { read(launch).write(&mut dq).arg(settings).start() }?;
-    Ok(([dq, dk, dv], None))
+    let mut sums = x.bias.map(|bias| block_sums(a, settings, bias)).transpose()?;
+    let launch = with_bias(read(launch).write(&mut dq).arg(settings), a, x.bias, sums.as_mut());
+    // SAFETY: as in the forward; a row of dq for each of q, and, if there is a bias, one of the sums for each block of
+    // a head.
+    unsafe { launch.start() }?;
+    let width = x.bias.map_or(0, Slice::len);
+    let dbias = sums.map(|sums| column_sums(sums.slice(), width)).transpose()?;
+    Ok(([dq, dk, dv], dbias))
+}
+
+/// What each block of a head adds to dbias, `[B * tiles, 2R + 1, N]`: zeros at first, which blocks beyond the end of
+/// their sequence leave.
+fn block_sums(a: Attention, settings: Settings, bias: Slice) -> Result<Array> {
+    let blocks = (a.queries.len() - 1) * settings.tiles as usize;
+    Array::zeros(bias.device(), DType::F32, blocks * bias.len())
 }
 
 /// do . o of each query and head, `[Tq, N]`.

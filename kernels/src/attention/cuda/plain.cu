@@ -1,141 +1,6 @@
 // Attention in f32 arithmetic, any head up to 256 wide: the path of f32, and of bf16 with unusual heads.
-//
-// A block has a tile of TILE rows (queries; keys for dk and dv) and walks over tiles of as many columns (the
-// other ones). Its 256 threads form a square of 16 x 16; thread (y, x) has R = TILE / 16 consecutive rows and as
-// many columns, R^2 scores in registers, and D / 16 elements of each of its rows of the result. Two operations:
-//
-//     dot          s = rows cols^T      R + R vectors of 4 read from shared memory for 4 R^2 multiply-adds
-//     accumulate   result += p cols     with p passed through shared memory, for the 16 threads of a row
-//
-// Element 16 i + x of a tile in shared memory holds row x R + i ("slot"): the threads of a warp then read rows
-// that are neighbours, free of bank conflicts, though each owns consecutive keys, which share words of Philox.
-#include "attention.cuh"
-
-#define SIDE 16
-#define THREADS (SIDE * SIDE)
-
-// Rows in shared memory are padded by one vector, to begin in other banks.
-#define STRIDE(D) (D + 4)
-
-// Rows of p are read by 16 threads each, two rows a warp: half of the banks apart.
-#define P_STRIDE(TILE) (TILE + SIDE)
-
-__device__ __forceinline__ int thread_x() { return threadIdx.x % SIDE; }
-__device__ __forceinline__ int thread_y() { return threadIdx.x / SIDE; }
-
-// Takes the rows of a head from `first_row` on, `present` of them; the rest of the tile is zeros.
-template <int TILE, int D>
-__device__ __forceinline__ void load_tile(float *to, const hidden *from, u32 first_row, int present,
-                                          const Attention &a) {
-    for (int i = threadIdx.x; i < TILE * D; i += THREADS) {
-        int slot = i / D, col = i % D;
-        int row = slot % SIDE * (TILE / SIDE) + slot / SIDE;
-        bool inside = row < present && col < a.head_dim;
-        size_t at = size_t(first_row + u32(row) * a.heads) * a.head_dim + col;
-        to[slot * STRIDE(D) + col] = inside ? to_float(from[at]) : 0.0f;
-    }
-}
-
-// The same rows of two matrices, one tile behind the other.
-template <int TILE, int D>
-__device__ __forceinline__ void load_pair(float *to, const hidden *x, const hidden *y, u32 first_row, int present,
-                                          const Attention &a) {
-    load_tile<TILE, D>(to, x, first_row, present, a);
-    load_tile<TILE, D>(to + TILE * STRIDE(D), y, first_row, present, a);
-}
-
-// The scores of this thread's rows and columns.
-template <int R, int D>
-__device__ __forceinline__ void dot(const float *rows, const float *cols, float (&s)[R][R]) {
-    const float *row = rows + thread_y() * STRIDE(D), *col = cols + thread_x() * STRIDE(D);
-#pragma unroll
-    for (int i = 0; i < R * R; i++) s[i / R][i % R] = 0.0f;
-    // Unrolled further, its loads fill the 128 registers that let two blocks share a multiprocessor.
-#pragma unroll 1
-    for (int k = 0; k < D; k += 4) {
-        float a[R][4], b[R][4];
-#pragma unroll
-        for (int i = 0; i < R; i++) {
-            load_floats(row + i * SIDE * STRIDE(D) + k, a[i]);
-            load_floats(col + i * SIDE * STRIDE(D) + k, b[i]);
-        }
-#pragma unroll
-        for (int i = 0; i < R * R * 4; i++) s[i / 4 / R][i / 4 % R] += a[i / 4 / R][i % 4] * b[i / 4 % R][i % 4];
-    }
-}
-
-// The same of each tile of two pairs.
-template <int R, int D>
-__device__ __forceinline__ void dot_pairs(const float *rows, const float *cols, float (&s)[R][R],
-                                          float (&ds)[R][R]) {
-    const int ELEMENTS = R * SIDE * STRIDE(D);
-    dot<R, D>(rows, cols, s);
-    dot<R, D>(rows + ELEMENTS, cols + ELEMENTS, ds);
-}
-
-// The elements of a row of the result that a thread has: vectors of this many, 16 threads side by side.
-template <int D> struct Columns {
-    static const int VECTOR = D / SIDE < 4 ? D / SIDE : 4;
-
-    static __device__ __forceinline__ int of(int vector) { return (vector * SIDE + thread_x()) * VECTOR; }
-};
-
-// Adds p cols. Rows of p are private to half a warp, so no barrier of the block is needed around this.
-template <int R, int D>
-__device__ __forceinline__ void accumulate(const float (&weights)[R][R], float *p, const float *cols,
-                                           float (&result)[R][D / SIDE]) {
-    const int TILE = R * SIDE, VECTOR = Columns<D>::VECTOR;
-    float *mine = p + thread_y() * P_STRIDE(TILE);
-    __syncwarp(); // an earlier p may still be read
-#pragma unroll
-    for (int i = 0; i < R * R; i++) {
-        mine[i / R * SIDE * P_STRIDE(TILE) + i % R * SIDE + thread_x()] = weights[i / R][i % R];
-    }
-    __syncwarp();
-#pragma unroll 2
-    for (int j = 0; j < TILE; j += 4) {
-        float w[R][4];
-#pragma unroll
-        for (int i = 0; i < R; i++) load_floats(mine + i * SIDE * P_STRIDE(TILE) + j, w[i]);
-#pragma unroll
-        for (int step = 0; step < 4 * (D / SIDE / VECTOR); step++) {
-            int slot = step % 4, vector = step / 4;
-            float x[VECTOR];
-            load_floats(cols + (j + slot) * STRIDE(D) + Columns<D>::of(vector), x);
-#pragma unroll
-            for (int i = 0; i < R * VECTOR; i++) {
-                result[i / VECTOR][vector * VECTOR + i % VECTOR] += w[i / VECTOR][slot] * x[i % VECTOR];
-            }
-        }
-    }
-}
-
-// Writes factor * result to those of this thread's rows that exist.
-template <int R, int D>
-__device__ __forceinline__ void store_tile(const float (&result)[R][D / SIDE], const float (&factor)[R],
-                                           hidden *to, u32 first_row, int present, const Attention &a) {
-#pragma unroll
-    for (int i = 0; i < R; i++) {
-        int row = thread_y() * R + i;
-        if (row >= present) return;
-        hidden *out = to + size_t(first_row + u32(row) * a.heads) * a.head_dim;
-#pragma unroll
-        for (int c = 0; c < D / SIDE; c++) {
-            int col = Columns<D>::of(c / Columns<D>::VECTOR) + c % Columns<D>::VECTOR;
-            if (col < a.head_dim) out[col] = from_float<hidden>(factor[i] * result[i][c]);
-        }
-    }
-}
-
-// The same with one factor.
-template <int R, int D>
-__device__ __forceinline__ void store_scaled(const float (&result)[R][D / SIDE], float factor, hidden *to,
-                                             u32 first_row, int present, const Attention &a) {
-    float factors[R];
-#pragma unroll
-    for (int i = 0; i < R; i++) factors[i] = factor;
-    store_tile<R, D>(result, factors, to, first_row, present, a);
-}
+// kernels/src/attention/mod.rs has the equations, square.cuh the layout.
+#include "square.cuh"
 
 // The dropout factors of R consecutive keys, of which the first is a multiple of R.
 template <int R>
@@ -238,6 +103,7 @@ template <int D, int TILE> __device__ __forceinline__ void forward(const Forward
     if (present <= 0) return;
     float *rows = dynamic_shared<float>(), *cols = rows + TILE * STRIDE(D), *p = cols + TILE * STRIDE(D);
     bool busy = warp_is_busy<R>(present);
+    Bias bias(p + TILE * P_STRIDE(TILE), f.bias, a);
     Output<R, D> out;
     float s[R][R];
     Span seen = seen_by_tile(a, first_query, TILE, part.keys);
@@ -248,8 +114,10 @@ template <int D, int TILE> __device__ __forceinline__ void forward(const Forward
         load_tile<TILE, D>(cols, f.k, key_row, seen.end - first_key, a);
         __syncthreads();
         if (busy) {
+            int query = first_query + thread_y() * R, key = first_key + thread_x() * R;
             dot<R, D>(rows, cols, s);
-            weights_of_scores(a, part, first_query + thread_y() * R, first_key + thread_x() * R, s, out);
+            if (BIASED) add_bias<false>(s, bias, query, key);
+            weights_of_scores(a, part, query, key, s, out);
         }
         __syncthreads(); // the keys have been read
         load_tile<TILE, D>(cols, f.v, key_row, seen.end - first_key, a);
@@ -304,6 +172,7 @@ __device__ __forceinline__ void backward_dkdv(const Backward<hidden> &b, hidden 
     if (present <= 0) return;
     float *key_tile = dynamic_shared<float>(), *query_tile = key_tile + 2 * ELEMENTS;
     float *grad_tile = query_tile + ELEMENTS, *p = grad_tile + ELEMENTS;
+    Bias bias(p + TILE * P_STRIDE(TILE), b.bias, b.a);
     bool busy = warp_is_busy<R>(present);
     u32 key_row = part.key_row(first_key);
     float key_grad[R][D / SIDE] = {}, value_grad[R][D / SIDE] = {};
@@ -315,8 +184,10 @@ __device__ __forceinline__ void backward_dkdv(const Backward<hidden> &b, hidden 
         __syncthreads();
         if (!busy) continue;
         float s[R][R], ds[R][R];
+        int key = first_key + thread_y() * R, query = first_query + thread_x() * R;
         dot_pairs<R, D>(key_tile, query_tile, s, ds);
-        gradients_by_column<R>(b, part, first_key + thread_y() * R, first_query + thread_x() * R, s, ds);
+        if (BIASED) add_bias<true>(s, bias, query, key);
+        gradients_by_column<R>(b, part, key, query, s, ds);
         accumulate<R, D>(s, p, grad_tile, value_grad);
         accumulate<R, D>(ds, p, query_tile, key_grad);
     }
@@ -343,13 +214,33 @@ __device__ __forceinline__ void gradients_by_row(const Backward<hidden> &b, cons
     }
 }
 
+// Adds the diagonals of a tile of gradients to that of the bias, a thread one of them. The first key is so far ahead of
+// the first of the `present` queries; the gradients are in `p` as `accumulate` left them.
+template <int TILE>
+__device__ __forceinline__ void add_diagonals(BiasGradient &gradient, const float *p, int present, int ahead) {
+    auto slot = [](int row) { return row % (TILE / SIDE) * SIDE + row / (TILE / SIDE); };
+    int diagonal = int(threadIdx.x) - (TILE - 1);
+    if (diagonal >= TILE) return;
+    float sum = 0.0f;
+    for (int row = max(0, -diagonal); row < min(min(TILE, present), TILE - diagonal); row++) {
+        sum += p[slot(row) * P_STRIDE(TILE) + slot(row + diagonal)];
+    }
+    gradient.add(ahead + diagonal, sum);
+}
+
 // dq. Rows are queries, columns keys, as in the forward.
-template <int D, int TILE> __device__ __forceinline__ void backward_dq(const Backward<hidden> &b, hidden *dq) {
+template <int D, int TILE>
+__device__ __forceinline__ void backward_dq(const Backward<hidden> &b, hidden *dq) {
     const int R = TILE / SIDE, ELEMENTS = TILE * STRIDE(D);
     Part part = part_of_block(b);
     int first_query = tile_of_block(b.a) * TILE, present = part.queries - first_query;
     if (present <= 0) return;
     float *query_tile = dynamic_shared<float>(), *key_tile = query_tile + 2 * ELEMENTS, *p = key_tile + 2 * ELEMENTS;
+    // Behind the tiles: the bias, and the rows of its gradient.
+    float *column = p + TILE * P_STRIDE(TILE), *sums = column + 2 * b.bias.reach + 1;
+    Bias bias(column, b.bias, b.a);
+    BiasGradient bias_grad(sums, b.bias.reach);
+    if (BIASED) fill_zeros(sums, 2 * b.bias.reach + 1);
     bool busy = warp_is_busy<R>(present);
     u32 query_row = part.query_row(first_query);
     float query_grad[R][D / SIDE] = {};
@@ -359,35 +250,44 @@ template <int D, int TILE> __device__ __forceinline__ void backward_dq(const Bac
         __syncthreads(); // the keys before have been read
         load_pair<TILE, D>(key_tile, b.k, b.v, part.key_row(first_key), seen.end - first_key, b.a);
         __syncthreads();
-        if (!busy) continue;
-        float s[R][R], ds[R][R];
-        dot_pairs<R, D>(query_tile, key_tile, s, ds);
-        gradients_by_row<R>(b, part, first_query + thread_y() * R, first_key + thread_x() * R, s, ds);
-        accumulate<R, D>(ds, p, key_tile, query_grad);
+        if (busy) {
+            int query = first_query + thread_y() * R, key = first_key + thread_x() * R;
+            float s[R][R], ds[R][R];
+            dot_pairs<R, D>(query_tile, key_tile, s, ds);
+            if (BIASED) add_bias<false>(s, bias, query, key);
+            gradients_by_row<R>(b, part, query, key, s, ds);
+            accumulate<R, D>(ds, p, key_tile, query_grad);
+        }
+        if (!BIASED) continue;
+        __syncthreads(); // all gradients are there
+        add_diagonals<TILE>(bias_grad, p, present, first_key - first_query);
     }
     store_scaled<R, D>(query_grad, b.a.scale, dq, query_row, present, b.a);
+    if (BIASED) bias_grad.write(b.bias.grad, sums, 1, b.a.heads);
 }
 
 // Kernels for heads up to D wide, with tiles that fit 99 KiB of shared memory, what every GPU since Ampere has;
-// plan.rs knows the same sizes.
+// plan.rs knows the same sizes. BLOCKS fit a multiprocessor at once: what registers are to be found for.
+#define BLOCKS (BIASED ? 1 : 2)
 #define KERNELS(D, FORWARD_TILE, BACKWARD_TILE)                                                                  \
-    extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_plain_forward_##D(const hidden *q, const hidden *k, const hidden *v, const u32 *queries,       \
-                                    const u32 *keys, hidden *o, float *lse, Attention a) {                       \
-        forward<D, FORWARD_TILE>(Forward<hidden>{q, k, v, queries, keys, o, lse, nullptr, a});                   \
+                                    const u32 *keys, hidden *o, float *lse, Attention a BIAS_PARAMETERS) {       \
+        forward<D, FORWARD_TILE>(Forward<hidden>{q, k, v, queries, keys, o, lse, nullptr, a, BIAS_TABLE});       \
     }                                                                                                            \
-    extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_plain_backward_dkdv_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,  \
                                           const u32 *queries, const u32 *keys, const float *lse,                 \
-                                          const float *delta, hidden *dk, hidden *dv, Attention a) {             \
-        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a};                                 \
+                                          const float *delta, hidden *dk, hidden *dv,                            \
+                                          Attention a BIAS_PARAMETERS) {                                         \
+        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a, BIAS_TABLE};                     \
         backward_dkdv<D, BACKWARD_TILE>(b, dk, dv);                                                              \
     }                                                                                                            \
-    extern "C" __global__ void __launch_bounds__(THREADS, 2)                                                     \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_plain_backward_dq_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,    \
                                         const u32 *queries, const u32 *keys, const float *lse,                   \
-                                        const float *delta, hidden *dq, Attention a) {                           \
-        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a};                                 \
+                                        const float *delta, hidden *dq, Attention a BIAS_PARAMETERS) {           \
+        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a, BIAS_TABLE};                     \
         backward_dq<D, BACKWARD_TILE>(b, dq);                                                                    \
     }
 

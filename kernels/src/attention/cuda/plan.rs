@@ -1,7 +1,7 @@
 //! Which kernel computes an attention, and what it needs.
 
 use super::{Attention, FLASH, FLASH_BACKWARD, MAX_HEAD_DIM, PLAIN};
-use crate::cuda::{DType, Slice, Source};
+use crate::cuda::{DType, Slice, Source, WARP};
 
 /// A kernel and the shape of its blocks.
 #[derive(Clone, Copy, Debug)]
@@ -36,13 +36,15 @@ pub(super) const FLASH_THREADS: usize = 128;
 const COPY: u64 = 16;
 
 impl Path {
-    /// Tensor cores where the operands allow it. Folding the scale into the exponent takes a positive one.
-    pub(super) fn choose(a: Attention, operands: &[Slice]) -> Self {
+    /// Tensor cores where the operands allow it. Folding the scale into the exponent takes a positive one. A bias has
+    /// 2R + 1 rows, none has 0.
+    pub(super) fn choose(a: Attention, operands: &[Slice], bias_rows: usize) -> Self {
         assert!(a.head_dim <= MAX_HEAD_DIM, "attention: heads of {} on a GPU", a.head_dim);
         let bf16 = operands.iter().all(|x| x.dtype() == DType::BF16);
         let aligned = operands.iter().all(|x| x.address().is_multiple_of(COPY));
-        let flash = if bf16 && aligned && a.scale > 0.0 { flash(a.head_dim) } else { None };
-        flash.unwrap_or_else(|| plain(a.head_dim))
+        let fits = bf16 && aligned && a.scale > 0.0;
+        let flash = if fits { flash(a.head_dim, bias_rows) } else { None };
+        flash.unwrap_or_else(|| plain(a.head_dim, bias_rows))
     }
 }
 
@@ -58,56 +60,64 @@ macro_rules! names {
 }
 
 /// `flash.cu` and `flash_backward.cu`, which have heads of these sizes.
-fn flash(head_dim: usize) -> Option<Path> {
+fn flash(head_dim: usize, bias_rows: usize) -> Option<Path> {
+    let biased = bias_rows > 0;
     let [forward, dkdv, dq] = match head_dim {
         32 => names!("flash", "32"),
         64 => names!("flash", "64"),
-        96 => names!("flash", "96"),
-        128 => names!("flash", "128"),
+        96 if !biased => names!("flash", "96"),
+        128 if !biased => names!("flash", "128"),
         _ => return None,
     };
-    let kernel = |source, name, tiles: usize, more: usize| {
-        let shared = tiles * FLASH_TILE * head_dim * DType::BF16.size() + more;
-        Kernel { source, name, tile: FLASH_TILE, threads: FLASH_THREADS as u32, shared }
+    let kernel = |sources: &'static [Source; 2], name, tiles: usize, more: usize| {
+        let tiles = tiles * FLASH_TILE * head_dim * DType::BF16.size();
+        let shared = tiles + more + bias_rows * DType::F32.size();
+        let (source, threads) = (&sources[usize::from(biased)], FLASH_THREADS as u32);
+        Kernel { source, name, tile: FLASH_TILE, threads, shared }
     };
     // lse and delta of the queries of two stages, and the mask.
     let statistics = 2 * (2 * FLASH_TILE * DType::F32.size() + FLASH_THREADS * DType::U32.size());
+    // Of each warp, dbias and the gradients of a step: `STEP_STRIDE` of the kernels for each of its rows.
+    let sums = (FLASH_THREADS / WARP * bias_rows + FLASH_TILE * 40) * DType::F32.size();
     Some(Path {
         // q, two stages of k and v.
         forward: kernel(&FLASH, forward, 5, 0),
         // k and v, two stages of q and do.
         dkdv: kernel(&FLASH_BACKWARD, dkdv, 6, statistics),
         // q and do, two stages of k and v.
-        dq: kernel(&FLASH_BACKWARD, dq, 6, 0),
+        dq: kernel(&FLASH_BACKWARD, dq, 6, if biased { sums } else { 0 }),
         keeps_mask: true,
     })
 }
 
 /// `plain.cu`.
-fn plain(head_dim: usize) -> Path {
+fn plain(head_dim: usize, bias_rows: usize) -> Path {
     let (width, forward_tile, backward_tile, [forward, dkdv, dq]) = match head_dim {
         0..=32 => (32, 64, 64, names!("plain", "32")),
         33..=64 => (64, 64, 64, names!("plain", "64")),
         65..=128 => (128, 64, 32, names!("plain", "128")),
         _ => (256, 32, 16, names!("plain", "256")),
     };
-    let kernel = |name, tile: usize, tiles: usize| {
+    let source = &PLAIN[usize::from(bias_rows > 0)];
+    let kernel = |name, tile: usize, tiles: usize, more: usize| {
         // `STRIDE` and `P_STRIDE` of the kernels.
-        let elements = tiles * tile * (width + 4) + tile * (tile + 16);
+        let elements = tiles * tile * (width + 4) + tile * (tile + 16) + more;
         let shared = elements * DType::F32.size();
-        Kernel { source: &PLAIN, name, tile, threads: 256, shared }
+        Kernel { source, name, tile, threads: 256, shared }
     };
     Path {
         // q, then k and v in turn.
-        forward: kernel(forward, forward_tile, 2),
-        dkdv: kernel(dkdv, backward_tile, 4),
-        dq: kernel(dq, backward_tile, 4),
+        forward: kernel(forward, forward_tile, 2, bias_rows),
+        dkdv: kernel(dkdv, backward_tile, 4, bias_rows),
+        // The bias and its gradient.
+        dq: kernel(dq, backward_tile, 4, 2 * bias_rows),
         keeps_mask: false,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::MAX_REACH;
     use super::*;
 
     /// What a block may have on every GPU since Ampere.
@@ -115,10 +125,14 @@ mod tests {
 
     #[test]
     fn shared_memory_fits_every_gpu() {
-        for head_dim in 1..=MAX_HEAD_DIM {
-            for path in [Some(plain(head_dim)), flash(head_dim)].into_iter().flatten() {
+        // What `block_sum` has beside, and what aligns the rest.
+        const SUMS: usize = 1 << 10;
+        let biases = [0, 2 * MAX_REACH + 1];
+        for (head_dim, rows) in (1..=MAX_HEAD_DIM).flat_map(|d| biases.map(|rows| (d, rows))) {
+            for path in [Some(plain(head_dim, rows)), flash(head_dim, rows)].into_iter().flatten() {
                 for kernel in [path.forward, path.dkdv, path.dq] {
-                    assert!(kernel.shared <= LIMIT, "{}: {} bytes", kernel.name, kernel.shared);
+                    let shared = kernel.shared + if rows > 0 { SUMS } else { 0 };
+                    assert!(shared <= LIMIT, "{}: {shared} bytes", kernel.name);
                 }
             }
         }
