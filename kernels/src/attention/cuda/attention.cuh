@@ -2,8 +2,8 @@
 #pragma once
 #include "common.cuh"
 
-// Whether scores have a relative position bias. Those kernels are compiled apart, from the same text; of the others it
-// takes nothing, not even parameters.
+// Whether scores have a relative position bias. Kernels with one are compiled apart, from the same text, so that it
+// costs the others nothing, not even parameters.
 #ifndef BIASED
 #define BIASED 0
 #endif

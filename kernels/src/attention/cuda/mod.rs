@@ -15,7 +15,8 @@
 //! backward makes the scores again in each of two kernels, one for dk and dv, one for dq, which costs two
 //! products of seven, and needs no atomics: the same bits in every run. Dropout takes one call of Philox for
 //! four scores, except in tiles below 64. On tensor cores it would cost more than the softmax: there the forward
-//! leaves the mask to the backward, a bit a score. `flash.cu` counts what bounds the forward.
+//! leaves the mask to the backward, a bit a score. `flash.cu` counts what bounds the forward. Kernels with a bias are
+//! compiled apart; they have their head's in shared memory, and dq adds up the diagonals of ds there.
 
 mod plan;
 
@@ -26,7 +27,7 @@ use crate::cuda::{
 use crate::reduce::cuda::column_sums;
 use plan::{FLASH_THREADS, FLASH_TILE, Kernel, Path};
 
-/// Without a bias, and with one.
+/// Without a bias, and with one: the same text.
 pub(crate) static PLAIN: [Source; 2] = [
     source("attention_plain.cu", include_str!("plain.cu")),
     source("attention_plain_biased.cu", concat!("#define BIASED 1\n", include_str!("plain.cu"))),
@@ -207,11 +208,7 @@ pub fn backward<'a>(
     let (device, dtype) = (x.q.device(), x.q.dtype());
     let delta = delta(a, o, d_o)?;
     let path = Path::choose(a, &[x.q, x.k, x.v, d_o], bias_rows(a, x.bias));
-    let words = mask.map_or(0, Slice::len);
-    assert!(
-        !path.keeps_mask || !drops(a) || words == mask_len(a),
-        "attention: mask of {words} words"
-    );
+    check_mask(a, path, mask);
     let read = |launch: Launch<'a>| {
         let launch = launch.read(x.q).read(x.k).read(x.v).read(d_o);
         let launch = launch.read(at.queries).read(at.keys).read(lse).read(delta.slice());
@@ -223,25 +220,32 @@ pub fn backward<'a>(
     };
     let [mut dq, mut dk, mut dv] = uninit_like([x.q, x.k, x.v])?;
     let (launch, settings) = tiles(device, dtype, path.dkdv, a, a.keys)?;
-    // SAFETY: as in the forward; a row of dk and dv for each of k and v; the mask has the forward's length.
     let launch = read(launch).write(&mut dk).write(&mut dv).arg(settings);
-    unsafe { with_bias(launch, a, x.bias, None).start() }?;
+    let launch = with_bias(launch, a, x.bias, None);
+    // SAFETY: as in the forward; a row of dk and dv for each of k and v; the mask has the forward's length.
+    unsafe { launch.start() }?;
     let (launch, settings) = tiles(device, dtype, path.dq, a, a.queries)?;
     let mut sums = x.bias.map(|bias| block_sums(a, settings, bias)).transpose()?;
     let launch = with_bias(read(launch).write(&mut dq).arg(settings), a, x.bias, sums.as_mut());
-    // SAFETY: as in the forward; a row of dq for each of q, and, if there is a bias, one of the sums for each block of
-    // a head.
+    // SAFETY: as in the forward; a row of dq for each of q, and a part of the sums for each block.
     unsafe { launch.start() }?;
     let width = x.bias.map_or(0, Slice::len);
     let dbias = sums.map(|sums| column_sums(sums.slice(), width)).transpose()?;
     Ok(([dq, dk, dv], dbias))
 }
 
-/// What each block of a head adds to dbias, `[B * tiles, 2R + 1, N]`: zeros at first, which blocks beyond the end of
-/// their sequence leave.
+/// Panics unless the mask of the forward is there, if the backward reads it.
+fn check_mask(a: Attention, path: Path, mask: Option<Slice>) {
+    let words = mask.map_or(0, Slice::len);
+    let fits = !path.keeps_mask || !drops(a) || words == mask_len(a);
+    assert!(fits, "attention: mask of {words} words");
+}
+
+/// What the blocks add to dbias, `[B * tiles, 2R + 1, N]`: zeros at first, which those beyond the end of their sequence
+/// leave.
 fn block_sums(a: Attention, settings: Settings, bias: Slice) -> Result<Array> {
-    let blocks = (a.queries.len() - 1) * settings.tiles as usize;
-    Array::zeros(bias.device(), DType::F32, blocks * bias.len())
+    let tiles = (a.queries.len() - 1) * settings.tiles as usize;
+    Array::zeros(bias.device(), DType::F32, tiles * bias.len())
 }
 
 /// do . o of each query and head, `[Tq, N]`.
