@@ -5,6 +5,7 @@
 //! | `bert` | |
 //! | `roberta`, `xlm-roberta`, `camembert` | positions count from `pad_token_id` + 1; dropout before the head |
 //! | `distilbert` | no type embeddings, no dropout of attention's output; a ReLU in the head; own keys and names |
+//! | `mpnet` | as `roberta`, without types; [numbers](nn::RelativeBias) by distance in the scores of attention |
 //! | `electra` | word vectors of width E, mapped to H; a GELU in the head, dropout before it |
 //! | `modernbert` | its layers ([`nn::PreNormLayer`]): no table of positions; a LayerNorm at the end and in all heads |
 //!
@@ -14,7 +15,8 @@
 //!
 //! Sources: Liu et al., 2019, *RoBERTa*, <https://arxiv.org/abs/1907.11692>; Conneau et al., 2019, *XLM-R*,
 //! <https://arxiv.org/abs/1911.02116>; Sanh et al., 2019, *DistilBERT*, <https://arxiv.org/abs/1910.01108>; Clark et
-//! al., 2020, *ELECTRA*, <https://arxiv.org/abs/2003.10555>; Warner et al., 2024, *ModernBERT*,
+//! al., 2020, *ELECTRA*, <https://arxiv.org/abs/2003.10555>; Song et al., 2020, *MPNet*,
+//! <https://arxiv.org/abs/2004.09297>; Warner et al., 2024, *ModernBERT*,
 //! <https://arxiv.org/abs/2412.13663>; in details transformers' classes.
 
 use tensor::Activation;
@@ -32,6 +34,8 @@ pub enum Family {
     Camembert,
     /// `distilbert`.
     DistilBert,
+    /// `mpnet`.
+    Mpnet,
     /// `electra`.
     Electra,
     /// `modernbert`.
@@ -40,12 +44,13 @@ pub enum Family {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Bert,
         Self::Roberta,
         Self::XlmRoberta,
         Self::Camembert,
         Self::DistilBert,
+        Self::Mpnet,
         Self::Electra,
         Self::ModernBert,
     ];
@@ -58,6 +63,7 @@ impl Family {
             Self::XlmRoberta => "xlm-roberta",
             Self::Camembert => "camembert",
             Self::DistilBert => "distilbert",
+            Self::Mpnet => "mpnet",
             Self::Electra => "electra",
             Self::ModernBert => "modernbert",
         }
@@ -75,6 +81,7 @@ impl Family {
             Self::XlmRoberta => "XLMRoberta",
             Self::Camembert => "Camembert",
             Self::DistilBert => "DistilBert",
+            Self::Mpnet => "MPNet",
             Self::Electra => "Electra",
             Self::ModernBert => "ModernBert",
         }
@@ -104,9 +111,9 @@ impl Family {
         (self.is_like_roberta() || self == Self::Electra).then_some(Activation::Gelu)
     }
 
-    /// Whether it is RoBERTa, but for the vocabulary: positions are counted from behind the id of the padding token.
+    /// Whether heads and positions, which are counted from behind the id of the padding token, are RoBERTa's.
     pub(crate) fn is_like_roberta(self) -> bool {
-        matches!(self, Self::Roberta | Self::XlmRoberta | Self::Camembert)
+        matches!(self, Self::Roberta | Self::XlmRoberta | Self::Camembert | Self::Mpnet)
     }
 
     /// The key of its `config.json` for one of BERT's; none if it has no such key.
@@ -114,6 +121,10 @@ impl Family {
         match self {
             Self::DistilBert => distilbert_key(key),
             Self::ModernBert => modernbert_key(key),
+            Self::Mpnet => {
+                let absent = ["type_vocab_size", "embedding_size", "classifier_dropout"];
+                (!absent.contains(&key)).then_some(key)
+            }
             _ => (key != "embedding_size" || self == Self::Electra).then_some(key),
         }
     }

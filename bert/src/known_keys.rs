@@ -9,7 +9,7 @@ pub(crate) fn is_known(key: &str) -> bool {
     key.starts_with('_') || KEYS.contains(&key)
 }
 
-const KEYS: [&str; 97] = [
+const KEYS: [&str; 98] = [
     "add_cross_attention",
     "architectures",
     "bad_words_ids",
@@ -103,6 +103,7 @@ const KEYS: [&str; 97] = [
     "norm_bias",
     "reference_compile",
     "repad_logits_with_grad",
+    "relative_attention_num_buckets",
     "rope_parameters",
     "rope_scaling",
     "sparse_pred_ignore_index",

@@ -8,7 +8,8 @@
 //!
 //! Names here are those of `BertForSequenceClassification` and `BertForMaskedLM`; the first map of a sequence
 //! classifier's head is `bert.pooler.dense` in all families, and a token classifier's last map `token_classifier`. What
-//! only a ModernBERT has is called as there: `attn.Wqkv` of a layer, `final_norm`, the `norm` of a pooler. A
+//! only one has is called as there: `attn.Wqkv` of a ModernBERT's layer, `final_norm`, the `norm` of a pooler, and
+//! `relative_attention_bias` of an MPNet. A
 //! file may leave out what begins the names of an encoder (`bert.`: it was saved from the bare encoder), and an old one
 //! calls weight and bias of LayerNorm `gamma` and `beta`.
 //!
@@ -30,6 +31,15 @@ const ROBERTA: &[Pair] = &[
     ["cls.predictions.transform.LayerNorm.", "lm_head.layer_norm."],
     ["cls.predictions.", "lm_head."],
     ["bert.", "roberta."],
+];
+const MPNET: &[Pair] = &[
+    ["token_classifier.", "classifier."],
+    ["bert.pooler.dense.", "classifier.dense."],
+    ["classifier.", "classifier.out_proj."],
+    ["cls.predictions.transform.dense.", "lm_head.dense."],
+    ["cls.predictions.transform.LayerNorm.", "lm_head.layer_norm."],
+    ["cls.predictions.", "lm_head."],
+    ["bert.", "mpnet."],
 ];
 const DISTILBERT: &[Pair] = &[
     ["token_classifier.", "classifier."],
@@ -76,6 +86,14 @@ const DISTILBERT_LAYER: &[Pair] = &[
     [".output.LayerNorm.", ".output_layer_norm."],
 ];
 
+const MPNET_LAYER: &[Pair] = &[
+    [".attention.self.query.", ".attention.attn.q."],
+    [".attention.self.key.", ".attention.attn.k."],
+    [".attention.self.value.", ".attention.attn.v."],
+    [".attention.output.dense.", ".attention.attn.o."],
+    [".attention.output.LayerNorm.", ".attention.LayerNorm."],
+];
+
 /// What begins the names of a bare encoder.
 const BARE: [&str; 7] = [
     "embeddings.",
@@ -111,6 +129,7 @@ impl Family {
         match self {
             Self::Bert => (BERT, &[]),
             Self::Roberta | Self::XlmRoberta | Self::Camembert => (ROBERTA, &[]),
+            Self::Mpnet => (MPNET, MPNET_LAYER),
             Self::DistilBert => (DISTILBERT, DISTILBERT_LAYER),
             Self::Electra => (ELECTRA, &[]),
             Self::ModernBert => (MODERNBERT, &[]),
@@ -122,6 +141,7 @@ impl Family {
         match self {
             Self::Bert => "bert",
             Self::Roberta | Self::XlmRoberta | Self::Camembert => "roberta",
+            Self::Mpnet => "mpnet",
             Self::DistilBert => "distilbert",
             Self::Electra => "electra",
             Self::ModernBert => "model",

@@ -1,8 +1,10 @@
 //! The names and shapes of the parameters that a configuration asks for, without their memory: what a checkpoint is
 //! compared with before anything is allocated.
 
-use crate::Config;
+use nn::RelativeBias;
+
 use crate::config::Modern;
+use crate::{Config, Family};
 
 /// The name of a parameter and its shape.
 pub(crate) type Expected = (String, Vec<usize>);
@@ -30,6 +32,10 @@ fn bert_encoder(config: &Config) -> Vec<Expected> {
     all.extend(norm("bert.embeddings.LayerNorm", e, true));
     if e != h {
         all.extend(linear("bert.embeddings_project", [h, e], true));
+    }
+    if config.family == Family::Mpnet {
+        let shape = vec![RelativeBias::BUCKETS, config.num_attention_heads];
+        all.push(("bert.encoder.relative_attention_bias.weight".to_owned(), shape));
     }
     (0..config.num_hidden_layers).for_each(|i| all.extend(layer(config, i)));
     all
@@ -143,7 +149,7 @@ mod tests {
     use nn::Module;
 
     use super::*;
-    use crate::{Family, MaskedLm, SequenceClassifier, TokenClassifier};
+    use crate::{MaskedLm, SequenceClassifier, TokenClassifier};
 
     #[test]
     fn they_are_those_of_the_models() {

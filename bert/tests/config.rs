@@ -50,6 +50,7 @@ fn defaults_are_those_of_each_family() {
         ("camembert", [30522, 768, 768, 3072], [12, 12], 1, 2),
         ("distilbert", [30522, 768, 768, 3072], [6, 12], 0, 0),
         ("electra", [30522, 256, 128, 1024], [12, 4], 0, 2),
+        ("mpnet", [30527, 768, 768, 3072], [12, 12], 1, 0),
     ] {
         let c = parse(&json!({"model_type": name})).unwrap();
         assert_eq!(c.family.model_type(), name);
@@ -166,6 +167,22 @@ fn modernberts_that_are_computed_otherwise_are_refused() {
 }
 
 #[test]
+fn mpnet_counts_positions_from_two_and_has_32_buckets() {
+    let with = |key: &str, value: Value| {
+        let mut json = json!({"model_type": "mpnet", "classifier_dropout": 0.5});
+        json[key] = value;
+        parse(&json)
+    };
+    let c = with("pad_token_id", json!(0)).unwrap();
+    assert_eq!((c.max_length(), c.classifier_dropout, c.type_vocab_size), (510, None, 0));
+    assert_eq!(c.unknown_keys(), ["classifier_dropout"]);
+    assert!(c.to_json().get("type_vocab_size").is_none());
+    assert!(with("relative_attention_num_buckets", json!(32)).unwrap().unknown_keys().len() == 1);
+    let refused = with("relative_attention_num_buckets", json!(64));
+    assert_refused(refused, &["relative_attention_num_buckets", "expected 32, found 64"]);
+}
+
+#[test]
 fn positions_of_roberta_begin_behind_the_padding_token() {
     let with = |positions: u32, pad: u32| {
         parse(&json!({"model_type": "roberta", "max_position_embeddings": positions,
@@ -178,8 +195,8 @@ fn positions_of_roberta_begin_behind_the_padding_token() {
 
 #[test]
 fn other_models_are_refused() {
-    for other in ["mpnet", "gpt2", "BERT", ""] {
-        let known = "expected one of bert, roberta, xlm-roberta, camembert, distilbert, electra, modernbert";
+    for other in ["deberta-v2", "gpt2", "BERT", ""] {
+        let known = "expected one of bert, roberta, xlm-roberta, camembert, distilbert, mpnet, electra, modernbert";
         assert_refused(with("model_type", json!(other)), &["model_type", known, other]);
     }
     assert_refused(parse(&json!({})), &["model_type"]);

@@ -9,11 +9,15 @@ use tensor::{Tensor, philox::Rng};
 
 const LENS: [usize; 3] = [5, 17, 9];
 
-fn model(layers: usize) -> SequenceClassifier {
+const KINDS: [&str; 3] = ["bert", "mpnet", "modernbert"];
+
+/// Each kind of layers, with dropout by the keys of each.
+fn model(kind: &str, layers: usize) -> SequenceClassifier {
     let json = format!(
-        r#"{{"model_type": "bert", "vocab_size": 50, "hidden_size": 32, "num_hidden_layers": {layers},
-            "num_attention_heads": 4, "intermediate_size": 64, "max_position_embeddings": 20,
-            "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.3, "initializer_range": 0.2}}"#
+        r#"{{"model_type": "{kind}", "vocab_size": 50, "hidden_size": 32, "num_hidden_layers": {layers},
+            "num_attention_heads": 4, "intermediate_size": 64, "max_position_embeddings": 22,
+            "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.3, "initializer_range": 0.2,
+            "pad_token_id": 0, "mlp_dropout": 0.2, "attention_dropout": 0.3, "local_attention": 6}}"#
     );
     let config = Config::parse(&json, Path::new("config.json")).unwrap();
     SequenceClassifier::new(&config, 3, 1)
@@ -44,11 +48,12 @@ fn run(model: &SequenceClassifier, precision: Precision, recomputes: bool) -> Ou
 
 #[test]
 fn loss_and_gradients_are_the_same_bits() {
-    for (precision, layers) in [(Precision::F32, 3), (Precision::Bf16, 3), (Precision::F32, 1)] {
-        let model = model(layers);
+    let depths = [(Precision::F32, 3), (Precision::Bf16, 3), (Precision::F32, 1)];
+    for (kind, (precision, layers)) in KINDS.into_iter().flat_map(|k| depths.map(|d| (k, d))) {
+        let model = model(kind, layers);
         let want = run(&model, precision, false);
         assert!(want.1.iter().all(Option::is_some));
-        assert!(run(&model, precision, true) == want, "{precision:?}, {layers} layers");
+        assert!(run(&model, precision, true) == want, "{kind}, {precision:?}, {layers} layers");
     }
 }
 
@@ -56,20 +61,28 @@ fn loss_and_gradients_are_the_same_bits() {
 /// to compute again.
 #[test]
 fn so_they_are_with_frozen_parameters() {
-    let model = model(3);
-    for name in ["bert.embeddings.", "bert.encoder.layer.1.", "bert.encoder."] {
-        let params = model.params();
-        let part: Vec<_> = params.into_iter().filter(|p| p.name().starts_with(name)).collect();
-        freeze(&part, true);
-        let want = run(&model, Precision::F32, false);
-        assert!(run(&model, Precision::F32, true) == want, "{name}");
+    for kind in KINDS {
+        let model = model(kind, 3);
+        for name in ["bert.embeddings.", "bert.encoder.layer.1.", "bert.encoder."] {
+            let params = model.params();
+            let part: Vec<_> = params.into_iter().filter(|p| p.name().starts_with(name)).collect();
+            freeze(&part, true);
+            let want = run(&model, Precision::F32, false);
+            assert!(run(&model, Precision::F32, true) == want, "{kind}: {name}");
+        }
     }
 }
 
 /// Of all tokens, as a caller of the encoder gets them.
 #[test]
 fn so_are_the_last_hidden_states() {
-    let model = model(3);
+    for kind in KINDS {
+        check_last_states(kind);
+    }
+}
+
+fn check_last_states(kind: &str) {
+    let model = model(kind, 3);
     let states = |recomputes| {
         let pass = Pass::training(7, 2).with_recomputation(recomputes);
         let y = model.encoder().forward(&pass, &batch()).unwrap();
@@ -78,5 +91,5 @@ fn so_are_the_last_hidden_states() {
         let of_params: Vec<_> = params.iter().map(|p| bits(&grads.param(p).unwrap())).collect();
         (bits(y.value()), of_params)
     };
-    assert!(states(true) == states(false));
+    assert!(states(true) == states(false), "{kind}");
 }

@@ -4,7 +4,7 @@ use autograd::ops::{self, Attention};
 use autograd::{Param, Result, Var};
 use tensor::CuSeqLens;
 
-use crate::{Dropout, Initializer, LayerConfig, Linear, Module, Pass};
+use crate::{Dropout, Initializer, LayerConfig, Linear, Module, Pass, RelativeBias};
 
 /// Each token gathers values from the tokens of its own sequence, weighted by how its query meets their
 /// keys, in N subspaces at once.
@@ -13,6 +13,8 @@ use crate::{Dropout, Initializer, LayerConfig, Linear, Module, Pass};
 /// q, k, v = x Wq^T + bq, ...            N heads of D = H / N columns each
 /// o       = softmax(q k^T / sqrt(D)) v  per sequence and head, with dropout on the probabilities
 /// ```
+///
+/// A [relative bias](RelativeBias), where there is one, is added to the scores.
 ///
 /// Shapes: x and o `[T, H]`. Parameters: `NAME.{query,key,value}.{weight,bias}`. The projection behind it
 /// belongs to the [transformer layer](crate::TransformerLayer).
@@ -25,6 +27,7 @@ pub struct SelfAttention {
     value: Linear,
     heads: usize,
     dropout: Dropout,
+    relative_bias: Option<RelativeBias>,
 }
 
 impl SelfAttention {
@@ -41,7 +44,18 @@ impl SelfAttention {
             value: linear("value"),
             heads: config.heads,
             dropout: Dropout::new(config.attention_dropout),
+            relative_bias: None,
         }
+    }
+
+    /// What is added to scores by the distance of tokens, a parameter that belongs to the encoder.
+    pub(crate) fn set_relative_bias(&mut self, bias: Option<&RelativeBias>) {
+        self.relative_bias = bias.cloned();
+    }
+
+    /// Whether there is such.
+    pub(crate) fn has_relative_bias(&self) -> bool {
+        self.relative_bias.is_some()
     }
 
     /// Its linear maps: of the queries, keys and values.
@@ -61,7 +75,8 @@ impl SelfAttention {
     /// the offsets of either `-> [Tq, H]`.
     ///
     /// # Errors
-    /// When the variables do not have the rows of their offsets, or H is no multiple of N.
+    /// When the variables do not have the rows of their offsets, H is no multiple of N, or there is a relative bias and
+    /// not all tokens ask.
     pub fn forward_queries(
         &self,
         pass: &Pass,
@@ -78,7 +93,8 @@ impl SelfAttention {
             dropout: self.dropout.draw(pass),
             window: None,
         };
-        ops::attention(attention, &q, &k, &v, None)
+        let bias = self.relative_bias.as_ref().map(|bias| bias.forward(pass)).transpose()?;
+        ops::attention(attention, &q, &k, &v, bias.as_ref())
     }
 }
 

@@ -20,6 +20,7 @@ pub mod loss;
 mod module;
 mod pass;
 mod pre_norm;
+mod relative_bias;
 mod transformer;
 
 pub use attention::SelfAttention;
@@ -33,6 +34,7 @@ pub use lora::{Lora, LoraConfig};
 pub use module::{Module, count, freeze, to_device};
 pub use pass::{Pass, Precision};
 pub use pre_norm::{PreNormConfig, PreNormLayer};
+pub use relative_bias::RelativeBias;
 pub use transformer::{LayerConfig, TransformerLayer};
 
 /// The code blocks of the chapter are tests.

@@ -3,7 +3,7 @@
 use autograd::{Param, Result, Var, ops};
 use tensor::{Activation, CuSeqLens};
 
-use crate::{Dropout, Initializer, LayerNorm, Linear, Module, Pass, SelfAttention};
+use crate::{Dropout, Initializer, LayerNorm, Linear, Module, Pass, RelativeBias, SelfAttention};
 
 /// Sizes and rates of a transformer layer.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +71,12 @@ impl TransformerLayer {
         }
     }
 
+    /// The same layer with a relative bias in the scores of its attention; it is no parameter of the layer.
+    pub fn with_relative_bias(mut self, bias: Option<&RelativeBias>) -> Self {
+        self.attention.set_relative_bias(bias);
+        self
+    }
+
     /// Its six linear maps, in the order of their parameters: to give them adapters, or to merge these.
     pub fn linears_mut(&mut self) -> [&mut Linear; 6] {
         let [query, key, value] = self.attention.linears_mut();
@@ -101,6 +107,28 @@ impl TransformerLayer {
     ) -> Result<Var> {
         let attended = self.attention.forward_queries(pass, (queries, query_lens), x)?;
         self.after_attention(pass, &attended, queries)
+    }
+
+    /// The rows of [`forward`](Self::forward) that `pick` takes of a matrix `[T, H]`, `lens` of each sequence, without
+    /// what can be left out of the work on others: a relative bias asks for all queries.
+    ///
+    /// # Errors
+    /// As [`forward_queries`](Self::forward_queries), and those of `pick`.
+    pub fn forward_rows(
+        &self,
+        pass: &Pass,
+        x: &Var,
+        batch: &CuSeqLens,
+        (pick, lens): (impl Fn(&Var) -> Result<Var>, &CuSeqLens),
+    ) -> Result<Var> {
+        let picked = pick(x)?;
+        match self.attention.has_relative_bias() {
+            false => self.forward_queries(pass, (&picked, lens), (x, batch)),
+            true => {
+                let attended = pick(&self.attention.forward(pass, x, batch)?)?;
+                self.after_attention(pass, &attended, &picked)
+            }
+        }
     }
 
     fn after_attention(&self, pass: &Pass, attended: &Var, x: &Var) -> Result<Var> {

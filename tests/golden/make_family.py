@@ -1,5 +1,5 @@
-"""Writes the golden values that `tests/tests/golden_family.rs` compares with: RoBERTa, XLM-R, DistilBERT, ELECTRA and
-ModernBERT.
+"""Writes the golden values that `tests/tests/golden_family.rs` compares with: RoBERTa, XLM-R, DistilBERT, ELECTRA,
+MPNet and ModernBERT.
 
 Made with Python 3.11, torch 2.15.0, transformers 5.24.0, safetensors; to make them again, in the environment of
 `make_golden.py`:
@@ -41,6 +41,7 @@ CONFIGS = {
         vocab_size=len(VOCAB), dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=26, dropout=0.0,
         attention_dropout=0.0, seq_classif_dropout=0.0, num_labels=3),
     "electra": transformers.ElectraConfig(**WORDS, embedding_size=12),
+    "mpnet": transformers.MPNetConfig(**WORDS),
     # As the published ones: the first layer and each third one see everything, the others two tokens to either side.
     "modernbert": transformers.ModernBertConfig(**MODERN, num_hidden_layers=4, local_attention=4),
     # Everything that they leave off or alone; its last layer sees one token to either side.
@@ -51,6 +52,7 @@ CONFIGS = {
         layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
 }  # fmt: skip
 
+MPNET_ENDS = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>"]
 TEXTS = [
     ["the cat sat."],
     ["A dog, a log!  Naïve façade; 東京 🙂"],
@@ -81,6 +83,10 @@ def make_tokenizer(name, folder):
         tokenizer = transformers.PreTrainedTokenizerFast(
             tokenizer_object=modern_tokenizer(texts), cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
             pad_token="[PAD]", unk_token="[UNK]", model_max_length=26, model_input_names=["input_ids", "attention_mask"])
+    elif name == "mpnet":
+        # BERT's words between RoBERTa's ends.
+        vocab = {token: i for i, token in enumerate(MPNET_ENDS + VOCAB[len(MPNET_ENDS) :])}
+        tokenizer = transformers.MPNetTokenizerFast(vocab=vocab, do_lower_case=True, model_max_length=24)
     elif name != "roberta":
         classes = {"distilbert": transformers.DistilBertTokenizerFast, "electra": transformers.ElectraTokenizerFast}
         vocab = {token: i for i, token in enumerate(VOCAB)}
@@ -177,10 +183,10 @@ def make(name, config):
         publish(folder / "config.json")
 
     ids, types = make_batch(LENS, 7)
-    if "roberta" in name or "modernbert" in name:
+    if "roberta" in name or name == "mpnet" or "modernbert" in name:
         # Neither <s> nor <pad>.
         g = torch.Generator().manual_seed(7)
-        ids = [torch.randint(2, 300, (n,), generator=g) for n in LENS]
+        ids = [torch.randint(2, config.vocab_size, (n,), generator=g) for n in LENS]
         types = [torch.zeros_like(x) for x in ids]
     given = [inputs(x, t if name == "electra" else None) for x, t in zip(ids, types)]
     tensors = batch_tensors("", ids, types) | {"labels": torch.tensor(LABELS)}
@@ -205,7 +211,7 @@ def make(name, config):
     encoder = {id(p): n for n, p in masked.base_model.named_parameters(prefix=masked.base_model_prefix)}
     tensors |= {f"masked.grad.{encoder.get(id(p), n)}": p.grad for n, p in masked.named_parameters()}
 
-    if "roberta" in name:
+    if "roberta" in name or name == "mpnet":
         # A padding token that somebody wrote has a place of its own.
         written = torch.tensor([0, 40, 1, 41, 1, 42, 2])
         with torch.no_grad():

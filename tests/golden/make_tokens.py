@@ -20,7 +20,7 @@ import transformers
 from make_family import attention_of, turn_in_f64
 from make_golden import HERE, batch_tensors, write
 
-MODELS = ["bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "modernbert-mean"]
+MODELS = ["bert", "roberta", "xlm-roberta", "distilbert", "electra", "mpnet", "modernbert", "modernbert-mean"]
 LABELS = 5
 TEXTS = [
     ["the", "cat", "sat", "."],

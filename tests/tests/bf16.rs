@@ -9,8 +9,8 @@ use tensor::{DType, Pooling};
 use tests::compare::relative_distance;
 use tests::small::{self, batch, targets};
 
-fn model() -> SequenceClassifier {
-    small::classifier([48, 100])
+fn models() -> [(&'static str, SequenceClassifier); 3] {
+    small::KINDS.map(|kind| (kind, small::classifier(kind, [48, 100])))
 }
 
 fn pass(precision: Precision) -> Pass {
@@ -35,41 +35,47 @@ fn step(model: &SequenceClassifier, precision: Precision) -> (Vec<f64>, f64, Vec
 #[test]
 fn a_step_is_near_that_of_f32() {
     each_isa(|isa| {
-        let model = model();
-        let (want_logits, want_loss, want) = step(&model, Precision::F32);
-        let (logits, loss, got) = step(&model, Precision::Bf16);
-        // A bf16 is within 2^-9 of its value; some twenty roundings follow one another.
-        let near = relative_distance(&logits, &want_logits);
-        assert!(near < 0.02 && near > 0.0, "{isa:?} logits: {near}");
-        assert!((loss - want_loss).abs() < 0.01 * want_loss, "{isa:?} loss {loss}, {want_loss}");
-        // Keys' biases have no gradient but roundings: softmax does not see what all scores share.
-        let with_gradient = |p: &Param| !p.name().ends_with("key.bias");
-        let params = model.params();
-        for ((p, got), want) in params.iter().zip(&got).zip(&want).filter(|g| with_gradient(g.0.0))
-        {
-            let near = relative_distance(got, want);
-            assert!(near < 0.06, "{isa:?} {}: {near}", p.name());
-        }
+        models().iter().for_each(|(kind, model)| check_step(&format!("{isa:?} {kind}"), model))
     });
+}
+
+fn check_step(isa: &str, model: &SequenceClassifier) {
+    let (want_logits, want_loss, want) = step(model, Precision::F32);
+    let (logits, loss, got) = step(model, Precision::Bf16);
+    // A bf16 is within 2^-9 of its value; some twenty roundings follow one another.
+    let near = relative_distance(&logits, &want_logits);
+    assert!(near < 0.02 && near > 0.0, "{isa} logits: {near}");
+    assert!((loss - want_loss).abs() < 0.01 * want_loss, "{isa} loss {loss}, {want_loss}");
+    // Keys' biases have no gradient but roundings: softmax does not see what all scores share.
+    let with_gradient = |p: &Param| !p.name().ends_with("key.bias");
+    let params = model.params();
+    for ((p, got), want) in params.iter().zip(&got).zip(&want).filter(|g| with_gradient(g.0.0)) {
+        let near = relative_distance(got, want);
+        assert!(near < 0.06, "{isa} {}: {near}", p.name());
+    }
 }
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     each_isa(|_| {
-        let model = model();
-        let [one, two, five] = [1, 2, 5].map(|n| {
-            let pool = rayon_pool(n);
-            pool.install(|| step(&model, Precision::Bf16))
-        });
-        assert_eq!(one, two);
-        assert_eq!(one, five);
+        for (kind, model) in models() {
+            let [one, two, five] = [1, 2, 5].map(|n| {
+                let pool = rayon_pool(n);
+                pool.install(|| step(&model, Precision::Bf16))
+            });
+            assert_eq!(one, two, "{kind}");
+            assert_eq!(one, five, "{kind}");
+        }
     });
 }
 
 #[test]
 fn hidden_states_are_bf16_and_half_as_large() {
-    let (model, batch) = (model(), batch());
-    for (precision, dtype) in [(Precision::F32, DType::F32), (Precision::Bf16, DType::BF16)] {
+    let batch = batch();
+    let dtypes = [(Precision::F32, DType::F32), (Precision::Bf16, DType::BF16)];
+    for ((_, model), (precision, dtype)) in
+        models().iter().flat_map(|model| dtypes.map(|dtype| (model, dtype)))
+    {
         let pass = Pass::inference().with_precision(precision);
         let states = model.encoder().hidden_states(&pass, &batch).expect("a valid batch");
         assert!(states.iter().all(|h| h.value().dtype() == dtype), "{precision:?}");
@@ -82,14 +88,17 @@ fn hidden_states_are_bf16_and_half_as_large() {
 #[test]
 fn first_states_are_the_first_rows() {
     each_isa(|isa| {
-        let (model, batch) = (model(), batch());
-        for precision in [Precision::F32, Precision::Bf16] {
+        let batch = batch();
+        let precisions = [Precision::F32, Precision::Bf16];
+        for ((kind, model), precision) in
+            models().iter().flat_map(|model| precisions.map(|precision| (model, precision)))
+        {
             let pass = || Pass::inference().with_precision(precision);
             let all = model.encoder().forward(&pass(), &batch).expect("a valid batch");
             let want = all.pool(Pooling::First, &batch.seqlens).expect("rows of the batch");
             let got = model.encoder().first_states(&pass(), &batch).expect("a valid batch");
             let [got, want] = [got, want].map(|v| v.value().to_f64_vec().unwrap());
-            assert_eq!(got, want, "{isa:?} {precision:?}");
+            assert_eq!(got, want, "{isa:?} {kind} {precision:?}");
         }
     });
 }

@@ -1,4 +1,5 @@
-//! Tiny models of BERT's family against transformers: RoBERTa, XLM-R, DistilBERT, ELECTRA and two of ModernBERT, each
+//! Tiny models of BERT's family against transformers: RoBERTa, XLM-R, DistilBERT, ELECTRA, MPNet and two of
+//! ModernBERT, each
 //! with the heads for classes and for masked words. Hidden states, logits, losses, the gradient of every parameter under the name of transformers,
 //! and the ids of texts.
 //!
@@ -10,8 +11,8 @@ use std::path::Path;
 
 use autograd::{Gradients, Param, Tape};
 use bert::{
-    Batch, Checkpoint, Config, MaskedLm, SavedDType, SequenceClassifier, Targets, Tokenizer, loss,
-    save_pretrained,
+    Batch, Checkpoint, Config, Family, MaskedLm, SavedDType, SequenceClassifier, Targets,
+    Tokenizer, loss, save_pretrained,
 };
 use nn::{Module, Pass};
 use serde_json::{Value, json};
@@ -34,12 +35,13 @@ struct Tiny {
 }
 
 impl Tiny {
-    fn all() -> [Self; 6] {
+    fn all() -> [Self; 7] {
         [
             "roberta_tiny",
             "xlm-roberta_tiny",
             "distilbert_tiny",
             "electra_tiny",
+            "mpnet_tiny",
             "modernbert_tiny",
             "modernbert-mean_tiny",
         ]
@@ -148,6 +150,7 @@ fn folders_are_those_of_transformers() {
         ["XLMRobertaForSequenceClassification", "XLMRobertaForMaskedLM", "XLMRobertaTokenizer"],
         ["DistilBertForSequenceClassification", "DistilBertForMaskedLM", "DistilBertTokenizer"],
         ["ElectraForSequenceClassification", "ElectraForMaskedLM", "ElectraTokenizer"],
+        ["MPNetForSequenceClassification", "MPNetForMaskedLM", "MPNetTokenizer"],
         MODERN,
         MODERN,
     ];
@@ -210,7 +213,11 @@ fn the_class_of_the_tokenizer_is_kept_or_general() {
 /// RoBERTa counts positions behind the padding token, and passes over those that stand in a text.
 #[test]
 fn padding_tokens_in_a_text_have_their_place() {
-    for tiny in &Tiny::all()[..2] {
+    let all = Tiny::all();
+    let like_roberta = |tiny: &&Tiny| {
+        matches!(tiny.config.family, Family::Roberta | Family::XlmRoberta | Family::Mpnet)
+    };
+    for tiny in all.iter().filter(like_roberta) {
         assert_eq!(tiny.config.max_length(), 24);
         let (classifier, _) = tiny.models();
         let batch = tiny.golden.bert_batch("padding.");

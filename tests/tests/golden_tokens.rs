@@ -1,4 +1,5 @@
-//! Token classifiers of all families against transformers: BERT, RoBERTa, XLM-R, DistilBERT, ELECTRA and ModernBERT. The ids of
+//! Token classifiers of all families against transformers: BERT, RoBERTa, XLM-R, DistilBERT, ELECTRA, MPNet and
+//! ModernBERT. The ids of
 //! texts that are split into words, logits, loss, the gradient of every parameter, and saved folders.
 //!
 //! As in `golden_bert.rs`, the expected values were computed in f64, and the model made f64 must agree to the last
@@ -33,13 +34,22 @@ struct Tiny {
 }
 
 impl Tiny {
-    fn all() -> [Self; 7] {
-        ["bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "modernbert-mean"]
-            .map(|name| Self {
-                name,
-                config: Config::load(&path(&format!("{name}_tiny"))).expect("a configuration"),
-                golden: Golden::read(&format!("{name}_tokens.safetensors")),
-            })
+    fn all() -> [Self; 8] {
+        [
+            "bert",
+            "roberta",
+            "xlm-roberta",
+            "distilbert",
+            "electra",
+            "mpnet",
+            "modernbert",
+            "modernbert-mean",
+        ]
+        .map(|name| Self {
+            name,
+            config: Config::load(&path(&format!("{name}_tiny"))).expect("a configuration"),
+            golden: Golden::read(&format!("{name}_tokens.safetensors")),
+        })
     }
 
     fn folder(&self) -> std::path::PathBuf {
@@ -164,6 +174,7 @@ fn saved_folders_come_back() {
             "xlm-roberta" => "XLMRoberta",
             "distilbert" => "DistilBert",
             "electra" => "Electra",
+            "mpnet" => "MPNet",
             _ => "ModernBert",
         }
         .to_owned()

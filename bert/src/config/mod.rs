@@ -227,7 +227,11 @@ impl Config {
 
     /// The id of the padding token, where positions are counted from behind it.
     pub(crate) fn padding_before_positions(&self) -> Option<u32> {
-        self.family.is_like_roberta().then_some(self.pad_token_id)
+        match self.family {
+            // Whatever the configuration says, in transformers.
+            Family::Mpnet => Some(1),
+            family => family.is_like_roberta().then_some(self.pad_token_id),
+        }
     }
 
     /// The row of the position embeddings that the first token has.

@@ -1,5 +1,6 @@
 //! Reading the keys of a `config.json`, with the defaults of each family.
 
+use nn::RelativeBias;
 use serde_json::Map;
 use tensor::Activation;
 
@@ -29,11 +30,18 @@ fn family(fields: &Fields) -> Result<Family> {
 }
 
 /// Refuses variants that this crate does not have.
-fn check_kind(fields: &Fields) -> Result<()> {
+fn check_kind(fields: &Fields, family: Family) -> Result<()> {
     match fields.text("position_embedding_type")? {
         None | Some("absolute") => {}
         Some(other) => {
             return Err(fields.unexpected("position_embedding_type", "absolute", other));
+        }
+    }
+    if family == Family::Mpnet {
+        let (key, only) = ("relative_attention_num_buckets", RelativeBias::BUCKETS);
+        let found = fields.size(key, only, 1 << 16)?;
+        if found != only {
+            return Err(fields.unexpected(key, &only.to_string(), found));
         }
     }
     fields.only("is_decoder", false, "only encoders are supported")?;
@@ -77,6 +85,9 @@ impl Defaults {
         match family {
             Family::Bert => bert,
             Family::Roberta => Self { vocab_size: 50_265, pad_token_id: 1, ..bert },
+            Family::Mpnet => {
+                Self { vocab_size: 30_527, type_vocab_size: 0, pad_token_id: 1, ..bert }
+            }
             Family::XlmRoberta | Family::Camembert => Self { pad_token_id: 1, ..bert },
             Family::DistilBert => Self {
                 num_hidden_layers: 6,
@@ -110,7 +121,7 @@ impl Defaults {
 /// The configuration, but for the file itself.
 pub(super) fn config(fields: &Fields) -> Result<Config> {
     let family = family(fields)?;
-    check_kind(fields)?;
+    check_kind(fields, family)?;
     let defaults = Defaults::of(family);
     // BERT's keys, under their names in this family; what it has no key for has the default.
     let size = |key, default, limit| {

@@ -2,7 +2,8 @@
 
 use autograd::{Param, Result, Var};
 use nn::{
-    Initializer, LayerConfig, Linear, Module, Pass, PreNormConfig, PreNormLayer, TransformerLayer,
+    Initializer, LayerConfig, Linear, Module, Pass, PreNormConfig, PreNormLayer, RelativeBias,
+    TransformerLayer,
 };
 use tensor::{CuSeqLens, RotaryTable};
 
@@ -17,14 +18,18 @@ pub(super) enum Layer {
 }
 
 impl Layer {
-    /// All layers of an encoder.
-    pub(super) fn all(config: &Config, init: &Initializer) -> Vec<Self> {
+    /// All layers of an encoder; post-norm ones may share a relative bias.
+    pub(super) fn all(
+        config: &Config,
+        bias: Option<&RelativeBias>,
+        init: &Initializer,
+    ) -> Vec<Self> {
         let name = |i| format!("bert.encoder.layer.{i}");
         let layers = 0..config.num_hidden_layers;
         let Some(modern) = &config.modern else {
             let own = layer_config(config);
-            let layer = |i| Self::PostNorm(TransformerLayer::new(&name(i), &own, init));
-            return layers.map(layer).collect();
+            let layer = |i| TransformerLayer::new(&name(i), &own, init).with_relative_bias(bias);
+            return layers.map(|i| Self::PostNorm(layer(i))).collect();
         };
         let table = |theta| RotaryTable::new(config.head_dim(), theta).expect("even heads");
         let tables = modern.thetas.map(table);
@@ -56,7 +61,7 @@ impl Layer {
         (pick, lens): (impl Fn(&Var) -> Result<Var>, &CuSeqLens),
     ) -> Result<Var> {
         match self {
-            Self::PostNorm(layer) => layer.forward_queries(pass, (&pick(x)?, lens), (x, batch)),
+            Self::PostNorm(layer) => layer.forward_rows(pass, x, batch, (pick, lens)),
             Self::PreNorm(layer) => layer.forward_rows(pass, x, batch, pick),
         }
     }

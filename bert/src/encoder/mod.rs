@@ -17,18 +17,23 @@ mod embeddings;
 mod layer;
 
 use autograd::{Param, Var};
-use nn::{Initializer, LayerNorm, Linear, Module, Pass};
+use nn::{Initializer, LayerNorm, Linear, Module, Pass, RelativeBias};
 use tensor::{CuSeqLens, Pooling, Tensor};
 
 use self::embeddings::Embeddings;
 use self::layer::Layer;
-use crate::{Batch, Config, Error, Result};
+use crate::{Batch, Config, Error, Family, Result};
+
+/// The name of what layers share.
+const RELATIVE_BIAS: &str = "bert.encoder.relative_attention_bias";
 
 /// An encoder without a head.
 #[derive(Clone, Debug)]
 pub struct Encoder {
     embeddings: Embeddings,
     layers: Vec<Layer>,
+    /// In the scores of all layers, which share it.
+    relative_bias: Option<RelativeBias>,
     /// Behind pre-norm layers, which leave their sum as it is.
     final_norm: Option<LayerNorm>,
     max_length: usize,
@@ -38,9 +43,12 @@ impl Encoder {
     /// An encoder with fresh parameters under the names of a checkpoint (`bert.embeddings...`).
     pub fn new(config: &Config, init: &Initializer) -> Self {
         let is_modern = config.modern.is_some();
+        let bias = || RelativeBias::new(RELATIVE_BIAS, config.num_attention_heads, init);
+        let relative_bias = (config.family == Family::Mpnet).then(bias);
         Self {
             embeddings: Embeddings::new("bert.embeddings", config, init),
-            layers: Layer::all(config, init),
+            layers: Layer::all(config, relative_bias.as_ref(), init),
+            relative_bias,
             final_norm: is_modern
                 .then(|| config.layer_norm("bert.final_norm", config.hidden_size, init)),
             max_length: config.max_length(),
@@ -165,9 +173,15 @@ impl Encoder {
         for layer in layers {
             let (own, seqlens) = (layer.clone(), batch.seqlens.clone());
             let forward = move |pass: &Pass, x: &Var| own.forward(pass, x, &seqlens);
-            x = pass.section(&layer.params(), &x, forward)?;
+            let params = [layer.params(), self.shared_params()].concat();
+            x = pass.section(&params, &x, forward)?;
         }
         Ok((x, Some(last)))
+    }
+
+    /// Those that layers have in common.
+    fn shared_params(&self) -> Vec<Param> {
+        self.relative_bias.iter().flat_map(Module::params).collect()
     }
 
     fn check_lengths(&self, batch: &Batch) -> Result<()> {
@@ -182,8 +196,8 @@ impl Encoder {
 impl Module for Encoder {
     fn params(&self) -> Vec<Param> {
         let layers = self.layers.iter().flat_map(Module::params);
-        let params = self.embeddings.params().into_iter().chain(layers);
-        params.chain(self.final_norm.iter().flat_map(Module::params)).collect()
+        let params = self.embeddings.params().into_iter().chain(self.shared_params());
+        params.chain(layers).chain(self.final_norm.iter().flat_map(Module::params)).collect()
     }
 }
 

@@ -192,6 +192,7 @@ fn class(family: Family, model: &ModelWrapper) -> &'static str {
         (Family::Bert, ModelWrapper::WordPiece(_)) => "BertTokenizer",
         (Family::DistilBert, ModelWrapper::WordPiece(_)) => "DistilBertTokenizer",
         (Family::Electra, ModelWrapper::WordPiece(_)) => "ElectraTokenizer",
+        (Family::Mpnet, ModelWrapper::WordPiece(_)) => "MPNetTokenizer",
         (Family::Roberta, ModelWrapper::BPE(_)) => "RobertaTokenizer",
         (Family::XlmRoberta, ModelWrapper::Unigram(_)) => "XLMRobertaTokenizer",
         (Family::Camembert, ModelWrapper::Unigram(_)) => "CamembertTokenizer",

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 /// Sizes of [`base_model`], by the keys of each; the tokenizers are those of the golden tests.
-fn configs() -> [(&'static str, Value); 4] {
+fn configs() -> [(&'static str, Value); 5] {
     let sizes = |model_type: &str, vocab_size: u32, positions: u32| {
         json!({"model_type": model_type, "vocab_size": vocab_size, "hidden_size": 32,
             "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64,
@@ -25,6 +25,7 @@ fn configs() -> [(&'static str, Value); 4] {
     [
         ("roberta", sizes("roberta", 300, 66)),
         ("distilbert", distilbert),
+        ("mpnet", sizes("mpnet", 60, 66)),
         ("modernbert", modernbert),
         ("electra", electra),
     ]
@@ -48,9 +49,10 @@ fn base(place: &Place, name: &str, config: &Value) -> String {
 }
 
 /// The names of transformers of the weights that start fresh.
-const FRESH: [[&str; 2]; 4] = [
+const FRESH: [[&str; 2]; 5] = [
     ["classifier.dense.weight", "classifier.out_proj.weight"],
     ["pre_classifier.weight", "classifier.weight"],
+    ["classifier.dense.weight", "classifier.out_proj.weight"],
     // The head for masked words has the rest.
     ["classifier.bias", "classifier.weight"],
     ["classifier.dense.weight", "classifier.out_proj.weight"],
@@ -121,7 +123,7 @@ fn each_learns_from_text_and_is_a_candidate() {
     succeeds(&[&["select", "--models"], &models[..], &fixed].concat());
     let summary = read_json(&output.join("select.json"));
     let rows = summary["candidates"].as_array().unwrap();
-    assert_eq!(rows.len(), 5);
+    assert_eq!(rows.len(), 6);
     for row in rows.iter().filter(|row| row["name"] != base_model()) {
         assert_eq!(
             (&row["status"], &row["evidence"]["objective"]["kind"]),

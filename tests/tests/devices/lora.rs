@@ -17,7 +17,7 @@ const LORA: LoraConfig = LoraConfig { rank: 3, alpha: 5.0, dropout: 0.2 };
 
 /// A model on `device` with adapters on all maps but those of the keys, which have learned something.
 fn adapted(device: &Device) -> SequenceClassifier {
-    let mut model = small::classifier([96, 200]);
+    let mut model = small::classifier("bert", [96, 200]);
     to_device(&model.params(), device).unwrap();
     freeze(&model.encoder().params(), true);
     let maps = model.encoder_mut().linears_mut();

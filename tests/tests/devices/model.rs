@@ -25,12 +25,12 @@ const TOGETHER: f64 = 1.1;
 
 /// Heads of 32, which tensor cores take.
 fn model() -> SequenceClassifier {
-    small::classifier([96, 200])
+    small::classifier("bert", [96, 200])
 }
 
-/// The same, and a ModernBERT.
-fn models() -> [(&'static str, SequenceClassifier); 2] {
-    [("BERT", model()), ("ModernBERT", small::modern_classifier([96, 200]))]
+/// One of each kind.
+fn models() -> [(&'static str, SequenceClassifier); 3] {
+    small::KINDS.map(|kind| (kind, small::classifier(kind, [96, 200])))
 }
 
 /// Logits, loss and every gradient of a step with dropout, one list each, with their names.
@@ -117,8 +117,16 @@ fn compare_bf16(kind: &str, model: &SequenceClassifier, gpu: &Device) {
 }
 
 /// What the names of folders of golden models begin with.
-const FAMILIES: [&str; 7] =
-    ["bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert", "modernbert-mean"];
+const FAMILIES: [&str; 8] = [
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "distilbert",
+    "electra",
+    "mpnet",
+    "modernbert",
+    "modernbert-mean",
+];
 
 #[test]
 #[ignore = "needs a GPU"]
@@ -253,7 +261,7 @@ fn training_goes_as_on_the_cpu() {
 #[test]
 #[ignore = "needs a GPU"]
 fn a_step_takes_few_launches_and_no_waiting() {
-    for ((kind, model), most) in models().iter().zip([50 * 3, 61 * 3]) {
+    for ((kind, model), most) in models().iter().zip([50 * 3, 54 * 3, 61 * 3]) {
         count_launches(kind, model, most);
     }
 }
