@@ -99,12 +99,12 @@ fn in_window(window: usize, heads: usize, dropout: Option<Dropout>) -> Attention
 
 fn windows_equal_the_definition(dtype: DType, head_dim: usize, windows: &[usize]) {
     let gpu = device();
-    for (i, &window) in windows.iter().enumerate() {
-        for dropout in [None, Some(DROPOUT)] {
-            let a = in_window(window, 1 + i % 2, dropout);
-            let what = format!("{dtype:?}, D {head_dim}, {dropout:?}, window {window}");
-            check(&gpu, &what, &a, &inputs(&a, head_dim, dtype));
-        }
+    // In turns, and mostly with it: the words of masks are what a window makes difficult.
+    let dropouts = [Some(DROPOUT), None, Some(DROPOUT)].into_iter().cycle();
+    for (i, (&window, dropout)) in windows.iter().zip(dropouts).enumerate() {
+        let a = in_window(window, 1 + i % 2, dropout);
+        let what = format!("{dtype:?}, D {head_dim}, {dropout:?}, window {window}");
+        check(&gpu, &what, &a, &inputs(&a, head_dim, dtype));
     }
 }
 
@@ -113,7 +113,7 @@ fn windows_equal_the_definition(dtype: DType, head_dim: usize, windows: &[usize]
 fn f32_windows_equal_the_definition() {
     windows_equal_the_definition(DType::F32, 7, &WINDOWS);
     for head_dim in [64, 128, 256] {
-        windows_equal_the_definition(DType::F32, head_dim, &[5, 64]);
+        windows_equal_the_definition(DType::F32, head_dim, &[5]);
     }
 }
 
@@ -122,7 +122,7 @@ fn f32_windows_equal_the_definition() {
 fn bf16_windows_equal_the_definition() {
     windows_equal_the_definition(DType::BF16, 32, &WINDOWS);
     for head_dim in [7, 64, 96, 128] {
-        windows_equal_the_definition(DType::BF16, head_dim, &[5, 64]);
+        windows_equal_the_definition(DType::BF16, head_dim, &[62]);
     }
 }
 
@@ -353,8 +353,8 @@ fn biases_equal_the_definition(dtype: DType, head_dims: &[usize], reaches: &[usi
     let batch = CuSeqLens::from_lens(&BIAS_LENS).unwrap();
     let cases = [(None, None), (Some(DROPOUT), None), (Some(DROPOUT), Some(20))];
     for (i, &head_dim) in head_dims.iter().enumerate() {
-        for (&reach, (dropout, window)) in reaches.iter().flat_map(|r| cases.map(|case| (r, case)))
-        {
+        // In turns: on an emulated GPU all of each would take minutes.
+        for (&reach, (dropout, window)) in reaches.iter().zip(cases.into_iter().cycle().skip(i)) {
             let a = Attention::of_all(&batch, 1 + i % 3, dropout).with_window(window);
             let what =
                 format!("{dtype:?}, D {head_dim}, R {reach}, window {window:?}, {dropout:?}");
