@@ -44,7 +44,8 @@ const KEY: Key = Key { seed: 1, step: 2, site: 3 };
 fn main() {
     let bench = Bench::new();
     softmax_rows(&bench);
-    layer_norm_rows(&bench);
+    layer_norm_rows::<f32>(&bench);
+    layer_norm_rows::<bf16>(&bench);
     add_norm_rows::<f32>(&bench);
     add_norm_rows::<bf16>(&bench);
     elementwise_rows(&bench);
@@ -73,20 +74,22 @@ fn softmax_rows(bench: &Bench) {
     bench.row("softmax backward", shape, 3 * x.len(), || softmax::backward(&y, &dy, 128, &mut dx));
 }
 
-fn layer_norm_rows(bench: &Bench) {
-    let (x, dy) = (random(T * H, 2.0, 1), random(T * H, 1.0, 2));
+/// From f32 to `E`.
+fn layer_norm_rows<E: Element>(bench: &Bench) {
+    let (x, dy) = (random(T * H, 2.0, 1), values::<E>(T * H, 2));
     let (w, b) = (random(H, 1.0, 3), random(H, 1.0, 4));
-    let (mut y, mut mean, mut rstd) = (x.clone(), vec![0.0; T], vec![0.0; T]);
+    let (mut y, mut dx, mut mean, mut rstd) = (dy.clone(), x.clone(), vec![0.0; T], vec![0.0; T]);
     let (mut dw, mut db) = (w.clone(), b.clone());
-    let n = x.len();
-    bench.row("layer_norm", [T, H], 2 * n, || {
+    let (wide, bytes) = (4 * T * H, size_of::<E>() * T * H);
+    let name = format!("layer_norm {}", element::<E>());
+    bench.row_of_bytes(&name, [T, H], wide + bytes, || {
         layer_norm::forward(&x, (&w, &b), 1e-12, &mut y, (&mut mean, &mut rstd));
     });
     let saved = Saved { mean: &mean, rstd: &rstd };
-    bench.row("layer_norm backward_input", [T, H], 3 * n, || {
-        layer_norm::backward_input(&x, &w, saved, &dy, &mut y);
+    bench.row_of_bytes(&format!("{name} backward_input"), [T, H], 2 * wide + bytes, || {
+        layer_norm::backward_input(&x, &w, saved, &dy, &mut dx);
     });
-    bench.row("layer_norm backward_params", [T, H], 2 * n, || {
+    bench.row_of_bytes(&format!("{name} backward_params"), [T, H], wide + bytes, || {
         layer_norm::backward_params(&x, saved, &dy, &mut dw, &mut db);
     });
 }

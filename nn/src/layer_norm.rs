@@ -2,6 +2,7 @@
 
 use autograd::ops::AddNorm;
 use autograd::{Param, Result, Var, ops};
+use tensor::DType;
 
 use crate::{Initializer, Module, Pass};
 
@@ -33,13 +34,26 @@ impl LayerNorm {
         self
     }
 
-    /// Applies the layer.
+    /// Applies the layer; y has the dtype of x.
     ///
     /// # Errors
     /// When the last axis of `x` is not H.
     pub fn forward(&self, pass: &Pass, x: &Var) -> Result<Var> {
+        self.normalize(pass, x, x.value().dtype())
+    }
+
+    /// Applies the layer to what is kept in f32; y is a hidden state, in the precision of the pass.
+    ///
+    /// # Errors
+    /// When the last axis of `x` is not H.
+    pub fn forward_hidden(&self, pass: &Pass, x: &Var) -> Result<Var> {
+        self.normalize(pass, x, pass.hidden_dtype(x))
+    }
+
+    fn normalize(&self, pass: &Pass, x: &Var, to: DType) -> Result<Var> {
         let b = self.bias.as_ref().map(|b| pass.param(b));
-        ops::layer_norm(x, &pass.param(&self.weight), b.as_ref(), self.eps)
+        let settings = ops::LayerNorm { eps: self.eps, to };
+        ops::layer_norm(settings, x, &pass.param(&self.weight), b.as_ref())
     }
 
     /// Applies the layer to r + dropout(x), in one pass: x and r `[.., H]`.

@@ -74,9 +74,14 @@ impl Pass {
     /// # Errors
     /// When `x` is on a tape that was walked.
     pub fn hidden(&self, x: &Var) -> Result<Var> {
+        x.to_dtype(self.hidden_dtype(x))
+    }
+
+    /// The dtype of hidden states made of `x`.
+    pub(crate) fn hidden_dtype(&self, x: &Var) -> DType {
         match self.precision {
-            Precision::F32 => Ok(x.clone()),
-            Precision::Bf16 => x.to_dtype(DType::BF16),
+            Precision::F32 => x.value().dtype(),
+            Precision::Bf16 => DType::BF16,
         }
     }
 

@@ -113,14 +113,14 @@ impl PreNormLayer {
         pick: impl Fn(&Var) -> Result<Var>,
     ) -> Result<Var> {
         let normed = match &self.attention_norm {
-            Some(norm) => norm.forward(pass, x)?,
-            None => x.clone(),
+            Some(norm) => norm.forward_hidden(pass, x)?,
+            None => pass.hidden(x)?,
         };
-        let attended = pick(&self.attention.forward(pass, &pass.hidden(&normed)?, batch)?)?;
+        let attended = pick(&self.attention.forward(pass, &normed, batch)?)?;
         let update = self.attention_output.forward(pass, &attended)?;
         let update = self.attention_output_dropout.forward(pass, &to_stream(&update)?)?;
         let a = pick(x)?.add(&update)?;
-        let normed = pass.hidden(&self.mlp_norm.forward(pass, &a)?)?;
+        let normed = self.mlp_norm.forward_hidden(pass, &a)?;
         a.add(&to_stream(&self.mlp.forward(pass, &normed)?)?)
     }
 }

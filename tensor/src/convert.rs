@@ -1,14 +1,14 @@
 //! Conversions: dtypes, strided views to row-major order, and `ndarray`, the interchange with the host.
 
 use half::{bf16, f16};
-use kernels::{copy, cuda, elementwise};
+use kernels::{copy, elementwise};
 use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};
 use rayon::prelude::*;
 
 use crate::dtype::HiddenElement;
 use crate::shape::Layout;
 use crate::storage::Storage;
-use crate::{DType, Device, Element, Error, Result, Tensor};
+use crate::{DType, Device, Element, Result, Tensor};
 
 /// Elements one task converts.
 const TASK: usize = 64 * 1024;
@@ -108,14 +108,7 @@ impl Tensor {
     }
 
     fn convert_on_gpu(&self, dtype: DType) -> Result<Self> {
-        let to = match dtype {
-            DType::F32 => cuda::DType::F32,
-            DType::BF16 => cuda::DType::BF16,
-            got => {
-                let expected = "f32 or bf16 on a GPU";
-                return Err(Error::DType { op: "to_dtype", expected, got });
-            }
-        };
+        let to = dtype.on_gpu("to_dtype")?;
         let x = self.contiguous()?;
         let y = elementwise::cuda::convert(x.as_array("to_dtype")?, to)?;
         Ok(Self::from_array(y, self.shape()))

@@ -8,6 +8,7 @@ use kernels::matmul::{MatMut, MatRef};
 
 use crate::pool::{Buffer, Pooled};
 use crate::storage::Storage;
+use crate::{Error, Result};
 
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +46,15 @@ impl DType {
             DType::F16 => "f16",
             DType::I64 => "i64",
             DType::U32 => "u32",
+        }
+    }
+
+    /// The same type on a GPU, for results of `op`: f32 or bf16, or an error.
+    pub(crate) fn on_gpu(self, op: &'static str) -> Result<cuda::DType> {
+        match self {
+            DType::F32 => Ok(cuda::DType::F32),
+            DType::BF16 => Ok(cuda::DType::BF16),
+            got => Err(Error::DType { op, expected: "f32 or bf16 on a GPU", got }),
         }
     }
 }

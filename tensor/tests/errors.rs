@@ -113,9 +113,14 @@ fn layers() {
         ops::linear::forward(&x, &zeros(&[5]), None),
         "linear: expected shape [rows, columns], got [5]",
     );
+    let norm = |to| ops::layer_norm::LayerNorm { eps: 1e-12, to };
     says(
-        ops::layer_norm::forward(&x, &zeros(&[768]), Some(&zeros(&[768])), 1e-12),
+        ops::layer_norm::forward(norm(DType::F32), &x, &zeros(&[768]), Some(&zeros(&[768]))),
         "layer_norm: expected shape [384], got [768]",
+    );
+    says(
+        ops::layer_norm::forward(norm(DType::F64), &x, &zeros(&[384]), None),
+        "layer_norm: expected a result in f32 or bf16, got f64",
     );
     let saved = zeros(&[4]);
     says(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use autograd::ops::{self, AddNorm, Attention};
+use autograd::ops::{self, AddNorm, Attention, LayerNorm};
 use autograd::{Result, Tape, Var};
 use kernels::testing::each_isa;
 use tensor::{Activation, Pooling, RotaryTable, Unary};
@@ -63,7 +63,10 @@ const CASES: &[Case] = &[
         ops::gated_feed_forward(Activation::Gelu, &v[0], (&v[1], b), (&v[3], c))
     }),
     ("gated", &["z"], |_, _, v| v[0].gated(Activation::Gelu)),
-    ("layer_norm", &["x", "w", "b"], |_, _, v| ops::layer_norm(&v[0], &v[1], Some(&v[2]), 1e-12)),
+    ("layer_norm", &["x", "w", "b"], |_, _, v| {
+        let settings = LayerNorm { eps: 1e-12, to: v[0].value().dtype() };
+        ops::layer_norm(settings, &v[0], &v[1], Some(&v[2]))
+    }),
     ("linear", &["x", "w", "b"], |_, _, v| ops::linear(&v[0], &v[1], Some(&v[2]))),
     ("matmul", &["a", "b"], |_, _, v| v[0].matmul(&v[1])),
     ("mse", &["x"], |g, name, v| ops::mse(&v[0], g.tensor(&format!("{name}.targets")))),

@@ -35,3 +35,4 @@ pub use mse::mse;
 pub use rotary_attention::rotary_attention;
 pub use tensor::ops::add_norm::AddNorm;
 pub use tensor::ops::attention::Attention;
+pub use tensor::ops::layer_norm::LayerNorm;

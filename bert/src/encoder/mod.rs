@@ -160,7 +160,7 @@ impl Encoder {
     /// From rows behind the last layer to hidden states.
     fn finish(&self, pass: &Pass, x: &Var) -> Result<Var> {
         match &self.final_norm {
-            Some(norm) => Ok(pass.hidden(&norm.forward(pass, x)?)?),
+            Some(norm) => Ok(norm.forward_hidden(pass, x)?),
             None => Ok(x.clone()),
         }
     }

@@ -22,11 +22,11 @@ pub struct Saved<'a> {
 ///
 /// # Panics
 /// When the lengths do not fit.
-pub fn forward(
+pub fn forward<E: Element>(
     x: &[f32],
     (w, b): (&[f32], &[f32]),
     eps: f32,
-    y: &mut [f32],
+    y: &mut [E],
     (mean, rstd): (&mut [f32], &mut [f32]),
 ) {
     let h = w.len();
@@ -43,7 +43,7 @@ pub fn forward(
 ///
 /// # Panics
 /// When the lengths do not fit.
-pub fn backward_input(x: &[f32], w: &[f32], saved: Saved, dy: &[f32], dx: &mut [f32]) {
+pub fn backward_input<E: Element>(x: &[f32], w: &[f32], saved: Saved, dy: &[E], dx: &mut [f32]) {
     let h = w.len();
     assert!(x.len() == dy.len() && x.len() == dx.len(), "layer_norm: lengths");
     assert!(saved.mean.len() * h == x.len() && saved.rstd.len() == saved.mean.len());
@@ -61,7 +61,13 @@ pub fn backward_input(x: &[f32], w: &[f32], saved: Saved, dy: &[f32], dx: &mut [
 ///
 /// # Panics
 /// When the lengths do not fit.
-pub fn backward_params(x: &[f32], saved: Saved, dy: &[f32], dw: &mut [f32], db: &mut [f32]) {
+pub fn backward_params<E: Element>(
+    x: &[f32],
+    saved: Saved,
+    dy: &[E],
+    dw: &mut [f32],
+    db: &mut [f32],
+) {
     let h = dw.len();
     assert!(x.len() == dy.len() && saved.mean.len() * h == x.len() && db.len() == h);
     let mut both = vec![0.0f32; 2 * h];
@@ -75,23 +81,23 @@ pub fn backward_params(x: &[f32], saved: Saved, dy: &[f32], dw: &mut [f32], db: 
     db.copy_from_slice(&both[h..]);
 }
 
-dispatch!(fn forward_rows(
-    x: &[f32], affine: (&[f32], &[f32]), eps: f32, y: &mut [f32], saved: (&mut [f32], &mut [f32])
+dispatch!(fn forward_rows<E: Element>(
+    x: &[f32], affine: (&[f32], &[f32]), eps: f32, y: &mut [E], saved: (&mut [f32], &mut [f32])
 ) = forward_body);
-dispatch!(fn backward_rows(
-    x: &[f32], w: &[f32], saved: Saved, dy: &[f32], dx: &mut [f32]
+dispatch!(fn backward_rows<E: Element>(
+    x: &[f32], w: &[f32], saved: Saved, dy: &[E], dx: &mut [f32]
 ) = backward_body);
-dispatch!(fn add_params_row(
-    x: &[f32], dy: &[f32], statistics: (f32, f32), acc: &mut [f32]
+dispatch!(fn add_params_row<E: Element>(
+    x: &[f32], dy: &[E], statistics: (f32, f32), acc: &mut [f32]
 ) = add_params_body);
 
 #[inline(always)]
-fn forward_body<S: Simd>(
+fn forward_body<S: Simd, E: Element>(
     s: S,
     x: &[f32],
     affine: (&[f32], &[f32]),
     eps: f32,
-    y: &mut [f32],
+    y: &mut [E],
     (means, rstds): (&mut [f32], &mut [f32]),
 ) {
     let h = affine.0.len();
@@ -119,7 +125,14 @@ fn sum_of_squares<S: Simd>(s: S, x: &[f32], mean: f32) -> f32 {
 }
 
 #[inline(always)]
-fn backward_body<S: Simd>(s: S, x: &[f32], w: &[f32], saved: Saved, dy: &[f32], dx: &mut [f32]) {
+fn backward_body<S: Simd, E: Element>(
+    s: S,
+    x: &[f32],
+    w: &[f32],
+    saved: Saved,
+    dy: &[E],
+    dx: &mut [f32],
+) {
     let h = w.len();
     let rows = x.chunks_exact(h).zip(dy.chunks_exact(h)).zip(dx.chunks_exact_mut(h));
     for (r, ((x, dy), dx)) in rows.enumerate() {
@@ -130,10 +143,10 @@ fn backward_body<S: Simd>(s: S, x: &[f32], w: &[f32], saved: Saved, dy: &[f32], 
 
 /// Adds dy * xhat to the first half of `acc` and dy to the second.
 #[inline(always)]
-fn add_params_body<S: Simd>(
+fn add_params_body<S: Simd, E: Element>(
     s: S,
     x: &[f32],
-    dy: &[f32],
+    dy: &[E],
     (mean, rstd): (f32, f32),
     acc: &mut [f32],
 ) {
@@ -149,7 +162,7 @@ fn add_params_body<S: Simd>(
     );
 }
 
-// What follows is the arithmetic of a row, which `add_norm` shares.
+// What follows is the arithmetic of a row, which `add_norm` shares, whose rows are all of one type.
 
 /// One row and its statistics.
 #[derive(Clone, Copy)]
@@ -177,11 +190,11 @@ pub(crate) fn rstd_of(squares: f32, h: usize, eps: f32) -> f32 {
 
 /// y = xhat w + b; all `[H]`.
 #[inline(always)]
-pub(crate) fn normalize_row<S: Simd, E: Element>(
+pub(crate) fn normalize_row<S: Simd, X: Element, Y: Element>(
     s: S,
-    row: Row<E>,
+    row: Row<X>,
     (w, b): (&[f32], &[f32]),
-    y: &mut [E],
+    y: &mut [Y],
 ) {
     each_vector::<S>(
         y.len(),
@@ -194,12 +207,12 @@ pub(crate) fn normalize_row<S: Simd, E: Element>(
 
 /// dx from dy, both `[H]`. `seen(at, n, dy, xhat)` is told each vector on the way: for the gradients of w and b.
 #[inline(always)]
-pub(crate) fn backward_row<S: Simd, E: Element>(
+pub(crate) fn backward_row<S: Simd, X: Element, Y: Element>(
     s: S,
-    row: Row<E>,
+    row: Row<X>,
     w: &[f32],
-    dy: &[E],
-    dx: &mut [E],
+    dy: &[Y],
+    dx: &mut [X],
     mut seen: impl FnMut(usize, usize, S::F, S::F),
 ) {
     let h = w.len();

@@ -17,7 +17,7 @@ const ADD_BLOCK: u32 = 1024;
 /// What the forward returns.
 #[derive(Debug)]
 pub struct Output {
-    /// The normalized rows, `[rows, H]`.
+    /// The normalized rows, `[rows, H]`, f32 or bf16.
     pub y: Array,
     /// The mean of each row, `[rows]`.
     pub mean: Array,
@@ -25,23 +25,24 @@ pub struct Output {
     pub rstd: Array,
 }
 
-/// y = layer_norm(x) w + b: x `[rows, H]`, w and b `[H]`, all f32; without b it is zeros.
+/// y = layer_norm(x) w + b, of type `to`, f32 or bf16: x `[rows, H]`, w and b `[H]`, all f32; without b it is zeros.
 ///
 /// # Errors
 /// When the GPU refuses or is full.
 ///
 /// # Panics
-/// When the lengths do not fit or an operand is not f32.
-pub fn forward(x: Slice, (w, b): (Slice, Option<Slice>), eps: f32) -> Result<Output> {
+/// When the lengths do not fit, an operand is not f32, or `to` is u32.
+pub fn forward(x: Slice, (w, b): (Slice, Option<Slice>), eps: f32, to: DType) -> Result<Output> {
     let (device, cols) = (x.device(), w.len());
     let all = [x, w, b.unwrap_or(w)];
     assert!(all.iter().all(|s| s.dtype() == DType::F32), "layer_norm: {all:?}");
+    assert!(to != DType::U32, "layer_norm: to {to:?}");
     assert!(all[2].len() == cols && x.len().is_multiple_of(cols), "layer_norm: {all:?}");
     let rows = x.len() / cols;
-    let mut y = Array::uninit(device, DType::F32, x.len())?;
+    let mut y = Array::uninit(device, to, x.len())?;
     let mut mean = Array::uninit(device, DType::F32, rows)?;
     let mut rstd = Array::uninit(device, DType::F32, rows)?;
-    let launch = Launch::new(device, &SOURCE, DType::F32, "layer_norm_forward")?;
+    let launch = Launch::new(device, &SOURCE, to, "layer_norm_forward")?;
     let launch = launch.grid(rows).block(threads_of_row(cols)).read(x).read(w);
     let launch = match b {
         Some(b) => launch.read(b),
@@ -54,7 +55,7 @@ pub fn forward(x: Slice, (w, b): (Slice, Option<Slice>), eps: f32) -> Result<Out
     Ok(Output { y, mean, rstd })
 }
 
-/// dx `[rows, H]`, from what the forward saved (mean and rstd, `[rows]`) and dy `[rows, H]`, all f32.
+/// dx `[rows, H]`, from what the forward saved (mean and rstd, `[rows]`), all f32, and dy `[rows, H]`, f32 or bf16.
 ///
 /// # Errors
 /// As [`forward`].
@@ -63,10 +64,11 @@ pub fn forward(x: Slice, (w, b): (Slice, Option<Slice>), eps: f32) -> Result<Out
 /// As [`forward`].
 pub fn backward_input(x: Slice, w: Slice, [mean, rstd]: [Slice; 2], dy: Slice) -> Result<Array> {
     let cols = w.len();
-    assert!([x, w, dy].iter().all(|s| s.dtype() == DType::F32), "layer_norm: {x:?}, {w:?}, {dy:?}");
+    assert!(x.dtype() == DType::F32 && w.dtype() == DType::F32, "layer_norm: {x:?}, {w:?}");
+    assert!(dy.dtype() != DType::U32, "layer_norm: {dy:?}");
     check_saved(x, [mean, rstd], dy, cols);
     let mut dx = Array::uninit(x.device(), DType::F32, x.len())?;
-    let launch = Launch::new(x.device(), &SOURCE, DType::F32, "layer_norm_backward_input")?;
+    let launch = Launch::new(x.device(), &SOURCE, dy.dtype(), "layer_norm_backward_input")?;
     let launch = launch.grid(mean.len()).block(threads_of_row(cols));
     let launch = launch.read(x).read(w).read(mean).read(rstd).read(dy);
     // SAFETY: the kernel's parameters; block i reads and writes the `cols` elements of row i, which exist.
@@ -74,7 +76,7 @@ pub fn backward_input(x: Slice, w: Slice, [mean, rstd]: [Slice; 2], dy: Slice) -
     Ok(dx)
 }
 
-/// dw and db, `[H]` in f32, of x and dy `[rows, H]`, which are both f32 or both bf16.
+/// dw and db, `[H]` in f32, of x and dy `[rows, H]`: x is f32, or like dy; dy is f32 or bf16.
 ///
 /// # Errors
 /// As [`forward`].
@@ -87,11 +89,15 @@ pub fn backward_params(
     dy: Slice,
     cols: usize,
 ) -> Result<[Array; 2]> {
-    assert!(x.dtype() == dy.dtype() && x.dtype() != DType::U32, "layer_norm: {x:?}, {dy:?}");
+    let kernel = match (x.dtype(), dy.dtype()) {
+        (DType::F32, DType::F32 | DType::BF16) => "layer_norm_backward_params",
+        (DType::BF16, DType::BF16) => "layer_norm_backward_params_of_hidden",
+        _ => panic!("layer_norm: {x:?}, {dy:?}"),
+    };
     check_saved(x, [mean, rstd], dy, cols);
     let blocks = mean.len().div_ceil(ROW_BLOCK);
     let mut partial = Array::uninit(x.device(), DType::F32, blocks * 2 * cols)?;
-    let launch = Launch::new(x.device(), &SOURCE, x.dtype(), "layer_norm_backward_params")?;
+    let launch = Launch::new(x.device(), &SOURCE, dy.dtype(), kernel)?;
     let launch = launch.grid_3([blocks, cols.div_ceil(COLUMN_BLOCK as usize), 1]);
     let launch = launch.block(COLUMN_BLOCK).read(x).read(mean).read(rstd).read(dy);
     let launch = launch.write(&mut partial).arg(mean.len() as i32).arg(cols as i32);

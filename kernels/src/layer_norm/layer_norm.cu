@@ -4,6 +4,8 @@
 //     dx_j = rstd (g_j - mean(g) - xhat_j mean(g xhat))        g = w dy
 //     dw_j = sum over rows of dy_j xhat_j       db_j = sum over rows of dy_j
 //
+// y and dy are hidden states, all else is f32.
+//
 // In y and dx a block takes a row, each thread every blockDim.x-th column. The variance is a second walk over the
 // centred row, never E[x^2] - E[x]^2; that walk and the third find the row in the L1 cache. g is rounded by itself
 // (__fmul_rn) in its mean and in the difference from it: were one of the two fused with its sum, equal g would not
@@ -11,7 +13,7 @@
 // neighbouring addresses, and a second kernel adds up the blocks of rows in a fixed order.
 #include "common.cuh"
 
-extern "C" __global__ void layer_norm_forward(const float *x, const float *w, const float *b, float *y, float *means,
+extern "C" __global__ void layer_norm_forward(const float *x, const float *w, const float *b, hidden *y, float *means,
                                               float *rstds, int cols, float eps) {
     x += size_t(blockIdx.x) * cols;
     y += size_t(blockIdx.x) * cols;
@@ -21,7 +23,9 @@ extern "C" __global__ void layer_norm_forward(const float *x, const float *w, co
     float squares = 0.0f;
     for (int j = threadIdx.x; j < cols; j += blockDim.x) squares += (x[j] - mean) * (x[j] - mean);
     float rstd = 1.0f / sqrtf(block_sum(squares) / cols + eps);
-    for (int j = threadIdx.x; j < cols; j += blockDim.x) y[j] = (x[j] - mean) * rstd * w[j] + (b ? b[j] : 0.0f);
+    for (int j = threadIdx.x; j < cols; j += blockDim.x) {
+        y[j] = from_float<hidden>((x[j] - mean) * rstd * w[j] + (b ? b[j] : 0.0f));
+    }
     if (threadIdx.x == 0) {
         means[blockIdx.x] = mean;
         rstds[blockIdx.x] = rstd;
@@ -29,31 +33,32 @@ extern "C" __global__ void layer_norm_forward(const float *x, const float *w, co
 }
 
 extern "C" __global__ void layer_norm_backward_input(const float *x, const float *w, const float *means,
-                                                     const float *rstds, const float *dy, float *dx, int cols) {
+                                                     const float *rstds, const hidden *dy, float *dx, int cols) {
     x += size_t(blockIdx.x) * cols;
     dy += size_t(blockIdx.x) * cols;
     dx += size_t(blockIdx.x) * cols;
     float mean = means[blockIdx.x], rstd = rstds[blockIdx.x];
     float g_sum = 0.0f, gx_sum = 0.0f;
     for (int j = threadIdx.x; j < cols; j += blockDim.x) {
-        float g = __fmul_rn(w[j], dy[j]);
+        float g = __fmul_rn(w[j], to_float(dy[j]));
         g_sum += g;
         gx_sum += g * ((x[j] - mean) * rstd);
     }
     float g_mean = block_sum(g_sum) / cols, gx_mean = block_sum(gx_sum) / cols;
     for (int j = threadIdx.x; j < cols; j += blockDim.x) {
-        dx[j] = rstd * (__fmul_rn(w[j], dy[j]) - g_mean - (x[j] - mean) * rstd * gx_mean);
+        dx[j] = rstd * (__fmul_rn(w[j], to_float(dy[j])) - g_mean - (x[j] - mean) * rstd * gx_mean);
     }
 }
 
-// ---- dw and db, for add_norm too, whose rows may be bf16 ----
+// ---- dw and db ----
 
 // Rows of one partial sum; kernels/src/layer_norm/cuda.rs has the same number.
 #define ROW_BLOCK 64
 
 // Row blockIdx.x of `partial`, [blocks, 2 cols]: dw, then db, of a block of rows.
-extern "C" __global__ void layer_norm_backward_params(const hidden *x, const float *means, const float *rstds,
-                                                      const hidden *dy, float *partial, int rows, int cols) {
+template <typename T>
+__device__ __forceinline__ void backward_params(const T *x, const float *means, const float *rstds, const hidden *dy,
+                                                float *partial, int rows, int cols) {
     int col = blockIdx.y * blockDim.x + threadIdx.x;
     if (col >= cols) return;
     int first = blockIdx.x * ROW_BLOCK, end = rows - first < ROW_BLOCK ? rows : first + ROW_BLOCK;
@@ -68,6 +73,18 @@ extern "C" __global__ void layer_norm_backward_params(const hidden *x, const flo
     partial += size_t(blockIdx.x) * 2 * cols;
     partial[col] = dw;
     partial[cols + col] = db;
+}
+
+extern "C" __global__ void layer_norm_backward_params(const float *x, const float *means, const float *rstds,
+                                                      const hidden *dy, float *partial, int rows, int cols) {
+    backward_params(x, means, rstds, dy, partial, rows, cols);
+}
+
+// For add_norm, whose x is a hidden state.
+extern "C" __global__ void layer_norm_backward_params_of_hidden(const hidden *x, const float *means,
+                                                                const float *rstds, const hidden *dy, float *partial,
+                                                                int rows, int cols) {
+    backward_params(x, means, rstds, dy, partial, rows, cols);
 }
 
 // Warps of the blocks that add these up, and rows that each asks for before it adds the first: 512 rows, more than the

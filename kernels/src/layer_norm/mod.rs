@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Shapes: x `[rows, H] -> [rows, H]`; w and b `[H]`; mean and rstd, saved for the backward, `[rows]`. The
-//! variance is a second pass over the centred row: no cancellation for rows far from zero.
+//! variance is a second pass over the centred row: no cancellation for rows far from zero. x, dx and all parameters are
+//! f32; y and dy are f32, or bf16 where hidden states are: then only what is stored is rounded.
 //!
 //! Source: Ba, Kiros, Hinton, *Layer Normalization*, 2016, <https://arxiv.org/abs/1607.06450>.
 //! Above: `tensor/src/ops/layer_norm.rs`.

@@ -1,12 +1,25 @@
 //! LayerNorm over the last axis; see [`kernels::layer_norm`].
 
+use half::bf16;
 use kernels::cuda::Slice;
 use kernels::layer_norm::{self, Saved, reference};
 
-use super::{Floats, expect_shape, floats, last_axis, same_shape, wide};
-use crate::{Device, Result, Tensor};
+use super::{
+    Floats, Hidden, dense, expect_shape, floats, hidden, last_axis, mixed, on_gpu, same_shape, wide,
+};
+use crate::dtype::HiddenElement;
+use crate::{DType, Device, Error, Result, Tensor};
 
 const OP: &str = "layer_norm";
+
+/// How to normalize, and what to store.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerNorm {
+    /// Added to the variance.
+    pub eps: f64,
+    /// The dtype of y: that of x, or bf16 where x is f32.
+    pub to: DType,
+}
 
 /// What the forward leaves for the backward.
 #[derive(Debug)]
@@ -31,8 +44,9 @@ pub struct Gradients {
 /// y = layer_norm(x) w + b, `[.., H] -> [.., H]`; `w` and `b` are `[H]`; without b it is zeros.
 ///
 /// # Errors
-/// When the shapes do not fit or the dtypes differ.
-pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64) -> Result<Output> {
+/// When the shapes do not fit, the dtypes of the operands differ, or y cannot have the dtype asked for.
+pub fn forward(norm: LayerNorm, x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Output> {
+    check_result(norm.to, x)?;
     let (x, h) = (x.contiguous()?, last_axis(OP, x)?);
     expect_shape(OP, w, &[h])?;
     let (has_bias, rows) = (b.is_some(), x.len() / h);
@@ -44,32 +58,52 @@ pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64) -> Result<O
     };
     expect_shape(OP, &b, &[h])?;
     let (w, b) = (w.contiguous()?, b.contiguous()?);
-    Ok(match floats(OP, [&x, &w, &b])? {
+    match floats(OP, [&x, &w, &b])? {
         Floats::Cuda([xs, ws, bs]) => {
             let affine = (ws, has_bias.then_some(bs));
-            let out = layer_norm::cuda::forward(xs, affine, eps as f32)?;
+            let to = norm.to.on_gpu(OP)?;
+            let out = layer_norm::cuda::forward(xs, affine, norm.eps as f32, to)?;
             let [mean, rstd] = [out.mean, out.rstd].map(|s| Tensor::from_array(s, &[rows]));
-            Output { y: Tensor::from_array(out.y, x.shape()), mean, rstd }
+            Ok(Output { y: Tensor::from_array(out.y, x.shape()), mean, rstd })
         }
-        Floats::F32([xs, ws, bs]) => {
-            let (mut mean, mut rstd) = (Tensor::zeros(&[rows]), Tensor::zeros(&[rows]));
-            let saved = (mean.make_mut()?, rstd.make_mut()?);
-            let y = Tensor::build(x.shape(), |y| {
-                layer_norm::forward(xs, (ws, bs), eps as f32, y, saved);
-            });
-            Output { y, mean, rstd }
-        }
+        Floats::F32(operands) if norm.to == DType::BF16 => run::<bf16>(norm, operands, x.shape()),
+        Floats::F32(operands) => run::<f32>(norm, operands, x.shape()),
         Floats::F64([xs, ws, bs]) => {
-            let y = wide(reference::forward(xs, ws, bs, eps), x.shape());
-            Output { y, mean: Tensor::zeros(&[0]), rstd: Tensor::zeros(&[0]) }
+            let y = wide(reference::forward(xs, ws, bs, norm.eps), x.shape());
+            Ok(Output { y, mean: Tensor::zeros(&[0]), rstd: Tensor::zeros(&[0]) })
         }
-    })
+    }
 }
 
-/// The gradients asked for: that of x when `wanted.0`, those of w and b when `wanted.1`.
+/// An error unless a y of this dtype can be made of x.
+fn check_result(to: DType, x: &Tensor) -> Result<()> {
+    match (x.dtype(), to) {
+        (DType::F32, DType::BF16) => Ok(()),
+        (from, to) if from == to => Ok(()),
+        (DType::F32, got) => Err(Error::DType { op: OP, expected: "a result in f32 or bf16", got }),
+        (_, got) => Err(Error::DType { op: OP, expected: "a result of the dtype of x", got }),
+    }
+}
+
+fn run<E: HiddenElement>(
+    norm: LayerNorm,
+    [x, w, b]: [&[f32]; 3],
+    shape: &[usize],
+) -> Result<Output> {
+    let rows = x.len() / w.len();
+    let (mut mean, mut rstd) = (Tensor::zeros(&[rows]), Tensor::zeros(&[rows]));
+    let saved = (mean.make_mut()?, rstd.make_mut()?);
+    let y = Tensor::build(shape, |y: &mut [E]| {
+        layer_norm::forward(x, (w, b), norm.eps as f32, y, saved);
+    });
+    Ok(Output { y, mean, rstd })
+}
+
+/// The gradients asked for: that of x when `wanted.0`, those of w and b when `wanted.1`. dy has the dtype of y, they
+/// have that of x.
 ///
 /// # Errors
-/// When the shapes do not fit or the dtypes differ.
+/// When the shapes or dtypes do not fit.
 pub fn backward(
     x: &Tensor,
     w: &Tensor,
@@ -80,29 +114,47 @@ pub fn backward(
 ) -> Result<Gradients> {
     same_shape(OP, x, dy)?;
     expect_shape(OP, w, &[last_axis(OP, x)?])?;
-    let (x, w, dy) = (x.contiguous()?, w.contiguous()?, dy.contiguous()?);
-    match floats(OP, [&x, &w, &dy])? {
-        Floats::Cuda(operands) => {
+    on_gpu(OP, [x, w, dy])?;
+    let [x, w, dy] = dense([x, w, dy])?;
+    match (floats(OP, [&x, &w])?, hidden(OP, [&dy])?) {
+        (Floats::Cuda([xs, ws]), Hidden::Cuda([dys])) => {
             let saved = [saved.0.as_array(OP)?, saved.1.as_array(OP)?];
-            backward_on_gpu(operands, saved, x.shape(), wanted)
+            backward_on_gpu([xs, ws, dys], saved, x.shape(), wanted)
         }
-        Floats::F32([xs, ws, dys]) => {
-            let saved = Saved { mean: saved.0.as_slice()?, rstd: saved.1.as_slice()? };
-            let dx = wanted.0.then(|| {
-                Tensor::build(x.shape(), |dx| layer_norm::backward_input(xs, ws, saved, dys, dx))
-            });
-            let dw_db = wanted.1.then(|| params(xs, saved, dys, w.shape())).transpose()?;
-            Ok(Gradients { dx, dw_db })
+        (Floats::F32(operands), Hidden::F32([dys])) => {
+            run_backward(operands, saved, dys, x.shape(), wanted)
         }
-        Floats::F64([xs, ws, dys]) => {
+        (Floats::F32(operands), Hidden::BF16([dys])) => {
+            run_backward(operands, saved, dys, x.shape(), wanted)
+        }
+        (Floats::F64([xs, ws]), Hidden::F64([dys])) => {
             let (dx, dw, db) = reference::backward(xs, ws, dys, eps);
             let dw_db = (wide(dw, w.shape()), wide(db, w.shape()));
             Ok(Gradients { dx: Some(wide(dx, x.shape())), dw_db: Some(dw_db) })
         }
+        _ => Err(mixed(OP, &dy, &x)),
     }
 }
 
-fn params(x: &[f32], saved: Saved, dy: &[f32], shape: &[usize]) -> Result<(Tensor, Tensor)> {
+fn run_backward<E: HiddenElement>(
+    [x, w]: [&[f32]; 2],
+    saved: (&Tensor, &Tensor),
+    dy: &[E],
+    shape: &[usize],
+    wanted: (bool, bool),
+) -> Result<Gradients> {
+    let saved = Saved { mean: saved.0.as_slice()?, rstd: saved.1.as_slice()? };
+    let input = || Tensor::build(shape, |dx| layer_norm::backward_input(x, w, saved, dy, dx));
+    let dw_db = wanted.1.then(|| params(x, saved, dy, &[w.len()])).transpose()?;
+    Ok(Gradients { dx: wanted.0.then(input), dw_db })
+}
+
+fn params<E: HiddenElement>(
+    x: &[f32],
+    saved: Saved,
+    dy: &[E],
+    shape: &[usize],
+) -> Result<(Tensor, Tensor)> {
     let (mut dw, mut db) = (Tensor::zeros(shape), Tensor::zeros(shape));
     layer_norm::backward_params(x, saved, dy, dw.make_mut()?, db.make_mut()?);
     Ok((dw, db))

@@ -1,6 +1,6 @@
 //! `layer_norm` on a GPU.
 
-use tensor::ops::layer_norm;
+use tensor::ops::layer_norm::{self, LayerNorm};
 use tensor::{DType, Device, Tensor};
 use tests::gpu::{assert_close, device, normal, odd_view, wide};
 
@@ -20,6 +20,11 @@ const SIZES: [[usize; 2]; 10] = [
 
 const EPS: f64 = 1e-5;
 
+/// y in the dtype of x, or in that of hidden states.
+fn norm(to: DType) -> LayerNorm {
+    LayerNorm { eps: EPS, to }
+}
+
 struct Case {
     x: Tensor,
     w: Tensor,
@@ -28,8 +33,9 @@ struct Case {
 }
 
 impl Case {
-    fn new(shape: [usize; 2], seed: u64) -> Self {
-        let [x, dy] = [0, 1].map(|i| normal(&shape, 10 * seed + i, DType::F32));
+    /// y and dy have this dtype.
+    fn new(shape: [usize; 2], seed: u64, dtype: DType) -> Self {
+        let [x, dy] = [(0, DType::F32), (1, dtype)].map(|(i, d)| normal(&shape, 10 * seed + i, d));
         let [w, b] = [2, 3].map(|i| normal(&shape[1..], 10 * seed + i, DType::F32));
         Self { x, w, b, dy }
     }
@@ -37,11 +43,12 @@ impl Case {
     /// Forward and backward on the GPU, of operands as `upload` puts them there, against the definition.
     fn check(&self, what: &str, upload: impl Fn(&Tensor) -> Tensor) {
         let [x, w, b, dy] = [&self.x, &self.w, &self.b, &self.dy];
-        let want = layer_norm::forward(&wide(x), &wide(w), None, EPS).unwrap();
-        let out = layer_norm::forward(&upload(x), &upload(w), None, EPS).unwrap();
+        let (exact, to) = (norm(DType::F64), norm(dy.dtype()));
+        let want = layer_norm::forward(exact, &wide(x), &wide(w), None).unwrap();
+        let out = layer_norm::forward(to, &upload(x), &upload(w), None).unwrap();
         assert_close(&format!("{what}: y without b"), &out.y, &want.y.to_f64_vec().unwrap());
-        let want = layer_norm::forward(&wide(x), &wide(w), Some(&wide(b)), EPS).unwrap();
-        let out = layer_norm::forward(&upload(x), &upload(w), Some(&upload(b)), EPS).unwrap();
+        let want = layer_norm::forward(exact, &wide(x), &wide(w), Some(&wide(b))).unwrap();
+        let out = layer_norm::forward(to, &upload(x), &upload(w), Some(&upload(b))).unwrap();
         assert_close(&format!("{what}: y"), &out.y, &want.y.to_f64_vec().unwrap());
 
         let saved = (&want.mean, &want.rstd);
@@ -63,9 +70,11 @@ impl Case {
 #[ignore = "needs a GPU"]
 fn equals_the_definition() {
     let gpu = device();
-    for (seed, shape) in (0..).zip(SIZES) {
-        let case = Case::new(shape, seed);
-        case.check(&format!("layer_norm {shape:?}"), |t| t.to_device(&gpu).unwrap());
+    for dtype in [DType::F32, DType::BF16] {
+        for (seed, shape) in (0..).zip(SIZES) {
+            let case = Case::new(shape, seed, dtype);
+            case.check(&format!("layer_norm {dtype} {shape:?}"), |t| t.to_device(&gpu).unwrap());
+        }
     }
 }
 
@@ -73,9 +82,11 @@ fn equals_the_definition() {
 #[ignore = "needs a GPU"]
 fn views_may_begin_anywhere() {
     let gpu = device();
-    for shape in [[3, 8], [33, 384]] {
-        Case::new(shape, 50)
-            .check(&format!("layer_norm of views {shape:?}"), |t| odd_view(t, &gpu));
+    for dtype in [DType::F32, DType::BF16] {
+        for shape in [[3, 8], [33, 384]] {
+            let what = format!("layer_norm of views {dtype} {shape:?}");
+            Case::new(shape, 50, dtype).check(&what, |t| odd_view(t, &gpu));
+        }
     }
 }
 
@@ -85,7 +96,7 @@ fn views_may_begin_anywhere() {
 #[ignore = "needs a GPU"]
 fn rows_far_from_zero_keep_their_digits() {
     let gpu = device();
-    let mut case = Case::new([5, 384], 60);
+    let mut case = Case::new([5, 384], 60, DType::F32);
     let far = case.x.to_vec::<f32>().unwrap().into_iter().map(|x| x + 100.0);
     case.x = Tensor::from_vec(far.collect::<Vec<f32>>(), &[5, 384]).unwrap();
     case.check("layer_norm far from zero", |t| t.to_device(&gpu).unwrap());
@@ -95,12 +106,13 @@ fn rows_far_from_zero_keep_their_digits() {
 #[ignore = "needs a GPU"]
 fn nan_and_infinity_stay_in_their_row() {
     let gpu = device();
-    let case = Case::new([4, 33], 70);
+    let case = Case::new([4, 33], 70, DType::F32);
     let mut x = case.x.to_vec::<f32>().unwrap();
     (x[33 + 5], x[2 * 33 + 32]) = (f32::NAN, f32::INFINITY);
     let x = Tensor::from_vec(x, &[4, 33]).unwrap();
     let [x, w, b] = [&x, &case.w, &case.b].map(|t| t.to_device(&gpu).unwrap());
-    let y = layer_norm::forward(&x, &w, Some(&b), EPS).unwrap().y.to_device(&Device::Cpu).unwrap();
+    let y = layer_norm::forward(norm(DType::F32), &x, &w, Some(&b)).unwrap().y;
+    let y = y.to_device(&Device::Cpu).unwrap();
     let is_nan = |row: &[f32]| row.iter().filter(|y| y.is_nan()).count();
     let rows: Vec<usize> = y.as_slice::<f32>().unwrap().chunks(33).map(is_nan).collect();
     assert_eq!(rows, [0, 33, 33, 0]);
@@ -112,7 +124,7 @@ fn no_rows_give_zeros() {
     let gpu = device();
     let x = Tensor::zeros_on(&[0, 5], &gpu).unwrap();
     let w = Tensor::zeros_on(&[5], &gpu).unwrap();
-    let out = layer_norm::forward(&x, &w, Some(&w), EPS).unwrap();
+    let out = layer_norm::forward(norm(DType::F32), &x, &w, Some(&w)).unwrap();
     let saved = (&out.mean, &out.rstd);
     let grads = layer_norm::backward(&x, &w, saved, &x, EPS, (true, true)).unwrap();
     assert_eq!(grads.dw_db.unwrap().0.to_vec::<f32>().unwrap(), [0.0; 5]);
