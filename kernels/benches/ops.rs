@@ -26,7 +26,8 @@ use kernels::pooling::{self, Pooling};
 use kernels::rotary::{self, Rotary};
 use kernels::testing::random;
 use kernels::{
-    Element, bce_with_logits, bf16, cross_entropy, embedding, gated, isa, mse, reduce, softmax,
+    Element, bce_with_logits, bf16, cross_entropy, embedding, gated, isa, mse, reduce, residual,
+    softmax,
 };
 use rayon::prelude::*;
 use timing::{Filter, Times, time};
@@ -48,6 +49,8 @@ fn main() {
     layer_norm_rows::<bf16>(&bench);
     add_norm_rows::<f32>(&bench);
     add_norm_rows::<bf16>(&bench);
+    residual_rows::<f32>(&bench);
+    residual_rows::<bf16>(&bench);
     elementwise_rows(&bench);
     convert_rows::<f32, bf16>(&bench);
     convert_rows::<bf16, f32>(&bench);
@@ -92,6 +95,22 @@ fn layer_norm_rows<E: Element>(bench: &Bench) {
     bench.row_of_bytes(&format!("{name} backward_params"), [T, H], wide + bytes, || {
         layer_norm::backward_params(&x, saved, &dy, &mut dw, &mut db);
     });
+}
+
+/// An update in `E`, as in a layer in training, with dropout, and in inference.
+fn residual_rows<E: Element>(bench: &Bench) {
+    let (x, mut u) = (random(T * H, 2.0, 1), values::<E>(T * H, 2));
+    let mut s = x.clone();
+    let (wide, bytes) = (4 * T * H, size_of::<E>() * T * H);
+    let d = Dropout { p: 0.1, key: KEY };
+    for (name, dropout) in [("", None), (" dropout", Some(d))] {
+        let name = format!("residual {}{name}", element::<E>());
+        bench.row_of_bytes(&name, [T, H], 2 * wide + bytes, || {
+            residual::forward(&x, &u, dropout, H, &mut s);
+        });
+    }
+    let name = format!("residual {} dropout backward", element::<E>());
+    bench.row_of_bytes(&name, [T, H], wide + bytes, || residual::backward(d, &x, H, &mut u));
 }
 
 /// As in a layer in training, with dropout, and in inference.

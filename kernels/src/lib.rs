@@ -26,6 +26,7 @@ pub mod mse;
 pub mod philox;
 pub mod pooling;
 pub mod reduce;
+pub mod residual;
 pub mod rotary;
 pub mod softmax;
 

@@ -2,7 +2,7 @@
 
 use autograd::ops::{self, Attention};
 use autograd::{Param, Result, Var};
-use tensor::{Activation, CuSeqLens, DType, RotaryTable};
+use tensor::{Activation, CuSeqLens, RotaryTable};
 
 use crate::dropout::drop_units;
 use crate::{Dropout, Init, Initializer, LayerNorm, Linear, Module, Pass};
@@ -118,10 +118,10 @@ impl PreNormLayer {
         };
         let attended = pick(&self.attention.forward(pass, &normed, batch)?)?;
         let update = self.attention_output.forward(pass, &attended)?;
-        let update = self.attention_output_dropout.forward(pass, &to_stream(&update)?)?;
-        let a = pick(x)?.add(&update)?;
+        let dropout = self.attention_output_dropout.draw(pass);
+        let a = ops::residual(&pick(x)?, &update, dropout)?;
         let normed = self.mlp_norm.forward_hidden(pass, &a)?;
-        a.add(&to_stream(&self.mlp.forward(pass, &normed)?)?)
+        ops::residual(&a, &self.mlp.forward(pass, &normed)?, None)
     }
 }
 
@@ -216,13 +216,5 @@ fn of_outputs(init: &Initializer, depth: usize) -> Initializer {
             Initializer { init: Init::TruncatedNormal { std }, ..*init }
         }
         _ => *init,
-    }
-}
-
-/// An update in the precision of the residual stream.
-fn to_stream(update: &Var) -> Result<Var> {
-    match update.value().dtype() {
-        DType::BF16 => update.to_dtype(DType::F32),
-        _ => Ok(update.clone()),
     }
 }

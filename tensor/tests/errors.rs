@@ -127,6 +127,12 @@ fn layers() {
         ops::layer_norm::backward(&x, &zeros(&[768]), (&saved, &saved), &x, 1e-12, (true, true)),
         "layer_norm: expected shape [384], got [768]",
     );
+    says(
+        ops::residual::forward(&x, &zeros(&[4, 768]), None),
+        "residual: shapes [4, 384] and [4, 768] do not fit together",
+    );
+    let in_f64 = x.to_dtype(DType::F64).unwrap();
+    says(ops::residual::forward(&x, &in_f64, None), "residual: expected f32 or bf16, got f64");
     let gated = ops::gated::forward(Activation::Gelu, &zeros(&[4, 7]));
     says(gated, "gated: expected shape [.., 2 F > 0], got [4, 7]");
     says(

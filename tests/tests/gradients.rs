@@ -196,6 +196,9 @@ const CASES: &[Case] = &[
     Case("reduce", "sum_axis 2", cube, |_, v| v[0].sum_axis(2)),
     Case("reduce", "mean", cube, |_, v| v[0].mean()),
     Case("reduce", "mean_axis", cube, |_, v| v[0].mean_axis(1)),
+    Case("residual", "", pair, |_, v| ops::residual(&v[0], &v[1], None)),
+    Case("residual", "dropout", pair, |d, v| ops::residual(&v[0], &v[1], Some(d.dropout()))),
+    Case("residual", "of itself", cube, |d, v| ops::residual(&v[0], &v[0], Some(d.dropout()))),
     Case("rotary_attention", "", packed_qkv, |d, v| rotary_attention(d, None, &v[0])),
     Case("rotary_attention", "dropout", packed_qkv, |d, v| {
         rotary_attention(d, Some(d.dropout()), &v[0])

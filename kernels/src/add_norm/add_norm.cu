@@ -14,19 +14,6 @@
 // kernels of long rows take all others, too: `packed` says which.
 #include "common.cuh"
 
-// The chunk of N columns from `col` on times its mask, four columns a call of the generator.
-template <int N>
-__device__ __forceinline__ void mask_chunk(const Dropout &dropout, u32 row, int col, float (&v)[N]) {
-#pragma unroll
-    for (int i = 0; i < N; i += 4) {
-        float4 mask = dropout_mask(dropout, (col + i) / 4, row);
-        v[i] *= mask.x;
-        v[i + 1] *= mask.y;
-        v[i + 2] *= mask.z;
-        v[i + 3] *= mask.w;
-    }
-}
-
 // ---- A row in the registers of a warp ----
 
 // N elements as they lie in memory. (As an array of bf16 each would take a register while it waits.)
@@ -85,7 +72,7 @@ struct Forward {
 template <int N>
 __device__ __forceinline__ float sum_chunk(const Forward &p, int row, int col, const float (&r)[N], float (&x)[N]) {
     float sum = 0.0f;
-    if (drops(p.dropout)) mask_chunk(p.dropout, row, col, x);
+    if (drops(p.dropout)) mask_columns(p.dropout, row, col, x);
 #pragma unroll
     for (int i = 0; i < N; i++) {
         x[i] = to_float(from_float<hidden>(x[i] + r[i]));
@@ -306,7 +293,7 @@ __device__ __forceinline__ void store_row(const Backward &p, int row, float rstd
         finish_chunk(rstd, means, xhat[k], g[k]);
         store_floats(g[k], p.dr + start + col);
         if (!drops(p.dropout)) continue;
-        mask_chunk(p.dropout, row, col, g[k]);
+        mask_columns(p.dropout, row, col, g[k]);
         store_floats(g[k], p.dx + start + col);
     }
 }
@@ -391,7 +378,7 @@ extern "C" __global__ void add_norm_backward_wide(const hidden *z, const float *
         finish_chunk(rstd, of_row, xhat, g);
         store_columns(g, dr + start, col, cols, packed);
         if (!drops(dropout)) continue;
-        mask_chunk(dropout, row, col, g);
+        mask_columns(dropout, row, col, g);
         store_columns(g, dx + start, col, cols, packed);
     }
 }

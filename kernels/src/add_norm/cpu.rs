@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use crate::dropout::{Dropout, mask_group};
+use crate::dropout::{Dropout, drop_rows, mask_group};
 use crate::layer_norm::{Row, add_params, backward_row, normalize_row, rstd_of};
 use crate::parallel::{ROW_BLOCK, add_partials, rows_per_task};
 use crate::philox::GROUP;
@@ -136,9 +136,6 @@ dispatch!(fn forward_rows<E: Element>(
 dispatch!(fn backward_rows<E: Element>(
     saved: Saved<E>, w: &[f32], dy: &[E], out: (&mut [E], &mut [f32])
 ) = backward_body);
-dispatch!(fn drop_rows<E: Element>(
-    dropout: (Dropout, usize), x: &[E], cols: usize, y: &mut [E]
-) = drop_body);
 
 #[inline(always)]
 fn forward_body<S: Simd, E: Element>(
@@ -247,27 +244,5 @@ fn backward_body<S: Simd, E: Element>(
                 add_params(s, (at, n), dy, xhat, (&mut *dw, &mut *db));
             }),
         );
-    }
-}
-
-/// y = m x, from row `first` of the mask on.
-#[inline(always)]
-fn drop_body<S: Simd, E: Element>(
-    s: S,
-    (dropout, first): (Dropout, usize),
-    x: &[E],
-    cols: usize,
-    y: &mut [E],
-) {
-    for (i, (x, y)) in x.chunks_exact(cols).zip(y.chunks_exact_mut(cols)).enumerate() {
-        for (group, (x, y)) in x.chunks(GROUP).zip(y.chunks_mut(GROUP)).enumerate() {
-            let mask = mask_group(dropout, (first + i) as u32, group as u32);
-            each_vector::<S>(
-                x.len(),
-                inlined!(|at, n| {
-                    store(s, s.mul(load(s, x, at, n), load(s, &mask, at, n)), y, at, n);
-                }),
-            );
-        }
     }
 }

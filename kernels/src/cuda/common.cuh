@@ -153,6 +153,23 @@ template <int N, typename Body> __device__ __forceinline__ void for_each_pack(si
     for (size_t i = packs * N + grid_thread(); i < n; i += grid_threads()) body(i, Width<1>());
 }
 
+// Calls body(row, col) for the first of each N neighbouring columns of rows of `cols`, shared out to the threads of the
+// grid; the last ones of a row may be fewer than N. A thread's next columns are always as far away, so that their place
+// is found by additions and not by a division.
+template <int N, typename Body> __device__ __forceinline__ void for_each_chunk(size_t rows, u32 cols, Body body) {
+    size_t chunks = (cols + N - 1) / N, step = grid_threads(), row_step = step / chunks, chunk_step = step % chunks;
+    size_t row = grid_thread() / chunks, chunk = grid_thread() % chunks;
+    while (row < rows) {
+        body(row, int(chunk * N));
+        row += row_step;
+        chunk += chunk_step;
+        if (chunk >= chunks) {
+            chunk -= chunks;
+            row++;
+        }
+    }
+}
+
 // y_i = f(x_i), 16 bytes at a time.
 template <typename T, typename F>
 __device__ __forceinline__ void map(const T *x, T *y, size_t n, size_t packs, F f) {
@@ -250,6 +267,18 @@ __device__ __forceinline__ float4 dropout_mask(const Dropout &d, u32 block, u32 
     uint4 bits = philox(d, block, row);
     return make_float4(bits.x < d.threshold ? 0.0f : d.scale, bits.y < d.threshold ? 0.0f : d.scale,
                        bits.z < d.threshold ? 0.0f : d.scale, bits.w < d.threshold ? 0.0f : d.scale);
+}
+
+// The N columns from `col` on times their mask, four a call of the generator.
+template <int N> __device__ __forceinline__ void mask_columns(const Dropout &d, u32 row, int col, float (&v)[N]) {
+#pragma unroll
+    for (int i = 0; i < N; i += 4) {
+        float4 mask = dropout_mask(d, (col + i) / 4, row);
+        v[i] *= mask.x;
+        v[i + 1] *= mask.y;
+        v[i + 2] *= mask.z;
+        v[i + 3] *= mask.w;
+    }
 }
 
 // The factor of one element. The word is chosen without an indexed array, which would leave the registers.

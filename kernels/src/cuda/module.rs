@@ -76,6 +76,7 @@ pub static SOURCES: &[&Source] = &[
     &crate::mse::cuda::LOSS.source,
     &crate::pooling::cuda::SOURCE,
     &crate::reduce::cuda::SOURCE,
+    &crate::residual::cuda::SOURCE,
     &crate::rotary::cuda::SOURCE,
     &crate::softmax::cuda::SOURCE,
 ];

@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
+use crate::elementwise;
 use crate::parallel::rows_per_task;
 use crate::philox::{self, BLOCKS, GROUP, Key};
-use crate::simd::{Simd, dispatch};
+use crate::simd::{Element, Simd, dispatch, each_vector, inlined, load, store};
 
 /// How much is dropped, and which random numbers decide.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,15 +45,15 @@ impl Dropout {
 ///
 /// # Panics
 /// When the lengths differ or are no multiple of `cols`, or p is not in [0, 1).
-pub fn forward(d: Dropout, x: &[f32], cols: usize, y: &mut [f32]) {
+pub fn forward<E: Element>(d: Dropout, x: &[f32], cols: usize, y: &mut [E]) {
     assert!(x.len() == y.len() && x.len().is_multiple_of(cols), "dropout: lengths");
     if d.p == 0.0 {
-        return y.copy_from_slice(x);
+        return elementwise::convert(x, y);
     }
     let rows = rows_per_task(cols);
     let n = rows * cols;
     x.par_chunks(n).zip(y.par_chunks_mut(n)).enumerate().for_each(|(i, (x, y))| {
-        forward_rows(d, (i * rows) as u32, x, cols, y);
+        drop_rows((d, i * rows), x, cols, y);
     });
 }
 
@@ -60,14 +61,17 @@ pub fn forward(d: Dropout, x: &[f32], cols: usize, y: &mut [f32]) {
 ///
 /// # Panics
 /// As [`forward`].
-pub fn backward(d: Dropout, dy: &[f32], cols: usize, dx: &mut [f32]) {
+pub fn backward<E: Element>(d: Dropout, dy: &[f32], cols: usize, dx: &mut [E]) {
     forward(d, dy, cols, dx);
 }
 
 dispatch!(fn mask_row(d: Dropout, row: u32, first_block: u32, out: &mut [f32]) = mask_row_body);
-dispatch!(fn forward_rows(
-    d: Dropout, first_row: u32, x: &[f32], cols: usize, y: &mut [f32]
-) = forward_body);
+dispatch!(
+    /// y = mask * x, rows of `cols`; `dropout` has the number of the first, on which its mask depends.
+    pub(crate) fn drop_rows<X: Element, Y: Element>(
+        dropout: (Dropout, usize), x: &[X], cols: usize, y: &mut [Y]
+    ) = drop_body
+);
 
 /// The factors of the columns `GROUP * group ..` of a row; for the body of a kernel.
 #[inline(always)]
@@ -91,11 +95,22 @@ fn mask_row_body<S: Simd>(_: S, d: Dropout, row: u32, first_block: u32, out: &mu
 }
 
 #[inline(always)]
-fn forward_body<S: Simd>(s: S, d: Dropout, first_row: u32, x: &[f32], cols: usize, y: &mut [f32]) {
-    for (row, (x, y)) in (first_row..).zip(x.chunks_exact(cols).zip(y.chunks_exact_mut(cols))) {
-        mask_row_body(s, d, row, 0, y);
-        for (y, x) in y.iter_mut().zip(x) {
-            *y *= x;
+fn drop_body<S: Simd, X: Element, Y: Element>(
+    s: S,
+    (d, first): (Dropout, usize),
+    x: &[X],
+    cols: usize,
+    y: &mut [Y],
+) {
+    for (i, (x, y)) in x.chunks_exact(cols).zip(y.chunks_exact_mut(cols)).enumerate() {
+        for (group, (x, y)) in x.chunks(GROUP).zip(y.chunks_mut(GROUP)).enumerate() {
+            let mask = mask_group(d, (first + i) as u32, group as u32);
+            each_vector::<S>(
+                x.len(),
+                inlined!(|at, n| {
+                    store(s, s.mul(load(s, x, at, n), load(s, &mask, at, n)), y, at, n);
+                }),
+            );
         }
     }
 }

@@ -6,10 +6,10 @@
 //! backward dx_rc = mask_rc dy_rc
 //! ```
 //!
-//! Shapes: `[rows, cols] -> [rows, cols]`. The bits are [`philox`](crate::philox) at (row, column): the mask
-//! is never stored, the backward makes it again and is the same function, applied to dy. A row's mask
-//! depends on its number alone, not on the rows beside it. p = 0 is the identity. A dropped infinity or NaN
-//! gives NaN, as in PyTorch.
+//! Shapes: `[rows, cols] -> [rows, cols]`, f32; y may be bf16, as [`residual`](crate::residual) needs it. The bits are
+//! [`philox`](crate::philox) at (row, column): the mask is never stored, the backward makes it again and is the same
+//! function, applied to dy. A row's mask depends on its number alone, not on the rows beside it. p = 0 is the identity.
+//! A dropped infinity or NaN gives NaN, as in PyTorch.
 //!
 //! Source: Srivastava et al., *Dropout: a simple way to prevent neural networks from overfitting*, JMLR 2014,
 //! <https://jmlr.org/papers/v15/srivastava14a.html>. Above: `tensor/src/ops/dropout.rs`.
@@ -18,5 +18,5 @@ mod cpu;
 pub mod cuda;
 pub mod reference;
 
-pub(crate) use cpu::mask_group;
 pub use cpu::{Dropout, backward, forward};
+pub(crate) use cpu::{drop_rows, mask_group};

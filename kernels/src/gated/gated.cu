@@ -2,27 +2,12 @@
 // 16 bytes of each half at a time (`packed`), else one element, in loops over the grid. See mod.rs for the equations.
 #include "activation.cuh"
 
-// Calls body(row, col, width) for N columns at a time of rows of `cols`, which N divides. A thread's next columns are
-// always as far away, so their place is found by additions and not by a division.
-template <int N, typename Body>
-__device__ __forceinline__ void for_each_chunk(size_t rows, u32 cols, Body body) {
-    size_t chunks = cols / N, step = grid_threads(), row_step = step / chunks, chunk_step = step % chunks;
-    size_t row = grid_thread() / chunks, chunk = grid_thread() % chunks;
-    while (row < rows) {
-        body(row, chunk * N, Width<N>());
-        row += row_step;
-        chunk += chunk_step;
-        if (chunk >= chunks) {
-            chunk -= chunks;
-            row++;
-        }
-    }
-}
-
+// Calls body(row, col, width) for 16 bytes of neighbouring columns of rows of `cols`, if not `packed` for each column.
 template <typename Body>
 __device__ __forceinline__ void for_each_columns(size_t rows, u32 cols, int packed, Body body) {
-    if (packed) return for_each_chunk<Wide<hidden>::N>(rows, cols, body);
-    for_each_chunk<1>(rows, cols, body);
+    constexpr int N = Wide<hidden>::N;
+    if (packed) return for_each_chunk<N>(rows, cols, [=](size_t row, int col) { body(row, col, Width<N>()); });
+    for_each_chunk<1>(rows, cols, [=](size_t row, int col) { body(row, col, Width<1>()); });
 }
 
 template <typename Value>

@@ -1,5 +1,6 @@
 //! Dropout with a recomputable mask; see [`kernels::dropout`].
 
+use kernels::cuda;
 use kernels::dropout::{self, Dropout, reference};
 
 use super::{Floats, floats, last_axis, wide};
@@ -14,8 +15,12 @@ const OP: &str = "dropout";
 pub fn forward(d: Dropout, x: &Tensor) -> Result<Tensor> {
     let (x, cols) = (x.contiguous()?, last_axis(OP, x)?);
     Ok(match floats(OP, [&x])? {
-        Floats::Cuda([v]) => Tensor::from_array(dropout::cuda::forward(d, v, cols)?, x.shape()),
-        Floats::F32([v]) => Tensor::build(x.shape(), |y| dropout::forward(d, v, cols, y)),
+        Floats::Cuda([v]) => {
+            Tensor::from_array(dropout::cuda::forward(d, v, cols, cuda::DType::F32)?, x.shape())
+        }
+        Floats::F32([v]) => {
+            Tensor::build(x.shape(), |y: &mut [f32]| dropout::forward(d, v, cols, y))
+        }
         Floats::F64([v]) => wide(reference::forward(d, v, cols), x.shape()),
     })
 }

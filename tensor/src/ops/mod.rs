@@ -24,6 +24,7 @@ mod mean_loss;
 pub mod mse;
 pub mod pooling;
 pub mod reduce;
+pub mod residual;
 pub mod rotary;
 pub mod softmax;
 

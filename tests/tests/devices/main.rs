@@ -25,6 +25,7 @@ mod mse;
 mod pooling;
 mod program;
 mod reduce;
+mod residual;
 mod rotary;
 mod runs;
 mod softmax;
