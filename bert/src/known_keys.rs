@@ -9,7 +9,7 @@ pub(crate) fn is_known(key: &str) -> bool {
     key.starts_with('_') || KEYS.contains(&key)
 }
 
-const KEYS: [&str; 98] = [
+const KEYS: [&str; 99] = [
     "add_cross_attention",
     "architectures",
     "bad_words_ids",
@@ -96,6 +96,8 @@ const KEYS: [&str; 98] = [
     "global_attn_every_n_layers",
     "global_rope_theta",
     "initializer_cutoff_factor",
+    // Of a published ModernBERT, which is normalized by `norm_eps`.
+    "layer_norm_eps",
     "layer_types",
     "local_attention",
     "local_rope_theta",

@@ -136,6 +136,26 @@ fn modernbert_has_defaults_and_keys_of_its_own() {
     assert_eq!(c.modern.unwrap().thetas, [70.0, 30.0]);
 }
 
+/// The keys of the published models.
+#[test]
+fn a_published_modernbert_has_no_unknown_key() {
+    let c = parse(&json!({"architectures": ["ModernBertForMaskedLM"], "attention_bias": false,
+        "attention_dropout": 0.0, "bos_token_id": 50281, "classifier_activation": "gelu", "classifier_bias": false,
+        "classifier_dropout": 0.0, "classifier_pooling": "mean", "cls_token_id": 50281, "decoder_bias": true,
+        "deterministic_flash_attn": false, "embedding_dropout": 0.0, "eos_token_id": 50282,
+        "global_attn_every_n_layers": 3, "global_rope_theta": 160000.0, "gradient_checkpointing": false,
+        "hidden_activation": "gelu", "hidden_size": 768, "initializer_cutoff_factor": 2.0, "initializer_range": 0.02,
+        "intermediate_size": 1152, "layer_norm_eps": 1e-5, "local_attention": 128, "local_rope_theta": 10000.0,
+        "max_position_embeddings": 8192, "mlp_bias": false, "mlp_dropout": 0.0, "model_type": "modernbert",
+        "norm_bias": false, "norm_eps": 1e-5, "num_attention_heads": 12, "num_hidden_layers": 22,
+        "pad_token_id": 50283, "position_embedding_type": "absolute", "sep_token_id": 50282,
+        "tie_word_embeddings": true, "torch_dtype": "float32", "transformers_version": "4.47.0", "vocab_size": 50368}));
+    let c = c.unwrap();
+    assert!(c.unknown_keys().is_empty(), "{:?}", c.unknown_keys());
+    // As transformers counts the base model: 149,014,272 without its head.
+    assert_eq!(c.encoder_parameters(), 149_014_272);
+}
+
 #[test]
 fn modernberts_that_are_computed_otherwise_are_refused() {
     let with = |key: &str, value: Value| {

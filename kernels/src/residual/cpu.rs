@@ -23,7 +23,7 @@ pub fn forward<E: Element>(x: &[f32], u: &[E], dropout: Option<Dropout>, h: usiz
     });
 }
 
-/// du = m ds, both `[rows, h]`: [`dropout`](crate::dropout) of ds. dx is ds.
+/// du = m ds, both `[rows, h]`: [`dropout::backward`] of ds. dx is ds.
 ///
 /// # Panics
 /// As [`forward`].

@@ -31,7 +31,7 @@ pub fn forward(x: Slice, u: Slice, dropout: Option<Dropout>, h: usize) -> Result
     Ok(s)
 }
 
-/// du = m ds, of type `to`, f32 or bf16: [`dropout`] of ds, `[rows, h]` in f32.
+/// du = m ds, of type `to`, f32 or bf16: [`dropout`](dropout::cuda::forward) of ds, `[rows, h]` in f32.
 ///
 /// # Errors
 /// As [`forward`].
