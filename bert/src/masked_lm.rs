@@ -6,10 +6,11 @@
 //! loss   = mean over m of -log softmax(logits_m)[target_m]
 //! ```
 //!
-//! act is the configuration's `hidden_act`, GELU for RoBERTa and ELECTRA, `classifier_activation` for ModernBERT. Ew is one parameter with two uses (tied): its
-//! gradient is a whole table, the decoder's, with the rows of the lookup added. Logits of tokens that are not asked
-//! about never exist. This is `BertForMaskedLM` of transformers, to the names of the weights, and the class of that
-//! name for the rest of the [`Family`](crate::Family); ELECTRA's, the generator's, has t of width E.
+//! act is the configuration's `hidden_act`, GELU for RoBERTa and ELECTRA, `classifier_activation` for ModernBERT. Ew is
+//! one parameter with two uses (tied): its gradient is a whole table, the decoder's, with the rows of the lookup added.
+//! Logits of tokens that are not asked about never exist. This is `BertForMaskedLM` of transformers, to the names of
+//! the weights, and the class of that name for the rest of the [`Family`](crate::Family); ELECTRA's, the generator's,
+//! has t of width E.
 //!
 //! Source: Devlin et al., 2018, <https://arxiv.org/abs/1810.04805>, section 3.1; tied tables: Press and Wolf, 2016,
 //! <https://arxiv.org/abs/1608.05859>.

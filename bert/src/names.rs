@@ -9,9 +9,8 @@
 //! Names here are those of `BertForSequenceClassification` and `BertForMaskedLM`; the first map of a sequence
 //! classifier's head is `bert.pooler.dense` in all families, and a token classifier's last map `token_classifier`. What
 //! only one has is called as there: `attn.Wqkv` of a ModernBERT's layer, `final_norm`, the `norm` of a pooler, and
-//! `relative_attention_bias` of an MPNet. A
-//! file may leave out what begins the names of an encoder (`bert.`: it was saved from the bare encoder), and an old one
-//! calls weight and bias of LayerNorm `gamma` and `beta`.
+//! `relative_attention_bias` of an MPNet. A file may leave out what begins the names of an encoder (`bert.`: it was
+//! saved from the bare encoder), and an old one calls weight and bias of LayerNorm `gamma` and `beta`.
 //!
 //! Names are translated in one direction, from here to a file. So two parameters may have one name there, of which a
 //! model has one at most: `classifier` is the last map of a sequence classifier in a BERT, and a token classifier's.

@@ -14,8 +14,8 @@ pub struct ParamGroup {
 /// The usual two groups: weights decay, biases and LayerNorm parameters do not.
 ///
 /// A decay pulls towards zero, which is a natural prior for a weight matrix but not for an offset or a
-/// scale. The names decide, as in transformers: a parameter is exempt if its name ends in `bias`, or that of its layer in
-/// `norm`, in whatever letters (`LayerNorm`, `attn_norm`).
+/// scale. The names decide, as in transformers: a parameter is exempt if its name ends in `bias`, or that of its layer
+/// in `norm`, in whatever letters (`LayerNorm`, `attn_norm`).
 pub fn weight_decay_groups(params: &[Param], weight_decay: f64) -> Vec<ParamGroup> {
     let exempt = |p: &&Param| p.name().ends_with("bias") || is_of_norm(p.name());
     let (without, with) = params.iter().partition::<Vec<_>, _>(exempt);

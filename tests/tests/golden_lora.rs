@@ -1,6 +1,6 @@
 //! LoRA against the package `peft`: a BERT with adapters on all maps but the keys, a DistilBERT with the usual ones, an
-//! ELECTRA for words and a ModernBERT with adapters on all. Folders that `peft` saved, logits, loss, the gradient of everything that
-//! trains, and folders that are saved here.
+//! ELECTRA for words and a ModernBERT with adapters on all. Folders that `peft` saved, logits, loss, the
+//! gradient of everything that trains, and folders that are saved here.
 //!
 //! As in `golden_bert.rs`, the expected values were computed in f64, and the model made f64 must agree to the last
 //! digits that an f32 file holds.

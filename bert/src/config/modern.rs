@@ -1,7 +1,7 @@
 //! What stands in the `config.json` of a ModernBERT and of no other [`Family`](crate::Family).
 //!
-//! Files say which layers see the whole sequence, and by which base their angles grow, in two ways: by `layer_types` and
-//! `rope_parameters`, as transformers writes them from version 5 on, or by `global_attn_every_n_layers`,
+//! Files say which layers see the whole sequence, and by which base their angles grow, in two ways: by `layer_types`
+//! and `rope_parameters`, as transformers writes them from version 5 on, or by `global_attn_every_n_layers`,
 //! `global_rope_theta` and `local_rope_theta`, as published models do. The newer ones count where both are.
 //!
 //! Source: <https://huggingface.co/docs/transformers/model_doc/modernbert#transformers.ModernBertConfig>.
