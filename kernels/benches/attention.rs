@@ -6,7 +6,7 @@
 
 mod timing;
 
-use kernels::attention::{self, Attention, Gradients, Qkv};
+use kernels::attention::{self, Attention, Gradients, Qkv, Relative};
 use kernels::dropout::Dropout;
 use kernels::philox::Key;
 use kernels::testing::random;
@@ -49,11 +49,11 @@ fn measure<E: Element>((sequences, len): (usize, usize), head_dim: usize, p: f32
     let scale = 1.0 / (head_dim as f32).sqrt();
     let (queries, keys) = (&cu_seqlens, &cu_seqlens);
     let a = Attention { queries, keys, heads: HEADS, head_dim, scale, dropout, window: None };
-    let x = Qkv { q: &q, k: &k, v: &v, bias: None };
+    let x = Qkv { q: &q, k: &k, v: &v, relative: Relative::None };
 
     let forward = time(|| attention::forward(a, x, &mut o, &mut lse));
     let backward = time(|| {
-        let grads = Gradients { dq: &mut dq, dk: &mut dk, dv: &mut dv, dbias: None };
+        let grads = Gradients { dq: &mut dq, dk: &mut dk, dv: &mut dv, relative: Relative::None };
         attention::backward(a, x, (&o, &lse), &d_o, grads);
     });
     let gflop = 2e-9 * (n * len) as f64;

@@ -234,7 +234,8 @@ impl Bench {
         let at = attention::cuda::Offsets { queries: there.slice(), keys: there.slice() };
         let [q, k, v, d_o] = [1, 2, 3, 4].map(|seed| self.random(DType::BF16, n, seed));
         let (q, k, v, d_o) = (q?, k?, v?, d_o?);
-        let x = attention::cuda::Qkv { q: q.slice(), k: k.slice(), v: v.slice(), bias: None };
+        let relative = attention::Relative::None;
+        let x = attention::cuda::Qkv { q: q.slice(), k: k.slice(), v: v.slice(), relative };
         let flops = (4 * batch * heads * length * length * head_dim) as f64;
         let size = [batch, length, heads, head_dim];
         for (suffix, dropout) in [("", None), ("_dropout", Some(DROPOUT))] {

@@ -133,6 +133,11 @@ impl<'a, T> Shared<'a, T> {
         Self { data: data.as_mut_ptr(), len: data.len(), lifetime: PhantomData }
     }
 
+    /// Elements of the slice.
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
+
     /// The `n` elements from `at` on; panics when they lie outside.
     ///
     /// # Safety

@@ -1,7 +1,7 @@
 //! Attention against its definition.
 
 use half::bf16;
-use kernels::attention::{self, Attention, Gradients, Qkv};
+use kernels::attention::{self, Attention, Gradients, Qkv, Relative};
 use kernels::dropout::Dropout;
 use kernels::philox::Key;
 use kernels::testing::{assert_close, each_isa, f64s, random};
@@ -32,45 +32,59 @@ fn inputs(a: Attention, size: f32) -> [Vec<f32>; 4] {
 
 /// o, lse, dq, dk, dv.
 fn run(a: Attention, x: &[Vec<f32>; 4]) -> [Vec<f32>; 5] {
-    run_biased(a, x, None).0
+    run_by_distance(a, x, Relative::None).0
 }
 
-/// The same with a bias, and dbias.
-fn run_biased(
+/// The same with what scores have by distance, and its gradient.
+fn run_by_distance(
     a: Attention,
     [q, k, v, d_o]: &[Vec<f32>; 4],
-    bias: Option<&[f32]>,
-) -> ([Vec<f32>; 5], Vec<f32>) {
-    let x = Qkv { q, k, v, bias };
+    relative: Relative<&[f32]>,
+) -> ([Vec<f32>; 5], Relative<Vec<f32>>) {
+    let x = Qkv { q, k, v, relative };
     let mut y = [q, q, k, v].map(|x| vec![f32::NAN; x.len()]);
     let mut lse = vec![f32::NAN; q.len() / a.head_dim];
-    let mut db = vec![f32::NAN; bias.map_or(0, <[f32]>::len)];
+    let mut d_relative = relative.map(|x| vec![f32::NAN; x.len()]);
     let [o, dq, dk, dv] = &mut y;
     attention::forward(a, x, o, &mut lse);
-    let dbias = bias.map(|_| &mut db[..]);
-    attention::backward(a, x, (o, &lse), d_o, Gradients { dq, dk, dv, dbias });
+    let relative = d_relative.as_mut().map(|x| &mut x[..]);
+    attention::backward(a, x, (o, &lse), d_o, Gradients { dq, dk, dv, relative });
     let [o, dq, dk, dv] = y;
-    ([o, lse, dq, dk, dv], db)
+    ([o, lse, dq, dk, dv], d_relative)
 }
 
 fn check(what: &str, a: Attention, size: f32, tolerance: f64) {
-    check_biased(what, (a, None), size, tolerance);
+    check_by_distance(what, (a, Relative::None), size, tolerance);
 }
 
-fn check_biased(what: &str, (a, bias): (Attention, Option<&[f32]>), size: f32, tolerance: f64) {
+fn check_by_distance(
+    what: &str,
+    (a, relative): (Attention, Relative<&[f32]>),
+    size: f32,
+    tolerance: f64,
+) {
     let x = inputs(a, size);
-    let ([o, _, dq, dk, dv], dbias) = run_biased(a, &x, bias);
+    let ([o, _, dq, dk, dv], d_relative) = run_by_distance(a, &x, relative);
     let [q, k, v, d_o] = x.map(|x| f64s(&x));
-    let (qkv, wide) = ([&q[..], &k, &v], bias.map(f64s));
-    let want_o = attention::reference::forward(a, qkv, wide.as_deref());
-    let ([want_dq, want_dk, want_dv], want_dbias) =
-        attention::reference::backward(a, qkv, wide.as_deref(), &d_o);
+    let (qkv, wide) = ([&q[..], &k, &v], relative.map(f64s));
+    let wide = wide.as_ref().map(|x| &x[..]);
+    let want_o = attention::reference::forward(a, qkv, wide);
+    let ([want_dq, want_dk, want_dv], want_relative) =
+        attention::reference::backward(a, qkv, wide, &d_o);
     let name = |y| format!("{what} {y}, N {}, D {}", a.heads, a.head_dim);
     assert_close(&name("o"), &o, &want_o, tolerance);
     assert_close(&name("dq"), &dq, &want_dq, tolerance);
     assert_close(&name("dk"), &dk, &want_dk, tolerance);
     assert_close(&name("dv"), &dv, &want_dv, tolerance);
-    assert_close(&name("dbias"), &dbias, &want_dbias.unwrap_or_default(), tolerance);
+    for (got, want) in parts(d_relative).iter().zip(parts(want_relative)) {
+        assert_close(&name("by distance"), got, &want, tolerance);
+    }
+}
+
+fn parts<T>(relative: Relative<T>) -> Vec<T> {
+    let mut parts = Vec::new();
+    relative.map(|part| parts.push(part));
+    parts
 }
 
 #[test]
@@ -168,7 +182,7 @@ fn huge_scores_stay_finite() {
         assert!(run(a, &x).iter().flatten().all(|y| y.is_finite()));
         let [q, k, v, _] = x.each_ref().map(|x| f64s(x));
         // Scores near 1e4 are known to 1e-3, and so are the probabilities.
-        assert_close("o", o, &attention::reference::forward(a, [&q, &k, &v], None), 2e-3);
+        assert_close("o", o, &attention::reference::forward(a, [&q, &k, &v], Relative::None), 2e-3);
     });
 }
 
@@ -200,24 +214,37 @@ fn reference_gradients_are_central_differences() {
     let cu_seqlens = offsets(&[4, 1, 3]);
     for (dropout, window) in [(None, None), (Some(DROPOUT), None), (Some(DROPOUT), Some(1))] {
         let a = Attention { dropout, window, ..settings(&cu_seqlens, 2, 3) };
-        let [q, k, v, d_o] = inputs(a, 2.0).map(|x| f64s(&x));
-        // R = 2: a sequence has keys within, at and beyond it.
-        let x = [q, k, v, f64s(&random(5 * 2, 2.0, 5))];
-        let [q, k, v, bias] = &x;
-        let ([dq, dk, dv], dbias) = attention::reference::backward(a, [q, k, v], Some(bias), &d_o);
-        let loss = |[q, k, v, bias]: &[Vec<f64>; 4]| -> f64 {
-            let o = attention::reference::forward(a, [q, k, v], Some(bias));
-            o.iter().zip(&d_o).map(|(o, d_o)| o * d_o).sum()
-        };
-        for (m, gradient) in [dq, dk, dv, dbias.unwrap()].iter().enumerate() {
-            for (i, got) in gradient.iter().enumerate() {
-                let [up, down] = [1e-5, -1e-5].map(|step| {
-                    let mut moved = x.clone();
-                    moved[m][i] += step;
-                    loss(&moved)
-                });
-                let want = (up - down) / 2e-5;
-                assert!((got - want).abs() < 1e-8, "input {m}[{i}]: {got}, expected {want}");
+        // R = 2: a sequence has keys within, at and beyond it. R = 4: none is beyond it.
+        let (bias, products) =
+            (random(5 * 2, 2.0, 5), [5, 6].map(|seed| random(2 * 8 * 9, 2.0, seed)));
+        for relative in [Relative::Bias(bias), Relative::Products(products)] {
+            let d_o = f64s(&inputs(a, 2.0)[3]);
+            let mut x = inputs(a, 2.0)[..3].iter().map(|x| f64s(x)).collect::<Vec<_>>();
+            x.extend(parts(relative.as_ref().map(|x| f64s(x))));
+            let of = |x: &[Vec<f64>]| {
+                let mut rest = x[3..].to_vec().into_iter();
+                relative.as_ref().map(|_| rest.next().unwrap())
+            };
+            let loss = |x: &[Vec<f64>]| -> f64 {
+                let relative = of(x);
+                let relative = relative.as_ref().map(|x| &x[..]);
+                let o = attention::reference::forward(a, [&x[0], &x[1], &x[2]], relative);
+                o.iter().zip(&d_o).map(|(o, d_o)| o * d_o).sum()
+            };
+            let wide = of(&x);
+            let wide = wide.as_ref().map(|x| &x[..]);
+            let (grads, d_relative) =
+                attention::reference::backward(a, [&x[0], &x[1], &x[2]], wide, &d_o);
+            for (m, gradient) in grads.into_iter().chain(parts(d_relative)).enumerate() {
+                for (i, got) in gradient.iter().enumerate() {
+                    let [up, down] = [1e-5, -1e-5].map(|step| {
+                        let mut moved = x.clone();
+                        moved[m][i] += step;
+                        loss(&moved)
+                    });
+                    let want = (up - down) / 2e-5;
+                    assert!((got - want).abs() < 1e-8, "input {m}[{i}]: {got}, expected {want}");
+                }
             }
         }
     }
@@ -229,7 +256,7 @@ fn an_empty_sequence_is_refused() {
     let a = settings(&[0, 2, 2], 1, 1);
     attention::forward(
         a,
-        Qkv { q: &[0.0; 2], k: &[0.0; 2], v: &[0.0; 2], bias: None },
+        Qkv { q: &[0.0; 2], k: &[0.0; 2], v: &[0.0; 2], relative: Relative::None },
         &mut [0.0; 2],
         &mut [0.0; 2],
     );
@@ -248,34 +275,46 @@ fn fewer_queries_than_keys() {
 
 /// o, dq, dk and dv from bf16 against the definition on the same values.
 fn check_bf16(what: &str, a: Attention) {
-    check_bf16_biased(what, a, None);
+    check_bf16_by_distance(what, a, Relative::None);
 }
 
-fn check_bf16_biased(what: &str, a: Attention, bias: Option<&[f32]>) {
+fn check_bf16_by_distance(what: &str, a: Attention, relative: Relative<&[f32]>) {
     let narrow = inputs(a, 2.0).map(|x| x.iter().map(|&x| bf16::from_f32(x)).collect());
     let [q, k, v, d_o]: [Vec<bf16>; 4] = narrow;
     let mut y = [&q, &q, &k, &v].map(|x| vec![bf16::NAN; x.len()]);
     let mut lse = vec![f32::NAN; q.len() / a.head_dim];
     let [o, dq, dk, dv] = &mut y;
-    let x = Qkv { q: &q, k: &k, v: &v, bias };
-    let mut db = vec![f32::NAN; bias.map_or(0, <[f32]>::len)];
+    let x = Qkv { q: &q, k: &k, v: &v, relative };
+    let mut d_relative = relative.map(|x| vec![f32::NAN; x.len()]);
     attention::forward(a, x, o, &mut lse);
-    let dbias = bias.map(|_| &mut db[..]);
-    attention::backward(a, x, (o, &lse), &d_o, Gradients { dq, dk, dv, dbias });
+    let to = d_relative.as_mut().map(|x| &mut x[..]);
+    attention::backward(a, x, (o, &lse), &d_o, Gradients { dq, dk, dv, relative: to });
     let [q, k, v, d_o] = [q, k, v, d_o].map(|x| x.iter().map(|x| x.to_f64()).collect::<Vec<f64>>());
-    let (qkv, bias) = ([&q[..], &k, &v], bias.map(f64s));
-    let ([dq, dk, dv], dbias) = attention::reference::backward(a, qkv, bias.as_deref(), &d_o);
-    let o = attention::reference::forward(a, qkv, bias.as_deref());
-    for (i, (got, want)) in db.iter().zip(dbias.iter().flatten()).enumerate() {
-        // The first and the last row add up what is left of rounding o of all queries.
-        let is_last = i < a.heads || i + a.heads >= db.len();
-        let tolerance = if is_last { 4e-2 } else { 6e-3 };
-        assert_close(&format!("{what} dbias[{i}]"), &[*got], &[*want], tolerance);
+    let (qkv, wide) = ([&q[..], &k, &v], relative.map(f64s));
+    let wide = wide.as_ref().map(|x| &x[..]);
+    let ([dq, dk, dv], want_relative) = attention::reference::backward(a, qkv, wide, &d_o);
+    let o = attention::reference::forward(a, qkv, wide);
+    match (d_relative, want_relative) {
+        (Relative::Bias(db), Relative::Bias(want)) => check_bf16_bias(what, a.heads, &db, &want),
+        (got, want) => {
+            for (got, want) in parts(got).iter().zip(parts(want)) {
+                assert_close(&format!("{what} by distance"), got, &want, 6e-3);
+            }
+        }
     }
     for (name, (got, want)) in ["o", "dq", "dk", "dv"].iter().zip(y.iter().zip([o, dq, dk, dv])) {
         let got: Vec<f32> = got.iter().map(|x| x.to_f32()).collect();
         // Rounded once, and delta is taken from a rounded o.
         assert_close(&format!("{what} {name}"), &got, &want, 6e-3);
+    }
+}
+
+fn check_bf16_bias(what: &str, heads: usize, db: &[f32], want: &[f64]) {
+    for (i, (got, want)) in db.iter().zip(want).enumerate() {
+        // The first and the last row add up what is left of rounding o of all queries.
+        let is_last = i < heads || i + heads >= db.len();
+        let tolerance = if is_last { 4e-2 } else { 6e-3 };
+        assert_close(&format!("{what} dbias[{i}]"), &[*got], &[*want], tolerance);
     }
 }
 
@@ -332,8 +371,8 @@ fn the_work_of_a_window_is_local() {
         let [q, k, v, d_o] = x.each_ref().map(|x| f64s(&x[first * d..(first + 100) * d]));
         let alone = Attention { queries: &segment, keys: &segment, ..a };
         let ([want_dq, want_dk, want_dv], _) =
-            attention::reference::backward(alone, [&q, &k, &v], None, &d_o);
-        let want_o = attention::reference::forward(alone, [&q, &k, &v], None);
+            attention::reference::backward(alone, [&q, &k, &v], Relative::None, &d_o);
+        let want_o = attention::reference::forward(alone, [&q, &k, &v], Relative::None);
         let middle = 2 * window * d..(100 - 2 * window) * d;
         let got = [o, dq, dk, dv].map(|y| &y[first * d..][middle.clone()]);
         for (got, want) in got.iter().zip([want_o, want_dq, want_dk, want_dv]) {
@@ -369,7 +408,7 @@ fn nan_stays_near_the_window() {
 #[should_panic(expected = "attention: a window, but not all tokens ask")]
 fn a_window_for_some_of_the_tokens_is_refused() {
     let a = Attention { queries: &[0, 1], window: Some(1), ..settings(&[0, 2], 1, 1) };
-    let x = Qkv { q: &[0.0; 1], k: &[0.0; 2], v: &[0.0; 2], bias: None };
+    let x = Qkv { q: &[0.0; 1], k: &[0.0; 2], v: &[0.0; 2], relative: Relative::None };
     attention::forward(a, x, &mut [0.0; 1], &mut [0.0; 1]);
 }
 
@@ -392,8 +431,8 @@ fn biases_equal_the_definition() {
             let a = Attention { dropout, window, ..settings(&cu_seqlens, 3, 9) };
             let bias = bias(a, reach);
             let what = format!("{isa:?}, R {reach}, window {window:?}, {dropout:?}");
-            check_biased(&what, (a, Some(&bias)), 2.0, 1e-5);
-            check_bf16_biased(&what, a, Some(&bias));
+            check_by_distance(&what, (a, Relative::Bias(&bias)), 2.0, 1e-5);
+            check_bf16_by_distance(&what, a, Relative::Bias(&bias));
         }
     });
 }
@@ -403,7 +442,7 @@ fn a_bias_of_zeros_changes_no_bit() {
     let cu_seqlens = offsets(&LENS);
     let a = Attention { dropout: Some(DROPOUT), ..settings(&cu_seqlens, 2, 32) };
     let x = inputs(a, 2.0);
-    each_isa(|_| assert_eq!(run_biased(a, &x, Some(&[0.0; 6])).0, run(a, &x)));
+    each_isa(|_| assert_eq!(run_by_distance(a, &x, Relative::Bias(&[0.0; 6])).0, run(a, &x)));
 }
 
 #[test]
@@ -414,7 +453,7 @@ fn the_number_of_threads_changes_no_bit_of_a_bias() {
     each_isa(|_| {
         let [one, two, five] = [1, 2, 5].map(|n| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
-            pool.install(|| run_biased(a, &x, Some(&bias)))
+            pool.install(|| run_by_distance(a, &x, Relative::Bias(&bias)))
         });
         assert_eq!(one, two);
         assert_eq!(one, five);
@@ -422,17 +461,69 @@ fn the_number_of_threads_changes_no_bit_of_a_bias() {
 }
 
 #[test]
-#[should_panic(expected = "attention: expected a bias [2R + 1, N], got 4 elements")]
+#[should_panic(expected = "attention: expected a bias [2R + 1, N]")]
 fn a_bias_of_an_even_number_of_rows_is_refused() {
     let a = settings(&[0, 2], 2, 1);
-    let x = Qkv { q: &[0.0; 4], k: &[0.0; 4], v: &[0.0; 4], bias: Some(&[0.0; 4]) };
+    let x = Qkv { q: &[0.0; 4], k: &[0.0; 4], v: &[0.0; 4], relative: Relative::Bias(&[0.0; 4]) };
     attention::forward(a, x, &mut [0.0; 4], &mut [0.0; 4]);
 }
 
 #[test]
-#[should_panic(expected = "attention: a bias, but not all tokens ask")]
+#[should_panic(expected = "attention: scores by distance, but not all tokens ask")]
 fn a_bias_for_some_of_the_tokens_is_refused() {
     let a = Attention { queries: &[0, 1], ..settings(&[0, 2], 1, 1) };
-    let x = Qkv { q: &[0.0; 1], k: &[0.0; 2], v: &[0.0; 2], bias: Some(&[0.0; 3]) };
+    let x = Qkv { q: &[0.0; 1], k: &[0.0; 2], v: &[0.0; 2], relative: Relative::Bias(&[0.0; 3]) };
     attention::forward(a, x, &mut [0.0; 1], &mut [0.0; 1]);
+}
+
+/// c and g of all tokens, `[N, T, 2R + 1]`.
+fn products(a: Attention, reach: usize) -> [Vec<f32>; 2] {
+    let tokens = *a.keys.last().unwrap() as usize;
+    [5, 6].map(|seed| random(a.heads * tokens * (2 * reach + 1), 2.0, seed))
+}
+
+#[test]
+fn products_equal_the_definition() {
+    let cu_seqlens = offsets(&LENS);
+    let longest = *LENS.iter().max().unwrap() as usize;
+    each_isa(|isa| {
+        for (window, dropout) in
+            [(None, None), (None, Some(DROPOUT)), (Some(20), None), (Some(100), Some(DROPOUT))]
+        {
+            for reach in [longest - 1, longest + 9] {
+                let a = Attention { dropout, window, ..settings(&cu_seqlens, 3, 9) };
+                let [c, g] = &products(a, reach);
+                let relative = Relative::Products([&c[..], g]);
+                let what = format!("{isa:?}, R {reach}, window {window:?}, {dropout:?}");
+                check_by_distance(&what, (a, relative), 2.0, 1e-5);
+                check_bf16_by_distance(&what, a, relative);
+            }
+        }
+    });
+}
+
+/// With D = 1 and queries of ones, products with the keys alone are scores.
+#[test]
+fn products_are_scaled_as_scores_are() {
+    let cu_seqlens = offsets(&[1, 3, 70]);
+    let a = Attention { scale: 0.37, ..settings(&cu_seqlens, 1, 1) };
+    let [_, k, v, d_o] = inputs(a, 2.0);
+    let width = 2 * 69 + 1;
+    let (c, g) =
+        (vec![0.0; 74 * width], k.iter().flat_map(|k| vec![*k; width]).collect::<Vec<_>>());
+    let (zeros, ones) = (vec![0.0; 74], vec![1.0; 74]);
+    let by_distance = [zeros.clone(), zeros, v.clone(), d_o.clone()];
+    let (got, _) = run_by_distance(a, &by_distance, Relative::Products([&c[..], &g]));
+    let want = run(a, &[ones, k, v, d_o]);
+    assert_close("o", &got[0], &f64s(&want[0]), 1e-6);
+    assert_close("lse", &got[1], &f64s(&want[1]), 1e-6);
+}
+
+#[test]
+#[should_panic(expected = "attention: distances beyond R 1")]
+fn products_that_lack_a_distance_are_refused() {
+    let a = settings(&[0, 3], 1, 1);
+    let relative = Relative::Products([&[0.0; 9][..]; 2]);
+    let x = Qkv { q: &[0.0; 3], k: &[0.0; 3], v: &[0.0; 3], relative };
+    attention::forward(a, x, &mut [0.0; 3], &mut [0.0; 3]);
 }

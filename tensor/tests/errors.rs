@@ -1,6 +1,9 @@
 //! What a user reads when something does not fit: every message names the op and both sides.
 
-use tensor::ops::{self, attention::Attention};
+use tensor::ops::{
+    self,
+    attention::{Attention, Relative},
+};
 use tensor::{Activation, CuSeqLens, DType, Pooling, Result, RotaryTable, Tensor};
 
 fn zeros(shape: &[usize]) -> Tensor {
@@ -187,20 +190,20 @@ fn ragged() {
     );
     let attention = |heads| Attention::of_all(&batch, heads, None);
     says(
-        ops::attention::forward(&attention(2), [&short; 3], None, true),
+        ops::attention::forward(&attention(2), [&short; 3], Relative::None, true),
         "attention: expected shape [3, 8], got [2, 8]",
     );
     says(
-        ops::attention::forward(&attention(3), [&x; 3], None, true),
+        ops::attention::forward(&attention(3), [&x; 3], Relative::None, true),
         "attention: expected shape [.., multiple of 3 heads], got [3, 8]",
     );
     says(
-        ops::attention::forward(&attention(2), [&x, &x, &zeros(&[3, 4])], None, true),
+        ops::attention::forward(&attention(2), [&x, &x, &zeros(&[3, 4])], Relative::None, true),
         "attention: expected shape [3, 8], got [3, 4]",
     );
-    let (o, saved) = ops::attention::forward(&attention(2), [&x; 3], None, true).unwrap();
+    let (o, saved) = ops::attention::forward(&attention(2), [&x; 3], Relative::None, true).unwrap();
     says(
-        ops::attention::backward(&attention(2), [&x, &x, &short], None, (&o, &saved), &x),
+        ops::attention::backward(&attention(2), [&x, &x, &short], Relative::None, (&o, &saved), &x),
         "attention: expected shape [3, 8], got [2, 8]",
     );
     let rotary = RotaryTable::new(4, 1e4).unwrap();
@@ -216,10 +219,15 @@ fn ragged() {
     says(RotaryTable::new(7, 1e4), "rotary: expected shape [even D > 0], got [7]");
     let first = Attention { queries: CuSeqLens::from_lens(&[1, 1]).unwrap(), ..attention(2) };
     says(
-        ops::attention::forward(&first.clone().with_window(Some(4)), [&short, &x, &x], None, true),
+        ops::attention::forward(
+            &first.clone().with_window(Some(4)),
+            [&short, &x, &x],
+            Relative::None,
+            true,
+        ),
         "cu_seqlens: attention in a window: 2 queries are not the 3 keys",
     );
-    let biased = |a, bias: &Tensor| ops::attention::forward(a, [&x; 3], Some(bias), true);
+    let biased = |a, bias: &Tensor| ops::attention::forward(a, [&x; 3], Relative::Bias(bias), true);
     let two = &attention(2);
     says(
         biased(two, &zeros(&[4, 2])),
@@ -231,15 +239,24 @@ fn ragged() {
     );
     let wide = zeros(&[5, 2]).to_dtype(DType::F64).unwrap();
     says(biased(two, &wide), "attention: expected f32, got f64");
-    let bias = Some(&zeros(&[5, 2]));
+    let bias = zeros(&[5, 2]);
+    let bias = Relative::Bias(&bias);
     says(
         ops::attention::backward(two, [&x; 3], bias, (&o, &saved), &short),
         "attention: expected shape [3, 8], got [2, 8]",
     );
     says(
         ops::attention::forward(&first, [&short, &x, &x], bias, true),
-        "cu_seqlens: attention with a bias: 2 queries are not the 3 keys",
+        "cu_seqlens: attention by distance: 2 queries are not the 3 keys",
     );
+    let products = |rows: [usize; 2]| {
+        let [c, g] = rows.map(|rows| zeros(&[2, 3, rows]));
+        ops::attention::forward(two, [&x; 3], Relative::Products([&c, &g]), true)
+    };
+    let expected = "attention: expected shape [2, 3, 2R + 1] of products, R at least 1";
+    says(products([1, 1]), &format!("{expected}, got [2, 3, 1]"));
+    says(products([3, 4]), &format!("{expected}, got [2, 3, 4]"));
+    says(products([3, 5]), "attention: expected shape [2, 3, 3], got [2, 3, 5]");
     says(CuSeqLens::from_lens(&[]), "cu_seqlens: expected at least two offsets from 0, got [0]");
     says(CuSeqLens::from_lens(&[2, 0, 1]), "cu_seqlens: sequence 1 is empty: from 2 to 2");
     says(

@@ -125,6 +125,10 @@ const CASES: &[Case] = &[
         ops::bce_with_logits(&v[0], &like(&v[0], &shares))
     }),
     Case("cross_entropy", "", matrix, |d, v| ops::cross_entropy(&v[0], &d.indices(d.m, d.n))),
+    Case("disentangled_attention", "", with_vectors, |d, v| disentangled(d, None, v)),
+    Case("disentangled_attention", "dropout", with_vectors, |d, v| {
+        disentangled(d, Some(d.dropout()), v)
+    }),
     Case("dropout", "", matrix, |d, v| v[0].dropout(d.dropout())),
     Case("elementwise", "add, equal shapes", pair, |_, v| v[0].add(&v[1])),
     Case("elementwise", "add, row", with_row, |_, v| v[0].add(&v[1])),
@@ -245,6 +249,13 @@ fn biased_qkv(d: &Draw) -> Vec<Tensor> {
     let (hidden, bias) = ([d.t(), d.k * d.m], [2 * (d.n % 8) + 1, d.k]);
     d.normal([&hidden[..], &hidden, &hidden, &bias])
 }
+/// With vectors for the distances of the longest sequence, and for some more.
+fn with_vectors(d: &Draw) -> Vec<Tensor> {
+    let hidden = [d.t(), d.k * d.m];
+    let longest = d.lens.iter().max().expect("sequences");
+    let vectors = [2 * (longest - 1 + d.n % 3) + 1, d.k * d.m];
+    d.normal([&hidden[..], &hidden, &hidden, &vectors, &vectors])
+}
 fn first_qkv(d: &Draw) -> Vec<Tensor> {
     let (first, all) = ([d.lens.len(), d.k * d.m], [d.t(), d.k * d.m]);
     d.normal([&first[..], &all, &all])
@@ -352,6 +363,11 @@ fn with_bias(
 ) -> Result<Var> {
     let settings = Attention::of_all(&d.batch(), d.k, dropout).with_window(window);
     ops::attention(settings, &v[0], &v[1], &v[2], Some(&v[3]))
+}
+
+fn disentangled(d: &Draw, dropout: Option<Dropout>, v: &[Var]) -> Result<Var> {
+    let settings = Attention::of_all(&d.batch(), d.k, dropout);
+    ops::disentangled_attention(settings, [&v[0], &v[1], &v[2]], [&v[3], &v[4]])
 }
 
 fn add_norm(dropout: Option<Dropout>, v: &[Var]) -> Result<Var> {

@@ -1,7 +1,7 @@
 //! Ragged multi-head attention; saves its operands, its output and one log-sum-exp a row and head, on a GPU also what
 //! was dropped, in bits. The probabilities are computed again in the backward.
 
-use tensor::ops::attention::{self as op, Attention};
+use tensor::ops::attention::{self as op, Attention, Relative};
 
 use crate::{Result, Var, record};
 
@@ -22,13 +22,15 @@ pub fn attention(
     let absent = Var::absent();
     let inputs = [q, k, v, bias.unwrap_or(&absent)];
     let backward_follows = inputs.into_iter().any(Var::needs_gradient);
-    let bias = bias.map(|bias| bias.value.clone());
+    let relative = bias.map_or(Relative::None, |bias| Relative::Bias(bias.value.clone()));
     let qkv = [&q.value, &k.value, &v.value];
-    let (o, left) = op::forward(&settings, qkv, bias.as_ref(), backward_follows)?;
+    let (o, left) = op::forward(&settings, qkv, relative.as_ref(), backward_follows)?;
     let (qkv, y) = (qkv.map(Clone::clone), o.clone());
     record("attention", inputs, y, move |d_o, _| {
         let saved = (&o, &left);
-        let (grads, dbias) = op::backward(&settings, qkv.each_ref(), bias.as_ref(), saved, d_o)?;
+        let (grads, d_relative) =
+            op::backward(&settings, qkv.each_ref(), relative.as_ref(), saved, d_o)?;
+        let dbias = if let Relative::Bias(dbias) = d_relative { Some(dbias) } else { None };
         let [dq, dk, dv] = grads.map(Some);
         Ok([dq, dk, dv, dbias])
     })

@@ -2,7 +2,7 @@
 //! in one entry of the tape. It keeps what attention keeps, the turned q and k, v and the output; the packed product
 //! is not kept.
 
-use tensor::ops::attention::{self, Attention};
+use tensor::ops::attention::{self, Attention, Relative};
 use tensor::ops::rotary;
 use tensor::{Error, RotaryTable};
 
@@ -19,10 +19,12 @@ pub fn rotary_attention(settings: Attention, table: &RotaryTable, qkv: &Var) -> 
         return Err(Error::CuSeqLens(message.to_owned()).into());
     }
     let [q, k, v] = rotary::split(table, settings.heads, &settings.keys, &qkv.value)?;
-    let (y, left) = attention::forward(&settings, [&q, &k, &v], None, qkv.needs_gradient())?;
+    let (y, left) =
+        attention::forward(&settings, [&q, &k, &v], Relative::None, qkv.needs_gradient())?;
     let (o, table) = (y.clone(), table.clone());
     record("rotary_attention", [qkv], y, move |d_o, _| {
-        let (grads, _) = attention::backward(&settings, [&q, &k, &v], None, (&o, &left), d_o)?;
+        let (grads, _) =
+            attention::backward(&settings, [&q, &k, &v], Relative::None, (&o, &left), d_o)?;
         drop((q, k, v, o, left));
         let dqkv = rotary::join(&table, settings.heads, &settings.keys, grads.each_ref())?;
         Ok([Some(dqkv)])

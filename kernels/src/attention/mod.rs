@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! for each sequence and head, with rows i (queries) and j (keys) of that sequence, |i - j| <= w if there is a window:
-//! forward    s_ij = scale q_i . k_j + b_r    r = R + min(max(j - i, -R), R)    lse_i = ln sum_j exp s_ij
+//! forward    s_ij = scale q_i . k_j          lse_i = ln sum_j exp s_ij
 //!            p_ij = exp(s_ij - lse_i)        o_i = sum_j p_ij m_ij v_j
 //! backward   delta_i = do_i . o_i            ds_ij = p_ij (m_ij do_i . v_j - delta_i)
 //!            dq_i = scale sum_j ds_ij k_j    dk_j = scale sum_i ds_ij q_i
-//!            dv_j = sum_i p_ij m_ij do_i     db_r = sum of the ds_ij of this r, over all sequences
+//!            dv_j = sum_i p_ij m_ij do_i
+//! by distance, r = R + min(max(j - i, -R), R), to s_ij is added
+//!     a bias b_r                             db_r = sum of the ds_ij of this r, over all sequences
+//!     or products scale (c_ir + g_jr)        dc_ir = scale ds_ij    dg_jr = scale ds_ij
 //! ```
 //!
-//! Shapes: q `[Tq, N*D]`, k and v `[T, N*D] -> [Tq, N*D]`, head n in the columns `n*D .. (n+1)*D`; b, if there is a
-//! bias, `[2R + 1, N]`; lse, the only thing saved for the backward (but on tensor cores m, too, in bits), `[Tq, N]`.
-//! All tokens ask, or only those whose last state is read, such as the first of each sequence for a classifier: queries
+//! Shapes: q `[Tq, N*D]`, k and v `[T, N*D] -> [Tq, N*D]`, head n in the columns `n*D .. (n+1)*D`; b `[2R + 1, N]`,
+//! c and g `[N, T, 2R + 1]` ([`Relative`]); lse, the only thing saved for the backward (but on tensor cores m, too, in
+//! bits), `[Tq, N]`. All tokens ask, or only those whose last state is read, such as the first of each sequence for a classifier: queries
 //! and keys have offsets of their own. m is the dropout mask of the probabilities (0 or 1 / (1 - p), else 1) at row
 //! `query * N + head` and column j. The backward makes p again from q, k and lse: both directions hold the scores of a
 //! block of queries at a time, never `[S, S]`, and only those of keys that the block sees: a window makes the work
@@ -21,15 +24,17 @@
 //! Source: Vaswani et al., *Attention is all you need*, 2017, <https://arxiv.org/abs/1706.03762>; Dao et al.,
 //! *FlashAttention*, 2022, <https://arxiv.org/abs/2205.14135>; the window: Beltagy et al., *Longformer*, 2020,
 //! <https://arxiv.org/abs/2004.05150>; the bias: Raffel et al., *T5*, 2019, <https://arxiv.org/abs/1910.10683>, section
-//! 2.1. Above: `tensor/src/ops/attention.rs`.
+//! 2.1; the products: He et al., *DeBERTa*, 2020, <https://arxiv.org/abs/2006.03654>, section 3.1. Above: `tensor/src/ops/attention.rs`.
 
 mod cpu;
 pub mod cuda;
 pub mod reference;
+mod relative;
 
 use crate::dropout::Dropout;
 
 pub use cpu::{backward, forward};
+pub use relative::Relative;
 
 /// Sizes and settings, the same in both directions.
 #[derive(Clone, Copy, Debug)]
@@ -68,19 +73,6 @@ impl Attention<'_> {
         self.check_lengths(&lengths(queries), &lengths(keys), lse.len());
     }
 
-    /// R of a bias of `len` elements, `[2R + 1, N]`.
-    fn reach(&self, len: usize) -> usize {
-        len / self.heads / 2
-    }
-
-    /// Panics unless a bias may have that length, and all tokens ask.
-    fn check_bias(&self, len: usize) {
-        let rows = len / self.heads;
-        let fits = len == rows * self.heads && !rows.is_multiple_of(2);
-        assert!(fits, "attention: expected a bias [2R + 1, N], got {len} elements");
-        assert!(self.queries == self.keys, "attention: a bias, but not all tokens ask");
-    }
-
     fn check_lengths(&self, queries: &[usize], keys: &[usize], lse: usize) {
         assert_eq!(self.queries.len(), self.keys.len(), "attention: sequences of queries and keys");
         assert!(self.heads > 0 && self.head_dim > 0, "attention: no heads");
@@ -113,10 +105,8 @@ pub struct Qkv<'a, E = f32> {
     pub k: &'a [E],
     /// Values, `[T, N*D]`.
     pub v: &'a [E],
-    /// The relative position bias, if any, `[2R + 1, N]`: row R + j - i is for the key j of a query i, numbered in
-    /// their sequence, the first and the last row also for all keys further away. The offsets of queries and keys must
-    /// then be the same.
-    pub bias: Option<&'a [f32]>,
+    /// What scores have by distance.
+    pub relative: Relative<&'a [f32]>,
 }
 
 /// Where the backward writes.
@@ -128,6 +118,6 @@ pub struct Gradients<'a, E = f32> {
     pub dk: &'a mut [E],
     /// The gradient of the values, `[T, N*D]`.
     pub dv: &'a mut [E],
-    /// The gradient of the bias, if there is one, `[2R + 1, N]`.
-    pub dbias: Option<&'a mut [f32]>,
+    /// The gradient of what scores have by distance.
+    pub relative: Relative<&'a mut [f32]>,
 }

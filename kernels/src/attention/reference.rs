@@ -1,13 +1,13 @@
 //! The definition, in f64: one query of one head at a time.
 
-use super::Attention;
+use super::{Attention, Relative};
 use crate::dropout;
 
-/// o from `q` (both `[Tq, N*D]`), `k` and `v` (`[T, N*D]`), and a bias (`[2R + 1, N]`).
-pub fn forward(a: Attention, [q, k, v]: [&[f64]; 3], bias: Option<&[f64]>) -> Vec<f64> {
+/// o from `q` (both `[Tq, N*D]`), `k` and `v` (`[T, N*D]`), and what scores have by distance.
+pub fn forward(a: Attention, [q, k, v]: [&[f64]; 3], relative: Relative<&[f64]>) -> Vec<f64> {
     let mut o = vec![0.0; q.len()];
     each_query(a, |query| {
-        let p = query.probabilities(a, [q, k], bias);
+        let p = query.probabilities(a, [q, k], relative);
         for (p, key) in p.iter().zip(&query.seen) {
             let weight = p * query.mask(a, key);
             for c in query.columns.clone() {
@@ -18,18 +18,20 @@ pub fn forward(a: Attention, [q, k, v]: [&[f64]; 3], bias: Option<&[f64]>) -> Ve
     o
 }
 
-/// dq, dk and dv, shaped as q, k and v, and dbias, from the inputs and the gradient of the output.
+/// dq, dk and dv, shaped as q, k and v, and the gradient of what scores have by distance, from the inputs and the
+/// gradient of the output.
 pub fn backward(
     a: Attention,
     [q, k, v]: [&[f64]; 3],
-    bias: Option<&[f64]>,
+    relative: Relative<&[f64]>,
     d_o: &[f64],
-) -> ([Vec<f64>; 3], Option<Vec<f64>>) {
+) -> ([Vec<f64>; 3], Relative<Vec<f64>>) {
     let [mut dq, mut dk, mut dv] = [q, k, v].map(|x| vec![0.0; x.len()]);
-    let mut dbias = bias.map(|bias| vec![0.0; bias.len()]);
+    let mut drelative = relative.map(|x| vec![0.0; x.len()]);
+    let lengths = relative.map(<[f64]>::len);
     let scale = f64::from(a.scale);
     each_query(a, |query| {
-        let p = query.probabilities(a, [q, k], bias);
+        let p = query.probabilities(a, [q, k], relative);
         let dot = |key: &Key| -> f64 {
             query.columns.clone().map(|c| d_o[query.row + c] * v[key.row + c]).sum()
         };
@@ -37,9 +39,13 @@ pub fn backward(
         let delta: f64 = p.iter().zip(&dp).map(|(p, dp)| p * dp).sum();
         for ((p, dp), key) in p.iter().zip(&dp).zip(&query.seen) {
             let ds = p * (dp - delta);
-            if let Some(dbias) = &mut dbias {
-                let at = query.place_of_bias(a, dbias.len(), key);
-                dbias[at] += ds;
+            match (&mut drelative, query.places(a, lengths, key)) {
+                (Relative::Bias(db), Relative::Bias(at)) => db[at] += ds,
+                (Relative::Products([dc, dg]), Relative::Products([c, g])) => {
+                    dc[c] += scale * ds;
+                    dg[g] += scale * ds;
+                }
+                _ => {}
             }
             for c in query.columns.clone() {
                 dq[query.row + c] += scale * ds * k[key.row + c];
@@ -48,7 +54,7 @@ pub fn backward(
             }
         }
     });
-    ([dq, dk, dv], dbias)
+    ([dq, dk, dv], drelative)
 }
 
 /// One query under one head.
@@ -98,20 +104,39 @@ fn each_query(a: Attention, mut f: impl FnMut(Query)) {
 
 impl Query {
     /// The softmax of the scores, one for each key that it sees.
-    fn probabilities(&self, a: Attention, [q, k]: [&[f64]; 2], bias: Option<&[f64]>) -> Vec<f64> {
+    fn probabilities(
+        &self,
+        a: Attention,
+        [q, k]: [&[f64]; 2],
+        relative: Relative<&[f64]>,
+    ) -> Vec<f64> {
+        let (scale, lengths) = (f64::from(a.scale), relative.map(<[f64]>::len));
         let score = |key: &Key| -> f64 {
             let dot: f64 = self.columns.clone().map(|c| q[self.row + c] * k[key.row + c]).sum();
-            let bias = bias.map_or(0.0, |bias| bias[self.place_of_bias(a, bias.len(), key)]);
-            f64::from(a.scale) * dot + bias
+            match (relative, self.places(a, lengths, key)) {
+                (Relative::Bias(b), Relative::Bias(at)) => scale * dot + b[at],
+                (Relative::Products([c, g]), Relative::Products([at_c, at_g])) => {
+                    scale * (dot + c[at_c] + g[at_g])
+                }
+                _ => scale * dot,
+            }
         };
         let scores: Vec<f64> = self.seen.iter().map(score).collect();
         crate::softmax::reference::forward(&scores, scores.len())
     }
 
-    /// Where the bias of a key is in a table of `len` elements.
-    fn place_of_bias(&self, a: Attention, len: usize, key: &Key) -> usize {
-        let (reach, ahead) = (a.reach(len) as isize, key.number as isize - self.number as isize);
-        (reach + ahead.clamp(-reach, reach)) as usize * a.heads + self.head
+    /// Where that which a score has by the distance of its key is, in parts of these lengths.
+    fn places(&self, a: Attention, lengths: Relative<usize>, key: &Key) -> Relative<usize> {
+        let (reach, ahead) = (a.reach(lengths), key.number as isize - self.number as isize);
+        let row = reach.saturating_add_signed(ahead).min(2 * reach);
+        // Rows of q and k have N*D elements; those of products are by head, then token.
+        let (tokens, width) = (super::total(a.keys), a.heads * a.head_dim);
+        let of = |token: usize| (self.head * tokens + token / width) * (2 * reach + 1) + row;
+        match lengths {
+            Relative::None => Relative::None,
+            Relative::Bias(_) => Relative::Bias(row * a.heads + self.head),
+            Relative::Products(_) => Relative::Products([of(self.row), of(key.row)]),
+        }
     }
 
     /// The dropout factor of a key: 0 or 1 / (1 - p), 1 without dropout.

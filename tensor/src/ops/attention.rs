@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+pub use kernels::attention::Relative;
 use kernels::attention::{self, Qkv, cuda, reference};
 use kernels::cuda::{Array, Slice};
 use kernels::dropout::Dropout;
@@ -51,19 +52,46 @@ impl Attention {
         keys.iter().try_for_each(|x| expect_shape(OP, x, &[self.keys.total(), h]))
     }
 
-    /// An error unless the bias fits the queries.
-    fn check_bias(&self, q: &Tensor, bias: &Tensor) -> Result<()> {
-        let shape = bias.shape();
-        if !matches!(shape, &[rows, heads] if rows % 2 == 1 && heads == self.heads) {
-            let expected = format!("[2R + 1, {}] of a bias", self.heads);
-            return Err(Error::Shape { op: OP, expected, got: shape.to_vec() });
+    /// An error unless what scores have by distance fits the queries.
+    fn check_relative(&self, q: &Tensor, relative: Relative<&Tensor>) -> Result<()> {
+        let (tokens, heads) = (self.keys.total(), self.heads);
+        let longest = self.keys.lens().max().unwrap_or(0);
+        let misfit = |expected, part: &Tensor| {
+            Err(Error::Shape { op: OP, expected, got: part.shape().to_vec() })
+        };
+        match relative {
+            Relative::None => return Ok(()),
+            Relative::Bias(bias) => {
+                let fits = matches!(bias.shape(), &[rows, n] if rows % 2 == 1 && n == heads);
+                if !fits {
+                    return misfit(format!("[2R + 1, {heads}] of a bias"), bias);
+                }
+            }
+            Relative::Products(parts) => {
+                let fits = |shape: &[usize]| {
+                    matches!(shape, &[n, t, rows]
+                        if n == heads && t == tokens && rows % 2 == 1 && rows + 1 >= 2 * longest)
+                };
+                let expected = format!(
+                    "[{heads}, {tokens}, 2R + 1] of products, R at least {}",
+                    longest.max(1) - 1
+                );
+                if let Some(part) = parts.into_iter().find(|part| !fits(part.shape())) {
+                    return misfit(expected, part);
+                }
+                expect_shape(OP, parts[1], parts[0].shape())?;
+            }
         }
         let dtype = if q.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-        if bias.dtype() != dtype {
-            return Err(Error::DType { op: OP, expected: dtype.name(), got: bias.dtype() });
-        }
-        on_gpu(OP, [q, bias])?;
-        self.expect_all_to_ask("with a bias")
+        let check = |part: &Tensor| {
+            on_gpu(OP, [q, part])?;
+            match part.dtype() == dtype {
+                true => Ok(()),
+                false => Err(Error::DType { op: OP, expected: dtype.name(), got: part.dtype() }),
+            }
+        };
+        relative.map(check).transpose()?;
+        self.expect_all_to_ask("by distance")
     }
 
     fn expect_all_to_ask(&self, how: &str) -> Result<()> {
@@ -81,17 +109,19 @@ impl Attention {
             let expected = format!("heads of at most {} on a GPU", cuda::MAX_HEAD_DIM);
             return Err(Error::Shape { op: OP, expected, got: vec![self.heads, head_dim] });
         }
-        let rows = x.bias.map_or(0, |bias| bias.len() / self.heads);
-        if rows > 2 * cuda::MAX_REACH + 1 {
-            let expected = format!("of a bias of R at most {} on a GPU", cuda::MAX_REACH);
-            return Err(Error::Shape { op: OP, expected, got: vec![rows, self.heads] });
+        if let Relative::Bias(bias) = x.relative {
+            let rows = bias.len() / self.heads;
+            if rows > 2 * cuda::MAX_REACH + 1 {
+                let expected = format!("of a bias of R at most {} on a GPU", cuda::MAX_REACH);
+                return Err(Error::Shape { op: OP, expected, got: vec![rows, self.heads] });
+            }
         }
         let gpu = x.q.device();
         Ok([self.queries.on_gpu(gpu)?, self.keys.on_gpu(gpu)?])
     }
 
-    /// What the kernel takes, for hidden size `h`; scores are scaled by 1 / sqrt(D).
-    fn kernel(&self, h: usize) -> Result<attention::Attention<'_>> {
+    /// What the kernel takes, for hidden size `h`. Scores are scaled by 1 / sqrt(K D), for the sum of K products.
+    fn kernel(&self, h: usize, relative: Relative<&Tensor>) -> Result<attention::Attention<'_>> {
         if self.heads == 0 || !h.is_multiple_of(self.heads) {
             let expected = format!("[.., multiple of {} heads]", self.heads);
             return Err(Error::Shape { op: OP, expected, got: vec![self.queries.total(), h] });
@@ -100,12 +130,13 @@ impl Attention {
             self.expect_all_to_ask("in a window")?;
         }
         let head_dim = h / self.heads;
+        let products = if matches!(relative, Relative::Products(_)) { 3 } else { 1 };
         Ok(attention::Attention {
             queries: self.queries.offsets(),
             keys: self.keys.offsets(),
             heads: self.heads,
             head_dim,
-            scale: 1.0 / (head_dim as f32).sqrt(),
+            scale: 1.0 / ((products * head_dim) as f32).sqrt(),
             dropout: self.dropout,
             window: self.window,
         })
@@ -129,49 +160,57 @@ impl Saved {
 
 /// The output `[Tq, H]`, and what the backward needs, if it follows.
 ///
-/// q is `[Tq, H]`, k and v are `[T, H]`, heads side by side; a relative position bias is `[2R + 1, N]`, f32 also where
-/// they are bf16: row R + j - i is added to the scores of key j and query i, numbered in their sequence, the first and
-/// the last row also to those further apart.
+/// q is `[Tq, H]`, k and v are `[T, H]`, heads side by side. What scores have by distance is f32 also where they are
+/// bf16: a bias `[2R + 1, N]`, added to scaled scores, or products `[N, T, 2R + 1]` of the queries and of the keys with
+/// vectors, R at least the longest length - 1; scores are then sums of three products, scaled by 1 / sqrt(3 D). Row
+/// R + j - i is that of key j and query i, numbered in their sequence; of a bias the first and the last row are also
+/// those of tokens further apart.
 ///
 /// # Errors
-/// When shapes or dtypes do not fit, Tq or T is not that of the batch, H no multiple of N, or there is a window or a
-/// bias but queries and keys have offsets of their own.
+/// When shapes or dtypes do not fit, Tq or T is not that of the batch, H no multiple of N, or there is a window or
+/// something by distance but queries and keys have offsets of their own.
 pub fn forward(
     a: &Attention,
     [q, k, v]: [&Tensor; 3],
-    bias: Option<&Tensor>,
+    relative: Relative<&Tensor>,
     backward_follows: bool,
 ) -> Result<(Tensor, Saved)> {
     let (_, h) = matrix(OP, q)?;
     a.check(h, [q], [k, v])?;
-    let (settings, bias) = (a.kernel(h)?, dense_bias(a, q, bias)?);
+    let (settings, relative) = (a.kernel(h, relative)?, dense_relative(a, q, relative)?);
     let [q, k, v] = dense([q, k, v])?;
     match hidden(OP, [&q, &k, &v])? {
         Hidden::Cuda([q, k, v]) => {
-            let x = cuda::Qkv { q, k, v, bias: array(&bias)? };
+            let x = cuda::Qkv { q, k, v, relative: arrays(&relative)? };
             run_on_gpu(a, settings, x, backward_follows)
         }
-        Hidden::F32([q, k, v]) => run(settings, Qkv { q, k, v, bias: elements(&bias)? }, h),
-        Hidden::BF16([q, k, v]) => run(settings, Qkv { q, k, v, bias: elements(&bias)? }, h),
+        Hidden::F32([q, k, v]) => run(settings, Qkv { q, k, v, relative: elements(&relative)? }, h),
+        Hidden::BF16([q, k, v]) => {
+            run(settings, Qkv { q, k, v, relative: elements(&relative)? }, h)
+        }
         Hidden::F64(x) => {
-            let o = reference::forward(settings, x, elements(&bias)?);
+            let o = reference::forward(settings, x, elements(&relative)?);
             Ok((wide(o, &[a.queries.total(), h]), Saved::of_lse(Tensor::zeros(&[0]))))
         }
     }
 }
 
-/// A bias that fits, in row-major order.
-fn dense_bias(a: &Attention, q: &Tensor, bias: Option<&Tensor>) -> Result<Option<Tensor>> {
-    bias.iter().try_for_each(|bias| a.check_bias(q, bias))?;
-    bias.map(Tensor::contiguous).transpose()
+/// What fits, in row-major order.
+fn dense_relative(
+    a: &Attention,
+    q: &Tensor,
+    relative: Relative<&Tensor>,
+) -> Result<Relative<Tensor>> {
+    a.check_relative(q, relative)?;
+    relative.map(Tensor::contiguous).transpose()
 }
 
-fn array(bias: &Option<Tensor>) -> Result<Option<Slice<'_>>> {
-    bias.as_ref().map(|bias| bias.as_array(OP)).transpose()
+fn arrays(relative: &Relative<Tensor>) -> Result<Relative<Slice<'_>>> {
+    relative.as_ref().map(|part| part.as_array(OP)).transpose()
 }
 
-fn elements<T: Element>(bias: &Option<Tensor>) -> Result<Option<&[T]>> {
-    bias.as_ref().map(Tensor::as_slice).transpose()
+fn elements<T: Element>(relative: &Relative<Tensor>) -> Result<Relative<&[T]>> {
+    relative.as_ref().map(Tensor::as_slice).transpose()
 }
 
 fn run<E: HiddenElement>(
@@ -201,8 +240,8 @@ fn run_on_gpu(
     Ok((o, Saved { lse, mask: made.mask }))
 }
 
-/// The gradients of q `[Tq, H]`, k and v `[T, H]`, and of the bias `[2R + 1, N]` if there is one, from the output and
-/// its gradient.
+/// The gradients of q `[Tq, H]`, k and v `[T, H]`, and of what scores have by distance, from the output and its
+/// gradient.
 ///
 /// # Errors
 /// As [`forward`].
@@ -212,55 +251,64 @@ fn run_on_gpu(
 pub fn backward(
     a: &Attention,
     [q, k, v]: [&Tensor; 3],
-    bias: Option<&Tensor>,
+    relative: Relative<&Tensor>,
     (o, saved): (&Tensor, &Saved),
     d_o: &Tensor,
-) -> Result<([Tensor; 3], Option<Tensor>)> {
+) -> Result<([Tensor; 3], Relative<Tensor>)> {
     let (_, h) = matrix(OP, q)?;
     a.check(h, [q, o, d_o], [k, v])?;
-    let (settings, bias) = (a.kernel(h)?, dense_bias(a, q, bias)?);
+    let settings = a.kernel(h, relative)?;
+    let relative = dense_relative(a, q, relative)?;
     let operands = dense([q, k, v, o, d_o])?;
-    match hidden(OP, operands.each_ref())? {
+    let (grads, by_distance) = match hidden(OP, operands.each_ref())? {
         Hidden::Cuda([q, k, v, o, d_o]) => {
-            let x = cuda::Qkv { q, k, v, bias: array(&bias)? };
-            run_backward_on_gpu(a, settings, x, (o, saved), d_o)
+            let x = cuda::Qkv { q, k, v, relative: arrays(&relative)? };
+            run_backward_on_gpu(a, settings, x, (o, saved), d_o)?
         }
         Hidden::F32([q, k, v, o, d_o]) => {
-            let x = Qkv { q, k, v, bias: elements(&bias)? };
-            run_backward(settings, x, (o, saved.lse.as_slice()?), d_o)
+            let x = Qkv { q, k, v, relative: elements(&relative)? };
+            run_backward(settings, x, (o, saved.lse.as_slice()?), d_o)?
         }
         Hidden::BF16([q, k, v, o, d_o]) => {
-            let x = Qkv { q, k, v, bias: elements(&bias)? };
-            run_backward(settings, x, (o, saved.lse.as_slice()?), d_o)
+            let x = Qkv { q, k, v, relative: elements(&relative)? };
+            run_backward(settings, x, (o, saved.lse.as_slice()?), d_o)?
         }
         Hidden::F64([q, k, v, _, d_o]) => {
-            let (grads, dbias) = reference::backward(settings, [q, k, v], elements(&bias)?, d_o);
-            let rows = |d: Vec<f64>, width| {
-                let shape = [d.len() / width, width];
-                wide(d, &shape)
+            let relative = elements(&relative)?;
+            let (grads, by_distance) = reference::backward(settings, [q, k, v], relative, d_o);
+            let flat = |d: Vec<f64>| {
+                let len = d.len();
+                wide(d, &[len])
             };
-            Ok((grads.map(|d| rows(d, h)), dbias.map(|d| rows(d, a.heads))))
+            (grads.map(flat), by_distance.map(flat))
         }
-    }
+    };
+    let [dq, dk, dv] = grads;
+    let grads = [dq.reshape(q.shape())?, dk.reshape(k.shape())?, dv.reshape(v.shape())?];
+    let shaped = |(d, x): (Tensor, &Tensor)| d.reshape(x.shape());
+    Ok((grads, by_distance.zip(relative.as_ref()).map(shaped).transpose()?))
 }
+
+/// The gradients, flat.
+type Flat = ([Tensor; 3], Relative<Tensor>);
 
 fn run_backward<E: HiddenElement>(
     settings: attention::Attention,
     x: Qkv<E>,
     saved: (&[E], &[f32]),
     d_o: &[E],
-) -> Result<([Tensor; 3], Option<Tensor>)> {
-    let (heads, h) = (settings.heads, settings.heads * settings.head_dim);
+) -> Result<Flat> {
     let mut grads = [x.q, x.k, x.v].map(|x| Buffer::uninit(x.len()));
-    let mut dbias = x.bias.map(|bias| Tensor::zeros(&[bias.len() / heads, heads]));
-    let to = dbias.as_mut().map(Tensor::make_mut).transpose()?;
+    let mut by_distance = x.relative.map(|part| Buffer::uninit(part.len()));
+    let relative = by_distance.as_mut().map(|part| &mut part[..]);
     let [dq, dk, dv] = &mut grads;
-    attention::backward(settings, x, saved, d_o, attention::Gradients { dq, dk, dv, dbias: to });
-    let grads = grads.map(|buffer| {
-        let rows = buffer.len() / h;
-        Tensor::from_buffer(buffer, &[rows, h])
-    });
-    Ok((grads, dbias))
+    attention::backward(settings, x, saved, d_o, attention::Gradients { dq, dk, dv, relative });
+    Ok((grads.map(flat), by_distance.map(flat)))
+}
+
+fn flat<E: HiddenElement>(buffer: Buffer<E>) -> Tensor {
+    let len = buffer.len();
+    Tensor::from_buffer(buffer, &[len])
 }
 
 fn run_backward_on_gpu(
@@ -269,15 +317,14 @@ fn run_backward_on_gpu(
     x: cuda::Qkv,
     (o, saved): (Slice, &Saved),
     d_o: Slice,
-) -> Result<([Tensor; 3], Option<Tensor>)> {
+) -> Result<Flat> {
     let [queries, keys] = a.on_gpu(settings.head_dim, x)?;
     let at = cuda::Offsets { queries: queries.slice(), keys: keys.slice() };
     let saved = (o, saved.lse.as_array(OP)?, saved.mask.as_ref().map(Array::slice));
-    let (grads, dbias) = cuda::backward(settings, at, x, saved, d_o)?;
-    let rows = |array: Array, width| {
-        let shape = [array.len() / width, width];
-        Tensor::from_array(array, &shape)
+    let (grads, by_distance) = cuda::backward(settings, at, x, saved, d_o)?;
+    let flat = |array: Array| {
+        let len = array.len();
+        Tensor::from_array(array, &[len])
     };
-    let h = settings.heads * settings.head_dim;
-    Ok((grads.map(|d| rows(d, h)), dbias.map(|d| rows(d, settings.heads))))
+    Ok((grads.map(flat), by_distance.map(flat)))
 }

@@ -2,7 +2,7 @@
 
 use kernels::dropout::Dropout;
 use kernels::philox::Key;
-use tensor::ops::attention::{self, Attention};
+use tensor::ops::attention::{self, Attention, Relative};
 use tensor::{CuSeqLens, DType, Device, Tensor};
 use tests::gpu::{assert_close, device, normal, tolerance, wide};
 
@@ -23,20 +23,28 @@ fn inputs(a: &Attention, head_dim: usize, dtype: DType) -> Inputs {
 
 /// o, dq, dk, dv where the inputs are, and lse.
 fn run(a: &Attention, x: &Inputs) -> ([Tensor; 4], Tensor) {
-    let (y, lse, _) = run_biased(a, x, None);
+    let (y, lse, _) = run_by_distance(a, x, Relative::None);
     (y, lse)
 }
 
-/// The same with a bias, and dbias.
-fn run_biased(
+/// The same with what scores have by distance, and its gradient.
+fn run_by_distance(
     a: &Attention,
     [q, k, v, d_o]: &Inputs,
-    bias: Option<&Tensor>,
-) -> ([Tensor; 4], Tensor, Option<Tensor>) {
+    relative: Relative<&Tensor>,
+) -> ([Tensor; 4], Tensor, Relative<Tensor>) {
     let qkv = [q, k, v];
-    let (o, saved) = attention::forward(a, qkv, bias, true).unwrap();
-    let ([dq, dk, dv], dbias) = attention::backward(a, qkv, bias, (&o, &saved), d_o).unwrap();
-    ([o, dq, dk, dv], saved.lse, dbias)
+    let (o, saved) = attention::forward(a, qkv, relative, true).unwrap();
+    let ([dq, dk, dv], d_relative) =
+        attention::backward(a, qkv, relative, (&o, &saved), d_o).unwrap();
+    ([o, dq, dk, dv], saved.lse, d_relative)
+}
+
+/// The same with a bias, and dbias.
+fn run_biased(a: &Attention, x: &Inputs, bias: &Tensor) -> ([Tensor; 4], Tensor) {
+    let (y, _, dbias) = run_by_distance(a, x, Relative::Bias(bias));
+    let Relative::Bias(dbias) = dbias else { panic!("the gradient of a bias is not one") };
+    (y, dbias)
 }
 
 fn run_on(gpu: &Device, a: &Attention, x: &Inputs) -> ([Tensor; 4], Tensor) {
@@ -306,7 +314,8 @@ fn a_forward_alone_has_the_same_output() {
     let a = ragged(usize::MAX, 2, Some(DROPOUT));
     let [q, k, v, _] = inputs(&a, 64, DType::BF16).map(|x| x.to_device(&gpu).unwrap());
     let [with, without] = [true, false].map(|backward_follows| {
-        let (o, _) = attention::forward(&a, [&q, &k, &v], None, backward_follows).unwrap();
+        let (o, _) =
+            attention::forward(&a, [&q, &k, &v], Relative::None, backward_follows).unwrap();
         values(&o)
     });
     assert_eq!(with, without);
@@ -318,7 +327,7 @@ fn heads_wider_than_the_kernels_are_an_error() {
     let gpu = device();
     let a = ragged(1, 1, None);
     let [q, k, v, _] = inputs(&a, 257, DType::F32).map(|x| x.to_device(&gpu).unwrap());
-    assert!(attention::forward(&a, [&q, &k, &v], None, true).is_err());
+    assert!(attention::forward(&a, [&q, &k, &v], Relative::None, true).is_err());
 }
 
 /// Reaches of a bias: of no distance, one, less than a warp's rows, more than a tile, the furthest.
@@ -330,12 +339,12 @@ const BIAS_LENS: [usize; 6] = [1, 2, 17, 64, 130, 200];
 fn check_biased(gpu: &Device, what: &str, a: &Attention, reach: usize, x: &Inputs) {
     let bias = normal(&[2 * reach + 1, a.heads], 5, DType::F32);
     let there = x.each_ref().map(|x| x.to_device(gpu).unwrap());
-    let (got, _, dbias) = run_biased(a, &there, Some(&bias.to_device(gpu).unwrap()));
-    let (want, _, want_dbias) = run_biased(a, &x.each_ref().map(wide), Some(&wide(&bias)));
+    let (got, dbias) = run_biased(a, &there, &bias.to_device(gpu).unwrap());
+    let (want, want_dbias) = run_biased(a, &x.each_ref().map(wide), &wide(&bias));
     for (name, (got, want)) in ["o", "dq", "dk", "dv"].iter().zip(got.iter().zip(&want)) {
         assert_close(&format!("{name}, {what}"), got, &values(want));
     }
-    let (got, want) = (values(&dbias.unwrap()), values(&want_dbias.unwrap()));
+    let (got, want) = (values(&dbias), values(&want_dbias));
     // The gradients of a query add up to 0, as far as rounding lets them, and so nearly does what belongs to the first
     // and the last row, at R = 0 to the only one: of them is left what the rounding of many queries is.
     let rounding = tolerance(x[0].dtype()) * (a.queries.total() as f64).sqrt();
@@ -389,8 +398,8 @@ fn a_large_bias_equals_the_definition() {
         let x = inputs(&a, 64, dtype);
         let bias = Tensor::from_vec(vec![size, size, 0.0, 0.5, -size], &[5, 1]).unwrap();
         let there = x.each_ref().map(|x| x.to_device(&gpu).unwrap());
-        let (got, ..) = run_biased(&a, &there, Some(&bias.to_device(&gpu).unwrap()));
-        let (want, ..) = run_biased(&a, &x.each_ref().map(wide), Some(&wide(&bias)));
+        let (got, _) = run_biased(&a, &there, &bias.to_device(&gpu).unwrap());
+        let (want, _) = run_biased(&a, &x.each_ref().map(wide), &wide(&bias));
         for (name, (got, want)) in ["o", "dq", "dk", "dv"].iter().zip(got.iter().zip(&want)) {
             assert_close(&format!("{name}, {dtype:?}, bias {size}"), got, &values(want));
         }
@@ -405,7 +414,7 @@ fn the_gradient_of_a_bias_has_the_same_bits_each_time() {
     let bias = normal(&[15, 2], 5, DType::F32).to_device(&gpu).unwrap();
     for dtype in [DType::F32, DType::BF16] {
         let x = inputs(&a, 64, dtype).map(|x| x.to_device(&gpu).unwrap());
-        let [first, second] = [(); 2].map(|()| run_biased(&a, &x, Some(&bias)).2.unwrap());
+        let [first, second] = [(); 2].map(|()| run_biased(&a, &x, &bias).1);
         assert_eq!(values(&first), values(&second), "{dtype:?}");
     }
 }
@@ -417,6 +426,7 @@ fn a_bias_beyond_the_kernels_is_an_error() {
     let a = ragged(usize::MAX, 1, None);
     let [q, k, v, _] = inputs(&a, 32, DType::F32).map(|x| x.to_device(&gpu).unwrap());
     let bias = Tensor::zeros(&[2 * 129 + 1, 1]).to_device(&gpu).unwrap();
-    let error = attention::forward(&a, [&q, &k, &v], Some(&bias), true).unwrap_err().to_string();
+    let error =
+        attention::forward(&a, [&q, &k, &v], Relative::Bias(&bias), true).unwrap_err().to_string();
     assert!(error.contains("R at most 128"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! The backward of one task, which has all queries of its sequence.
 
 use super::product::{View, add_product, pack, pack_transposed, product};
-use super::{Attention, Block, QUERIES, Qkv, Task, bias, padded, with_scratch};
+use super::{Attention, Block, QUERIES, Qkv, Relative, Task, padded, relative, with_scratch};
 use crate::parallel::Shared;
 use crate::simd::Element;
 
@@ -14,25 +14,25 @@ pub(super) struct Input<'a, E> {
     pub(super) d_o: &'a [E],
 }
 
-/// What the backward writes: dq `[Tq, N*D]`, dk and dv `[T, N*D]`, dbias of each sequence `[B, 2R + 1, N]`.
+/// What the backward writes: dq `[Tq, N*D]`, dk and dv `[T, N*D]`, and dbias of each sequence `[B, 2R + 1, N]` or the
+/// gradients of products, `[N, T, 2R + 1]`.
 pub(super) struct Out<'a, E> {
     pub(super) dq: Shared<'a, E>,
     pub(super) dk: Shared<'a, E>,
     pub(super) dv: Shared<'a, E>,
-    pub(super) dbias: Shared<'a>,
+    pub(super) relative: Relative<Shared<'a>>,
 }
 
-/// Writes dq, dk, dv and dbias of the task.
+/// Writes dq, dk, dv and the gradient of what scores have by distance, of the task.
 pub(super) fn task<E: Element>(a: Attention, input: Input<E>, task: &Task, out: &Out<E>) {
     let (d, all) = (a.head_dim, 0..task.keys);
     let (row, stride, widest) = (padded(d), padded(all.len()), task.widest());
     let (keys_t, keys, queries) = (d * stride, all.len() * row, QUERIES * widest);
-    let (rows, table) = (QUERIES * row, input.x.bias.map_or(0, |bias| bias.len() / a.heads));
-    let (dbias, lines) = (padded(table), if table > 0 { QUERIES + widest } else { 0 });
+    let (rows, [table, lines]) = (QUERIES * row, bias_scratch(a, input.x.relative, widest));
+    let dbias = padded(table);
     let sizes = [keys_t, keys_t, keys, keys, keys, queries, queries, rows, widest, dbias, lines];
     with_scratch(sizes, |[k_t, v_t, k, dk, dv, p, ds, rows, mask, dbias, diagonals]| {
-        let dbias = &mut dbias[..table];
-        dbias.fill(0.0);
+        let mut grad = task.relative_gradient(a, out.relative, &mut dbias[..table]);
         pack_transposed(task.keys(a, input.x.k, all.clone()), a.scale, k_t);
         pack_transposed(task.keys(a, input.x.v, all.clone()), 1.0, v_t);
         pack(task.keys(a, input.x.k, all), a.scale, k);
@@ -47,7 +47,8 @@ pub(super) fn task<E: Element>(a: Attention, input: Input<E>, task: &Task, out: 
                 [&k_t, &v_t].map(|x| View::new(&x[block.keys.start..], [d, wide], stride));
             product(q, k_t, p);
             product(d_o, v_t, ds);
-            score_gradients(a, input, (task, &block), [p, ds, &mut mask[..wide], dbias, diagonals]);
+            score_gradients(a, input, (task, &block), [p, ds, &mut mask[..wide], diagonals]);
+            relative::add_gradient(a.scale, (task, &block), ds, (&mut grad, diagonals));
             let (p, ds) = (View::new(p, [n, s], wide), View::new(ds, [n, s], wide));
             let at = block.keys.start * row..block.keys.end * row;
             pack(d_o, 1.0, rows);
@@ -59,23 +60,53 @@ pub(super) fn task<E: Element>(a: Attention, input: Input<E>, task: &Task, out: 
         }
         task.write(out.dk, [a.hidden(), d], task.key_rows(), dk);
         task.write(out.dv, [a.hidden(), d], task.key_rows(), dv);
-        if table > 0 {
-            task.write(out.dbias, [a.heads, 1], task.bias_rows(table), dbias);
+        if let (Relative::Bias(out), Relative::Bias(dbias)) = (out.relative, grad) {
+            task.write(out, [a.heads, 1], task.bias_rows(table), dbias);
         }
     });
 }
 
-/// Turns the scores of a block, before the bias, into masked probabilities, and `do . v` into the gradients ds, which
-/// it adds to dbias. `mask` is of ones where nothing is dropped.
+/// Elements of dbias and of the diagonals of a block, where there is a bias.
+fn bias_scratch(a: Attention, relative: Relative<&[f32]>, widest: usize) -> [usize; 2] {
+    match relative {
+        Relative::Bias(bias) => [bias.len() / a.heads, QUERIES + widest],
+        _ => [0, 0],
+    }
+}
+
+impl Task {
+    /// Where this task adds up, or writes, the gradient of what scores have by distance: zeros.
+    fn relative_gradient<'a>(
+        &self,
+        a: Attention,
+        out: Relative<Shared<'a>>,
+        dbias: &'a mut [f32],
+    ) -> Relative<&'a mut [f32]> {
+        let grad = match out {
+            Relative::None => Relative::None,
+            Relative::Bias(_) => Relative::Bias(dbias),
+            Relative::Products(parts) => Relative::Products(parts.map(|part| {
+                let own = self.products(a, part.len());
+                // SAFETY: these rows belong to one head of one sequence, which one task has, on one thread.
+                unsafe { part.slice(own.start, own.len()) }
+            })),
+        };
+        grad.map(|grad| {
+            grad.fill(0.0);
+            grad
+        })
+    }
+}
+
+/// Turns the scores of a block, before what they have by distance, into masked probabilities, and `do . v` into the
+/// gradients ds. `mask` is of ones where nothing is dropped.
 fn score_gradients<E: Element>(
     a: Attention,
     input: Input<E>,
     (task, block): (&Task, &Block),
-    [p, ds, mask, dbias, diagonals]: [&mut [f32]; 5],
+    [p, ds, mask, diagonals]: [&mut [f32]; 4],
 ) {
-    if let Some(bias) = input.x.bias {
-        bias::add(a, (bias, task.head), block, [p, diagonals]);
-    }
+    relative::add(a, input.x.relative, (task, block), [p, diagonals]);
     let wide = block.width();
     let rows = p.chunks_exact_mut(wide).zip(ds.chunks_exact_mut(wide));
     for (query, (p, ds)) in block.queries.clone().zip(rows) {
@@ -86,9 +117,6 @@ fn score_gradients<E: Element>(
     }
     task.hide(block, p, 0.0);
     task.hide(block, ds, 0.0);
-    if input.x.bias.is_some() {
-        bias::add_gradient(block, ds, [dbias, diagonals]);
-    }
 }
 
 /// lse and delta of a query.

@@ -1,7 +1,7 @@
 //! The forward of one task.
 
 use super::product::{View, pack, pack_transposed, product};
-use super::{Attention, QUERIES, Qkv, Task, bias, padded, rows, with_scratch};
+use super::{Attention, QUERIES, Qkv, Relative, Task, padded, relative, rows, with_scratch};
 use crate::parallel::Shared;
 use crate::simd::Element;
 
@@ -17,7 +17,8 @@ pub(super) struct Out<'a, E> {
 pub(super) fn task<E: Element>(a: Attention, x: Qkv<E>, task: &Task, out: &Out<E>) {
     let (d, near) = (a.head_dim, task.seen_by(&task.queries));
     let (row, stride, widest) = (padded(d), padded(near.len()), task.widest());
-    let diagonals = x.bias.map_or(0, |_| QUERIES + widest);
+    let has_bias = matches!(x.relative, Relative::Bias(_));
+    let diagonals = if has_bias { QUERIES + widest } else { 0 };
     let sizes = [d * stride, near.len() * row, QUERIES * widest, QUERIES * row, widest, diagonals];
     with_scratch(sizes, |[keys, values, scores, o, mask, diagonals]| {
         pack_transposed(task.keys(a, x.k, near.clone()), a.scale, keys);
@@ -29,9 +30,7 @@ pub(super) fn task<E: Element>(a: Attention, x: Qkv<E>, task: &Task, out: &Out<E
             let (scores, o) = (&mut scores[..n * wide], &mut o[..n * row]);
             let keys = View::new(&keys[first..], [d, wide], stride);
             product(task.queries(a, x.q, &block), keys, scores);
-            if let Some(bias) = x.bias {
-                bias::add(a, (bias, task.head), &block, [scores, diagonals]);
-            }
+            relative::add(a, x.relative, (task, &block), [scores, diagonals]);
             task.hide(&block, scores, f32::NEG_INFINITY);
             rows::softmax(scores, s, &mut lse[..n], &mut rsum[..n]);
             if let Some(dropout) = a.dropout {

@@ -4,15 +4,15 @@
 //!    keys transposed and scaled. Everything below works on whole vectors and contiguous rows.
 //! 2. Blocks of [`QUERIES`] queries are scored against the keys that any of them sees ([`product`]): all keys of the
 //!    sequence, or with a window those near the block, of which each query is then made to see no more than its own.
-//!    A relative position bias is added by diagonals ([`bias`]).
+//!    What they have by distance is added ([`relative`]).
 //! 3. Softmax, or its derivative, row by row over the block ([`rows`]), then the remaining products.
 //!
 //! Padding lanes hold anything: they only ever meet other padding lanes, and are never copied out.
 
 mod backward;
-mod bias;
 mod forward;
 mod product;
+mod relative;
 mod rows;
 
 use std::cell::RefCell;
@@ -20,7 +20,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Attention, Gradients, Qkv};
+use super::{Attention, Gradients, Qkv, Relative};
 use crate::dropout::Dropout;
 use crate::parallel::{Shared, add_partials};
 use crate::simd::{Element, MAX_LANES};
@@ -43,18 +43,19 @@ const CACHE_LINE: usize = 16;
 /// When the lengths do not fit.
 pub fn forward<E: Element>(a: Attention, x: Qkv<E>, o: &mut [E], lse: &mut [f32]) {
     a.check(&[x.q, o], &[x.k, x.v], lse);
-    x.bias.iter().for_each(|bias| a.check_bias(bias.len()));
+    a.check_relative(x.relative.map(<[f32]>::len));
     let out = forward::Out { o: Shared::new(o), lse: Shared::new(lse) };
     each_task(a, SPAN, |task| forward::task(a, x, task, &out));
 }
 
-/// dq, dk and dv, and dbias if there is a bias, from what the forward read and wrote, and the gradient `d_o` of its
-/// output.
+/// dq, dk and dv, and the gradient of what scores have by distance, from what the forward read and wrote, and the
+/// gradient `d_o` of its output.
 ///
 /// `o` and `d_o` are `[Tq, N*D]`, `lse` is `[Tq, N]`.
 ///
 /// # Panics
-/// When the lengths do not fit, or there is a bias or a place for its gradient, but not both.
+/// When the lengths do not fit, or what scores have by distance and the places for its gradient
+/// are not alike.
 pub fn backward<E: Element>(
     a: Attention,
     x: Qkv<E>,
@@ -63,20 +64,27 @@ pub fn backward<E: Element>(
     grads: Gradients<E>,
 ) {
     a.check(&[x.q, o, d_o, grads.dq], &[x.k, x.v, grads.dk, grads.dv], lse);
-    let width = x.bias.map_or(0, <[f32]>::len);
-    let dbias = grads.dbias.unwrap_or_default();
-    assert_eq!(dbias.len(), width, "attention: length of dbias");
-    x.bias.iter().for_each(|bias| a.check_bias(bias.len()));
+    let lengths = x.relative.map(<[f32]>::len);
+    a.check_relative(lengths);
+    let mut grad = grads.relative;
+    assert_eq!(grad.as_ref().map(|x| x.len()), lengths, "attention: lengths by distance");
+    let width = if let Relative::Bias(len) = lengths { len } else { 0 };
     let mut partial = vec![0.0; (a.keys.len() - 1) * width];
+    let relative = match &mut grad {
+        Relative::Bias(_) => Relative::Bias(Shared::new(&mut partial)),
+        grad => grad.as_mut().map(|grad| Shared::new(grad)),
+    };
     let input = backward::Input { x, o, lse, d_o };
     let out = backward::Out {
         dq: Shared::new(grads.dq),
         dk: Shared::new(grads.dk),
         dv: Shared::new(grads.dv),
-        dbias: Shared::new(&mut partial),
+        relative,
     };
     each_task(a, usize::MAX, |task| backward::task(a, input, task, &out));
-    add_partials(&partial, dbias);
+    if let Relative::Bias(dbias) = grad {
+        add_partials(&partial, dbias);
+    }
 }
 
 /// One head of one sequence, and which of its queries.

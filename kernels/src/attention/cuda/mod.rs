@@ -20,7 +20,7 @@
 
 mod plan;
 
-use super::Attention;
+use super::{Attention, Relative};
 use crate::cuda::{
     Array, DType, Device, DropoutParam, Launch, Param, Result, Slice, Source, WARP, blocks_for,
 };
@@ -73,8 +73,8 @@ pub struct Qkv<'a> {
     pub k: Slice<'a>,
     /// Values, `[T, N*D]`.
     pub v: Slice<'a>,
-    /// The relative position bias, if any, `[2R + 1, N]`, f32; R is at most [`MAX_REACH`].
-    pub bias: Option<Slice<'a>>,
+    /// What scores have by distance, f32; R of a bias is at most [`MAX_REACH`].
+    pub relative: Relative<Slice<'a>>,
 }
 
 /// `struct Attention` of `attention.cuh`.
@@ -117,7 +117,8 @@ pub fn forward(a: Attention, at: Offsets, x: Qkv, backward_follows: bool) -> Res
     let mut o = Array::uninit(device, x.q.dtype(), x.q.len())?;
     let mut lse = Array::uninit(device, DType::F32, super::total(a.queries) * a.heads)?;
     check(a, at, &[x.q], &[x.k, x.v], lse.slice());
-    let path = Path::choose(a, &[x.q, x.k, x.v], bias_rows(a, x.bias));
+    let bias = bias(x.relative);
+    let path = Path::choose(a, &[x.q, x.k, x.v], bias_rows(a, bias));
     let masked = path.keeps_mask && backward_follows && drops(a);
     let mut mask = masked.then(|| Array::uninit(device, DType::U32, mask_len(a))).transpose()?;
     let (launch, settings) = tiles(device, x.q.dtype(), path.forward, a, a.queries)?;
@@ -128,7 +129,7 @@ pub fn forward(a: Attention, at: Offsets, x: Qkv, backward_follows: bool) -> Res
         None if path.keeps_mask => launch.none(),
         None => launch,
     };
-    let launch = with_bias(launch.arg(settings), a, x.bias, None);
+    let launch = with_bias(launch.arg(settings), a, bias, None);
     // SAFETY: the kernel's parameters. Its blocks read the rows between offsets, which are those of the host and
     // end where the matrices do, and write those of o and lse, and the mask's words of their tiles; the bias has the
     // length that goes with its reach.
@@ -136,11 +137,20 @@ pub fn forward(a: Attention, at: Offsets, x: Qkv, backward_follows: bool) -> Res
     Ok(Output { o, lse, mask })
 }
 
+fn bias(relative: Relative<Slice>) -> Option<Slice> {
+    match relative {
+        Relative::None => None,
+        Relative::Bias(bias) => Some(bias),
+        Relative::Products(_) => unimplemented!("products by distance on a GPU"),
+    }
+}
+
 /// The rows of a bias, 0 if there is none.
 fn bias_rows(a: Attention, bias: Option<Slice>) -> usize {
     let Some(bias) = bias else { return 0 };
-    a.check_bias(bias.len());
-    let reach = a.reach(bias.len());
+    let lengths = Relative::Bias(bias.len());
+    a.check_relative(lengths);
+    let reach = a.reach(lengths);
     assert!(bias.dtype() == DType::F32 && reach <= MAX_REACH, "attention: {bias:?}, R {reach}");
     assert!(a.scale != 0.0, "attention: a bias of scores that are scaled by 0");
     2 * reach + 1
@@ -159,7 +169,7 @@ fn with_bias<'a>(
         Some(grad) => launch.write(grad),
         None => launch.none(),
     };
-    launch.arg(a.reach(bias.len()) as i32)
+    launch.arg(a.reach(Relative::Bias(bias.len())) as i32)
 }
 
 /// Whether anything is dropped.
@@ -189,8 +199,8 @@ fn window(a: Attention) -> usize {
     a.window_within(longest).unwrap_or(longest)
 }
 
-/// dq `[Tq, N*D]`, dk and dv `[T, N*D]`, and dbias `[2R + 1, N]` if there is a bias, from what the forward read and
-/// wrote, and the gradient of its output.
+/// dq `[Tq, N*D]`, dk and dv `[T, N*D]`, and the gradient of what scores have by distance, from what the forward read
+/// and wrote, and the gradient of its output.
 ///
 /// # Errors
 /// As [`forward`].
@@ -203,11 +213,12 @@ pub fn backward<'a>(
     x: Qkv<'a>,
     (o, lse, mask): (Slice<'a>, Slice<'a>, Option<Slice<'a>>),
     d_o: Slice,
-) -> Result<([Array; 3], Option<Array>)> {
+) -> Result<([Array; 3], Relative<Array>)> {
     check(a, at, &[x.q, o, d_o], &[x.k, x.v], lse);
     let (device, dtype) = (x.q.device(), x.q.dtype());
     let delta = delta(a, o, d_o)?;
-    let path = Path::choose(a, &[x.q, x.k, x.v, d_o], bias_rows(a, x.bias));
+    let bias = bias(x.relative);
+    let path = Path::choose(a, &[x.q, x.k, x.v, d_o], bias_rows(a, bias));
     check_mask(a, path, mask);
     let read = |launch: Launch<'a>| {
         let launch = launch.read(x.q).read(x.k).read(x.v).read(d_o);
@@ -221,17 +232,17 @@ pub fn backward<'a>(
     let [mut dq, mut dk, mut dv] = uninit_like([x.q, x.k, x.v])?;
     let (launch, settings) = tiles(device, dtype, path.dkdv, a, a.keys)?;
     let launch = read(launch).write(&mut dk).write(&mut dv).arg(settings);
-    let launch = with_bias(launch, a, x.bias, None);
+    let launch = with_bias(launch, a, bias, None);
     // SAFETY: as in the forward; a row of dk and dv for each of k and v; the mask has the forward's length.
     unsafe { launch.start() }?;
     let (launch, settings) = tiles(device, dtype, path.dq, a, a.queries)?;
-    let mut sums = x.bias.map(|bias| block_sums(a, settings, bias)).transpose()?;
-    let launch = with_bias(read(launch).write(&mut dq).arg(settings), a, x.bias, sums.as_mut());
+    let mut sums = bias.map(|bias| block_sums(a, settings, bias)).transpose()?;
+    let launch = with_bias(read(launch).write(&mut dq).arg(settings), a, bias, sums.as_mut());
     // SAFETY: as in the forward; a row of dq for each of q, and a part of the sums for each block.
     unsafe { launch.start() }?;
-    let width = x.bias.map_or(0, Slice::len);
+    let width = bias.map_or(0, Slice::len);
     let dbias = sums.map(|sums| column_sums(sums.slice(), width)).transpose()?;
-    Ok(([dq, dk, dv], dbias))
+    Ok(([dq, dk, dv], dbias.map_or(Relative::None, Relative::Bias)))
 }
 
 /// Panics unless the mask of the forward is there, if the backward reads it.

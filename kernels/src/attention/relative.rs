@@ -1,0 +1,114 @@
+//! What scores have by how far a key is ahead of its query.
+
+use super::Attention;
+
+/// One of the two ways in which scores depend on the distance `j - i` of key j and query i, numbered in their sequence,
+/// or none; with T what belongs to it: the numbers themselves, their gradients.
+///
+/// `r = R + min(max(j - i, -R), R)` is the row of a distance; queries and keys have the same offsets.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Relative<T> {
+    /// Scores do not depend on it.
+    #[default]
+    None,
+    /// `b_r` is added to scaled scores: `[2R + 1, N]`, a number for each distance and head. MPNet, T5.
+    Bias(T),
+    /// `scale (c_ir + g_jr)` is added: c and g, both `[N, T, 2R + 1]`, the products of each query and of each key with
+    /// a vector for each distance. No distance is beyond R. DeBERTa.
+    Products([T; 2]),
+}
+
+impl<T> Relative<T> {
+    /// The same by reference.
+    pub fn as_ref(&self) -> Relative<&T> {
+        match self {
+            Self::None => Relative::None,
+            Self::Bias(b) => Relative::Bias(b),
+            Self::Products([c, g]) => Relative::Products([c, g]),
+        }
+    }
+
+    /// The same by reference, to write.
+    pub fn as_mut(&mut self) -> Relative<&mut T> {
+        match self {
+            Self::None => Relative::None,
+            Self::Bias(b) => Relative::Bias(b),
+            Self::Products([c, g]) => Relative::Products([c, g]),
+        }
+    }
+
+    /// What `f` makes of each part.
+    pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> Relative<U> {
+        match self {
+            Self::None => Relative::None,
+            Self::Bias(b) => Relative::Bias(f(b)),
+            Self::Products(parts) => Relative::Products(parts.map(f)),
+        }
+    }
+
+    /// Each part with the other's.
+    ///
+    /// # Panics
+    /// When they are not alike.
+    pub fn zip<U>(self, other: Relative<U>) -> Relative<(T, U)> {
+        match (self, other) {
+            (Self::None, Relative::None) => Relative::None,
+            (Self::Bias(b), Relative::Bias(other)) => Relative::Bias((b, other)),
+            (Self::Products([c, g]), Relative::Products([other_c, other_g])) => {
+                Relative::Products([(c, other_c), (g, other_g)])
+            }
+            _ => panic!("attention: scores that differ in what they have by distance"),
+        }
+    }
+}
+
+impl<T, E> Relative<Result<T, E>> {
+    /// The parts, or the error of the first that is one.
+    ///
+    /// # Errors
+    /// That error.
+    pub fn transpose(self) -> Result<Relative<T>, E> {
+        Ok(match self {
+            Self::None => Relative::None,
+            Self::Bias(b) => Relative::Bias(b?),
+            Self::Products([c, g]) => Relative::Products([c?, g?]),
+        })
+    }
+}
+
+impl Attention<'_> {
+    /// R of parts of these lengths, 0 where there are none.
+    pub(super) fn reach(&self, lengths: Relative<usize>) -> usize {
+        match lengths {
+            Relative::None => 0,
+            Relative::Bias(len) => len / self.heads / 2,
+            Relative::Products([len, _]) => {
+                len / (self.heads * super::total(self.queries)).max(1) / 2
+            }
+        }
+    }
+
+    /// Panics unless parts may have these lengths, and all tokens ask.
+    pub(super) fn check_relative(&self, lengths: Relative<usize>) {
+        let (heads, tokens, width) =
+            (self.heads, super::total(self.keys), 2 * self.reach(lengths) + 1);
+        let all_ask = self.queries == self.keys;
+        match lengths {
+            Relative::None => return,
+            Relative::Bias(len) => {
+                assert_eq!(len, width * heads, "attention: expected a bias [2R + 1, N]");
+            }
+            Relative::Products([c, g]) => {
+                let fits = c == heads * tokens * width && g == c;
+                assert!(
+                    fits,
+                    "attention: expected products [N, T, 2R + 1], got {c} and {g} elements"
+                );
+                let longest = self.keys.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+                let reach = self.reach(lengths);
+                assert!(longest as usize <= reach + 1, "attention: distances beyond R {reach}");
+            }
+        }
+        assert!(all_ask, "attention: scores by distance, but not all tokens ask");
+    }
+}
