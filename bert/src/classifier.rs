@@ -8,7 +8,7 @@
 //! What the logits mean is the configuration's `problem_type`: one of C classes, any of C labels, or a
 //! number (C = 1). This is `BertForSequenceClassification` of transformers, to the names of the weights, and the class
 //! of that name for the rest of the [`Family`](crate::Family): DistilBERT has a ReLU in place of tanh, ELECTRA a GELU;
-//! RoBERTa and ELECTRA drop units of h_first, too; ModernBERT has a GELU and a LayerNorm behind it, and in some models
+//! RoBERTa and ELECTRA drop units of h_first, too, and DeBERTa, which has a GELU as well, may; ModernBERT has a GELU and a LayerNorm behind it, and in some models
 //! the mean of all states in place of the first.
 
 use autograd::{Param, Var};
@@ -84,13 +84,12 @@ impl SequenceClassifier {
 
     fn build(config: &Config, outputs: usize, init: [&Initializer; 3]) -> Self {
         let (h, [encoder, pooler, classifier]) = (config.hidden_size, init);
-        let dropout = Dropout::new(config.classifier_dropout.unwrap_or(config.hidden_dropout_prob));
         Self {
             encoder: Encoder::new(config, encoder),
             pooling: config.classifier_pooling(),
-            dropout_before: config.family.drops_before_head().then_some(dropout),
+            dropout_before: config.dropout_before_head().map(Dropout::new),
             pooler: Transform::pooler(config, pooler),
-            dropout,
+            dropout: Dropout::new(config.head_dropout()),
             classifier: Linear::new("classifier", h, outputs, classifier),
         }
     }

@@ -6,6 +6,7 @@
 //! | `roberta`, `xlm-roberta`, `camembert` | positions count from `pad_token_id` + 1; dropout before the head |
 //! | `distilbert` | no type embeddings, no dropout of attention's output; a ReLU in the head; own keys and names |
 //! | `mpnet` | as `roberta`, without types; [numbers](nn::RelativeBias) by distance in the scores of attention |
+//! | `deberta-v2` | no types, no table of positions: [vectors](nn::RelativeVectors) of distances in the scores of attention; GELU and dropout as in `electra`, each with a rate of its own |
 //! | `electra` | word vectors of width E, mapped to H; a GELU in the head, dropout before it |
 //! | `modernbert` | its layers ([`nn::PreNormLayer`]): no table of positions; a LayerNorm at the end and in all heads |
 //!
@@ -16,7 +17,7 @@
 //! Sources: Liu et al., 2019, *RoBERTa*, <https://arxiv.org/abs/1907.11692>; Conneau et al., 2019, *XLM-R*,
 //! <https://arxiv.org/abs/1911.02116>; Sanh et al., 2019, *DistilBERT*, <https://arxiv.org/abs/1910.01108>; Clark et
 //! al., 2020, *ELECTRA*, <https://arxiv.org/abs/2003.10555>; Song et al., 2020, *MPNet*,
-//! <https://arxiv.org/abs/2004.09297>; Warner et al., 2024, *ModernBERT*,
+//! <https://arxiv.org/abs/2004.09297>; He et al., 2021, *DeBERTaV3*, <https://arxiv.org/abs/2111.09543>; Warner et al., 2024, *ModernBERT*,
 //! <https://arxiv.org/abs/2412.13663>; in details transformers' classes.
 
 use tensor::Activation;
@@ -36,6 +37,8 @@ pub enum Family {
     DistilBert,
     /// `mpnet`.
     Mpnet,
+    /// `deberta-v2`: DeBERTa, version 2 and 3.
+    DebertaV2,
     /// `electra`.
     Electra,
     /// `modernbert`.
@@ -44,13 +47,14 @@ pub enum Family {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Bert,
         Self::Roberta,
         Self::XlmRoberta,
         Self::Camembert,
         Self::DistilBert,
         Self::Mpnet,
+        Self::DebertaV2,
         Self::Electra,
         Self::ModernBert,
     ];
@@ -64,6 +68,7 @@ impl Family {
             Self::Camembert => "camembert",
             Self::DistilBert => "distilbert",
             Self::Mpnet => "mpnet",
+            Self::DebertaV2 => "deberta-v2",
             Self::Electra => "electra",
             Self::ModernBert => "modernbert",
         }
@@ -82,6 +87,7 @@ impl Family {
             Self::Camembert => "Camembert",
             Self::DistilBert => "DistilBert",
             Self::Mpnet => "MPNet",
+            Self::DebertaV2 => "DebertaV2",
             Self::Electra => "Electra",
             Self::ModernBert => "ModernBert",
         }
@@ -96,7 +102,7 @@ impl Family {
         }
     }
 
-    /// Whether a classification head drops units of its input, too.
+    /// Whether a classification head drops units of its input, too, at the rate of its last map's.
     pub(crate) fn drops_before_head(self) -> bool {
         self.is_like_roberta() || self == Self::Electra
     }
@@ -121,6 +127,11 @@ impl Family {
         match self {
             Self::DistilBert => distilbert_key(key),
             Self::ModernBert => modernbert_key(key),
+            Self::DebertaV2 => match key {
+                "classifier_dropout" => Some("cls_dropout"),
+                "embedding_size" | "type_vocab_size" => None,
+                same => Some(same),
+            },
             Self::Mpnet => {
                 let absent = ["type_vocab_size", "embedding_size", "classifier_dropout"];
                 (!absent.contains(&key)).then_some(key)

@@ -9,7 +9,7 @@ pub(crate) fn is_known(key: &str) -> bool {
     key.starts_with('_') || KEYS.contains(&key)
 }
 
-const KEYS: [&str; 99] = [
+const KEYS: [&str; 111] = [
     "add_cross_attention",
     "architectures",
     "bad_words_ids",
@@ -110,4 +110,16 @@ const KEYS: [&str; 99] = [
     "rope_scaling",
     "sparse_pred_ignore_index",
     "sparse_prediction",
+    "attention_head_size",
+    "legacy",
+    "max_relative_positions",
+    "norm_rel_ebd",
+    "pooler_dropout",
+    "pooler_hidden_act",
+    "pooler_hidden_size",
+    "pos_att_type",
+    "position_biased_input",
+    "position_buckets",
+    "relative_attention",
+    "share_att_key",
 ];

@@ -28,7 +28,7 @@ pub use adapter::Adapter;
 pub use batch::Batch;
 pub use checkpoint::{Checkpoint, LoadReport, StoredTensor};
 pub use classifier::{SequenceClassifier, Targets, loss};
-pub use config::{Config, Modern, ProblemType};
+pub use config::{Config, Deberta, Modern, ProblemType};
 pub use encoder::Encoder;
 pub use error::{Error, Mismatch, Result};
 pub use family::Family;

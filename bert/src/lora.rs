@@ -146,6 +146,7 @@ mod tests {
         };
         let mut json = json;
         json["model_type"] = family.model_type().into();
+        json.as_object_mut().expect("an object").extend(crate::config::switches());
         Config::parse(&json.to_string(), Path::new("config.json")).expect("a configuration")
     }
 

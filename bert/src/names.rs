@@ -8,8 +8,8 @@
 //!
 //! Names here are those of `BertForSequenceClassification` and `BertForMaskedLM`; the first map of a sequence
 //! classifier's head is `bert.pooler.dense` in all families, and a token classifier's last map `token_classifier`. What
-//! only one has is called as there: `attn.Wqkv` of a ModernBERT's layer, `final_norm`, the `norm` of a pooler, and
-//! `relative_attention_bias` of an MPNet. A file may leave out what begins the names of an encoder (`bert.`: it was
+//! only one has is called as there: `attn.Wqkv` of a ModernBERT's layer, `final_norm`, the `norm` of a pooler, `relative_attention_bias`
+//! of an MPNet, and `rel_embeddings` of a DeBERTa. A file may leave out what begins the names of an encoder (`bert.`: it was
 //! saved from the bare encoder), and an old one calls weight and bias of LayerNorm `gamma` and `beta`.
 //!
 //! Names are translated in one direction, from here to a file. So two parameters may have one name there, of which a
@@ -39,6 +39,13 @@ const MPNET: &[Pair] = &[
     ["cls.predictions.transform.LayerNorm.", "lm_head.layer_norm."],
     ["cls.predictions.", "lm_head."],
     ["bert.", "mpnet."],
+];
+const DEBERTA: &[Pair] = &[
+    ["token_classifier.", "classifier."],
+    ["bert.pooler.dense.", "pooler.dense."],
+    ["cls.predictions.transform.", "lm_predictions.lm_head."],
+    ["cls.predictions.", "lm_predictions.lm_head."],
+    ["bert.", "deberta."],
 ];
 const DISTILBERT: &[Pair] = &[
     ["token_classifier.", "classifier."],
@@ -93,6 +100,12 @@ const MPNET_LAYER: &[Pair] = &[
     [".attention.output.LayerNorm.", ".attention.LayerNorm."],
 ];
 
+const DEBERTA_LAYER: &[Pair] = &[
+    [".attention.self.query.", ".attention.self.query_proj."],
+    [".attention.self.key.", ".attention.self.key_proj."],
+    [".attention.self.value.", ".attention.self.value_proj."],
+];
+
 /// What begins the names of a bare encoder.
 const BARE: [&str; 7] = [
     "embeddings.",
@@ -117,9 +130,14 @@ impl Family {
 
     /// The name of a tensor of a file, spelt like those of [`stored_name`](Self::stored_name).
     pub(crate) fn whole_name(self, stored: &str) -> String {
-        let whole = match BARE.iter().any(|part| stored.starts_with(part)) {
-            true => format!("{}.{stored}", self.prefix()),
-            false => stored.to_owned(),
+        let is_bare = BARE.iter().any(|part| stored.starts_with(part));
+        let whole = match self {
+            // Its head's first map is called as the encoder's in others. Transformers has two heads for masked words that
+            // differ in their names alone.
+            Self::DebertaV2 if stored.starts_with("pooler.") => stored.to_owned(),
+            Self::DebertaV2 if stored.starts_with("cls.predictions.") => self.stored_name(stored),
+            _ if is_bare => format!("{}.{stored}", self.prefix()),
+            _ => stored.to_owned(),
         };
         modern(&whole)
     }
@@ -129,6 +147,7 @@ impl Family {
             Self::Bert => (BERT, &[]),
             Self::Roberta | Self::XlmRoberta | Self::Camembert => (ROBERTA, &[]),
             Self::Mpnet => (MPNET, MPNET_LAYER),
+            Self::DebertaV2 => (DEBERTA, DEBERTA_LAYER),
             Self::DistilBert => (DISTILBERT, DISTILBERT_LAYER),
             Self::Electra => (ELECTRA, &[]),
             Self::ModernBert => (MODERNBERT, &[]),
@@ -141,6 +160,7 @@ impl Family {
             Self::Bert => "bert",
             Self::Roberta | Self::XlmRoberta | Self::Camembert => "roberta",
             Self::Mpnet => "mpnet",
+            Self::DebertaV2 => "deberta",
             Self::DistilBert => "distilbert",
             Self::Electra => "electra",
             Self::ModernBert => "model",
@@ -169,7 +189,9 @@ mod tests {
 
     /// Every name of a sequence classifier, and of a model for masked words, with everything that there may be.
     fn models(family: Family) -> [Vec<String>; 2] {
-        let json = format!(r#"{{"model_type": "{}"}}"#, family.model_type());
+        let mut json = crate::config::switches();
+        json.insert("model_type".into(), family.model_type().into());
+        let json = serde_json::Value::from(json).to_string();
         let config = Config::parse(&json, Path::new("config.json")).expect("a configuration");
         let last = ["classifier.weight", "classifier.bias"].map(|name| (name.to_owned(), vec![]));
         let heads = [
@@ -201,6 +223,18 @@ mod tests {
                     assert_eq!(family.whole_name(&old), stored, "{family:?}: {old}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn either_head_for_masked_words_of_a_deberta_is_read() {
+        for (stored, name) in [
+            ("cls.predictions.transform.dense.weight", "lm_predictions.lm_head.dense.weight"),
+            ("cls.predictions.transform.LayerNorm.bias", "lm_predictions.lm_head.LayerNorm.bias"),
+            ("cls.predictions.bias", "lm_predictions.lm_head.bias"),
+            ("lm_predictions.lm_head.bias", "lm_predictions.lm_head.bias"),
+        ] {
+            assert_eq!(Family::DebertaV2.whole_name(stored), name);
         }
     }
 

@@ -21,7 +21,7 @@ fn bert_encoder(config: &Config) -> Vec<Expected> {
     let (h, e) = (config.hidden_size, config.embedding_size);
     let tables = [
         ("word", config.vocab_size),
-        ("position", config.max_position_embeddings),
+        ("position", if config.has_position_table() { config.max_position_embeddings } else { 0 }),
         ("token_type", config.type_vocab_size),
     ];
     let mut all: Vec<Expected> = tables
@@ -36,6 +36,11 @@ fn bert_encoder(config: &Config) -> Vec<Expected> {
     if config.family == Family::Mpnet {
         let shape = vec![RelativeBias::BUCKETS, config.num_attention_heads];
         all.push(("bert.encoder.relative_attention_bias.weight".to_owned(), shape));
+    }
+    if let Some(deberta) = &config.deberta {
+        let shape = vec![2 * deberta.position_buckets, h];
+        all.push(("bert.encoder.rel_embeddings.weight".to_owned(), shape));
+        all.extend(norm("bert.encoder.LayerNorm", h, true));
     }
     (0..config.num_hidden_layers).for_each(|i| all.extend(layer(config, i)));
     all
@@ -178,6 +183,8 @@ mod tests {
                 json[key] = size.into();
             }
         }
+        json["position_buckets"] = 5.into();
+        json.as_object_mut().expect("an object").extend(crate::config::switches());
         let json = json.to_string();
         let config = Config::parse(&json, Path::new("config.json")).expect("a configuration");
         let built = |module: &dyn Module| -> BTreeMap<String, Vec<usize>> {

@@ -186,6 +186,66 @@ fn modernberts_that_are_computed_otherwise_are_refused() {
     assert_refused(with("rope_parameters", yarn), &["rope_type", "yarn", "default"]);
 }
 
+/// The configuration of microsoft/deberta-v3-base.
+fn deberta() -> Value {
+    json!({"model_type": "deberta-v2", "attention_probs_dropout_prob": 0.1, "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1, "hidden_size": 768, "initializer_range": 0.02,
+        "intermediate_size": 3072, "max_position_embeddings": 512, "relative_attention": true,
+        "position_buckets": 256, "norm_rel_ebd": "layer_norm", "share_att_key": true,
+        "pos_att_type": "p2c|c2p", "layer_norm_eps": 1e-7, "max_relative_positions": -1,
+        "position_biased_input": false, "num_attention_heads": 12, "num_hidden_layers": 12,
+        "type_vocab_size": 0, "vocab_size": 128100})
+}
+
+#[test]
+fn a_published_deberta_is_read_and_written() {
+    let c = parse(&deberta()).unwrap();
+    let own = c.deberta.clone().unwrap();
+    assert_eq!((own.position_buckets, own.max_relative_positions), (256, 512));
+    assert_eq!((own.pooler_dropout, c.classifier_dropout, c.max_length()), (0.0, None, 512));
+    assert!(c.unknown_keys().is_empty());
+    // As transformers 5.24 counts them.
+    assert_eq!(c.encoder_parameters(), 183_831_552);
+    let mut written = deberta();
+    written["legacy"] = false.into();
+    written["pad_token_id"] = 0.into();
+    written["cls_dropout"] = Value::Null;
+    assert_eq!(c.to_json(), written);
+    let mut listed = deberta();
+    listed["pos_att_type"] = json!(["p2c", "c2p"]);
+    listed["max_relative_positions"] = 300.into();
+    assert_eq!(parse(&listed).unwrap().deberta.unwrap().max_relative_positions, 300);
+}
+
+#[test]
+fn debertas_of_other_kinds_are_refused() {
+    for (key, value, part) in [
+        ("relative_attention", json!(false), "expected true"),
+        ("share_att_key", json!(false), "expected true"),
+        ("position_biased_input", json!(true), "expected false"),
+        ("pos_att_type", json!("c2p"), "c2p and p2c"),
+        ("pos_att_type", json!(["p2c"]), "c2p and p2c"),
+        ("norm_rel_ebd", json!("none"), "layer_norm"),
+        ("conv_kernel_size", json!(3), "convolution"),
+        ("type_vocab_size", json!(2), "expected 0"),
+        ("embedding_size", json!(128), "768"),
+        ("pooler_hidden_size", json!(128), "768"),
+        ("position_buckets", json!(1), "at least 2"),
+        ("max_relative_positions", json!(129), "position_buckets"),
+        ("pooler_dropout", json!(1.0), "[0, 1)"),
+        ("pooler_hidden_act", json!("swish"), "gelu"),
+    ] {
+        let mut json = deberta();
+        json[key] = value;
+        assert_refused(parse(&json), &[key, part]);
+    }
+    for key in ["relative_attention", "share_att_key", "position_biased_input", "pos_att_type"] {
+        let mut json = deberta();
+        json.as_object_mut().unwrap().remove(key);
+        assert_refused(parse(&json), &[key]);
+    }
+}
+
 #[test]
 fn mpnet_counts_positions_from_two_and_has_32_buckets() {
     let with = |key: &str, value: Value| {
@@ -215,8 +275,8 @@ fn positions_of_roberta_begin_behind_the_padding_token() {
 
 #[test]
 fn other_models_are_refused() {
-    for other in ["deberta-v2", "gpt2", "BERT", ""] {
-        let known = "expected one of bert, roberta, xlm-roberta, camembert, distilbert, mpnet, electra, modernbert";
+    for other in ["deberta", "gpt2", "BERT", ""] {
+        let known = "expected one of bert, roberta, xlm-roberta, camembert, distilbert, mpnet, deberta-v2, electra, modernbert";
         assert_refused(with("model_type", json!(other)), &["model_type", known, other]);
     }
     assert_refused(parse(&json!({})), &["model_type"]);

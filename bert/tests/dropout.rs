@@ -19,7 +19,9 @@ fn config(family: Family, [hidden, head]: [f64; 2]) -> Config {
         }
         _ => json!({"hidden_size": H, "embedding_size": H, "num_hidden_layers": 2,
             "num_attention_heads": 2, "intermediate_size": 30, "hidden_dropout_prob": hidden,
-            "attention_probs_dropout_prob": 0.0, "classifier_dropout": head}),
+            "attention_probs_dropout_prob": 0.0, "classifier_dropout": head, "cls_dropout": head,
+            "pooler_dropout": head, "relative_attention": true, "share_att_key": true,
+            "position_biased_input": false, "pos_att_type": "p2c|c2p", "norm_rel_ebd": "layer_norm"}),
     };
     let mut json = json;
     json["model_type"] = family.model_type().into();
@@ -37,8 +39,12 @@ fn modernbert(rates: Value) -> Value {
 
 /// One step on one sequence.
 fn step(config: &Config) -> (SequenceClassifier, Gradients) {
+    step_on(config, &[5, 6, 7])
+}
+
+fn step_on(config: &Config, ids: &[u32]) -> (SequenceClassifier, Gradients) {
     let model = SequenceClassifier::new(config, 3, 0);
-    let batch = Batch::new([(&[5, 6, 7][..], &[0; 3][..])]).unwrap();
+    let batch = Batch::new([(ids, &vec![0; ids.len()][..])]).unwrap();
     let logits = model.forward(&Pass::on(&Tape::new()).with_dropout(1, 2), &batch).unwrap();
     let targets = Targets::Classes(Tensor::from_vec(vec![1u32], &[1]).unwrap());
     let grads = loss(&logits, &targets).unwrap().backward().unwrap();
@@ -83,7 +89,8 @@ fn heads_drop_what_those_of_transformers_drop() {
     }
 }
 
-/// The rate is that of the head, but in DistilBERT, whose key for it is for sequences, and in MPNet, which has none.
+/// The rate is that of the head, but in DistilBERT and DeBERTa, whose key for it is for sequences, and in MPNet, which
+/// has none.
 #[test]
 fn heads_for_words_drop_what_those_of_transformers_drop() {
     for family in Family::ALL {
@@ -97,7 +104,8 @@ fn heads_for_words_drop_what_those_of_transformers_drop() {
             let logits = model.forward(&pass, &batch).unwrap();
             let grads = loss(&logits, &targets).unwrap().backward().unwrap();
             let share = zeros(&(model, grads), "token_classifier.weight");
-            let hidden = matches!(family, Family::DistilBert | Family::Mpnet);
+            let own = [Family::DistilBert, Family::DebertaV2, Family::Mpnet];
+            let hidden = own.contains(&family);
             match (rates[0] > 0.0) == hidden {
                 true => assert!(is_half(share), "{family:?} {rates:?}: {share}"),
                 false => assert_eq!(share, 0.0, "{family:?} {rates:?}"),
@@ -117,6 +125,18 @@ fn layers_drop_what_those_of_transformers_drop() {
             Family::DistilBert => assert_eq!(last("attention.output.dense"), 0.0),
             _ => assert!(is_half(last("attention.output.dense")), "{family:?}: behind attention"),
         }
+    }
+}
+
+/// Units of the vectors of distances. Two tokens have three distances: a unit that all three lack has no gradient.
+#[test]
+fn vectors_of_distances_are_dropped() {
+    for (rate, want) in [(0.5, 0.125), (0.0, 0.0)] {
+        let mut config = config(Family::DebertaV2, [rate, 0.0]);
+        config.num_hidden_layers = 1;
+        let share = zeros(&step_on(&config, &[5, 6]), "bert.encoder.LayerNorm.bias");
+        let fits = if want == 0.0 { share == 0.0 } else { (share - want).abs() < 0.09 };
+        assert!(fits, "rate {rate}: {share}");
     }
 }
 

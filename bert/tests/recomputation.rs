@@ -9,7 +9,7 @@ use tensor::{Tensor, philox::Rng};
 
 const LENS: [usize; 3] = [5, 17, 9];
 
-const KINDS: [&str; 3] = ["bert", "mpnet", "modernbert"];
+const KINDS: [&str; 4] = ["bert", "mpnet", "deberta-v2", "modernbert"];
 
 /// Each kind of layers, with dropout by the keys of each.
 fn model(kind: &str, layers: usize) -> SequenceClassifier {
@@ -17,7 +17,9 @@ fn model(kind: &str, layers: usize) -> SequenceClassifier {
         r#"{{"model_type": "{kind}", "vocab_size": 50, "hidden_size": 32, "num_hidden_layers": {layers},
             "num_attention_heads": 4, "intermediate_size": 64, "max_position_embeddings": 22,
             "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.3, "initializer_range": 0.2,
-            "pad_token_id": 0, "mlp_dropout": 0.2, "attention_dropout": 0.3, "local_attention": 6}}"#
+            "pad_token_id": 0, "mlp_dropout": 0.2, "attention_dropout": 0.3, "local_attention": 6,
+            "relative_attention": true, "share_att_key": true, "position_biased_input": false,
+            "pos_att_type": "p2c|c2p", "norm_rel_ebd": "layer_norm", "position_buckets": 8}}"#
     );
     let config = Config::parse(&json, Path::new("config.json")).unwrap();
     SequenceClassifier::new(&config, 3, 1)

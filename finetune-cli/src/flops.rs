@@ -11,11 +11,16 @@ use crate::data::Task;
 /// sum over sequences and layers of  2 W len  +  4 H pairs          W = 4 H^2 + 2 H F in a BERT
 /// ```
 ///
-/// A token meets all of its sequence, len^2 pairs, or those within the window of the layer.
+/// A token meets all of its sequence, len^2 pairs, or those within the window of the layer. In a DeBERTa it also meets
+/// two vectors of each of the 2 len - 1 distances, 4 H len (2 len - 1) more; to map the vectors is not counted.
 pub fn forward(config: &Config, lens: impl IntoIterator<Item = usize>) -> f64 {
     let (w, h) = (config.map_parameters() as f64, config.hidden_size as f64);
     let windows: Vec<_> = (0..config.num_hidden_layers).map(|i| config.window_of(i)).collect();
-    let of_layer = |len: usize, window| 2.0 * w * len as f64 + 4.0 * h * pairs(len, window);
+    let meets_distances = config.deberta.is_some();
+    let of_layer = |len: usize, window| {
+        let met = if meets_distances { 4.0 * h * (2 * len - 1) as f64 } else { 0.0 };
+        (2.0 * w + met) * len as f64 + 4.0 * h * pairs(len, window)
+    };
     let of = |len: usize| windows.iter().map(|&window| of_layer(len, window)).sum::<f64>();
     lens.into_iter().map(of).sum()
 }
@@ -85,17 +90,34 @@ mod tests {
         assert_eq!(forward(&modern, [20]), f64::from(4 * 2 * 496 * 20 + 2 * 4 * 8 * (400 + 128)));
     }
 
+    const DEBERTA: &str = r#""relative_attention": true, "share_att_key": true, "norm_rel_ebd": "layer_norm",
+        "position_biased_input": false, "pos_att_type": "p2c|c2p""#;
+
+    #[test]
+    fn a_deberta_meets_distances() {
+        let deberta = config(&format!(
+            r#"{{"model_type": "deberta-v2", "hidden_size": 8, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "intermediate_size": 10, {DEBERTA}}}"#
+        ));
+        // Two layers of 4 x 8^2 + 2 x 8 x 10 weights, 20^2 pairs, and 2 x 39 vectors for each token.
+        assert_eq!(
+            forward(&deberta, [20]),
+            f64::from(2 * (2 * 416 * 20 + 4 * 8 * 400 + 2 * 8 * 2 * 39 * 20))
+        );
+    }
+
     #[test]
     fn parameters_are_those_of_the_model() {
         let tiny = |model_type: &str| {
             config(&format!(
                 r#"{{"model_type": "{model_type}", "vocab_size": 50, "hidden_size": 12, "num_hidden_layers": 3,
-                "pad_token_id": 0, "num_attention_heads": 2, "intermediate_size": 20, "max_position_embeddings": 9}}"#,
+                "pad_token_id": 0, "num_attention_heads": 2, "intermediate_size": 20, "max_position_embeddings": 9, "position_buckets": 4, {DEBERTA}}}"#,
             ))
         };
         let set = || LabelSet::from_training(["a", "b", "c", "d", "e"].into_iter());
         let tasks = || [Task::SingleLabel(set()), Task::Regression, Task::Tags(set())];
-        let cases = ["bert", "modernbert"].into_iter().flat_map(|t| tasks().map(|task| (t, task)));
+        let types = ["bert", "modernbert", "deberta-v2"].into_iter();
+        let cases = types.flat_map(|t| tasks().map(|task| (t, task)));
         for (model_type, task) in cases {
             let tiny = tiny(model_type);
             let model = Classifier::new(&tiny, &task, 0);

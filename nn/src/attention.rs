@@ -2,9 +2,9 @@
 
 use autograd::ops::{self, Attention};
 use autograd::{Param, Result, Var};
-use tensor::CuSeqLens;
+use tensor::{CuSeqLens, DType};
 
-use crate::{Dropout, Initializer, LayerConfig, Linear, Module, Pass, RelativeBias};
+use crate::{Dropout, Initializer, LayerConfig, Linear, Module, Pass, RelativePosition};
 
 /// Each token gathers values from the tokens of its own sequence, weighted by how its query meets their
 /// keys, in N subspaces at once.
@@ -14,12 +14,19 @@ use crate::{Dropout, Initializer, LayerConfig, Linear, Module, Pass, RelativeBia
 /// o       = softmax(q k^T / sqrt(D)) v  per sequence and head, with dropout on the probabilities
 /// ```
 ///
-/// A [relative bias](RelativeBias), where there is one, is added to the scores.
+/// Scores may also depend on the distance of two tokens ([`RelativePosition`]): a bias is added, or queries and keys
+/// meet vectors, which the maps of queries and keys are applied to as well:
+///
+/// ```text
+/// a, b    = e Wk^T + bk, e Wq^T + bq    the key and the query of each distance, from its vector e
+/// s_ij    = (q_i . k_j + q_i . a_(j - i) + k_j . b_(j - i)) / sqrt(3 D)
+/// ```
 ///
 /// Shapes: x and o `[T, H]`. Parameters: `NAME.{query,key,value}.{weight,bias}`. The projection behind it
 /// belongs to the [transformer layer](crate::TransformerLayer).
 ///
-/// Source: Vaswani et al., 2017, <https://arxiv.org/abs/1706.03762>, section 3.2.
+/// Source: Vaswani et al., 2017, <https://arxiv.org/abs/1706.03762>, section 3.2; with vectors: He et al., 2020,
+/// <https://arxiv.org/abs/2006.03654>, section 3.1, where maps are shared (`share_att_key`).
 #[derive(Clone, Debug)]
 pub struct SelfAttention {
     query: Linear,
@@ -27,7 +34,7 @@ pub struct SelfAttention {
     value: Linear,
     heads: usize,
     dropout: Dropout,
-    relative_bias: Option<RelativeBias>,
+    relative_position: Option<RelativePosition>,
 }
 
 impl SelfAttention {
@@ -44,18 +51,18 @@ impl SelfAttention {
             value: linear("value"),
             heads: config.heads,
             dropout: Dropout::new(config.attention_dropout),
-            relative_bias: None,
+            relative_position: None,
         }
     }
 
-    /// What is added to scores by the distance of tokens, a parameter that belongs to the encoder.
-    pub(crate) fn set_relative_bias(&mut self, bias: Option<&RelativeBias>) {
-        self.relative_bias = bias.cloned();
+    /// How scores depend on the distance of tokens; what it takes belongs to the encoder.
+    pub(crate) fn set_relative_position(&mut self, position: Option<&RelativePosition>) {
+        self.relative_position = position.cloned();
     }
 
-    /// Whether there is such.
-    pub(crate) fn has_relative_bias(&self) -> bool {
-        self.relative_bias.is_some()
+    /// Whether they do.
+    pub(crate) fn has_relative_position(&self) -> bool {
+        self.relative_position.is_some()
     }
 
     /// Its linear maps: of the queries, keys and values.
@@ -75,8 +82,8 @@ impl SelfAttention {
     /// the offsets of either `-> [Tq, H]`.
     ///
     /// # Errors
-    /// When the variables do not have the rows of their offsets, H is no multiple of N, or there is a relative bias and
-    /// not all tokens ask.
+    /// When the variables do not have the rows of their offsets, H is no multiple of N, or scores depend on
+    /// distances and not all tokens ask.
     pub fn forward_queries(
         &self,
         pass: &Pass,
@@ -93,8 +100,26 @@ impl SelfAttention {
             dropout: self.dropout.draw(pass),
             window: None,
         };
-        let bias = self.relative_bias.as_ref().map(|bias| bias.forward(pass)).transpose()?;
-        ops::attention(attention, &q, &k, &v, bias.as_ref())
+        match &self.relative_position {
+            None => ops::attention(attention, &q, &k, &v, None),
+            Some(RelativePosition::Bias(bias)) => {
+                ops::attention(attention, &q, &k, &v, Some(&bias.forward(pass)?))
+            }
+            Some(RelativePosition::Vectors(vectors)) => {
+                let longest = key_lens.lens().max().unwrap_or(1);
+                let [a, b] = self.map_vectors(pass, &vectors.forward(pass, longest)?)?;
+                ops::disentangled_attention(attention, [&q, &k, &v], [&a, &b])
+            }
+        }
+    }
+
+    /// The key and the query of each distance, `[2R + 1, H]`, as [`ops::disentangled_attention`] takes them.
+    fn map_vectors(&self, pass: &Pass, vectors: &Var) -> Result<[Var; 2]> {
+        let wide = |x: Var| match x.value().dtype() {
+            DType::BF16 => x.to_dtype(DType::F32),
+            _ => Ok(x),
+        };
+        Ok([wide(self.key.forward(pass, vectors)?)?, wide(self.query.forward(pass, vectors)?)?])
     }
 }
 

@@ -21,6 +21,8 @@ mod module;
 mod pass;
 mod pre_norm;
 mod relative_bias;
+mod relative_position;
+mod relative_vectors;
 mod transformer;
 
 pub use attention::SelfAttention;
@@ -35,6 +37,8 @@ pub use module::{Module, count, freeze, to_device};
 pub use pass::{Pass, Precision};
 pub use pre_norm::{PreNormConfig, PreNormLayer};
 pub use relative_bias::RelativeBias;
+pub use relative_position::RelativePosition;
+pub use relative_vectors::{RelativeVectors, RelativeVectorsConfig};
 pub use transformer::{LayerConfig, TransformerLayer};
 
 /// The code blocks of the chapter are tests.

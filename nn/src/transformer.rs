@@ -3,7 +3,9 @@
 use autograd::{Param, Result, Var, ops};
 use tensor::{Activation, CuSeqLens};
 
-use crate::{Dropout, Initializer, LayerNorm, Linear, Module, Pass, RelativeBias, SelfAttention};
+use crate::{
+    Dropout, Initializer, LayerNorm, Linear, Module, Pass, RelativePosition, SelfAttention,
+};
 
 /// Sizes and rates of a transformer layer.
 #[derive(Clone, Copy, Debug)]
@@ -71,9 +73,9 @@ impl TransformerLayer {
         }
     }
 
-    /// The same layer with a relative bias in the scores of its attention; it is no parameter of the layer.
-    pub fn with_relative_bias(mut self, bias: Option<&RelativeBias>) -> Self {
-        self.attention.set_relative_bias(bias);
+    /// The same layer with scores that depend on the distance of tokens; what it takes is no parameter of the layer.
+    pub fn with_relative_position(mut self, position: Option<&RelativePosition>) -> Self {
+        self.attention.set_relative_position(position);
         self
     }
 
@@ -110,7 +112,7 @@ impl TransformerLayer {
     }
 
     /// The rows of [`forward`](Self::forward) that `pick` takes of a matrix `[T, H]`, `lens` of each sequence, without
-    /// what can be left out of the work on others: a relative bias asks for all queries.
+    /// what can be left out of the work on others: scores that depend on distances ask for all queries.
     ///
     /// # Errors
     /// As [`forward_queries`](Self::forward_queries), and those of `pick`.
@@ -122,7 +124,7 @@ impl TransformerLayer {
         (pick, lens): (impl Fn(&Var) -> Result<Var>, &CuSeqLens),
     ) -> Result<Var> {
         let picked = pick(x)?;
-        match self.attention.has_relative_bias() {
+        match self.attention.has_relative_position() {
             false => self.forward_queries(pass, (&picked, lens), (x, batch)),
             true => {
                 let attended = pick(&self.attention.forward(pass, x, batch)?)?;

@@ -1,5 +1,5 @@
 """Writes the golden values that `tests/tests/golden_family.rs` compares with: RoBERTa, XLM-R, DistilBERT, ELECTRA,
-MPNet and ModernBERT.
+MPNet, DeBERTa and ModernBERT.
 
 Made with Python 3.11, torch 2.15.0, transformers 5.24.0, safetensors; to make them again, in the environment of
 `make_golden.py`:
@@ -42,6 +42,10 @@ CONFIGS = {
         attention_dropout=0.0, seq_classif_dropout=0.0, num_labels=3),
     "electra": transformers.ElectraConfig(**WORDS, embedding_size=12),
     "mpnet": transformers.MPNetConfig(**WORDS),
+    # As the published ones of version 3, but with distances that share a bucket from 6 on.
+    "deberta-v2": transformers.DebertaV2Config(
+        **SIZES, relative_attention=True, position_buckets=8, norm_rel_ebd="layer_norm", share_att_key=True,
+        pos_att_type="p2c|c2p", position_biased_input=False, legacy=False),
     # As the published ones: the first layer and each third one see everything, the others two tokens to either side.
     "modernbert": transformers.ModernBertConfig(**MODERN, num_hidden_layers=4, local_attention=4),
     # Everything that they leave off or alone; its last layer sees one token to either side.
@@ -74,11 +78,11 @@ def make_tokenizer(name, folder):
     """BERT's, the byte-level BPE of RoBERTa and ModernBERT, or XLM-R's pieces of sentences, from a few words."""
     texts = [" the cat sat on a log", " the dog sat on the cat"] * 9
     if name == "xlm-roberta":
-        pieces = tokenizers.SentencePieceUnigramTokenizer()
-        special = ["<s>", "<pad>", "</s>", "<unk>"]
-        pieces.train_from_iterator(texts, vocab_size=100, unk_token="<unk>", special_tokens=special)
-        vocab = [tuple(piece) for piece in json.loads(pieces.to_str())["model"]["vocab"]]
+        vocab = unigrams(texts, ["<s>", "<pad>", "</s>", "<unk>"])
         tokenizer = transformers.XLMRobertaTokenizerFast(vocab=vocab, model_max_length=24)
+    elif name == "deberta-v2":
+        vocab = unigrams(texts, ["[PAD]", "[CLS]", "[SEP]", "[UNK]"])
+        tokenizer = transformers.DebertaV2Tokenizer(vocab=vocab, unk_id=3, model_max_length=26)
     elif "modernbert" in name:
         tokenizer = transformers.PreTrainedTokenizerFast(
             tokenizer_object=modern_tokenizer(texts), cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
@@ -100,6 +104,12 @@ def make_tokenizer(name, folder):
         tokenizer = transformers.RobertaTokenizerFast(vocab=parts["vocab"], merges=merges, model_max_length=24)
     tokenizer.save_pretrained(folder)
     return tokenizer
+
+
+def unigrams(texts, special):
+    pieces = tokenizers.SentencePieceUnigramTokenizer()
+    pieces.train_from_iterator(texts, vocab_size=100, unk_token=special[3], special_tokens=special)
+    return [tuple(piece) for piece in json.loads(pieces.to_str())["model"]["vocab"]]
 
 
 def modern_tokenizer(texts):

@@ -20,11 +20,12 @@ import transformers
 from make_golden import HERE, LABELS, LENS, batch_tensors, make_batch, write
 from make_family import attention_of, inputs, turn_in_f64
 
-# Model, task, targets, head. The first has adapters on all maps but the keys, the last two on all.
+# Model, task, targets, head. The first has adapters on all maps but the keys, the last three on all.
 CASES = [
     ("bert", "SEQ_CLS", ["query", "value", "dense"], ["classifier", "pooler"]),
     ("distilbert", "SEQ_CLS", ["q_lin", "v_lin"], ["classifier", "pre_classifier"]),
     ("electra", "TOKEN_CLS", ["query", "key", "value", "dense"], ["classifier"]),
+    ("deberta-v2", "SEQ_CLS", ["query_proj", "key_proj", "value_proj", "dense"], ["classifier", "pooler"]),
     ("modernbert", "SEQ_CLS", ["Wqkv", "Wo", "Wi"], ["classifier", "head"]),
 ]  # fmt: skip
 POSITIONS = [1, 4, 5, 13, 29, 35]
@@ -66,7 +67,7 @@ def make(name, task, targets, head):
     save(model, HERE / f"{name}_lora")
     model = model.double().train()
     ids, types = make_batch(LENS, 7)
-    given = [inputs(x, None if name in ["distilbert", "modernbert"] else t) for x, t in zip(ids, types)]
+    given = [inputs(x, t if name in ["bert", "electra"] else None) for x, t in zip(ids, types)]
     logits = torch.cat([model(**x).logits.reshape(-1, model.config.num_labels) for x in given])
     labels = torch.tensor(LABELS)
     if task == "TOKEN_CLS":

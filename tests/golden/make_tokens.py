@@ -20,7 +20,8 @@ import transformers
 from make_family import attention_of, turn_in_f64
 from make_golden import HERE, batch_tensors, write
 
-MODELS = ["bert", "roberta", "xlm-roberta", "distilbert", "electra", "mpnet", "modernbert", "modernbert-mean"]
+MODELS = ["bert", "roberta", "xlm-roberta", "distilbert", "electra", "mpnet", "deberta-v2", "modernbert",
+          "modernbert-mean"]  # fmt: skip
 LABELS = 5
 TEXTS = [
     ["the", "cat", "sat", "."],

@@ -13,7 +13,7 @@ use tensor::philox::Rng;
 const VOCAB: u32 = 23;
 
 /// Kinds of layers.
-const KINDS: [&str; 3] = ["bert", "mpnet", "modernbert"];
+const KINDS: [&str; 4] = ["bert", "mpnet", "deberta-v2", "modernbert"];
 
 /// A configuration with `hidden` a multiple of `heads`. Each kind has keys of its own; it passes over the others'.
 fn config(kind: &str, hidden: usize, heads: usize, activation: &str) -> Config {
@@ -22,7 +22,9 @@ fn config(kind: &str, hidden: usize, heads: usize, activation: &str) -> Config {
             "num_attention_heads": {heads}, "intermediate_size": {}, "max_position_embeddings": 14,
             "hidden_act": "{activation}", "initializer_range": 0.3, "layer_norm_eps": 1e-6, "pad_token_id": 0,
             "hidden_activation": "{activation}", "norm_eps": 1e-6, "local_attention": 4, "mlp_dropout": 0.1,
-            "attention_dropout": 0.1, "norm_bias": true}}"#,
+            "attention_dropout": 0.1, "norm_bias": true, "relative_attention": true, "share_att_key": true,
+            "position_biased_input": false, "pos_att_type": "p2c|c2p", "norm_rel_ebd": "layer_norm",
+            "position_buckets": 6}}"#,
         2 * hidden + 1
     );
     Config::parse(&json, Path::new("config.json")).expect("a valid configuration")

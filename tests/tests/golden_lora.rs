@@ -1,5 +1,5 @@
 //! LoRA against the package `peft`: a BERT with adapters on all maps but the keys, a DistilBERT with the usual ones, an
-//! ELECTRA for words and a ModernBERT with adapters on all. Folders that `peft` saved, logits, loss, the
+//! ELECTRA for words, a DeBERTa and a ModernBERT with adapters on all. Folders that `peft` saved, logits, loss, the
 //! gradient of everything that trains, and folders that are saved here.
 //!
 //! As in `golden_bert.rs`, the expected values were computed in f64, and the model made f64 must agree to the last
@@ -69,11 +69,12 @@ struct Case {
 
 impl Case {
     /// With the values of the folder that `peft` saved.
-    fn all() -> [Self; 4] {
+    fn all() -> [Self; 5] {
         [
             Self::new("bert", &["query", "value", "dense"], false),
             Self::new("distilbert", &[], false),
             Self::new("electra", &["all-linear"], true),
+            Self::new("deberta-v2", &["all-linear"], false),
             Self::new("modernbert", &["all-linear"], false),
         ]
     }

@@ -7,6 +7,7 @@
 //! Source: <https://huggingface.co/docs/transformers/model_doc/bert#transformers.BertConfig>, and the pages of the
 //! other models.
 
+mod deberta;
 mod modern;
 mod parts;
 mod read;
@@ -20,6 +21,9 @@ use crate::fields::Fields;
 use crate::known_keys::is_known;
 use crate::{Error, Family, Result, labels, shapes};
 
+pub use deberta::Deberta;
+#[cfg(test)]
+pub(crate) use deberta::switches;
 pub use modern::Modern;
 
 /// How the names of the classes of transformers end that give each word a label.
@@ -113,6 +117,8 @@ pub struct Config {
     pub architectures: Vec<String>,
     /// What only a ModernBERT has; it has it always.
     pub modern: Option<Modern>,
+    /// What only a DeBERTa has; it has it always.
+    pub deberta: Option<Deberta>,
     /// The file as it was: its order, and every key that has no field here.
     file: Map<String, Value>,
 }
@@ -174,6 +180,9 @@ impl Config {
         self.write_meaning(&mut map);
         if let Some(modern) = &self.modern {
             modern.write(&mut map, self.num_hidden_layers);
+        }
+        if let Some(deberta) = &self.deberta {
+            deberta.write(&mut map);
         }
         Value::Object(map)
     }

@@ -1,6 +1,8 @@
 //! What the parts of a model take from its configuration, where families differ.
 
-use nn::{Initializer, LayerNorm};
+use nn::{
+    Initializer, LayerNorm, RelativeBias, RelativePosition, RelativeVectors, RelativeVectorsConfig,
+};
 use tensor::{Activation, Pooling};
 
 use super::Config;
@@ -47,10 +49,24 @@ impl Config {
 
     /// Between the maps of a sequence classifier's head.
     pub(crate) fn pooler_activation(&self) -> Activation {
-        match &self.modern {
-            Some(modern) => modern.classifier_activation,
-            None => self.family.head_activation(),
+        match (&self.modern, &self.deberta) {
+            (Some(modern), _) => modern.classifier_activation,
+            (_, Some(deberta)) => deberta.pooler_activation,
+            _ => self.family.head_activation(),
         }
+    }
+
+    /// The dropout rate of what a sequence classifier's head reads; none if nothing is dropped before its first map.
+    pub(crate) fn dropout_before_head(&self) -> Option<f32> {
+        match &self.deberta {
+            Some(deberta) => Some(deberta.pooler_dropout),
+            None => self.family.drops_before_head().then(|| self.head_dropout()),
+        }
+    }
+
+    /// That of what its last map reads.
+    pub(crate) fn head_dropout(&self) -> f32 {
+        self.classifier_dropout.unwrap_or(self.hidden_dropout_prob)
     }
 
     /// The activation of the head for masked words.
@@ -61,11 +77,35 @@ impl Config {
         }
     }
 
-    /// The dropout rate in the head of a token classifier: DistilBERT's key for that of a head is for sequences alone.
+    /// The dropout rate in the head of a token classifier: the keys of DistilBERT and DeBERTa for that of a head are for
+    /// sequences alone.
     pub(crate) fn token_classifier_dropout(&self) -> f32 {
         match self.family {
-            Family::DistilBert => self.hidden_dropout_prob,
-            _ => self.classifier_dropout.unwrap_or(self.hidden_dropout_prob),
+            Family::DistilBert | Family::DebertaV2 => self.hidden_dropout_prob,
+            _ => self.head_dropout(),
         }
+    }
+
+    /// How scores of attention depend on the distance of tokens, if they do; all layers share its weights.
+    pub(crate) fn relative_position(&self, init: &Initializer) -> Option<RelativePosition> {
+        if self.family == Family::Mpnet {
+            let name = "bert.encoder.relative_attention_bias";
+            let bias = RelativeBias::new(name, self.num_attention_heads, init);
+            return Some(RelativePosition::Bias(bias));
+        }
+        let deberta = self.deberta.as_ref()?;
+        let sizes = RelativeVectorsConfig {
+            hidden: self.hidden_size,
+            buckets: deberta.position_buckets,
+            farthest: deberta.max_relative_positions,
+            layer_norm_eps: self.layer_norm_eps,
+            dropout: self.hidden_dropout_prob,
+        };
+        Some(RelativePosition::Vectors(RelativeVectors::new("bert.encoder", &sizes, init)))
+    }
+
+    /// Whether each place has a vector that is added to the word's.
+    pub(crate) fn has_position_table(&self) -> bool {
+        self.modern.is_none() && self.deberta.is_none()
     }
 }

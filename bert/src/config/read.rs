@@ -4,7 +4,7 @@ use nn::RelativeBias;
 use serde_json::Map;
 use tensor::Activation;
 
-use super::{Config, Modern};
+use super::{Config, Deberta, Modern};
 use crate::fields::Fields;
 use crate::{Error, Family, Result, labels};
 
@@ -95,6 +95,16 @@ impl Defaults {
                 classifier_dropout: Some(0.2),
                 ..bert
             },
+            Family::DebertaV2 => Self {
+                vocab_size: 128_100,
+                hidden_size: 1536,
+                num_hidden_layers: 24,
+                num_attention_heads: 24,
+                intermediate_size: 6144,
+                type_vocab_size: 0,
+                layer_norm_eps: 1e-7,
+                ..bert
+            },
             Family::Electra => Self {
                 hidden_size: 256,
                 embedding_size: Some(128),
@@ -140,7 +150,10 @@ pub(super) fn config(fields: &Fields) -> Result<Config> {
     let kind = fields.text("problem_type")?.map(str::parse).transpose();
     let hidden_size = size("hidden_size", defaults.hidden_size, 1 << 16)?;
     let num_hidden_layers = size("num_hidden_layers", defaults.num_hidden_layers, 1 << 10)?;
+    let positions = size("max_position_embeddings", defaults.max_position_embeddings, 1 << 20)?;
     let modern = (family == Family::ModernBert).then(|| Modern::read(fields, num_hidden_layers));
+    let deberta =
+        (family == Family::DebertaV2).then(|| Deberta::read(fields, hidden_size, positions));
     Ok(Config {
         family,
         vocab_size: size("vocab_size", defaults.vocab_size, 1 << 24)?,
@@ -153,11 +166,7 @@ pub(super) fn config(fields: &Fields) -> Result<Config> {
         num_hidden_layers,
         num_attention_heads: size("num_attention_heads", defaults.num_attention_heads, 1 << 10)?,
         intermediate_size: size("intermediate_size", defaults.intermediate_size, 1 << 18)?,
-        max_position_embeddings: size(
-            "max_position_embeddings",
-            defaults.max_position_embeddings,
-            1 << 20,
-        )?,
+        max_position_embeddings: positions,
         type_vocab_size: size("type_vocab_size", defaults.type_vocab_size, 1 << 16)?,
         hidden_act: activation(fields, family.key("hidden_act").unwrap_or("hidden_act"))?,
         hidden_dropout_prob: rate("hidden_dropout_prob", defaults.dropout)?,
@@ -176,6 +185,7 @@ pub(super) fn config(fields: &Fields) -> Result<Config> {
         labels: labels::read(fields)?,
         architectures: fields.texts("architectures")?,
         modern: modern.transpose()?,
+        deberta: deberta.transpose()?,
         file: Map::new(),
     })
 }

@@ -32,7 +32,7 @@ impl Embeddings {
             config.modern.as_ref().map_or(config.hidden_dropout_prob, |m| m.embedding_dropout);
         Self {
             word: table("word", config.vocab_size),
-            position: config.modern.is_none().then(|| table("position", positions)),
+            position: config.has_position_table().then(|| table("position", positions)),
             token_type: (types > 0).then(|| table("token_type", types)),
             layer_norm: config.layer_norm(&norm, e, init),
             dropout: Dropout::new(rate),

@@ -2,7 +2,7 @@
 
 use autograd::{Param, Result, Var};
 use nn::{
-    Initializer, LayerConfig, Linear, Module, Pass, PreNormConfig, PreNormLayer, RelativeBias,
+    Initializer, LayerConfig, Linear, Module, Pass, PreNormConfig, PreNormLayer, RelativePosition,
     TransformerLayer,
 };
 use tensor::{CuSeqLens, RotaryTable};
@@ -18,18 +18,19 @@ pub(super) enum Layer {
 }
 
 impl Layer {
-    /// All layers of an encoder; post-norm ones may share a relative bias.
+    /// All layers of an encoder; post-norm ones may share what scores by distance take.
     pub(super) fn all(
         config: &Config,
-        bias: Option<&RelativeBias>,
+        position: Option<&RelativePosition>,
         init: &Initializer,
     ) -> Vec<Self> {
         let name = |i| format!("bert.encoder.layer.{i}");
         let layers = 0..config.num_hidden_layers;
         let Some(modern) = &config.modern else {
             let own = layer_config(config);
-            let layer = |i| TransformerLayer::new(&name(i), &own, init).with_relative_bias(bias);
-            return layers.map(|i| Self::PostNorm(layer(i))).collect();
+            let layer = |i| TransformerLayer::new(&name(i), &own, init);
+            let layer = |i| Self::PostNorm(layer(i).with_relative_position(position));
+            return layers.map(layer).collect();
         };
         let table = |theta| RotaryTable::new(config.head_dim(), theta).expect("even heads");
         let tables = modern.thetas.map(table);

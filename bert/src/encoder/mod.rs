@@ -17,15 +17,12 @@ mod embeddings;
 mod layer;
 
 use autograd::{Param, Var};
-use nn::{Initializer, LayerNorm, Linear, Module, Pass, RelativeBias};
+use nn::{Initializer, LayerNorm, Linear, Module, Pass, RelativePosition};
 use tensor::{CuSeqLens, Pooling, Tensor};
 
 use self::embeddings::Embeddings;
 use self::layer::Layer;
-use crate::{Batch, Config, Error, Family, Result};
-
-/// The name of what layers share.
-const RELATIVE_BIAS: &str = "bert.encoder.relative_attention_bias";
+use crate::{Batch, Config, Error, Result};
 
 /// An encoder without a head.
 #[derive(Clone, Debug)]
@@ -33,7 +30,7 @@ pub struct Encoder {
     embeddings: Embeddings,
     layers: Vec<Layer>,
     /// In the scores of all layers, which share it.
-    relative_bias: Option<RelativeBias>,
+    relative_position: Option<RelativePosition>,
     /// Behind pre-norm layers, which leave their sum as it is.
     final_norm: Option<LayerNorm>,
     max_length: usize,
@@ -43,12 +40,11 @@ impl Encoder {
     /// An encoder with fresh parameters under the names of a checkpoint (`bert.embeddings...`).
     pub fn new(config: &Config, init: &Initializer) -> Self {
         let is_modern = config.modern.is_some();
-        let bias = || RelativeBias::new(RELATIVE_BIAS, config.num_attention_heads, init);
-        let relative_bias = (config.family == Family::Mpnet).then(bias);
+        let relative_position = config.relative_position(init);
         Self {
             embeddings: Embeddings::new("bert.embeddings", config, init),
-            layers: Layer::all(config, relative_bias.as_ref(), init),
-            relative_bias,
+            layers: Layer::all(config, relative_position.as_ref(), init),
+            relative_position,
             final_norm: is_modern
                 .then(|| config.layer_norm("bert.final_norm", config.hidden_size, init)),
             max_length: config.max_length(),
@@ -181,7 +177,7 @@ impl Encoder {
 
     /// Those that layers have in common.
     fn shared_params(&self) -> Vec<Param> {
-        self.relative_bias.iter().flat_map(Module::params).collect()
+        self.relative_position.iter().flat_map(Module::params).collect()
     }
 
     fn check_lengths(&self, batch: &Batch) -> Result<()> {

@@ -55,7 +55,7 @@ pub struct BenchStepArgs {
     pub hardware: HardwareArgs,
 }
 
-/// Sizes of models: of BERTs, and of one ModernBERT.
+/// Sizes of models: of BERTs, and of newer ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ShapeName {
     /// 2 layers of width 128.
@@ -68,6 +68,8 @@ pub enum ShapeName {
     Large,
     /// ModernBERT base, 22 layers of width 768.
     Modernbert,
+    /// DeBERTa-v3 base, 12 layers of width 768.
+    Deberta,
 }
 
 /// `finetune bench train`

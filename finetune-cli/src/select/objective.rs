@@ -4,7 +4,7 @@
 //! |---|---|
 //! | the head of a classifier | fine-tuned |
 //! | `modules.json` of sentence-transformers, or its pooling folder | contrastive |
-//! | `discriminator_predictions.*` | replaced-token detection |
+//! | `discriminator_predictions.*`, of a DeBERTa `mask_predictions.*` | replaced-token detection |
 //! | the head for masked words | masked language modelling |
 //!
 //! A checkpoint with several is what stands first; all its heads are listed. One with none, such as the bare
@@ -17,10 +17,11 @@ use bert::{Checkpoint, Config};
 use crate::select::summary::Objective;
 
 /// Heads by a weight that they have.
-const HEADS: [(&str, &str); 6] = [
+const HEADS: [(&str, &str); 7] = [
     ("classifier", "classifier.weight"),
     ("classifier", "token_classifier.weight"),
     ("replaced_token", "discriminator_predictions.dense.weight"),
+    ("replaced_token", "mask_predictions.dense.weight"),
     // Its first map may be one with that of a classifier.
     ("masked_lm", "cls.predictions.bias"),
     ("next_sentence", "cls.seq_relationship.weight"),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 /// Sizes of [`base_model`], by the keys of each; the tokenizers are those of the golden tests.
-fn configs() -> [(&'static str, Value); 5] {
+fn configs() -> [(&'static str, Value); 6] {
     let sizes = |model_type: &str, vocab_size: u32, positions: u32| {
         json!({"model_type": model_type, "vocab_size": vocab_size, "hidden_size": 32,
             "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64,
@@ -22,11 +22,16 @@ fn configs() -> [(&'static str, Value); 5] {
     let mut modernbert = sizes("modernbert", 300, 64);
     modernbert["pad_token_id"] = 1.into();
     modernbert["local_attention"] = 4.into();
+    let mut deberta = sizes("deberta-v2", 300, 64);
+    let published = json!({"relative_attention": true, "share_att_key": true, "position_buckets": 8,
+        "position_biased_input": false, "pos_att_type": "p2c|c2p", "norm_rel_ebd": "layer_norm"});
+    deberta.as_object_mut().unwrap().extend(published.as_object().unwrap().clone());
     [
         ("roberta", sizes("roberta", 300, 66)),
         ("distilbert", distilbert),
         ("mpnet", sizes("mpnet", 60, 66)),
         ("modernbert", modernbert),
+        ("deberta-v2", deberta),
         ("electra", electra),
     ]
 }
@@ -49,12 +54,13 @@ fn base(place: &Place, name: &str, config: &Value) -> String {
 }
 
 /// The names of transformers of the weights that start fresh.
-const FRESH: [[&str; 2]; 5] = [
+const FRESH: [[&str; 2]; 6] = [
     ["classifier.dense.weight", "classifier.out_proj.weight"],
     ["pre_classifier.weight", "classifier.weight"],
     ["classifier.dense.weight", "classifier.out_proj.weight"],
     // The head for masked words has the rest.
     ["classifier.bias", "classifier.weight"],
+    ["pooler.dense.weight", "classifier.weight"],
     ["classifier.dense.weight", "classifier.out_proj.weight"],
 ];
 
@@ -90,7 +96,7 @@ fn each_is_trained_and_used() {
         assert!(inspected.contains("64 positions"), "{inspected}");
         let config = read_json(&place.path(name).join("config.json"));
         let class = config["architectures"][0].as_str().unwrap().to_lowercase();
-        assert_eq!(class, format!("{name}forsequenceclassification"));
+        assert_eq!(class, format!("{}forsequenceclassification", name.replace('-', "")));
 
         // The names of the file stand in the message.
         let headless = ["evaluate", "--model", model, &test];
@@ -123,7 +129,7 @@ fn each_learns_from_text_and_is_a_candidate() {
     succeeds(&[&["select", "--models"], &models[..], &fixed].concat());
     let summary = read_json(&output.join("select.json"));
     let rows = summary["candidates"].as_array().unwrap();
-    assert_eq!(rows.len(), 6);
+    assert_eq!(rows.len(), 7);
     for row in rows.iter().filter(|row| row["name"] != base_model()) {
         assert_eq!(
             (&row["status"], &row["evidence"]["objective"]["kind"]),

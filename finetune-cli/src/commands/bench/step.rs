@@ -60,6 +60,12 @@ fn config(shape: ShapeName) -> Config {
         ShapeName::Base => bert(768, 12, 12),
         ShapeName::Large => bert(1024, 24, 16),
         ShapeName::Modernbert => json!({"model_type": "modernbert"}),
+        ShapeName::Deberta => {
+            json!({"model_type": "deberta-v2", "hidden_size": 768, "num_hidden_layers": 12,
+            "num_attention_heads": 12, "intermediate_size": 3072, "relative_attention": true,
+            "position_buckets": 256, "norm_rel_ebd": "layer_norm", "share_att_key": true,
+            "pos_att_type": "p2c|c2p", "position_biased_input": false})
+        }
     };
     Config::parse(&json.to_string(), Path::new("config.json")).expect("a configuration of our own")
 }

@@ -1,10 +1,11 @@
-"""A training step and an inference pass of a ModernBERT-base classifier with PyTorch, to compare
-`finetune bench step --shape modernbert` with: random weights and tokens, sequences of one length, so that nothing is padded.
+"""A training step and an inference pass of a classifier of ModernBERT-base's or DeBERTa-v3-base's shape with PyTorch, to
+compare `finetune bench step --shape SHAPE` with: random weights and tokens, sequences of one length, so that nothing is
+padded.
 
-    python torch_modernbert.py --batch 16 --length 128 [--precision bf16] [--steps 5]
+    python torch_shape.py --shape modernbert --batch 16 --length 128 [--precision bf16] [--steps 5]
 
-Attention is PyTorch's `scaled_dot_product_attention`, which transformers chooses on a CPU. Prints a JSON object with the
-medians in milliseconds and the greatest memory of the process. Needs torch and transformers.
+Attention is what transformers chooses on a CPU: of ModernBERT PyTorch's `scaled_dot_product_attention`, of DeBERTa its own.
+Prints a JSON object with the medians in milliseconds and the greatest memory of the process. Needs torch and transformers.
 """
 
 import argparse
@@ -14,9 +15,18 @@ import statistics
 import time
 
 import torch
-from transformers import ModernBertConfig, ModernBertForSequenceClassification
+from transformers import AutoModelForSequenceClassification, DebertaV2Config, ModernBertConfig
+
+SHAPES = {
+    "modernbert": ModernBertConfig(),
+    "deberta": DebertaV2Config(
+        hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072, relative_attention=True,
+        position_buckets=256, norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type="p2c|c2p",
+        position_biased_input=False),
+}  # fmt: skip
 
 parser = argparse.ArgumentParser()
+parser.add_argument("--shape", choices=SHAPES, required=True)
 parser.add_argument("--batch", type=int, default=16)
 parser.add_argument("--length", type=int, default=128)
 parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
@@ -24,7 +34,7 @@ parser.add_argument("--steps", type=int, default=5)
 args = parser.parse_args()
 
 torch.manual_seed(0)
-model = ModernBertForSequenceClassification(ModernBertConfig(num_labels=2))
+model = AutoModelForSequenceClassification.from_config(SHAPES[args.shape])
 optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, fused=True)
 ids = torch.randint(1000, 30000, (args.batch, args.length))
 inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
