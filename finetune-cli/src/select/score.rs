@@ -111,10 +111,10 @@ impl Scorer<'_> {
         mut fit: Fit,
         key: &Key,
     ) -> Result<Evidence> {
-        // First, so that the two models are not in memory together.
-        fit.pseudo_perplexity = perplexity::measure(folder, sample, self.recipe)?;
-        let (model, loaded) = folder.classifier(self.task, self.recipe.optimization.seed)?;
         let mut objective = objective::read(&folder.path, &folder.config, &folder.checkpoint()?);
+        // First, so that the two models are not in memory together.
+        fit.pseudo_perplexity = perplexity::measure(folder, &objective, sample, self.recipe)?;
+        let (model, loaded) = folder.classifier(self.task, self.recipe.optimization.seed)?;
         objective.head_used = !loaded.missing.contains(&folder.head_name(self.task));
         if objective.head_used {
             objective.head_metric = self.head_metric(&model, sample)?;

@@ -153,3 +153,27 @@ fn replaced_tokens_are_an_objective() {
     let objective = finetune::select::objective::read(model, &config, &weights);
     assert_eq!((objective.kind.as_str(), objective.heads.len()), ("replaced_token", 0));
 }
+
+/// A DeBERTa-v3, as it is published, has a head for masked words beside that of its task: it is not asked.
+#[test]
+fn a_head_beside_that_for_replaced_tokens_is_not_asked() {
+    let place = Place::new(reviews(60, 1));
+    let configs = configs();
+    let (name, config) = configs.iter().find(|(name, _)| *name == "deberta-v2").unwrap();
+    let folder = base(&place, name, config);
+    let folder = Path::new(&folder);
+    let config = bert::Config::load(folder).unwrap();
+    let mut params = nn::Module::params(&bert::MaskedLm::new(&config, 1));
+    let head = tensor::Tensor::zeros(&[32, 32]);
+    params.push(autograd::Param::new("mask_predictions.dense.weight", head));
+    let tokenizer = bert::Tokenizer::load(folder).unwrap();
+    bert::save_pretrained(folder, &config, &params, &tokenizer, bert::SavedDType::F32).unwrap();
+    let output = place.path("selection");
+    let models = ["select", "--models", text(folder), "--verify", "0"];
+    let files = ["--train", text(&place.train), "--output", text(&output)];
+    succeeds(&[&models[..], &files].concat());
+    let evidence = &read_json(&output.join("select.json"))["candidates"][0]["evidence"];
+    assert_eq!(evidence["objective"]["kind"], "replaced_token");
+    assert_eq!(evidence["objective"]["heads"], json!(["replaced_token", "masked_lm"]));
+    assert_eq!(evidence["fit"]["pseudo_perplexity"], Value::Null);
+}
