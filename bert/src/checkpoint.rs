@@ -1,4 +1,4 @@
-//! The weights of a model folder: `model.safetensors`, or shards with an index.
+//! The weights of a model folder, in [one file or several](crate::weight_files).
 //!
 //! Tensors are found under the names of their [`Family`] ([`names`](crate::names)), and messages and reports speak of
 //! them so. What the stored names have in common with the parameters is decided from the headers, before any weight is
@@ -9,17 +9,10 @@ use std::path::{Path, PathBuf};
 
 use autograd::Param;
 use rayon::prelude::*;
-use serde_json::{Map, Value};
-use tensor::DType;
-use tensor::safetensors::File;
 
 use crate::shapes::Expected;
+use crate::weight_files::{WeightFile, open_all};
 use crate::{Error, Family, Mismatch, Result};
-
-/// The weights in one file.
-pub(crate) const WEIGHTS: &str = "model.safetensors";
-/// The list of the files that hold the weights, where there are several.
-const INDEX: &str = "model.safetensors.index.json";
 
 /// Elements that are tested for NaN and infinity at a time: long enough to vectorize.
 const CHECKED_AT_ONCE: usize = 4096;
@@ -29,9 +22,7 @@ const CHECKED_AT_ONCE: usize = 4096;
 pub struct Checkpoint {
     folder: PathBuf,
     family: Family,
-    files: Vec<File>,
-    /// Where each file is: reading has one place in an open file, so readers open their own.
-    paths: Vec<PathBuf>,
+    files: Vec<WeightFile>,
     /// By the name that a parameter would have in a file ([`Family::stored_name`]).
     stored: BTreeMap<String, Stored>,
 }
@@ -70,16 +61,10 @@ impl Checkpoint {
     /// Opens the weights of a folder, those of a model of that family, and reads their headers.
     ///
     /// # Errors
-    /// When there are none, only a pickle, a file is not valid, a shard is missing, or two tensors have
+    /// When there are none, a file is not valid or holds more than tensors, a shard is missing, or two tensors have
     /// names that mean the same parameter.
     pub fn open(dir: &Path, family: Family) -> Result<Self> {
-        let (paths, files) = if dir.join(WEIGHTS).exists() {
-            (vec![dir.join(WEIGHTS)], vec![File::open(&dir.join(WEIGHTS))?])
-        } else if dir.join(INDEX).exists() {
-            open_shards(dir)?
-        } else {
-            return Err(none_found(dir));
-        };
+        let files = open_all(dir)?;
         let mut stored = BTreeMap::new();
         for (file, name) in files.iter().enumerate().flat_map(|(i, f)| names_of(i, f)) {
             let found = Stored { file, name: name.clone() };
@@ -90,12 +75,12 @@ impl Checkpoint {
                 return Err(Error::checkpoint(dir, message));
             }
         }
-        Ok(Self { folder: dir.to_owned(), family, files, paths, stored })
+        Ok(Self { folder: dir.to_owned(), family, files, stored })
     }
 
     /// All tensors, by the names that they have in the files, sorted.
     pub fn tensors(&self) -> Vec<StoredTensor> {
-        let of = |file: &File| -> Vec<StoredTensor> {
+        let of = |file: &WeightFile| -> Vec<StoredTensor> {
             let tensor = |name: String| StoredTensor {
                 shape: file.shape(&name).unwrap_or_default().to_vec(),
                 dtype: file.dtype(&name).unwrap_or_default(),
@@ -153,8 +138,8 @@ impl Checkpoint {
         let report = self.report(params);
         self.check_shapes(pairs.iter().map(|(p, _)| (p.name().to_owned(), p.shape())))?;
         self.check_dtypes(&pairs)?;
-        let closed = || self.paths.iter().map(|_| None).collect();
-        let all = pairs.par_iter().map_init(closed, |files: &mut Vec<Option<File>>, pair| {
+        let closed = || self.files.iter().map(|_| None).collect();
+        let all = pairs.par_iter().map_init(closed, |files: &mut Vec<Option<WeightFile>>, pair| {
             self.read(files, pair.0, &pair.1)
         });
         // Of several errors the first in the order of the parameters.
@@ -216,14 +201,15 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Reads one parameter, from a file that is opened when it is first needed.
-    fn read(&self, files: &mut [Option<File>], param: &Param, stored: &Stored) -> Result<()> {
-        let (path, name) = (&self.paths[stored.file], &stored.name);
+    /// Reads one parameter, from a file that is opened when it is first needed: reading has one place in an open file,
+    /// so readers open their own.
+    fn read(&self, files: &mut [Option<WeightFile>], param: &Param, stored: &Stored) -> Result<()> {
+        let (path, name) = (self.files[stored.file].path(), &stored.name);
         let file = match &mut files[stored.file] {
             Some(file) => file,
-            closed => closed.insert(File::open(path)?),
+            closed => closed.insert(WeightFile::open(path)?),
         };
-        let value = file.read(name)?.to_dtype(DType::F32)?;
+        let value = file.read(name)?;
         if value.shape() != param.shape() {
             let message = format!("tensor {name} changed while the file was read; try again");
             return Err(Error::checkpoint(path, message));
@@ -257,63 +243,6 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-fn names_of(index: usize, file: &File) -> impl Iterator<Item = (usize, String)> {
+fn names_of(index: usize, file: &WeightFile) -> impl Iterator<Item = (usize, String)> {
     file.names().into_iter().map(move |name| (index, name))
-}
-
-fn none_found(dir: &Path) -> Error {
-    for name in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
-        if dir.join(name).exists() {
-            return Error::Pickle { path: dir.join(name).display().to_string() };
-        }
-    }
-    Error::not_found(dir, "weights", "model.safetensors, model.safetensors.index.json")
-}
-
-/// Opens every file that the index names, and checks that it has what the index says.
-fn open_shards(dir: &Path) -> Result<(Vec<PathBuf>, Vec<File>)> {
-    let path = dir.join(INDEX);
-    let shards = read_index(&path)?;
-    let (mut paths, mut files) = (Vec::new(), Vec::new());
-    for (shard, names) in shards {
-        let shard_path = dir.join(&shard);
-        if !shard_path.exists() {
-            let message = format!("shard {shard} is not in the folder; fetch it too");
-            return Err(Error::checkpoint(&path, message));
-        }
-        let file = File::open(&shard_path)?;
-        if let Some(name) = names.iter().find(|name| file.shape(name).is_none()) {
-            return Err(Error::checkpoint(&path, format!("shard {shard} has no tensor {name}")));
-        }
-        paths.push(shard_path);
-        files.push(file);
-    }
-    Ok((paths, files))
-}
-
-/// The names of the tensors by shard.
-fn read_index(path: &Path) -> Result<BTreeMap<String, Vec<String>>> {
-    let invalid = |message: String| Error::checkpoint(path, message);
-    let text = std::fs::read_to_string(path).map_err(|e| Error::read(path, e))?;
-    let index: Map<String, Value> =
-        serde_json::from_str(&text).map_err(|e| invalid(format!("not a JSON object: {e}")))?;
-    let weight_map = index.get("weight_map").and_then(Value::as_object);
-    let weight_map = weight_map.ok_or_else(|| invalid("no object weight_map".into()))?;
-    let mut shards: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, shard) in weight_map {
-        let shard = shard.as_str().filter(|shard| is_plain(shard)).ok_or_else(|| {
-            invalid(format!(
-                "tensor {name}: expected the name of a file in the folder, found {shard}"
-            ))
-        })?;
-        shards.entry(shard.to_owned()).or_default().push(name.clone());
-    }
-    Ok(shards)
-}
-
-/// Whether a name stays inside its folder on every system.
-fn is_plain(name: &str) -> bool {
-    name.ends_with(".safetensors")
-        && !name.contains(['/', '\\', ':', '\0'])
-        && !name.starts_with('.')
 }

@@ -40,14 +40,16 @@ pub enum Error {
         /// The names of the files that would do.
         looked_for: &'static str,
     },
-    /// The weights are a Python pickle.
+    /// A file of `torch.save` holds more than a dict of tensors, or holds it in another way than torch writes it.
     #[error(
-        "{path}: weights in the pickle format are not read, for it can hold code; convert them with \
-         transformers: AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+        "{path}: {message} is not read; if you trust the file, convert it with transformers: \
+         AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
     )]
     Pickle {
         /// The file.
         path: String,
+        /// What was found.
+        message: String,
     },
     /// A configuration is not valid, or not of a model that this crate has.
     #[error("{path}: {message}")]

@@ -18,11 +18,13 @@ mod labels;
 mod lora;
 mod masked_lm;
 mod names;
+mod pickle;
 mod save;
 mod shapes;
 mod token_classifier;
 mod tokenizer;
 mod transform;
+mod weight_files;
 
 pub use adapter::Adapter;
 pub use batch::Batch;

@@ -8,9 +8,9 @@ use autograd::Param;
 use serde_json::Value;
 use tensor::{DType, Device, Tensor};
 
-use crate::checkpoint::WEIGHTS;
 use crate::config::TOKEN_CLASSIFICATION;
 use crate::tokenizer::pretty;
+use crate::weight_files::WEIGHTS;
 use crate::{Config, Error, Result, Tokenizer};
 
 /// How the names of the classes of transformers end whose decoder shares the table of the words.

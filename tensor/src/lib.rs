@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod arithmetic;
+mod bytes;
 mod convert;
 mod device;
 mod dtype;

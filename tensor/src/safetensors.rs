@@ -15,8 +15,6 @@ use half::{bf16, f16};
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
-use crate::pool::Buffer;
-use crate::shape::count;
 use crate::{DType, Device, Element, Error, Result, Tensor};
 
 /// Headers are a few hundred bytes a tensor; the format's own limit.
@@ -85,33 +83,21 @@ impl File {
         let info = info.ok_or_else(|| invalid(&self.path, format!("no tensor {name}")))?;
         let at = self.data_start + info.data_offsets.0 as u64;
         self.file.seek(SeekFrom::Start(at)).map_err(|e| io(&self.path, e))?;
-        match info.dtype {
-            Dtype::F32 => self.read_f32(&info),
-            Dtype::F64 => self.read_as::<f64>(&info),
-            Dtype::BF16 => self.read_as::<bf16>(&info),
-            Dtype::F16 => self.read_as::<f16>(&info),
-            Dtype::I64 => self.read_as::<i64>(&info),
-            Dtype::U32 => self.read_as::<u32>(&info),
+        let dtype = match info.dtype {
+            Dtype::F32 => DType::F32,
+            Dtype::F64 => DType::F64,
+            Dtype::BF16 => DType::BF16,
+            Dtype::F16 => DType::F16,
+            Dtype::I64 => DType::I64,
+            Dtype::U32 => DType::U32,
             other => {
                 let expected = "F32, F64, BF16, F16, I64 or U32";
                 let message = format!("tensor {name} is {other}: expected {expected}");
-                Err(invalid(&self.path, message))
+                return Err(invalid(&self.path, message));
             }
-        }
-    }
-
-    fn read_f32(&mut self, info: &TensorInfo) -> Result<Tensor> {
-        let mut values = Buffer::uninit(count(&info.shape));
-        let bytes = bytemuck::cast_slice_mut::<f32, u8>(&mut values);
-        self.file.read_exact(bytes).map_err(|e| io(&self.path, e))?;
-        Ok(Tensor::from_buffer(values, &info.shape))
-    }
-
-    fn read_as<T: Element>(&mut self, info: &TensorInfo) -> Result<Tensor> {
-        let mut values = vec![T::zeroed(); count(&info.shape)];
-        let bytes = bytemuck::cast_slice_mut::<T, u8>(&mut values);
-        self.file.read_exact(bytes).map_err(|e| io(&self.path, e))?;
-        Tensor::from_vec(values, &info.shape)
+        };
+        let read = Tensor::read_from(&mut self.file, dtype, &info.shape);
+        read.map_err(|e| io(&self.path, e))
     }
 }
 
