@@ -8,14 +8,16 @@
 //! This is BERT's; a RoBERTa has `<s> a </s>` and `<s> a </s></s> b </s>`, types 0, as its `tokenizer.json` says.
 //!
 //! The work is done by the `tokenizers` library, the one under transformers: `tokenizer.json` is read as it
-//! is, and a `vocab.txt` alone makes the same tokenizer as `BertTokenizer` does. Texts too long are cut
-//! by transformers' `longest_first`: tokens go from the longer text until both fit. Nothing is padded.
+//! is, a `vocab.txt` alone makes the same tokenizer as `BertTokenizer` does, and a `spm.model` alone that of a
+//! DeBERTa ([`sentencepiece`]). Texts too long are cut by transformers' `longest_first`: tokens go from the longer text
+//! until both fit. Nothing is padded.
 //!
 //! Texts that are [split into words](Tokenizer::encode_words) are cut into pieces, so that each word keeps its tokens.
 //!
 //! Texts are encoded in parallel on the current rayon pool; the library starts no threads of its own. It
 //! reads `TOKENIZERS_PARALLELISM`: with `false` or `0` it stays on one thread. Ids do not depend on that.
 
+mod sentencepiece;
 mod settings;
 mod train;
 mod vocab;
@@ -61,22 +63,27 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// The tokenizer of a folder: `tokenizer.json`, or else `vocab.txt`; each with what
-    /// `tokenizer_config.json` and `special_tokens_map.json` say, where they are there.
+    /// The tokenizer of a folder: `tokenizer.json`, or else `vocab.txt`, or else `spm.model`; each with what
+    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` say, where they are there.
     ///
     /// As in transformers, `do_lower_case`, `strip_accents` and `tokenize_chinese_chars` of
     /// `tokenizer_config.json` go before the normalizer of `tokenizer.json`; where they are absent, that
     /// normalizer stays. Padding and truncation stored in `tokenizer.json` are switched off.
     ///
     /// # Errors
-    /// When neither file is there, or one is not valid.
+    /// When none of the three is there, or a file is not valid.
     pub fn load(dir: &Path) -> Result<Self> {
         let settings = Settings::load(dir)?;
-        let (json, vocab) = (dir.join("tokenizer.json"), dir.join("vocab.txt"));
-        let mut inner = match (json.exists(), vocab.exists()) {
-            (true, _) => parse(&json)?,
-            (false, true) => vocab::build(&vocab, &settings)?,
-            (false, false) => return Err(none_found(dir)),
+        let [json, vocab, pieces] =
+            ["tokenizer.json", "vocab.txt", sentencepiece::FILE].map(|name| dir.join(name));
+        let mut inner = if json.exists() {
+            parse(&json)?
+        } else if vocab.exists() {
+            vocab::build(&vocab, &settings)?
+        } else if pieces.exists() {
+            sentencepiece::build(&pieces, &settings)?
+        } else {
+            return Err(none_found(dir));
         };
         settings.override_normalizer(&mut inner);
         Self::new(inner, settings, dir.to_owned())
@@ -252,7 +259,7 @@ const BARE_VOCABULARIES: [&str; 3] = ["vocab.json", "sentencepiece.bpe.model", "
 
 fn none_found(dir: &Path) -> Error {
     let Some(bare) = BARE_VOCABULARIES.iter().find(|name| dir.join(name).exists()) else {
-        return Error::not_found(dir, "tokenizer", "tokenizer.json, vocab.txt");
+        return Error::not_found(dir, "tokenizer", "tokenizer.json, vocab.txt, spm.model");
     };
     let message = format!(
         "{bare} alone is not read; make tokenizer.json of it, in Python: \

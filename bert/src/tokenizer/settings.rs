@@ -1,4 +1,4 @@
-//! What stands beside the vocabulary: `tokenizer_config.json` and `special_tokens_map.json`.
+//! What stands beside the vocabulary: `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`.
 
 use std::path::Path;
 
@@ -22,21 +22,26 @@ const SPECIAL_TOKENS: [(&str, [&str; 2]); 5] = [
 /// The class of transformers that takes any `tokenizer.json`.
 const GENERAL: &str = "PreTrainedTokenizerFast";
 
+/// The class, in transformers 5, that puts rules of its own in place of those of a `tokenizer.json`.
+const DEBERTA: &str = "DebertaV2Tokenizer";
+
 /// transformers writes 1e30 for "no limit": anything beyond this is none.
 const LARGEST_MAX_LENGTH: u64 = 1 << 32;
 
-/// Both files, as they are; empty where there are none.
+/// The files, as they are; empty where there are none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
     config: Map<String, Value>,
     special_tokens: Map<String, Value>,
+    added: Map<String, Value>,
 }
 
 impl Settings {
     pub fn load(dir: &Path) -> Result<Self> {
         let config = read_object(&dir.join("tokenizer_config.json"))?;
         let special_tokens = read_object(&dir.join("special_tokens_map.json"))?;
-        Ok(Self { config, special_tokens })
+        let added = read_object(&dir.join("added_tokens.json"))?;
+        Ok(Self { config, special_tokens, added })
     }
 
     pub fn model_max_length(&self) -> Option<usize> {
@@ -60,8 +65,18 @@ impl Settings {
         let usual = SPECIAL_TOKENS.iter().find(|(k, _)| *k == key).map(|(_, tokens)| tokens);
         let [bert, roberta] = usual.copied().unwrap_or_default();
         let usual = if is_known(roberta) && !is_known(bert) { roberta } else { bert };
+        self.named(key).unwrap_or(usual).to_owned()
+    }
+
+    /// How the files spell the token of that key, if they do.
+    pub fn named(&self, key: &str) -> Option<&str> {
         let named = self.config.get(key).and_then(content);
-        named.or_else(|| self.special_tokens.get(key).and_then(content)).unwrap_or(usual).to_owned()
+        named.or_else(|| self.special_tokens.get(key).and_then(content))
+    }
+
+    /// Whether a switch of `tokenizer_config.json` is there and on.
+    pub fn is_on(&self, key: &str) -> bool {
+        self.config.get(key).and_then(Value::as_bool) == Some(true)
     }
 
     /// Every special token.
@@ -132,16 +147,38 @@ impl Settings {
         Ok(template.map_err(|e| invalid(e.to_string()))?.into())
     }
 
-    /// The tokens that were added to the vocabulary, by ascending id.
-    pub fn added_tokens(&self) -> Vec<(u32, AddedToken)> {
+    /// Adds the tokens that were added to the vocabulary, by ascending id, each of which must be the next that is free.
+    pub fn add_tokens(&self, inner: &mut tokenizers::Tokenizer) -> std::result::Result<(), String> {
+        for (id, token) in self.added_tokens() {
+            let content = token.content.clone();
+            match token.special {
+                true => inner.add_special_tokens(&[token]),
+                false => inner.add_tokens(&[token]),
+            };
+            if inner.token_to_id(&content) != Some(id) {
+                return Err(format!("{content} is to be added as {id}: that id is not free"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of `tokenizer_config.json`, or else of the older `added_tokens.json`, which has ids alone.
+    fn added_tokens(&self) -> Vec<(u32, AddedToken)> {
         let decoder = self.config.get("added_tokens_decoder").and_then(Value::as_object);
-        let mut tokens: Vec<(u32, AddedToken)> = decoder
-            .into_iter()
-            .flatten()
-            .filter_map(|(id, token)| {
-                Some((id.parse().ok()?, serde_json::from_value(token.clone()).ok()?))
-            })
-            .collect();
+        let described = |(id, token): (&String, &Value)| {
+            Some((id.parse().ok()?, serde_json::from_value(token.clone()).ok()?))
+        };
+        let is_special = |text: &str| {
+            SPECIAL_TOKENS.iter().any(|(key, usual)| self.named(key).unwrap_or(usual[0]) == text)
+        };
+        let bare = |(text, id): (&String, &Value)| {
+            let id = id.as_u64().and_then(|id| u32::try_from(id).ok())?;
+            Some((id, AddedToken::from(text.as_str(), is_special(text))))
+        };
+        let mut tokens: Vec<(u32, AddedToken)> = match decoder {
+            Some(decoder) => decoder.iter().filter_map(described).collect(),
+            None => self.added.iter().filter_map(bare).collect(),
+        };
         tokens.sort_by_key(|(id, _)| *id);
         tokens
     }
@@ -165,6 +202,9 @@ impl Settings {
             map.entry("model_input_names").or_insert(inputs.into());
         }
         map.entry("tokenizer_class").or_insert(class.into());
+        if map["tokenizer_class"].as_str().is_some_and(|class| class.starts_with(DEBERTA)) {
+            map.insert("tokenizer_class".into(), GENERAL.into());
+        }
         map.entry("model_max_length").or_insert(config.max_length().into());
         pretty(map)
     }

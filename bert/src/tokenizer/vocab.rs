@@ -35,18 +35,7 @@ pub(super) fn build(path: &Path, settings: &Settings) -> Result<tokenizers::Toke
 
 /// Makes the special tokens units that are never split, and adds those beyond the file.
 fn add_tokens(path: &Path, settings: &Settings, inner: &mut tokenizers::Tokenizer) -> Result<()> {
-    for (id, token) in settings.added_tokens() {
-        let content = token.content.clone();
-        match token.special {
-            true => inner.add_special_tokens(&[token]),
-            false => inner.add_tokens(&[token]),
-        };
-        if inner.token_to_id(&content) != Some(id) {
-            let message =
-                format!("tokenizer_config.json adds {content} as {id}: that id is not free");
-            return Err(Error::tokenizer(path, message));
-        }
-    }
+    settings.add_tokens(inner).map_err(|e| Error::tokenizer(path, e))?;
     let known = |token: &String| inner.token_to_id(token).is_some();
     let special: Vec<AddedToken> = settings
         .special_tokens(inner)
