@@ -115,7 +115,7 @@ fn tokens_that_were_added_have_their_ids() {
     }
     let taken = added("added_tokens.json", json!({"<new>": 7}));
     let message = Tokenizer::load(taken.path()).unwrap_err().to_string();
-    assert!(message.contains("<new> is to be added as 7"), "{message}");
+    assert!(message.contains("the added token <new> as 7"), "{message}");
 }
 
 #[test]

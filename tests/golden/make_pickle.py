@@ -1,4 +1,4 @@
-"""Writes the files of `torch.save` that `bert/src/pickle/tests.rs` and `tests/tests/published.rs` read.
+"""Writes the files of `torch.save` that `bert/src/pickle/tests` and `bert/tests/pickle.rs` read.
 
 Made with Python 3.11, torch 2.15.0, transformers 5.24.0, safetensors; to make them again, in the environment of
 `make_golden.py`:
@@ -48,8 +48,8 @@ def tensors():
 
 def others():
     """What a file may hold besides weights: it is listed, and not read."""
-    integers = {str(t)[6:]: torch.arange(3).to(t)
-                for t in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool, torch.float64)}  # fmt: skip
+    types = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool, torch.float64)
+    integers = {str(dtype)[6:]: torch.arange(3).to(dtype) for dtype in types}
     return integers | {"repeated": torch.ones(1).expand(5), "epoch": 3, "rate": 0.5, "name": "a", "on": True,
                        "list": [1, None, (2, -70000, 1 << 40)]}  # fmt: skip
 

@@ -10,6 +10,7 @@ in a text, those of SentencePiece itself are asserted to be the same. The class 
 is not used for ids: it leaves these rules out. A map of all rules of `nmt_nfkc` has 240 KB; the one in here has some.
 """
 
+import contextlib
 import json
 import tempfile
 import types
@@ -42,13 +43,17 @@ RULES |= {chr(0xFEE0 + c): chr(c) for c in range(0x21, 0x7F)}
 RULES |= {"ﬁ": "fi", "ﬂ": "fl", "…": "...", "½": "1\u20442", "²": "2", "™": "TM", "e\u0301": "é", "A\u030a": "Å",
           "ㄱ": "ᄀ", "Ⅳ": "IV", "㌔": "キロ"}  # fmt: skip
 
-TEXTS = ["", " ", "\t", "The goat ate the map.", "  two   blanks,  and\ta\ttab ", "line\r\none\n\nline two", "goat", "GOAT Goat",
-         "ＦＵＬＬ　ｗｉｄｔｈ", "a ﬁsh … ½ ² ™ Ⅳ ㌔", "caf\u00e9 cafe\u0301 A\u030angstrom", "a\u0301\u0302b e\u0301\u0301", "\u00a0a\u00a0\u00a0b\u00a0",
-         "\u200b", "\u200bx", "a\u200bb", "\u0001goat\u0002", "\u0001", "so\u00adft", "😀 👩‍👩‍👧 🇩🇪 👍🏽", "東京の ヤギ", "สวัสดี",
-         "مرحبا بالعالم", "हिन्दी", "שָׁלוֹם", "한국어 ㄱ", "Z\u0338\u034ea\u0337", "\ufeffbom", "\ufffd\U0010ffff", "▁goat ▁▁ a▁b", "▁",
-         "[SEP]", "a [SEP] goat", "goat[MASK]goat", "[CLS][PAD][UNK] [sep]", "[MASK] .", "<s> </s> <unk>", "[ＭＡＳＫ]",
-         "3,000.50 - 4:15!?", "don't (not) \"it\"", "¿qué? «non»", "http://example.org/a?b=c", "x" * 120,
-         "The captain read the letter twice, laughed, and wrote the goat into the log."]  # fmt: skip
+TEXTS = [
+    "", " ", "\t", "The goat ate the map.", "  two   blanks,  and\ta\ttab ", "line\r\none\n\nline two", "goat",
+    "GOAT Goat", "ＦＵＬＬ　ｗｉｄｔｈ", "a ﬁsh … ½ ² ™ Ⅳ ㌔", "caf\u00e9 cafe\u0301 A\u030angstrom",
+    "a\u0301\u0302b e\u0301\u0301", "\u00a0a\u00a0\u00a0b\u00a0", "\u200b", "\u200bx", "a\u200bb",
+    "\u0001goat\u0002", "\u0001", "so\u00adft", "😀 👩‍👩‍👧 🇩🇪 👍🏽", "東京の ヤギ", "สวัสดี",
+    "مرحبا بالعالم", "हिन्दी", "שָׁלוֹם", "한국어 ㄱ", "Z\u0338\u034ea\u0337", "\ufeffbom",
+    "\ufffd\U0010ffff", "▁goat ▁▁ a▁b", "▁", "[SEP]", "a [SEP] goat", "goat[MASK]goat",
+    "[CLS][PAD][UNK] [sep]", "[MASK] .", "<s> </s> <unk>", "[ＭＡＳＫ]", "3,000.50 - 4:15!?",
+    "don't (not) \"it\"", "¿qué? «non»", "http://example.org/a?b=c", "x" * 120,
+    "The captain read the letter twice, laughed, and wrote the goat into the log.",
+]  # fmt: skip
 
 VARIANTS = {
     "plain": {"do_lower_case": False, "vocab_type": "spm"},
@@ -59,17 +64,17 @@ VARIANTS = {
 
 
 def train(name, **options):
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        (folder / "text").write_text(CORPUS * 3, encoding="utf-8")
-        code = lambda text: " ".join(f"{ord(c):X}" for c in text)  # noqa: E731
-        rules = "".join(f"{code(a)}\t{code(b)}\n" for a, b in RULES.items())
-        (folder / "rules").write_text(rules)
+    code = lambda text: " ".join(f"{ord(c):X}" for c in text)  # noqa: E731
+    # In a folder of its own, by relative names: the model has them in it.
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        Path("text").write_text(CORPUS * 3, encoding="utf-8")
+        Path("rules").write_text("".join(f"{code(a)}\t{code(b)}\n" for a, b in RULES.items()))
         usual = dict(vocab_size=150, pad_id=0, bos_id=1, eos_id=2, unk_id=3, pad_piece="[PAD]", bos_piece="[CLS]",
-                     eos_piece="[SEP]", unk_piece="[UNK]", normalization_rule_tsv=folder / "rules")  # fmt: skip
+                     eos_piece="[SEP]", unk_piece="[UNK]", normalization_rule_tsv="rules")  # fmt: skip
         sentencepiece.SentencePieceTrainer.train(
-            input=folder / "text", model_prefix=folder / "m", num_threads=1, minloglevel=2, **usual | options)  # fmt: skip
-        (FOLDER / name).write_bytes((folder / "m.model").read_bytes())
+            input="text", model_prefix="m", num_threads=1, minloglevel=2, **usual | options
+        )
+        (FOLDER / name).write_bytes(Path("m.model").read_bytes())
 
 
 def converted(model, config):

@@ -156,7 +156,7 @@ impl Settings {
                 false => inner.add_tokens(&[token]),
             };
             if inner.token_to_id(&content) != Some(id) {
-                return Err(format!("{content} is to be added as {id}: that id is not free"));
+                return Err(format!("the added token {content} as {id}: that id is not free"));
             }
         }
         Ok(())

@@ -111,11 +111,20 @@ impl Key {
 /// Files of a model besides weights and tokenizer.
 const MODEL: [&str; 2] = ["config.json", "modules.json"];
 /// Files of a tokenizer.
-const TOKENIZER: [&str; 4] =
-    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"];
+const TOKENIZER: [&str; 6] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "spm.model",
+];
+
+/// Files of weights, by how they end, and the lists of them.
+const WEIGHTS: [&str; 4] = [".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json"];
 
 fn is_weights(name: &str) -> bool {
-    name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")
+    WEIGHTS.iter().any(|end| name.ends_with(end))
 }
 
 /// A folder of intermediate results.
@@ -204,8 +213,18 @@ mod tests {
         let before = key();
         fs::write(folder.path().join("README.md"), "not read").expect("a file");
         assert_eq!(key(), before);
-        fs::write(folder.path().join("model.safetensors"), "weights").expect("a file");
-        assert_ne!(key(), before);
+        let mut keys = vec![before];
+        for name in [
+            "model.safetensors",
+            "pytorch_model.bin",
+            "pytorch_model.bin.index.json",
+            "spm.model",
+            "added_tokens.json",
+        ] {
+            fs::write(folder.path().join(name), "weights").expect("a file");
+            assert!(!keys.contains(&key()), "{name}");
+            keys.push(key());
+        }
     }
 
     #[test]

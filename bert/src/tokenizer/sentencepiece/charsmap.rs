@@ -40,7 +40,8 @@ fn check(charsmap: &[u8]) -> Option<()> {
     let unit = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     let trie: Vec<u32> = trie.chunks_exact(4).map(unit).collect();
     let sound = |(place, unit): (usize, &u32)| is_sound(&trie, texts, place, *unit);
-    (length % 4 == 0 && !trie.is_empty() && trie.iter().enumerate().all(sound)).then_some(())
+    (length.is_multiple_of(4) && !trie.is_empty() && trie.iter().enumerate().all(sound))
+        .then_some(())
 }
 
 /// Whether every byte leads from this unit to another, and its leaf, if it has one, to a text.

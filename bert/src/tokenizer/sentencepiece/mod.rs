@@ -9,9 +9,9 @@
 //!
 //! A unigram model has a probability for each piece; the best split is found by dynamic programming, which the
 //! `tokenizers` library does. This builds for it what `DebertaV2Converter` of transformers builds. The class
-//! `DebertaV2Tokenizer` of transformers 5 leaves the charsmap of the file out and writes NFC in its place, so "…" or "½"
-//! is no token that the model has seen; here the file's own rules hold, as in training and in transformers 4.
-//! Like both, this has unknown tokens where SentencePiece itself would spell bytes (`byte_fallback`).
+//! `DebertaV2Tokenizer` of transformers 5 leaves the charsmap of the file out and puts NFC in its place, so that "…"
+//! or "½" is no token that the model has seen; here the file's own rules hold, as in its training and in transformers
+//! 4. Like both, this has unknown tokens where SentencePiece itself would spell bytes (`byte_fallback`).
 //!
 //! Sources: Kudo, 2018, *Subword Regularization*, <https://arxiv.org/abs/1804.10959>; `DebertaV2Converter` of
 //! <https://github.com/huggingface/transformers/blob/main/src/transformers/convert_slow_tokenizer.py>.
