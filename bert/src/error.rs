@@ -42,8 +42,8 @@ pub enum Error {
     },
     /// A file of `torch.save` holds more than a dict of tensors, or holds it in another way than torch writes it.
     #[error(
-        "{path}: {message} is not read; if you trust the file, convert it with transformers: \
-         AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+        "{path}: not a dict of tensors as torch.save writes it: {message}; if you trust the file, convert it with \
+         transformers: AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
     )]
     Pickle {
         /// The file.
