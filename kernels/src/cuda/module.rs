@@ -60,6 +60,7 @@ pub static SOURCES: &[&Source] = &[
     &crate::attention::cuda::FLASH_BACKWARD[1],
     &crate::attention::cuda::PLAIN[0],
     &crate::attention::cuda::PLAIN[1],
+    &crate::attention::cuda::PLAIN[2],
     &crate::bce_with_logits::cuda::LOSS.source,
     &crate::copy::cuda::SOURCE,
     &crate::cross_entropy::cuda::SOURCE,

@@ -6,15 +6,16 @@ use tensor::ops::attention::{self, Attention, Relative};
 use tensor::{CuSeqLens, DType, Device, Tensor};
 use tests::gpu::{assert_close, device, normal, tolerance, wide};
 
-const DROPOUT: Dropout = Dropout { p: 0.25, key: Key { seed: 11 << 32 | 7, step: 3, site: 5 } };
+pub(super) const DROPOUT: Dropout =
+    Dropout { p: 0.25, key: Key { seed: 11 << 32 | 7, step: 3, site: 5 } };
 
 /// Lengths that end in every part of a tile of 64 tokens and of a warp's 16 rows.
 const LENS: [usize; 8] = [1, 7, 17, 33, 63, 64, 65, 130];
 
 /// q, k, v and the gradient of o, on the host.
-type Inputs = [Tensor; 4];
+pub(super) type Inputs = [Tensor; 4];
 
-fn inputs(a: &Attention, head_dim: usize, dtype: DType) -> Inputs {
+pub(super) fn inputs(a: &Attention, head_dim: usize, dtype: DType) -> Inputs {
     let h = a.heads * head_dim;
     let part = |rows: usize, seed| normal(&[rows, h], seed, dtype);
     let (queries, keys) = (a.queries.total(), a.keys.total());
@@ -28,7 +29,7 @@ fn run(a: &Attention, x: &Inputs) -> ([Tensor; 4], Tensor) {
 }
 
 /// The same with what scores have by distance, and its gradient.
-fn run_by_distance(
+pub(super) fn run_by_distance(
     a: &Attention,
     [q, k, v, d_o]: &Inputs,
     relative: Relative<&Tensor>,
@@ -40,18 +41,11 @@ fn run_by_distance(
     ([o, dq, dk, dv], saved.lse, d_relative)
 }
 
-/// The same with a bias, and dbias.
-fn run_biased(a: &Attention, x: &Inputs, bias: &Tensor) -> ([Tensor; 4], Tensor) {
-    let (y, _, dbias) = run_by_distance(a, x, Relative::Bias(bias));
-    let Relative::Bias(dbias) = dbias else { panic!("the gradient of a bias is not one") };
-    (y, dbias)
-}
-
 fn run_on(gpu: &Device, a: &Attention, x: &Inputs) -> ([Tensor; 4], Tensor) {
     run(a, &x.each_ref().map(|x| x.to_device(gpu).unwrap()))
 }
 
-fn values(x: &Tensor) -> Vec<f64> {
+pub(super) fn values(x: &Tensor) -> Vec<f64> {
     x.to_f64_vec().unwrap()
 }
 
@@ -64,7 +58,7 @@ fn check(gpu: &Device, what: &str, a: &Attention, x: &Inputs) {
 }
 
 /// All tokens of each sequence ask, or at most so many.
-fn ragged(most: usize, heads: usize, dropout: Option<Dropout>) -> Attention {
+pub(super) fn ragged(most: usize, heads: usize, dropout: Option<Dropout>) -> Attention {
     let keys = CuSeqLens::from_lens(&LENS).unwrap();
     let queries = CuSeqLens::from_lens(&LENS.map(|len| len.min(most))).unwrap();
     Attention { queries, keys, heads, dropout, window: None }
@@ -328,105 +322,4 @@ fn heads_wider_than_the_kernels_are_an_error() {
     let a = ragged(1, 1, None);
     let [q, k, v, _] = inputs(&a, 257, DType::F32).map(|x| x.to_device(&gpu).unwrap());
     assert!(attention::forward(&a, [&q, &k, &v], Relative::None, true).is_err());
-}
-
-/// Reaches of a bias: of no distance, one, less than a warp's rows, more than a tile, the furthest.
-const REACHES: [usize; 5] = [0, 1, 7, 90, 128];
-
-/// A part of a tile and several, shorter and longer than most reaches.
-const BIAS_LENS: [usize; 6] = [1, 2, 17, 64, 130, 200];
-
-fn check_biased(gpu: &Device, what: &str, a: &Attention, reach: usize, x: &Inputs) {
-    let bias = normal(&[2 * reach + 1, a.heads], 5, DType::F32);
-    let there = x.each_ref().map(|x| x.to_device(gpu).unwrap());
-    let (got, dbias) = run_biased(a, &there, &bias.to_device(gpu).unwrap());
-    let (want, want_dbias) = run_biased(a, &x.each_ref().map(wide), &wide(&bias));
-    for (name, (got, want)) in ["o", "dq", "dk", "dv"].iter().zip(got.iter().zip(&want)) {
-        assert_close(&format!("{name}, {what}"), got, &values(want));
-    }
-    let (got, want) = (values(&dbias), values(&want_dbias));
-    // The gradients of a query add up to 0, as far as rounding lets them, and so nearly does what belongs to the first
-    // and the last row, at R = 0 to the only one: of them is left what the rounding of many queries is.
-    let rounding = tolerance(x[0].dtype()) * (a.queries.total() as f64).sqrt();
-    let off = got.iter().zip(&want).map(|(got, want)| (got - want).abs()).fold(0.0, f64::max);
-    assert!(off < rounding, "dbias, {what}: off by {off:e}");
-    if reach > 1 {
-        let inner = a.heads..got.len() - a.heads;
-        let distance = tests::gpu::relative_distance(&got[inner.clone()], &want[inner]);
-        assert!(distance < tolerance(x[0].dtype()), "dbias, {what}: {distance:e}");
-    }
-}
-
-fn biases_equal_the_definition(dtype: DType, head_dims: &[usize], reaches: &[usize]) {
-    let gpu = device();
-    let batch = CuSeqLens::from_lens(&BIAS_LENS).unwrap();
-    let cases = [(None, None), (Some(DROPOUT), None), (Some(DROPOUT), Some(20))];
-    for (i, &head_dim) in head_dims.iter().enumerate() {
-        // In turns: on an emulated GPU all of each would take minutes.
-        for (&reach, (dropout, window)) in reaches.iter().zip(cases.into_iter().cycle().skip(i)) {
-            let a = Attention::of_all(&batch, 1 + i % 3, dropout).with_window(window);
-            let what =
-                format!("{dtype:?}, D {head_dim}, R {reach}, window {window:?}, {dropout:?}");
-            check_biased(&gpu, &what, &a, reach, &inputs(&a, head_dim, dtype));
-        }
-    }
-}
-
-#[test]
-#[ignore = "needs a GPU"]
-fn f32_biases_equal_the_definition() {
-    biases_equal_the_definition(DType::F32, &[7, 64], &REACHES);
-    biases_equal_the_definition(DType::F32, &[128, 256], &[7]);
-}
-
-#[test]
-#[ignore = "needs a GPU"]
-fn bf16_biases_equal_the_definition() {
-    biases_equal_the_definition(DType::BF16, &[32, 64], &REACHES);
-    biases_equal_the_definition(DType::BF16, &[7, 96], &[7]);
-}
-
-/// The exponential of 150 is infinite in f32: no query that is not there may meet it.
-#[test]
-#[ignore = "needs a GPU"]
-fn a_large_bias_equals_the_definition() {
-    let gpu = device();
-    let a = Attention::of_all(&CuSeqLens::from_lens(&[1, 70, 200]).unwrap(), 1, None);
-    for (dtype, size) in
-        [DType::F32, DType::BF16].into_iter().flat_map(|t| [(t, 150.0f32), (t, -150.0)])
-    {
-        let x = inputs(&a, 64, dtype);
-        let bias = Tensor::from_vec(vec![size, size, 0.0, 0.5, -size], &[5, 1]).unwrap();
-        let there = x.each_ref().map(|x| x.to_device(&gpu).unwrap());
-        let (got, _) = run_biased(&a, &there, &bias.to_device(&gpu).unwrap());
-        let (want, _) = run_biased(&a, &x.each_ref().map(wide), &wide(&bias));
-        for (name, (got, want)) in ["o", "dq", "dk", "dv"].iter().zip(got.iter().zip(&want)) {
-            assert_close(&format!("{name}, {dtype:?}, bias {size}"), got, &values(want));
-        }
-    }
-}
-
-#[test]
-#[ignore = "needs a GPU"]
-fn the_gradient_of_a_bias_has_the_same_bits_each_time() {
-    let gpu = device();
-    let a = Attention::of_all(&CuSeqLens::from_lens(&BIAS_LENS).unwrap(), 2, Some(DROPOUT));
-    let bias = normal(&[15, 2], 5, DType::F32).to_device(&gpu).unwrap();
-    for dtype in [DType::F32, DType::BF16] {
-        let x = inputs(&a, 64, dtype).map(|x| x.to_device(&gpu).unwrap());
-        let [first, second] = [(); 2].map(|()| run_biased(&a, &x, &bias).1);
-        assert_eq!(values(&first), values(&second), "{dtype:?}");
-    }
-}
-
-#[test]
-#[ignore = "needs a GPU"]
-fn a_bias_beyond_the_kernels_is_an_error() {
-    let gpu = device();
-    let a = ragged(usize::MAX, 1, None);
-    let [q, k, v, _] = inputs(&a, 32, DType::F32).map(|x| x.to_device(&gpu).unwrap());
-    let bias = Tensor::zeros(&[2 * 129 + 1, 1]).to_device(&gpu).unwrap();
-    let error =
-        attention::forward(&a, [&q, &k, &v], Relative::Bias(&bias), true).unwrap_err().to_string();
-    assert!(error.contains("R at most 128"), "{error}");
 }

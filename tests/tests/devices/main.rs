@@ -7,6 +7,7 @@ mod activation;
 mod adamw;
 mod add_norm;
 mod attention;
+mod attention_by_distance;
 mod bce_with_logits;
 mod copy;
 mod cross_entropy;

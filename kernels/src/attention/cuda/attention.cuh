@@ -2,10 +2,13 @@
 #pragma once
 #include "common.cuh"
 
-// Whether scores have a relative position bias. Kernels with one are compiled apart, from the same text, so that it
-// costs the others nothing, not even parameters.
+// What scores have by distance: nothing, a bias, or products. Kernels with either are compiled apart, from the same text,
+// so that it costs the others nothing, not even parameters.
 #ifndef BIASED
 #define BIASED 0
+#endif
+#ifndef PRODUCTS
+#define PRODUCTS 0
 #endif
 
 // What a kernel with a bias gets beside.
@@ -15,13 +18,23 @@ struct BiasTable {
     int reach;
 };
 
-// The last parameters of a kernel, and these as a table.
+// What a kernel with products gets beside.
+struct ProductTables {
+    const float *c, *g; // of queries and of keys, [heads, tokens, 2 reach + 1]
+    float *grad;        // for dq the gradient of c, for dkdv that of g
+    int tokens, reach;
+};
+
+// The last parameters of a kernel, and these as tables.
 #if BIASED
-#define BIAS_PARAMETERS , const float *bias, float *dbias, int reach
-#define BIAS_TABLE BiasTable{bias, dbias, reach}
+#define RELATIVE_PARAMETERS , const float *bias, float *dbias, int reach
+#define RELATIVE_TABLES BiasTable{bias, dbias, reach}, ProductTables{}
+#elif PRODUCTS
+#define RELATIVE_PARAMETERS , const float *c, const float *g, float *grad, int tokens, int reach
+#define RELATIVE_TABLES BiasTable{}, ProductTables{c, g, grad, tokens, reach}
 #else
-#define BIAS_PARAMETERS
-#define BIAS_TABLE BiasTable{}
+#define RELATIVE_PARAMETERS
+#define RELATIVE_TABLES BiasTable{}, ProductTables{}
 #endif
 
 // `Settings` in mod.rs has the same fields.
@@ -43,6 +56,7 @@ template <typename T> struct Forward {
     u32 *mask;  // on tensor cores: what was dropped, for the backward; none if there is no dropout or no backward
     Attention a;
     BiasTable bias;
+    ProductTables products;
 };
 
 // What those of the backward read.
@@ -53,6 +67,7 @@ template <typename T> struct Backward {
     const u32 *mask;          // on tensor cores: that of the forward
     Attention a;
     BiasTable bias;
+    ProductTables products;
 };
 
 // One head of one sequence. A matrix [T, N*D] is seen as [T*N, D], where the tokens of a head are N rows apart:
@@ -167,3 +182,33 @@ struct BiasGradient {
 __device__ __forceinline__ void fill_zeros(float *to, int count) {
     for (int i = threadIdx.x; i < count; i += blockDim.x) to[i] = 0.0f;
 }
+
+// The products of one head and sequence: those of the tokens in the rows of a block, which are queries, or, where SIGN
+// is -1, keys, and those of the tokens in its columns. Each element belongs to one score alone: it is read where that
+// is made, and its gradient is stored, never added to.
+template <int SIGN> struct Products {
+    const float *of_rows, *of_cols; // [tokens, width], at the distance 0 of the first token
+    float *grad;                    // of those of the rows, likewise
+    int tokens, width;
+
+    __device__ __forceinline__ Products(const ProductTables &all, const Part &part)
+        : tokens(part.keys), width(2 * all.reach + 1) {
+        size_t first = (size_t(part.head) * all.tokens + part.first_key) * width + all.reach;
+        of_rows = (SIGN > 0 ? all.c : all.g) + first;
+        of_cols = (SIGN > 0 ? all.g : all.c) + first;
+        grad = all.grad + first;
+    }
+
+    // What is added to a score that is not scaled yet. Absent tokens are taken for the last one.
+    __device__ __forceinline__ float of(int row, int col) const {
+        row = min(row, tokens - 1);
+        col = min(col, tokens - 1);
+        int ahead = SIGN * (col - row);
+        return of_rows[size_t(row) * width + ahead] + of_cols[size_t(col) * width + ahead];
+    }
+
+    // The gradient of what the row has, if both tokens are there.
+    __device__ __forceinline__ void write(int row, int col, float gradient) const {
+        if (row < tokens && col < tokens) grad[size_t(row) * width + SIGN * (col - row)] = gradient;
+    }
+};

@@ -19,18 +19,23 @@
 //! compiled apart; they have their head's in shared memory, and dq adds up the diagonals of ds there.
 
 mod plan;
+mod relative;
 
 use super::{Attention, Relative};
 use crate::cuda::{
     Array, DType, Device, DropoutParam, Launch, Param, Result, Slice, Source, WARP, blocks_for,
 };
-use crate::reduce::cuda::column_sums;
 use plan::{FLASH_THREADS, FLASH_TILE, Kernel, Path};
+use relative::Gradient;
 
-/// Without a bias, and with one: the same text.
-pub(crate) static PLAIN: [Source; 2] = [
+/// By what scores have by distance, each the same text: nothing, a bias, products.
+pub(crate) static PLAIN: [Source; 3] = [
     source("attention_plain.cu", include_str!("plain.cu")),
     source("attention_plain_biased.cu", concat!("#define BIASED 1\n", include_str!("plain.cu"))),
+    source(
+        "attention_plain_products.cu",
+        concat!("#define PRODUCTS 1\n", include_str!("plain.cu")),
+    ),
 ];
 pub(crate) static FLASH: [Source; 2] = [
     source("attention_flash.cu", include_str!("flash.cu")),
@@ -117,8 +122,7 @@ pub fn forward(a: Attention, at: Offsets, x: Qkv, backward_follows: bool) -> Res
     let mut o = Array::uninit(device, x.q.dtype(), x.q.len())?;
     let mut lse = Array::uninit(device, DType::F32, super::total(a.queries) * a.heads)?;
     check(a, at, &[x.q], &[x.k, x.v], lse.slice());
-    let bias = bias(x.relative);
-    let path = Path::choose(a, &[x.q, x.k, x.v], bias_rows(a, bias));
+    let path = Path::choose(a, &[x.q, x.k, x.v], relative::widths(a, x.relative));
     let masked = path.keeps_mask && backward_follows && drops(a);
     let mut mask = masked.then(|| Array::uninit(device, DType::U32, mask_len(a))).transpose()?;
     let (launch, settings) = tiles(device, x.q.dtype(), path.forward, a, a.queries)?;
@@ -129,47 +133,12 @@ pub fn forward(a: Attention, at: Offsets, x: Qkv, backward_follows: bool) -> Res
         None if path.keeps_mask => launch.none(),
         None => launch,
     };
-    let launch = with_bias(launch.arg(settings), a, bias, None);
+    let launch = relative::add_parameters(launch.arg(settings), a, x.relative, None);
     // SAFETY: the kernel's parameters. Its blocks read the rows between offsets, which are those of the host and
-    // end where the matrices do, and write those of o and lse, and the mask's words of their tiles; the bias has the
-    // length that goes with its reach.
+    // end where the matrices do, and write those of o and lse, and the mask's words of their tiles; what scores have
+    // by distance has the length that goes with its reach.
     unsafe { launch.start() }?;
     Ok(Output { o, lse, mask })
-}
-
-fn bias(relative: Relative<Slice>) -> Option<Slice> {
-    match relative {
-        Relative::None => None,
-        Relative::Bias(bias) => Some(bias),
-        Relative::Products(_) => unimplemented!("products by distance on a GPU"),
-    }
-}
-
-/// The rows of a bias, 0 if there is none.
-fn bias_rows(a: Attention, bias: Option<Slice>) -> usize {
-    let Some(bias) = bias else { return 0 };
-    let lengths = Relative::Bias(bias.len());
-    a.check_relative(lengths);
-    let reach = a.reach(lengths);
-    assert!(bias.dtype() == DType::F32 && reach <= MAX_REACH, "attention: {bias:?}, R {reach}");
-    assert!(a.scale != 0.0, "attention: a bias of scores that are scaled by 0");
-    2 * reach + 1
-}
-
-/// `BIAS_PARAMETERS` of the kernels, where there is a bias: for dq, with its gradient of each block.
-fn with_bias<'a>(
-    launch: Launch<'a>,
-    a: Attention,
-    bias: Option<Slice<'a>>,
-    grad: Option<&mut Array>,
-) -> Launch<'a> {
-    let Some(bias) = bias else { return launch };
-    let launch = launch.read(bias);
-    let launch = match grad {
-        Some(grad) => launch.write(grad),
-        None => launch.none(),
-    };
-    launch.arg(a.reach(Relative::Bias(bias.len())) as i32)
 }
 
 /// Whether anything is dropped.
@@ -217,9 +186,9 @@ pub fn backward<'a>(
     check(a, at, &[x.q, o, d_o], &[x.k, x.v], lse);
     let (device, dtype) = (x.q.device(), x.q.dtype());
     let delta = delta(a, o, d_o)?;
-    let bias = bias(x.relative);
-    let path = Path::choose(a, &[x.q, x.k, x.v, d_o], bias_rows(a, bias));
+    let path = Path::choose(a, &[x.q, x.k, x.v, d_o], relative::widths(a, x.relative));
     check_mask(a, path, mask);
+    let mut by_distance = Gradient::zeros(a, path.dq, x.relative)?;
     let read = |launch: Launch<'a>| {
         let launch = launch.read(x.q).read(x.k).read(x.v).read(d_o);
         let launch = launch.read(at.queries).read(at.keys).read(lse).read(delta.slice());
@@ -232,17 +201,16 @@ pub fn backward<'a>(
     let [mut dq, mut dk, mut dv] = uninit_like([x.q, x.k, x.v])?;
     let (launch, settings) = tiles(device, dtype, path.dkdv, a, a.keys)?;
     let launch = read(launch).write(&mut dk).write(&mut dv).arg(settings);
-    let launch = with_bias(launch, a, bias, None);
-    // SAFETY: as in the forward; a row of dk and dv for each of k and v; the mask has the forward's length.
+    let launch = relative::add_parameters(launch, a, x.relative, by_distance.of_dkdv());
+    // SAFETY: as in the forward; a row of dk and dv for each of k and v; the mask has the forward's length; the gradient
+    // of products has theirs.
     unsafe { launch.start() }?;
     let (launch, settings) = tiles(device, dtype, path.dq, a, a.queries)?;
-    let mut sums = bias.map(|bias| block_sums(a, settings, bias)).transpose()?;
-    let launch = with_bias(read(launch).write(&mut dq).arg(settings), a, bias, sums.as_mut());
-    // SAFETY: as in the forward; a row of dq for each of q, and a part of the sums for each block.
+    let launch = read(launch).write(&mut dq).arg(settings);
+    let launch = relative::add_parameters(launch, a, x.relative, by_distance.of_dq());
+    // SAFETY: as above; a row of dq for each of q, and a part of the gradient of a bias for each block.
     unsafe { launch.start() }?;
-    let width = bias.map_or(0, Slice::len);
-    let dbias = sums.map(|sums| column_sums(sums.slice(), width)).transpose()?;
-    Ok(([dq, dk, dv], dbias.map_or(Relative::None, Relative::Bias)))
+    Ok(([dq, dk, dv], by_distance.finish(x.relative)?))
 }
 
 /// Panics unless the mask of the forward is there, if the backward reads it.
@@ -250,13 +218,6 @@ fn check_mask(a: Attention, path: Path, mask: Option<Slice>) {
     let words = mask.map_or(0, Slice::len);
     let fits = !path.keeps_mask || !drops(a) || words == mask_len(a);
     assert!(fits, "attention: mask of {words} words");
-}
-
-/// What the blocks add to dbias, `[B * tiles, 2R + 1, N]`: zeros at first, which those beyond the end of their sequence
-/// leave.
-fn block_sums(a: Attention, settings: Settings, bias: Slice) -> Result<Array> {
-    let tiles = (a.queries.len() - 1) * settings.tiles as usize;
-    Array::zeros(bias.device(), DType::F32, tiles * bias.len())
 }
 
 /// do . o of each query and head, `[Tq, N]`.

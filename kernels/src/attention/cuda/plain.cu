@@ -104,6 +104,7 @@ template <int D, int TILE> __device__ __forceinline__ void forward(const Forward
     float *rows = dynamic_shared<float>(), *cols = rows + TILE * STRIDE(D), *p = cols + TILE * STRIDE(D);
     bool busy = warp_is_busy<R>(present);
     Bias bias(p + TILE * P_STRIDE(TILE), f.bias, a);
+    Products<1> products(f.products, part);
     Output<R, D> out;
     float s[R][R];
     Span seen = seen_by_tile(a, first_query, TILE, part.keys);
@@ -117,6 +118,7 @@ template <int D, int TILE> __device__ __forceinline__ void forward(const Forward
             int query = first_query + thread_y() * R, key = first_key + thread_x() * R;
             dot<R, D>(rows, cols, s);
             if (BIASED) add_bias<false>(s, bias, query, key);
+            if (PRODUCTS) add_products(s, products, query, key);
             weights_of_scores(a, part, query, key, s, out);
         }
         __syncthreads(); // the keys have been read
@@ -173,6 +175,7 @@ __device__ __forceinline__ void backward_dkdv(const Backward<hidden> &b, hidden 
     float *key_tile = dynamic_shared<float>(), *query_tile = key_tile + 2 * ELEMENTS;
     float *grad_tile = query_tile + ELEMENTS, *p = grad_tile + ELEMENTS;
     Bias bias(p + TILE * P_STRIDE(TILE), b.bias, b.a);
+    Products<-1> products(b.products, part);
     bool busy = warp_is_busy<R>(present);
     u32 key_row = part.key_row(first_key);
     float key_grad[R][D / SIDE] = {}, value_grad[R][D / SIDE] = {};
@@ -187,9 +190,11 @@ __device__ __forceinline__ void backward_dkdv(const Backward<hidden> &b, hidden 
         int key = first_key + thread_y() * R, query = first_query + thread_x() * R;
         dot_pairs<R, D>(key_tile, query_tile, s, ds);
         if (BIASED) add_bias<true>(s, bias, query, key);
+        if (PRODUCTS) add_products(s, products, key, query);
         gradients_by_column<R>(b, part, key, query, s, ds);
         accumulate<R, D>(s, p, grad_tile, value_grad);
         accumulate<R, D>(ds, p, query_tile, key_grad);
+        if (PRODUCTS) write_products<R>(products, p, b.a.scale, first_key, first_query);
     }
     store_scaled<R, D>(key_grad, b.a.scale, dk, key_row, present, b.a);
     store_scaled<R, D>(value_grad, 1.0f, dv, key_row, present, b.a);
@@ -239,6 +244,7 @@ __device__ __forceinline__ void backward_dq(const Backward<hidden> &b, hidden *d
     // Behind the tiles: the bias, and the rows of its gradient.
     float *column = p + TILE * P_STRIDE(TILE), *sums = column + 2 * b.bias.reach + 1;
     Bias bias(column, b.bias, b.a);
+    Products<1> products(b.products, part);
     BiasGradient bias_grad(sums, b.bias.reach);
     if (BIASED) fill_zeros(sums, 2 * b.bias.reach + 1);
     bool busy = warp_is_busy<R>(present);
@@ -255,8 +261,10 @@ __device__ __forceinline__ void backward_dq(const Backward<hidden> &b, hidden *d
             float s[R][R], ds[R][R];
             dot_pairs<R, D>(query_tile, key_tile, s, ds);
             if (BIASED) add_bias<false>(s, bias, query, key);
+            if (PRODUCTS) add_products(s, products, query, key);
             gradients_by_row<R>(b, part, query, key, s, ds);
             accumulate<R, D>(ds, p, key_tile, query_grad);
+            if (PRODUCTS) write_products<R>(products, p, b.a.scale, first_query, first_key);
         }
         if (!BIASED) continue;
         __syncthreads(); // all gradients are there
@@ -268,26 +276,30 @@ __device__ __forceinline__ void backward_dq(const Backward<hidden> &b, hidden *d
 
 // Kernels for heads up to D wide, with tiles that fit 99 KiB of shared memory, what every GPU since Ampere has;
 // plan.rs knows the same sizes. BLOCKS fit a multiprocessor at once: what registers are to be found for.
-#define BLOCKS (BIASED ? 1 : 2)
+#if BIASED || PRODUCTS
+#define BLOCKS 1
+#else
+#define BLOCKS 2
+#endif
 #define KERNELS(D, FORWARD_TILE, BACKWARD_TILE)                                                                  \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_plain_forward_##D(const hidden *q, const hidden *k, const hidden *v, const u32 *queries,       \
-                                    const u32 *keys, hidden *o, float *lse, Attention a BIAS_PARAMETERS) {       \
-        forward<D, FORWARD_TILE>(Forward<hidden>{q, k, v, queries, keys, o, lse, nullptr, a, BIAS_TABLE});       \
+                                    const u32 *keys, hidden *o, float *lse, Attention a RELATIVE_PARAMETERS) {       \
+        forward<D, FORWARD_TILE>(Forward<hidden>{q, k, v, queries, keys, o, lse, nullptr, a, RELATIVE_TABLES});       \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_plain_backward_dkdv_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,  \
                                           const u32 *queries, const u32 *keys, const float *lse,                 \
                                           const float *delta, hidden *dk, hidden *dv,                            \
-                                          Attention a BIAS_PARAMETERS) {                                         \
-        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a, BIAS_TABLE};                     \
+                                          Attention a RELATIVE_PARAMETERS) {                                         \
+        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a, RELATIVE_TABLES};                     \
         backward_dkdv<D, BACKWARD_TILE>(b, dk, dv);                                                              \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_plain_backward_dq_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,    \
                                         const u32 *queries, const u32 *keys, const float *lse,                   \
-                                        const float *delta, hidden *dq, Attention a BIAS_PARAMETERS) {           \
-        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a, BIAS_TABLE};                     \
+                                        const float *delta, hidden *dq, Attention a RELATIVE_PARAMETERS) {           \
+        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a, RELATIVE_TABLES};                     \
         backward_dq<D, BACKWARD_TILE>(b, dq);                                                                    \
     }
 

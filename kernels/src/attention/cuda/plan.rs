@@ -1,6 +1,6 @@
 //! Which kernel computes an attention, and what it needs.
 
-use super::{Attention, FLASH, FLASH_BACKWARD, MAX_HEAD_DIM, PLAIN};
+use super::{Attention, FLASH, FLASH_BACKWARD, MAX_HEAD_DIM, PLAIN, Relative};
 use crate::cuda::{DType, Slice, Source, WARP};
 
 /// A kernel and the shape of its blocks.
@@ -36,15 +36,24 @@ pub(super) const FLASH_THREADS: usize = 128;
 const COPY: u64 = 16;
 
 impl Path {
-    /// Tensor cores where the operands allow it. Folding the scale into the exponent takes a positive one. A bias has
-    /// 2R + 1 rows, none has 0.
-    pub(super) fn choose(a: Attention, operands: &[Slice], bias_rows: usize) -> Self {
+    /// Tensor cores where the operands allow it. Folding the scale into the exponent takes a positive one. What scores
+    /// have by distance is 2R + 1 wide.
+    pub(super) fn choose(a: Attention, operands: &[Slice], widths: Relative<usize>) -> Self {
         assert!(a.head_dim <= MAX_HEAD_DIM, "attention: heads of {} on a GPU", a.head_dim);
         let bf16 = operands.iter().all(|x| x.dtype() == DType::BF16);
         let aligned = operands.iter().all(|x| x.address().is_multiple_of(COPY));
         let fits = bf16 && aligned && a.scale > 0.0;
-        let flash = if fits { flash(a.head_dim, bias_rows) } else { None };
-        flash.unwrap_or_else(|| plain(a.head_dim, bias_rows))
+        let flash = if fits { flash(a.head_dim, widths) } else { None };
+        flash.unwrap_or_else(|| plain(a.head_dim, widths))
+    }
+}
+
+/// Which of a kernel's sources it is, and the rows of a bias, which is in shared memory.
+fn variant(widths: Relative<usize>) -> (usize, usize) {
+    match widths {
+        Relative::None => (0, 0),
+        Relative::Bias(rows) => (1, rows),
+        Relative::Products(_) => (2, 0),
     }
 }
 
@@ -60,8 +69,12 @@ macro_rules! names {
 }
 
 /// `flash.cu` and `flash_backward.cu`, which have heads of these sizes.
-fn flash(head_dim: usize, bias_rows: usize) -> Option<Path> {
+fn flash(head_dim: usize, widths: Relative<usize>) -> Option<Path> {
+    let (variant, bias_rows) = variant(widths);
     let biased = bias_rows > 0;
+    if variant > 1 {
+        return None;
+    }
     let [forward, dkdv, dq] = match head_dim {
         32 => names!("flash", "32"),
         64 => names!("flash", "64"),
@@ -91,14 +104,15 @@ fn flash(head_dim: usize, bias_rows: usize) -> Option<Path> {
 }
 
 /// `plain.cu`.
-fn plain(head_dim: usize, bias_rows: usize) -> Path {
+fn plain(head_dim: usize, widths: Relative<usize>) -> Path {
+    let (variant, bias_rows) = variant(widths);
     let (width, forward_tile, backward_tile, [forward, dkdv, dq]) = match head_dim {
         0..=32 => (32, 64, 64, names!("plain", "32")),
         33..=64 => (64, 64, 64, names!("plain", "64")),
         65..=128 => (128, 64, 32, names!("plain", "128")),
         _ => (256, 32, 16, names!("plain", "256")),
     };
-    let source = &PLAIN[usize::from(bias_rows > 0)];
+    let source = &PLAIN[variant];
     let kernel = |name, tile: usize, tiles: usize, more: usize| {
         // `STRIDE` and `P_STRIDE` of the kernels.
         let elements = tiles * tile * (width + 4) + tile * (tile + 16) + more;
@@ -127,11 +141,15 @@ mod tests {
     fn shared_memory_fits_every_gpu() {
         // What `block_sum` has beside, and what aligns the rest.
         const SUMS: usize = 1 << 10;
-        let biases = [0, 2 * MAX_REACH + 1];
-        for (head_dim, rows) in (1..=MAX_HEAD_DIM).flat_map(|d| biases.map(|rows| (d, rows))) {
-            for path in [Some(plain(head_dim, rows)), flash(head_dim, rows)].into_iter().flatten() {
+        let width = 2 * MAX_REACH + 1;
+        let variants = [Relative::None, Relative::Bias(width), Relative::Products([width; 2])];
+        for (head_dim, widths) in (1..=MAX_HEAD_DIM).flat_map(|d| variants.map(|v| (d, v))) {
+            for path in
+                [Some(plain(head_dim, widths)), flash(head_dim, widths)].into_iter().flatten()
+            {
                 for kernel in [path.forward, path.dkdv, path.dq] {
-                    let shared = kernel.shared + if rows > 0 { SUMS } else { 0 };
+                    let sums = if widths == Relative::None { 0 } else { SUMS };
+                    let shared = kernel.shared + sums;
                     assert!(shared <= LIMIT, "{}: {shared} bytes", kernel.name);
                 }
             }

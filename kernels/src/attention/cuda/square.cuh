@@ -84,6 +84,13 @@ __device__ __forceinline__ void add_bias(float (&s)[R][R], const Bias &bias, int
     }
 }
 
+// Adds the products by distance to scores of this thread, in rows from `row` on and columns from `col` on.
+template <int SIGN, int R>
+__device__ __forceinline__ void add_products(float (&s)[R][R], const Products<SIGN> &products, int row, int col) {
+#pragma unroll
+    for (int i = 0; i < R * R; i++) s[i / R][i % R] += products.of(row + i / R, col + i % R);
+}
+
 // The elements of a row of the result that a thread has: vectors of this many, 16 threads side by side.
 template <int D> struct Columns {
     static const int VECTOR = D / SIDE < 4 ? D / SIDE : 4;
@@ -118,6 +125,20 @@ __device__ __forceinline__ void accumulate(const float (&weights)[R][R], float *
                 result[i / VECTOR][vector * VECTOR + i % VECTOR] += w[i / VECTOR][slot] * x[i % VECTOR];
             }
         }
+    }
+}
+
+// Writes the gradients of scores to those of the products of their rows, 16 neighbours at a time: they are in `p` as
+// `accumulate` left them, a row private to half a warp. The block has rows from `row` on and columns from `col` on.
+template <int R, int SIGN>
+__device__ __forceinline__ void write_products(const Products<SIGN> &products, const float *p, float scale, int row,
+                                               int col) {
+    const float *mine = p + thread_y() * P_STRIDE(R * SIDE);
+#pragma unroll
+    for (int i = 0; i < R * R; i++) {
+        int further = i % R * SIDE + thread_x(), slot = further % R * SIDE + further / R;
+        float ds = mine[i / R * SIDE * P_STRIDE(R * SIDE) + slot];
+        products.write(row + thread_y() * R + i / R, col + further, scale * ds);
     }
 }
 
