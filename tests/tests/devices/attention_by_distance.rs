@@ -174,15 +174,15 @@ fn check_products(gpu: &Device, what: &str, a: &Attention, (x, cg): (&Inputs, &[
     }
 }
 
-/// In turns, from the first case on: dropout, window and how much further than the longest sequence R is.
-fn products_equal_the_definition(dtype: DType, head_dims: &[usize], first: usize) {
+/// In turns: dropout, window, and how much further than the longest sequence R is.
+fn products_equal_the_definition(dtype: DType, head_dims: &[usize]) {
     let gpu = device();
-    let batch = CuSeqLens::from_lens(&LENS).unwrap();
+    let batch = CuSeqLens::from_lens(&LENS[..5]).unwrap();
     let cases = [(None, None, 0), (Some(DROPOUT), None, 3), (Some(DROPOUT), Some(20), 0)];
-    let cases = cases.into_iter().cycle().skip(first);
+    let cases = cases.into_iter().cycle();
     for (i, (&head_dim, (dropout, window, more))) in head_dims.iter().zip(cases).enumerate() {
         let a = Attention::of_all(&batch, 1 + i % 2, dropout).with_window(window);
-        let reach = LENS[5] - 1 + more;
+        let reach = LENS[4] - 1 + more;
         let what = format!("{dtype:?}, D {head_dim}, R {reach}, window {window:?}, {dropout:?}");
         let x = inputs(&a, head_dim, dtype);
         check_products(&gpu, &what, &a, (&x, &products(&a, reach)));
@@ -192,15 +192,13 @@ fn products_equal_the_definition(dtype: DType, head_dims: &[usize], first: usize
 #[test]
 #[ignore = "needs a GPU"]
 fn f32_products_equal_the_definition() {
-    products_equal_the_definition(DType::F32, &[64, 64, 64, 7, 32, 128], 0);
-    products_equal_the_definition(DType::F32, &[256], 1);
+    products_equal_the_definition(DType::F32, &[64, 64, 64, 7, 128, 256]);
 }
 
 #[test]
 #[ignore = "needs a GPU"]
 fn bf16_products_equal_the_definition() {
-    products_equal_the_definition(DType::BF16, &[64, 64, 64], 0);
-    products_equal_the_definition(DType::BF16, &[32, 32, 96, 7], 1);
+    products_equal_the_definition(DType::BF16, &[64, 64, 64, 32, 32, 96]);
 }
 
 /// Scores whose exponentials are infinite in f32, next to tokens that are not there.
@@ -208,12 +206,12 @@ fn bf16_products_equal_the_definition() {
 #[ignore = "needs a GPU"]
 fn large_products_equal_the_definition() {
     let gpu = device();
-    let a = Attention::of_all(&CuSeqLens::from_lens(&[1, 70, 200]).unwrap(), 1, None);
-    let shape = [1, 271, 399];
+    let a = Attention::of_all(&CuSeqLens::from_lens(&[1, 70]).unwrap(), 1, None);
+    let shape = [1, 71, 139];
     for (dtype, size) in
         [DType::F32, DType::BF16].into_iter().flat_map(|t| [(t, 2000.0f32), (t, -2000.0)])
     {
-        let by_distance = (0..271 * 399).map(|i| [size, size, 0.0, 0.5, -size][i % 399 % 5]);
+        let by_distance = (0..71 * 139).map(|i| [size, size, 0.0, 0.5, -size][i % 139 % 5]);
         let c = Tensor::from_vec(by_distance.collect(), &shape).unwrap();
         let cg = [c, Tensor::zeros(&shape)];
         let x = inputs(&a, 64, dtype);
@@ -226,15 +224,16 @@ fn large_products_equal_the_definition() {
 #[ignore = "needs a GPU"]
 fn products_have_the_same_bits_each_time() {
     let gpu = device();
-    let batch = CuSeqLens::from_lens(&LENS).unwrap();
+    let lens = [17, 130];
+    let batch = CuSeqLens::from_lens(&lens).unwrap();
     let a = Attention::of_all(&batch, 2, None);
-    let cg = to_gpu(&products(&a, 200), &gpu);
+    let cg = to_gpu(&products(&a, 140), &gpu);
     for dtype in [DType::F32, DType::BF16] {
         let x = to_gpu(&inputs(&a, 64, dtype), &gpu);
         let [first, second] = [(); 2].map(|()| run_with_products(&a, &x, &cg));
         let bits = |all: &[Tensor; 6]| all.each_ref().map(values);
         assert!(bits(&first) == bits(&second), "{dtype:?}: twice");
-        for (i, len) in LENS.into_iter().enumerate() {
+        for (i, len) in lens.into_iter().enumerate() {
             let alone = Attention::of_all(&CuSeqLens::from_lens(&[len]).unwrap(), 2, None);
             let start = batch.range(i).start;
             let x = x.each_ref().map(|x| x.narrow(0, start, len).unwrap());
@@ -284,6 +283,7 @@ fn disentangled_attention_equals_the_definition() {
     let vectors = [6, 7].map(|seed| normal(&[2 * 80 + 1, 2 * 64], seed, DType::F32));
     for dtype in [DType::F32, DType::BF16] {
         let [q, k, v, d_o] = inputs(&a, 64, dtype);
+        let d_o = d_o.to_dtype(DType::F32).unwrap();
         let x = [q, k, v, vectors[0].clone(), vectors[1].clone(), d_o];
         let got = on_the_tape(&a, &to_gpu(&x, &gpu));
         let want = on_the_tape(&a, &x.each_ref().map(wide));
@@ -302,7 +302,8 @@ fn on_the_tape(a: &Attention, x: &[Tensor; 6]) -> [Tensor; 6] {
     let [q, k, v, of_keys, of_queries] = [0, 1, 2, 3, 4].map(|i| tape.input(x[i].clone()));
     let inputs = [&q, &k, &v, &of_keys, &of_queries];
     let y = ops::disentangled_attention(a.clone(), [&q, &k, &v], [&of_keys, &of_queries]).unwrap();
-    let loss = y.mul(&Var::constant(x[5].clone())).unwrap().sum().unwrap();
+    let wide = y.to_dtype(x[5].dtype()).unwrap();
+    let loss = wide.mul(&Var::constant(x[5].clone())).unwrap().sum().unwrap();
     let grads = loss.backward().unwrap();
     let [dq, dk, dv, da, db] = inputs.map(|input| grads.input(input).unwrap().clone());
     [y.value().clone(), dq, dk, dv, da, db]

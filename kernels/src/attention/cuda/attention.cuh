@@ -2,8 +2,8 @@
 #pragma once
 #include "common.cuh"
 
-// What scores have by distance: nothing, a bias, or products. Kernels with either are compiled apart, from the same text,
-// so that it costs the others nothing, not even parameters.
+// What scores have by distance: nothing, a bias, or products. Kernels with either are compiled apart, from the same
+// text, so that it costs the others nothing, not even parameters.
 #ifndef BIASED
 #define BIASED 0
 #endif

@@ -15,6 +15,12 @@
 // So memory bounds sequences below some 600 tokens, exponentials those of small heads above. The backward does
 // 14 S^2 D operations for 2 S^2 exponentials. To draw the dropout mask takes about 12 instructions for each score, as
 // many as all else that is not a product; the backward reads it instead.
+//
+// Products by distance are 8 bytes of device memory for each score, and no other score has them: at the 14 bytes that
+// an H100 moves in a clock for each multiprocessor, half a clock, nine times as long as the two products at D = 64. The
+// backward takes 24 bytes: both kernels read 8 and write 4. So memory bounds them, whatever the length. Lanes read where
+// their fragments are, 8 neighbours of a token's row in two accesses: what else comes with them is in the L1 cache for
+// the next ones, so a pass through shared memory would save none of the bytes.
 #include "fragments.cuh"
 
 // From scores to 2^(score scale - maximum scale); o shrinks by what the maximum grew. `scale` has the log2(e).
@@ -83,6 +89,7 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
     Span seen = seen_by_tile(a, first_query, TILE, part.keys);
     Keys<D> keys{stages, f.k, f.v, part.key_row(0), a.heads, seen.end};
     Bias bias(reinterpret_cast<float *>(stages + 4 * ELEMENTS), f.bias, a);
+    Products<1> products(f.products, part);
     copy_tile<D>(query_tile, f.q, part.query_row(first_query), a.heads, present);
     commit_copies();
     keys.fetch(seen.begin);
@@ -101,6 +108,7 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
         float s[N][4];
         product<D, N>(rows, key_tile, 0, s);
         if (BIASED) add_bias<1>(s, bias, first_query + warp_row(), first_key);
+        if (PRODUCTS) add_products(s, products, first_query + warp_row(), first_key);
         if (first_key + TILE > seen.end) hide_absent(s, seen.end - first_key);
         hide_distant(s, first_query + warp_row(), first_key, a.window);
         softmax_step<D, N>(s, softmax, result, a.scale * LOG2_E);
@@ -124,10 +132,13 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
         forward<D>(Forward<bf16>{q, k, v, queries, keys, o, lse, mask, a, RELATIVE_TABLES});                          \
     }
 
-// With a bias only for the heads of the models that have one.
+// With a bias or products only for the heads of the models that have them.
 #if BIASED
 KERNEL(32, 4)
 KERNEL(64, 3)
+#elif PRODUCTS
+KERNEL(32, 2)
+KERNEL(64, 2)
 #else
 KERNEL(32, 5)
 KERNEL(64, 3)

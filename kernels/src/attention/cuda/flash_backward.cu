@@ -21,15 +21,45 @@ __device__ __forceinline__ void score_gradient(float &s, float &dp, float scale,
     dp = p * (factor * dp - delta);
 }
 
+// ---- Gradients of scores that leave the registers ----
+
+// Rows of gradients in shared memory, of a step and 8 more: the lanes of an access to pairs are then in different
+// banks.
+#define STEP_STRIDE (STEP + 8)
+
+// Puts the gradients of a step to `tile`, [WARP_ROWS, STEP_STRIDE], this warp's own.
+__device__ __forceinline__ void share_step(float *tile, const float (&ds)[STEP_N][4]) {
+    __syncwarp(); // the step before has been read
+#pragma unroll
+    for (int i = 0; i < 2 * STEP_N; i++) {
+        float pair[2] = {ds[i / 2][i % 2 * 2], ds[i / 2][i % 2 * 2 + 1]};
+        store_floats(pair, tile + (lane_g() + i % 2 * 8) * STEP_STRIDE + i / 2 * 8 + 2 * lane_t());
+    }
+    __syncwarp();
+}
+
+// Writes the gradients of a step to those of the products of its rows, 32 neighbours at a time. The warp has the rows
+// from `row` on, and the columns from `col` on.
+template <int SIGN>
+__device__ __forceinline__ void write_products(const Products<SIGN> &products, float *tile, float scale,
+                                               const float (&ds)[STEP_N][4], int row, int col) {
+    static_assert(STEP == WARP, "a column a lane");
+    share_step(tile, ds);
+#pragma unroll 4
+    for (int i = 0; i < WARP_ROWS; i++) {
+        products.write(row + i, col + lane_of_warp(), scale * tile[i * STEP_STRIDE + lane_of_warp()]);
+    }
+}
+
 // ---- dk and dv: rows are keys, columns queries ----
 
 // What the columns of a tile of queries have: 64 times lse in base 2, then 64 times delta, a thread each. Zeros from
-// `end` on, where no query is or none is seen: q and do are zeros there as well, so nothing comes of them. With a bias,
-// which may be large, an infinite lse keeps 2^(bias - lse) from being infinite.
+// `end` on, where no query is or none is seen: q and do are zeros there as well, so nothing comes of them. With a bias
+// or products, which may be large, an infinite lse keeps 2^(s - lse) from being infinite.
 __device__ __forceinline__ float column_statistic(const Backward<bf16> &b, const Part &part, int first_query,
                                                   int end) {
     int query = first_query + threadIdx.x % TILE;
-    if (query >= end) return BIASED && threadIdx.x < TILE ? -NEGATIVE_INFINITY : 0.0f;
+    if (query >= end) return (BIASED || PRODUCTS) && threadIdx.x < TILE ? -NEGATIVE_INFINITY : 0.0f;
     u32 row = part.query_row(query);
     return threadIdx.x < TILE ? b.lse[row] * LOG2_E : b.delta[row];
 }
@@ -80,7 +110,11 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, bf16 *dk,
     bf16 *key_tile = dynamic_shared<bf16>(), *stages = key_tile + 2 * ELEMENTS;
     float *statistics = reinterpret_cast<float *>(stages + 4 * ELEMENTS);
     u32 *masks = reinterpret_cast<u32 *>(statistics + 2 * THREADS);
-    Bias bias(reinterpret_cast<float *>(masks + 2 * THREADS), b.bias, a);
+    // Behind them the bias, or a step of gradients of each warp.
+    float *behind = reinterpret_cast<float *>(masks + 2 * THREADS);
+    Bias bias(behind, b.bias, a);
+    Products<-1> products(b.products, part);
+    float *gradients = behind + warp_row() * STEP_STRIDE;
     if (!drops(a.dropout)) masks[threadIdx.x] = masks[threadIdx.x + THREADS] = 0;
     Span seen = seen_by_tile(a, first_key, TILE, part.queries);
     auto fetch = [&](int first_query) {
@@ -117,9 +151,12 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, bf16 *dk,
             float s[STEP_N][4], ds[STEP_N][4];
             product<D, STEP_N>(key_rows, query_tile, step, s);
             product<D, STEP_N>(value_rows, grad_tile, step, ds);
-            if (BIASED) add_bias<-1>(s, bias, first_key + warp_row(), first_query + step);
-            hide_distant(s, first_key + warp_row(), first_query + step, a.window);
+            int row = first_key + warp_row(), col = first_query + step;
+            if (BIASED) add_bias<-1>(s, bias, row, col);
+            if (PRODUCTS) add_products(s, products, row, col);
+            hide_distant(s, row, col, a.window);
             gradients_by_column(a, StepMask(masks + stage * THREADS, step), column + step, s, ds);
+            if (PRODUCTS) write_products(products, gradients, a.scale, ds, row, col);
             accumulate<D, STEP_N>(s, grad_tile, step, value_grad);
             accumulate<D, STEP_N>(ds, query_tile, step, key_grad);
         }
@@ -158,21 +195,11 @@ __device__ __forceinline__ void gradients_by_row(const Attention &a, const RowSt
     }
 }
 
-// Rows of gradients in shared memory, of a step and 8 more: the lanes of an access to pairs are then in different
-// banks.
-#define STEP_STRIDE (STEP + 8)
-
 // Adds the diagonals of the gradients of a step to that of the bias: a lane adds up two. The first key is so far ahead
 // of the first of the `present` queries of this warp; `tile` is [WARP_ROWS, STEP_STRIDE], this warp's own.
 __device__ __forceinline__ void add_diagonals(BiasGradient &gradient, float *tile, const float (&ds)[STEP_N][4],
                                               int present, int ahead) {
-    __syncwarp(); // the step before has been read
-#pragma unroll
-    for (int i = 0; i < 2 * STEP_N; i++) {
-        float pair[2] = {ds[i / 2][i % 2 * 2], ds[i / 2][i % 2 * 2 + 1]};
-        store_floats(pair, tile + (lane_g() + i % 2 * 8) * STEP_STRIDE + i / 2 * 8 + 2 * lane_t());
-    }
-    __syncwarp();
+    share_step(tile, ds);
     for (int diagonal = lane_of_warp() - (WARP_ROWS - 1); diagonal < STEP; diagonal += WARP) {
         float sum = 0.0f;
         for (int row = max(0, -diagonal); row < min(min(WARP_ROWS, present), STEP - diagonal); row++) {
@@ -199,6 +226,7 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
     float *sums = column + width;
     gradients += warp_row() * STEP_STRIDE;
     Bias bias(column, b.bias, a);
+    Products<1> products(b.products, part);
     BiasGradient bias_grad(sums + warp_of_block() * width, b.bias.reach);
     if (BIASED) fill_zeros(sums, WARPS * width);
     wait_for_copies<1>();
@@ -220,10 +248,12 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
             product<D, STEP_N>(grad_rows, key_tile + ELEMENTS, step, ds);
             int row = first_query + warp_row(), col = first_key + step;
             if (BIASED) add_bias<1>(s, bias, row, col);
+            if (PRODUCTS) add_products(s, products, row, col);
             if (step + STEP > present_keys) hide_absent(s, present_keys - step);
             hide_distant(s, row, col, a.window);
             gradients_by_row(a, rows, dropped >> step / 2, s, ds);
             if (BIASED) add_diagonals(bias_grad, gradients, ds, present - warp_row(), col - row);
+            if (PRODUCTS) write_products(products, gradients, a.scale, ds, row, col);
             accumulate<D, STEP_N>(ds, key_tile, step, query_grad);
         }
     }
@@ -257,7 +287,7 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
 #define DKDV_BLOCKS_64 2
 #endif
 
-#if BIASED
+#if BIASED || PRODUCTS
 KERNELS(32, HeldRows, 3, 3)
 KERNELS(64, HeldRows, 2, 2)
 #else

@@ -180,6 +180,17 @@ __device__ __forceinline__ void add_bias(float (&s)[N][4], const Bias &bias, int
     }
 }
 
+// Adds the products by distance, likewise.
+template <int SIGN, int N>
+__device__ __forceinline__ void add_products(float (&s)[N][4], const Products<SIGN> &products, int row, int col) {
+    row += lane_g();
+    col += 2 * lane_t();
+#pragma unroll
+    for (int i = 0; i < 4 * N; i++) {
+        s[i / 4][i % 4] += products.of(row + i % 4 / 2 * 8, col + i / 4 * 8 + i % 2);
+    }
+}
+
 // Scores beyond the last key, where columns are keys, count for nothing.
 template <int N> __device__ __forceinline__ void hide_absent(float (&s)[N][4], int present) {
 #pragma unroll

@@ -6,7 +6,7 @@
 //!
 //! | | `plain.cu` | `flash.cu`, `flash_backward.cu` |
 //! |---|---|---|
-//! | for | f32; bf16 where D, the scale or an address is unusual | bf16 with D = 32, 64; without a bias 96, 128 |
+//! | for | f32; bf16 where D, the scale or an address is unusual | bf16, D = 32, 64; without distances 96, 128 |
 //! | tiles | 64 x 64, less where D is large | 64 x 64, 16 rows a warp |
 //! | shared memory | tiles in f32, rows padded against bank conflicts; p | tiles in bf16, XOR swizzle; two stages |
 //! | registers | scores and results | scores, results and the fragments of the rows |
@@ -15,8 +15,9 @@
 //! backward makes the scores again in each of two kernels, one for dk and dv, one for dq, which costs two
 //! products of seven, and needs no atomics: the same bits in every run. Dropout takes one call of Philox for
 //! four scores, except in tiles below 64. On tensor cores it would cost more than the softmax: there the forward
-//! leaves the mask to the backward, a bit a score. `flash.cu` counts what bounds the forward. Kernels with a bias are
-//! compiled apart; they have their head's in shared memory, and dq adds up the diagonals of ds there.
+//! leaves the mask to the backward, a bit a score. `flash.cu` counts what bounds the forward. Kernels for scores that
+//! depend on distance are compiled apart. With a bias they have their head's in shared memory, and dq adds up the
+//! diagonals of ds there; products are read where they are, and ds is written to the places of their gradients.
 
 mod plan;
 mod relative;
@@ -37,15 +38,23 @@ pub(crate) static PLAIN: [Source; 3] = [
         concat!("#define PRODUCTS 1\n", include_str!("plain.cu")),
     ),
 ];
-pub(crate) static FLASH: [Source; 2] = [
+pub(crate) static FLASH: [Source; 3] = [
     source("attention_flash.cu", include_str!("flash.cu")),
     source("attention_flash_biased.cu", concat!("#define BIASED 1\n", include_str!("flash.cu"))),
+    source(
+        "attention_flash_products.cu",
+        concat!("#define PRODUCTS 1\n", include_str!("flash.cu")),
+    ),
 ];
-pub(crate) static FLASH_BACKWARD: [Source; 2] = [
+pub(crate) static FLASH_BACKWARD: [Source; 3] = [
     source("attention_flash_backward.cu", include_str!("flash_backward.cu")),
     source(
         "attention_flash_backward_biased.cu",
         concat!("#define BIASED 1\n", include_str!("flash_backward.cu")),
+    ),
+    source(
+        "attention_flash_backward_products.cu",
+        concat!("#define PRODUCTS 1\n", include_str!("flash_backward.cu")),
     ),
 ];
 pub(crate) static DELTA: Source = source("attention_delta.cu", include_str!("delta.cu"));
@@ -202,8 +211,8 @@ pub fn backward<'a>(
     let (launch, settings) = tiles(device, dtype, path.dkdv, a, a.keys)?;
     let launch = read(launch).write(&mut dk).write(&mut dv).arg(settings);
     let launch = relative::add_parameters(launch, a, x.relative, by_distance.of_dkdv());
-    // SAFETY: as in the forward; a row of dk and dv for each of k and v; the mask has the forward's length; the gradient
-    // of products has theirs.
+    // SAFETY: as in the forward; a row of dk and dv for each of k and v; the mask has the forward's length; the
+    // gradient of products has theirs.
     unsafe { launch.start() }?;
     let (launch, settings) = tiles(device, dtype, path.dq, a, a.queries)?;
     let launch = read(launch).write(&mut dq).arg(settings);

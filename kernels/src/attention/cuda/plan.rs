@@ -71,34 +71,37 @@ macro_rules! names {
 /// `flash.cu` and `flash_backward.cu`, which have heads of these sizes.
 fn flash(head_dim: usize, widths: Relative<usize>) -> Option<Path> {
     let (variant, bias_rows) = variant(widths);
-    let biased = bias_rows > 0;
-    if variant > 1 {
-        return None;
-    }
+    let alone = widths == Relative::None;
     let [forward, dkdv, dq] = match head_dim {
         32 => names!("flash", "32"),
         64 => names!("flash", "64"),
-        96 if !biased => names!("flash", "96"),
-        128 if !biased => names!("flash", "128"),
+        96 if alone => names!("flash", "96"),
+        128 if alone => names!("flash", "128"),
         _ => return None,
     };
-    let kernel = |sources: &'static [Source; 2], name, tiles: usize, more: usize| {
+    let kernel = |sources: &'static [Source; 3], name, tiles: usize, more: usize| {
         let tiles = tiles * FLASH_TILE * head_dim * DType::BF16.size();
         let shared = tiles + more + bias_rows * DType::F32.size();
-        let (source, threads) = (&sources[usize::from(biased)], FLASH_THREADS as u32);
+        let (source, threads) = (&sources[variant], FLASH_THREADS as u32);
         Kernel { source, name, tile: FLASH_TILE, threads, shared }
     };
     // lse and delta of the queries of two stages, and the mask.
     let statistics = 2 * (2 * FLASH_TILE * DType::F32.size() + FLASH_THREADS * DType::U32.size());
-    // Of each warp, dbias and the gradients of a step: `STEP_STRIDE` of the kernels for each of its rows.
-    let sums = (FLASH_THREADS / WARP * bias_rows + FLASH_TILE * 40) * DType::F32.size();
+    // The gradients of a step of each warp, `STEP_STRIDE` of the kernels for each of its rows; dbias of each warp.
+    let step = FLASH_TILE * 40 * DType::F32.size();
+    let sums = FLASH_THREADS / WARP * bias_rows * DType::F32.size();
+    let (for_dkdv, for_dq) = match widths {
+        Relative::None => (0, 0),
+        Relative::Bias(_) => (0, step + sums),
+        Relative::Products(_) => (step, step),
+    };
     Some(Path {
         // q, two stages of k and v.
         forward: kernel(&FLASH, forward, 5, 0),
         // k and v, two stages of q and do.
-        dkdv: kernel(&FLASH_BACKWARD, dkdv, 6, statistics),
+        dkdv: kernel(&FLASH_BACKWARD, dkdv, 6, statistics + for_dkdv),
         // q and do, two stages of k and v.
-        dq: kernel(&FLASH_BACKWARD, dq, 6, if biased { sums } else { 0 }),
+        dq: kernel(&FLASH_BACKWARD, dq, 6, for_dq),
         keeps_mask: true,
     })
 }
