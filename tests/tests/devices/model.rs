@@ -263,7 +263,7 @@ fn training_goes_as_on_the_cpu() {
 #[test]
 #[ignore = "needs a GPU"]
 fn a_step_takes_few_launches_and_no_waiting() {
-    for ((kind, model), most) in models().iter().zip([50 * 3, 54 * 3, 53 * 3]) {
+    for ((kind, model), most) in models().iter().zip([50 * 3, 54 * 3, 102 * 3, 53 * 3]) {
         count_launches(kind, model, most);
     }
 }
