@@ -222,7 +222,7 @@ fn reference_gradients_are_central_differences() {
             let mut x = inputs(a, 2.0)[..3].iter().map(|x| f64s(x)).collect::<Vec<_>>();
             x.extend(parts(relative.as_ref().map(|x| f64s(x))));
             let of = |x: &[Vec<f64>]| {
-                let mut rest = x[3..].to_vec().into_iter();
+                let mut rest = x[3..].iter().cloned();
                 relative.as_ref().map(|_| rest.next().unwrap())
             };
             let loss = |x: &[Vec<f64>]| -> f64 {

@@ -16,11 +16,11 @@
 // 14 S^2 D operations for 2 S^2 exponentials. To draw the dropout mask takes about 12 instructions for each score, as
 // many as all else that is not a product; the backward reads it instead.
 //
-// Products by distance are 8 bytes of device memory for each score, and no other score has them: at the 14 bytes that
-// an H100 moves in a clock for each multiprocessor, half a clock, nine times as long as the two products at D = 64. The
-// backward takes 24 bytes: both kernels read 8 and write 4. So memory bounds them, whatever the length. Lanes read where
-// their fragments are, 8 neighbours of a token's row in two accesses: what else comes with them is in the L1 cache for
-// the next ones, so a pass through shared memory would save none of the bytes.
+// Products by distance are 8 bytes of device memory for each score, and no other score has them: at the 13 bytes that
+// an H100 moves in a clock for each multiprocessor, 0.6 clocks, ten times as long as the two products at D = 64. The
+// backward takes 24 bytes: both kernels read 8 and write 4. So memory bounds them, whatever the length. Lanes read
+// where their fragments are, 8 neighbours of a token's row in one or two accesses: what else comes with them is in the
+// L1 cache for the next ones, so a pass through shared memory would save none of the bytes.
 #include "fragments.cuh"
 
 // From scores to 2^(score scale - maximum scale); o shrinks by what the maximum grew. `scale` has the log2(e).
@@ -132,7 +132,8 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
         forward<D>(Forward<bf16>{q, k, v, queries, keys, o, lse, mask, a, RELATIVE_TABLES});                          \
     }
 
-// With a bias or products only for the heads of the models that have them.
+// With a bias or products only for the heads of the models that have them. The many loads of products, all on their way
+// at once, take the registers of a block.
 #if BIASED
 KERNEL(32, 4)
 KERNEL(64, 3)

@@ -275,7 +275,8 @@ __device__ __forceinline__ void backward_dq(const Backward<hidden> &b, hidden *d
 }
 
 // Kernels for heads up to D wide, with tiles that fit 99 KiB of shared memory, what every GPU since Ampere has;
-// plan.rs knows the same sizes. BLOCKS fit a multiprocessor at once: what registers are to be found for.
+// plan.rs knows the same sizes. BLOCKS fit a multiprocessor at once: what registers are to be found for; those of
+// products have their 8 bytes of each score on their way in the second block's.
 #if BIASED || PRODUCTS
 #define BLOCKS 1
 #else

@@ -16,6 +16,7 @@ pub(super) fn widths(a: Attention, relative: Relative<Slice>) -> Relative<usize>
     let lengths = relative.map(Slice::len);
     a.check_relative(lengths);
     let reach = a.reach(lengths);
+    assert!(i32::try_from(2 * reach + 1).is_ok(), "attention: R {reach} on a GPU");
     if let Relative::Bias(_) = relative {
         assert!(reach <= MAX_REACH, "attention: a bias of R {reach} on a GPU");
         assert!(a.scale != 0.0, "attention: a bias of scores that are scaled by 0");
