@@ -6,7 +6,7 @@
 //! | `roberta`, `xlm-roberta`, `camembert` | positions count from `pad_token_id` + 1; dropout before the head |
 //! | `distilbert` | no type embeddings, no dropout of attention's output; a ReLU in the head; own keys and names |
 //! | `mpnet` | as `roberta`, without types; [numbers](nn::RelativeBias) by distance in the scores of attention |
-//! | `deberta-v2` | no types, no table of positions: [vectors](nn::RelativeVectors) of distances in the scores of attention; GELU and dropout as in `electra`, each with a rate of its own |
+//! | `deberta-v2` | no types, no positions but [vectors](nn::RelativeVectors) of distances in attention; a GELU in the head |
 //! | `electra` | word vectors of width E, mapped to H; a GELU in the head, dropout before it |
 //! | `modernbert` | its layers ([`nn::PreNormLayer`]): no table of positions; a LayerNorm at the end and in all heads |
 //!

@@ -8,9 +8,10 @@
 //!
 //! Names here are those of `BertForSequenceClassification` and `BertForMaskedLM`; the first map of a sequence
 //! classifier's head is `bert.pooler.dense` in all families, and a token classifier's last map `token_classifier`. What
-//! only one has is called as there: `attn.Wqkv` of a ModernBERT's layer, `final_norm`, the `norm` of a pooler, `relative_attention_bias`
-//! of an MPNet, and `rel_embeddings` of a DeBERTa. A file may leave out what begins the names of an encoder (`bert.`: it was
-//! saved from the bare encoder), and an old one calls weight and bias of LayerNorm `gamma` and `beta`.
+//! only one has is called as there: `attn.Wqkv` of a ModernBERT's layer, `final_norm`, the `norm` of a pooler,
+//! `relative_attention_bias` of an MPNet, and `rel_embeddings` of a DeBERTa. A file may leave out what begins the names
+//! of an encoder (`bert.`: it was saved from the bare encoder), and an old one calls weight and bias of LayerNorm `gamma`
+//! and `beta`.
 //!
 //! Names are translated in one direction, from here to a file. So two parameters may have one name there, of which a
 //! model has one at most: `classifier` is the last map of a sequence classifier in a BERT, and a token classifier's.
@@ -132,8 +133,8 @@ impl Family {
     pub(crate) fn whole_name(self, stored: &str) -> String {
         let is_bare = BARE.iter().any(|part| stored.starts_with(part));
         let whole = match self {
-            // Its head's first map is called as the encoder's in others. Transformers has two heads for masked words that
-            // differ in their names alone.
+            // Its head's first map is called as the encoder's in others. Of its two heads for masked words in
+            // transformers both are read: they differ in names alone.
             Self::DebertaV2 if stored.starts_with("pooler.") => stored.to_owned(),
             Self::DebertaV2 if stored.starts_with("cls.predictions.") => self.stored_name(stored),
             _ if is_bare => format!("{}.{stored}", self.prefix()),

@@ -1,11 +1,12 @@
-"""A training step and an inference pass of a classifier of ModernBERT-base's or DeBERTa-v3-base's shape with PyTorch, to
-compare `finetune bench step --shape SHAPE` with: random weights and tokens, sequences of one length, so that nothing is
-padded.
+"""A training step and an inference pass of a classifier of the shape of ModernBERT-base or DeBERTa-v3-base with PyTorch,
+to compare `finetune bench step --shape SHAPE` with: random weights and tokens, sequences of one length, so that nothing
+is padded.
 
     python torch_shape.py --shape modernbert --batch 16 --length 128 [--precision bf16] [--steps 5]
 
-Attention is what transformers chooses on a CPU: of ModernBERT PyTorch's `scaled_dot_product_attention`, of DeBERTa its own.
-Prints a JSON object with the medians in milliseconds and the greatest memory of the process. Needs torch and transformers.
+Attention is what transformers chooses on a CPU: of ModernBERT PyTorch's `scaled_dot_product_attention`, of DeBERTa its
+own. Prints a JSON object with the medians in milliseconds and the greatest memory of the process. Needs torch and
+transformers.
 """
 
 import argparse

@@ -111,7 +111,8 @@ mod tests {
         let tiny = |model_type: &str| {
             config(&format!(
                 r#"{{"model_type": "{model_type}", "vocab_size": 50, "hidden_size": 12, "num_hidden_layers": 3,
-                "pad_token_id": 0, "num_attention_heads": 2, "intermediate_size": 20, "max_position_embeddings": 9, "position_buckets": 4, {DEBERTA}}}"#,
+                "pad_token_id": 0, "num_attention_heads": 2, "intermediate_size": 20, "max_position_embeddings": 9,
+                "position_buckets": 4, {DEBERTA}}}"#,
             ))
         };
         let set = || LabelSet::from_training(["a", "b", "c", "d", "e"].into_iter());

@@ -1,6 +1,6 @@
 //! Tiny models of BERT's family against transformers: RoBERTa, XLM-R, DistilBERT, ELECTRA, MPNet, DeBERTa
-//! and two of ModernBERT, each with the heads for classes and for masked words. Hidden states, logits, losses, the gradient of
-//! every parameter under the name of transformers, and the ids of texts.
+//! and two of ModernBERT, each with the heads for classes and for masked words. Hidden states, logits, losses, the
+//! gradient of every parameter under the name of transformers, and the ids of texts.
 //!
 //! As in `golden_bert.rs`, the expected values were computed in f64, and the model made f64 must agree to the last
 //! digits that an f32 file holds.

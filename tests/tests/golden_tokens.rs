@@ -1,5 +1,6 @@
 //! Token classifiers of all families against transformers: BERT, RoBERTa, XLM-R, DistilBERT, ELECTRA, MPNet,
-//! DeBERTa and ModernBERT. The ids of texts that are split into words, logits, loss, the gradient of every parameter, and saved folders.
+//! DeBERTa and ModernBERT. The ids of texts that are split into words, logits, loss, the gradient of every
+//! parameter, and saved folders.
 //!
 //! As in `golden_bert.rs`, the expected values were computed in f64, and the model made f64 must agree to the last
 //! digits that an f32 file holds.

@@ -13,9 +13,9 @@ use tensor::{Error, Tensor};
 
 use crate::{Result, Var, record};
 
-/// softmax(s / sqrt(3 D)) v with `s_ij = q_i . k_j + q_i . a_r + k_j . b_r` for each sequence and head: row r = R + j - i
-/// of the vectors a and b (`[2R + 1, H]`, f32 also where the rest is bf16) belongs to the distance of key j and query i.
-/// q, k, v and the result are `[T, H]`.
+/// softmax(s / sqrt(3 D)) v with `s_ij = q_i . k_j + q_i . a_r + k_j . b_r` for each sequence and head; q, k, v and the
+/// result are `[T, H]`. Row r = R + j - i of the vectors a and b (`[2R + 1, H]`, f32 also where the rest is bf16) belongs
+/// to the distance of key j and query i.
 ///
 /// # Errors
 /// When the shapes do not fit, T is not that of the batch, H no multiple of the number of heads, a sequence is longer

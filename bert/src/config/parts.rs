@@ -77,8 +77,7 @@ impl Config {
         }
     }
 
-    /// The dropout rate in the head of a token classifier: the keys of DistilBERT and DeBERTa for that of a head are for
-    /// sequences alone.
+    /// The dropout rate in the head of a token classifier: those keys of DistilBERT and DeBERTa are for sequences alone.
     pub(crate) fn token_classifier_dropout(&self) -> f32 {
         match self.family {
             Family::DistilBert | Family::DebertaV2 => self.hidden_dropout_prob,

@@ -14,8 +14,8 @@ use nn::{Module, to_device};
 const TEXTS: usize = 32;
 
 /// The [pseudo-perplexity](pseudo_perplexity) of the first texts of the sample; none if there is no masked-LM head, its
-/// layers are left out, or the model learned to tell replaced tokens: a published DeBERTa-v3 has both heads, and its task
-/// was the other.
+/// layers are left out, or the model learned to tell replaced tokens: a published DeBERTa-v3 has both heads, and its
+/// task was the other.
 ///
 /// # Errors
 /// When the weights are damaged.

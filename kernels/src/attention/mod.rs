@@ -7,24 +7,21 @@
 //! backward   delta_i = do_i . o_i            ds_ij = p_ij (m_ij do_i . v_j - delta_i)
 //!            dq_i = scale sum_j ds_ij k_j    dk_j = scale sum_i ds_ij q_i
 //!            dv_j = sum_i p_ij m_ij do_i
-//! by distance, r = R + min(max(j - i, -R), R), to s_ij is added
-//!     a bias b_r                             db_r = sum of the ds_ij of this r, over all sequences
-//!     or products scale (c_ir + g_jr)        dc_ir = scale ds_ij    dg_jr = scale ds_ij
 //! ```
 //!
-//! Shapes: q `[Tq, N*D]`, k and v `[T, N*D] -> [Tq, N*D]`, head n in the columns `n*D .. (n+1)*D`; b `[2R + 1, N]`,
-//! c and g `[N, T, 2R + 1]` ([`Relative`]); lse, the only thing saved for the backward (but on tensor cores m, too, in
-//! bits), `[Tq, N]`. All tokens ask, or only those whose last state is read, such as the first of each sequence for a classifier: queries
-//! and keys have offsets of their own. m is the dropout mask of the probabilities (0 or 1 / (1 - p), else 1) at row
-//! `query * N + head` and column j. The backward makes p again from q, k and lse: both directions hold the scores of a
-//! block of queries at a time, never `[S, S]`, and only those of keys that the block sees: a window makes the work
-//! O(S w). Sums are f32. The row maximum is taken away before exponentials; a NaN stays inside its sequence and head
-//! (in db, its head), but may pass the edge of a window: a query adds 0 times what only others of its block see.
+//! Shapes: q `[Tq, N*D]`, k and v `[T, N*D] -> [Tq, N*D]`, head n in the columns `n*D .. (n+1)*D`; lse, the only thing
+//! saved for the backward (but on tensor cores m, too, in bits), `[Tq, N]`. To s_ij may be added what i and j have by
+//! their distance ([`Relative`]). All tokens ask, or only those whose last state is read, such as the first of each
+//! sequence for a classifier: queries and keys have offsets of their own. m is the dropout mask of the probabilities
+//! (0 or 1 / (1 - p), else 1) at row `query * N + head` and column j. The backward makes p again from q, k and lse: both
+//! directions hold the scores of a block of queries at a time, never `[S, S]`, and only those of keys that the block
+//! sees: a window makes the work O(S w). Sums are f32. The row maximum is taken away before exponentials; a NaN stays
+//! inside its sequence and head, but may pass the edge of a window: a query adds 0 times what only others of its block
+//! see.
 //!
 //! Source: Vaswani et al., *Attention is all you need*, 2017, <https://arxiv.org/abs/1706.03762>; Dao et al.,
 //! *FlashAttention*, 2022, <https://arxiv.org/abs/2205.14135>; the window: Beltagy et al., *Longformer*, 2020,
-//! <https://arxiv.org/abs/2004.05150>; the bias: Raffel et al., *T5*, 2019, <https://arxiv.org/abs/1910.10683>, section
-//! 2.1; the products: He et al., *DeBERTa*, 2020, <https://arxiv.org/abs/2006.03654>, section 3.1. Above: `tensor/src/ops/attention.rs`.
+//! <https://arxiv.org/abs/2004.05150>. Above: `tensor/src/ops/attention.rs`.
 
 mod cpu;
 pub mod cuda;

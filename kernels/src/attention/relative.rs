@@ -1,20 +1,29 @@
 //! What scores have by how far a key is ahead of its query.
+//!
+//! ```text
+//! r        = R + min(max(j - i, -R), R)      of query i and key j, numbered in their sequence
+//! bias     s_ij += b_r                       db_r = sum of the ds_ij of this r, over all sequences
+//! products s_ij += scale (c_ir + g_jr)       dc_ir = scale ds_ij    dg_jr = scale ds_ij
+//! ```
+//!
+//! Shapes: b `[2R + 1, N]`, c and g `[N, T, 2R + 1]`. A NaN stays in its head, of products in its sequence, too.
+//!
+//! Source: the bias: Raffel et al., *T5*, 2019, <https://arxiv.org/abs/1910.10683>, section 2.1; the products: He et
+//! al., *DeBERTa*, 2020, <https://arxiv.org/abs/2006.03654>, section 3.1.
 
 use super::Attention;
 
-/// One of the two ways in which scores depend on the distance `j - i` of key j and query i, numbered in their sequence,
-/// or none; with T what belongs to it: the numbers themselves, their gradients.
-///
-/// `r = R + min(max(j - i, -R), R)` is the row of a distance; queries and keys have the same offsets.
+/// One of the two ways in which scores depend on distances, or none; with T what belongs to it: the numbers themselves,
+/// their gradients. Queries and keys have the same offsets.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Relative<T> {
     /// Scores do not depend on it.
     #[default]
     None,
-    /// `b_r` is added to scaled scores: `[2R + 1, N]`, a number for each distance and head. MPNet, T5.
+    /// b, `[2R + 1, N]`, a number for each distance and head. MPNet, T5.
     Bias(T),
-    /// `scale (c_ir + g_jr)` is added: c and g, both `[N, T, 2R + 1]`, the products of each query and of each key with
-    /// a vector for each distance. No distance is beyond R. DeBERTa.
+    /// c and g, `[N, T, 2R + 1]`, the products of each query and of each key with a vector for each distance. No
+    /// distance is beyond R. DeBERTa.
     Products([T; 2]),
 }
 

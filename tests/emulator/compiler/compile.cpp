@@ -128,7 +128,7 @@ std::vector<std::string> contraction_flags() {
 
 // Symbols of one module must not meet those of another.
 std::vector<std::string> compiler_flags() {
-  std::vector<std::string> flags = {"-std=c++17",  "-O1",      "-g",          "-fPIC",
+  std::vector<std::string> flags = {"-std=c++17",  "-O1",      "-g1",         "-fPIC",
                                     "-fno-gnu-unique",        "-fno-semantic-interposition",
                                     "-fno-strict-aliasing",   "-fno-math-errno", "-fno-exceptions",
                                     "-Wno-attributes",        "-fno-omit-frame-pointer"};
