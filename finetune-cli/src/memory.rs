@@ -19,9 +19,15 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Of a training step with `tokens` tokens and `params` parameters. With `checkpoints` all layers but one
-    /// keep their input alone.
-    pub fn of_step(config: &Config, params: u64, tokens: u64, checkpoints: bool) -> Self {
+    /// Of a training step on `batch` sequences of `length` tokens, with `params` parameters. With `checkpoints` all
+    /// layers but one keep their input alone.
+    pub fn of_step(
+        config: &Config,
+        params: u64,
+        [batch, length]: [u64; 2],
+        checkpoints: bool,
+    ) -> Self {
+        let tokens = batch.saturating_mul(length);
         let (h, f) = (config.hidden_size as u64, config.intermediate_size as u64);
         let (n, layers) = (config.num_attention_heads as u64, config.num_hidden_layers as u64);
         let per_layer = match config.modern {
@@ -35,19 +41,21 @@ impl Memory {
             true => layers.saturating_sub(1) * h + per_layer,
             false => layers * per_layer,
         };
+        // In the backward of a DeBERTa's layer, of each token two products with each distance, and their gradients.
+        let met = if config.deberta.is_some() { 4 * n * 2 * length } else { 0 };
         // The embeddings' three rows, sums, norm and dropout, as if E were H; one gradient of the widest state on the
         // way.
-        let activations = tokens.saturating_mul((kept + 7 * h + f) * 4);
+        let activations = tokens.saturating_mul((kept + met + 7 * h + f) * 4);
         let weights = params * 4;
         Self { weights, gradients: weights, optimizer: 2 * weights, activations }
     }
 
     /// Of a training step on a frozen encoder: gradients and moments of the `trained` parameters alone, and the
     /// activations of one layer at a time, since no backward comes back to them.
-    pub fn of_frozen_step(config: &Config, params: u64, trained: u64, tokens: u64) -> Self {
+    pub fn of_frozen_step(config: &Config, params: u64, trained: u64, batch: [u64; 2]) -> Self {
         let mut one_layer = config.clone();
         one_layer.num_hidden_layers = 1;
-        let activations = Self::of_step(&one_layer, params, tokens, false).activations;
+        let activations = Self::of_step(&one_layer, params, batch, false).activations;
         let weights = params * 4;
         Self { weights, gradients: trained * 4, optimizer: trained * 8, activations }
     }

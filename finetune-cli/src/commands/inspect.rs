@@ -22,8 +22,8 @@ pub(super) fn run(args: &InspectArgs) -> Result<()> {
     let checkpoint = folder.checkpoint()?;
     let rows = checkpoint.tensors();
     let params = rows.iter().map(elements).sum();
-    let tokens = args.batch_size as u64 * args.max_length as u64;
-    let memory = Memory::of_step(&folder.config, params, tokens, false);
+    let batch = [args.batch_size as u64, args.max_length as u64];
+    let memory = Memory::of_step(&folder.config, params, batch, false);
     let task = describe(folder.task(&checkpoint).ok());
     if args.json {
         return Ok(say(as_json(&folder.config, &task, &rows, memory))?);

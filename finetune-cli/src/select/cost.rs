@@ -37,14 +37,10 @@ pub fn memory_estimate(
     max_length: usize,
 ) -> u64 {
     let params = flops::parameters(config, task);
-    let tokens = recipe.batch_size as u64 * max_length as u64;
+    let batch = [recipe.batch_size as u64, max_length as u64];
     let memory = match recipe.freeze_encoder {
-        true => {
-            Memory::of_frozen_step(config, params, flops::head_parameters(config, task), tokens)
-        }
-        false => {
-            Memory::of_step(config, params, tokens, recipe.optimization.checkpoint_activations)
-        }
+        true => Memory::of_frozen_step(config, params, flops::head_parameters(config, task), batch),
+        false => Memory::of_step(config, params, batch, recipe.optimization.checkpoint_activations),
     };
     memory.total()
 }

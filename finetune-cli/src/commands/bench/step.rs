@@ -37,8 +37,8 @@ pub(super) fn run(args: &BenchStepArgs) -> Result<()> {
     let device = args.hardware.device.open(false)?;
     to_device(&model.params(), &device)?;
     let params = count(&model.params()) as u64;
-    let tokens = (args.batch * args.length) as u64;
-    let memory = Memory::of_step(&config, params, tokens, args.checkpoint_activations).total();
+    let batch = [args.batch, args.length].map(|n| n as u64);
+    let memory = Memory::of_step(&config, params, batch, args.checkpoint_activations).total();
     if device == Device::Cpu {
         check_memory(&format!("--batch {} of --length {}", args.batch, args.length), memory)?;
     }
