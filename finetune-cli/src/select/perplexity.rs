@@ -7,27 +7,19 @@ use crate::args::RecipeArgs;
 use crate::batches::Examples;
 use crate::folder::Folder;
 use crate::masked_lm::perplexity::pseudo_perplexity;
-use crate::select::summary::Objective;
 use nn::{Module, to_device};
 
 /// Texts that are read: some hundred tokens tell 20 from 40.
 const TEXTS: usize = 32;
 
-/// The [pseudo-perplexity](pseudo_perplexity) of the first texts of the sample; none if there is no masked-LM head, its
-/// layers are left out, or the model learned to tell replaced tokens: a published DeBERTa-v3 has both heads, and its
-/// task was the other.
+/// The [pseudo-perplexity](pseudo_perplexity) of the first texts of the sample; none if there is no masked-LM head, or
+/// its layers are left out.
 ///
 /// # Errors
 /// When the weights are damaged.
-pub fn measure(
-    folder: &Folder,
-    objective: &Objective,
-    sample: &Examples,
-    recipe: &RecipeArgs,
-) -> Result<Option<f64>> {
+pub fn measure(folder: &Folder, sample: &Examples, recipe: &RecipeArgs) -> Result<Option<f64>> {
     let mut checkpoint = folder.checkpoint()?;
     if folder.tokenizer.mask_id().is_none()
-        || objective.heads.iter().any(|head| head == "replaced_token")
         || !MaskedLm::has_head(&checkpoint, &folder.config)
         || checkpoint.has_layer(folder.config.num_hidden_layers)
     {
