@@ -16,6 +16,11 @@ use tensor::DType;
 use super::fault::{Fault, Result};
 use super::machine::{Machine, Value, quoted};
 
+/// Axes of a tensor, as torch itself has them, and bytes of the key of a storage. What a call notes is a copy, and a file
+/// may name one long tuple or text in every call.
+const MOST_AXES: usize = 64;
+const LONGEST_KEY: usize = 255;
+
 /// A global that a pickle may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Global {
@@ -134,7 +139,12 @@ impl<'a> Storage<'a> {
         match *id {
             [Text("storage"), G(Global::Storage(element)), Text(key), Text(_), Int(len)]
             | [Text("storage"), G(Global::Storage(element)), Text(key), Text(_), Int(len), None] => {
-                Ok(Self { key, element, len: size(len)? })
+                match key.len() <= LONGEST_KEY {
+                    true => Ok(Self { key, element, len: size(len)? }),
+                    false => {
+                        Fault::unsupported(format!("a storage with a key of {} bytes", key.len()))
+                    }
+                }
             }
             _ => {
                 let kinds: Vec<String> = id.iter().take(6).map(Value::kind).collect();
@@ -174,7 +184,10 @@ impl<'a> Machine<'a> {
             Value::Int(n) => Ok(size(*n)? as usize),
             other => Fault::unsupported(format!("a size that is {}", other.kind())),
         };
-        self.heap[place].iter().map(number).collect()
+        match self.heap[place].as_slice() {
+            sizes if sizes.len() <= MOST_AXES => sizes.iter().map(number).collect(),
+            sizes => Fault::unsupported(format!("a tensor of {} axes", sizes.len())),
+        }
     }
 }
 

@@ -103,6 +103,17 @@ fn cycles_and_nesting_of_any_depth_are_inert() {
     refused(&archive(&vec![b'N'; (1 << 24) + 1]), "16777217 bytes where");
 }
 
+/// A tuple or a text that many calls name would be copied by each.
+#[test]
+fn what_a_call_copies_is_short() {
+    let (many, few) = ([1; 65], [1; 64]);
+    refused(&weight(4, 0, &many, &many), "a tensor of 65 axes");
+    assert!(open(&weight(4, 0, &few, &few)).1.is_ok());
+    let keyed = |n: usize| archive(&dict("w", &tensor(&"0".repeat(n), 4, 0, &[4], &[1])));
+    refused(&keyed(256), "a key of 256 bytes");
+    refused(&keyed(255), "is missing");
+}
+
 #[test]
 fn sizes_that_lie_are_refused() {
     let (max, half) = (i64::MAX, 1 << 62);

@@ -128,8 +128,8 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_flash_forward_##D(const bf16 *q, const bf16 *k, const bf16 *v, const u32 *queries,             \
                                     const u32 *keys, bf16 *o, float *lse, u32 *mask,                             \
-                                    Attention a RELATIVE_PARAMETERS) {                                               \
-        forward<D>(Forward<bf16>{q, k, v, queries, keys, o, lse, mask, a, RELATIVE_TABLES});                          \
+                                    Attention a RELATIVE_PARAMETERS) {                                           \
+        forward<D>(Forward<bf16>{q, k, v, queries, keys, o, lse, mask, a, RELATIVE_TABLES});                     \
     }
 
 // With a bias or products only for the heads of the models that have them. The many loads of products, all on their way

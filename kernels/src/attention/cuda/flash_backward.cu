@@ -267,16 +267,16 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
         attention_flash_backward_dkdv_##D(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,          \
                                           const u32 *queries, const u32 *keys, const float *lse,                 \
                                           const float *delta, const u32 *mask, bf16 *dk, bf16 *dv,               \
-                                          Attention a RELATIVE_PARAMETERS) {                                         \
-        Backward<bf16> b{q, k, v, d_o, queries, keys, lse, delta, mask, a, RELATIVE_TABLES};                          \
+                                          Attention a RELATIVE_PARAMETERS) {                                     \
+        Backward<bf16> b{q, k, v, d_o, queries, keys, lse, delta, mask, a, RELATIVE_TABLES};                     \
         backward_dkdv<D, ROWS<D>>(b, dk, dv);                                                                    \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, DQ_BLOCKS)                                             \
         attention_flash_backward_dq_##D(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,            \
                                         const u32 *queries, const u32 *keys, const float *lse,                   \
                                         const float *delta, const u32 *mask, bf16 *dq,                           \
-                                        Attention a RELATIVE_PARAMETERS) {                                           \
-        Backward<bf16> b{q, k, v, d_o, queries, keys, lse, delta, mask, a, RELATIVE_TABLES};                          \
+                                        Attention a RELATIVE_PARAMETERS) {                                       \
+        Backward<bf16> b{q, k, v, d_o, queries, keys, lse, delta, mask, a, RELATIVE_TABLES};                     \
         backward_dq<D>(b, dq);                                                                                   \
     }
 

@@ -285,22 +285,22 @@ __device__ __forceinline__ void backward_dq(const Backward<hidden> &b, hidden *d
 #define KERNELS(D, FORWARD_TILE, BACKWARD_TILE)                                                                  \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_plain_forward_##D(const hidden *q, const hidden *k, const hidden *v, const u32 *queries,       \
-                                    const u32 *keys, hidden *o, float *lse, Attention a RELATIVE_PARAMETERS) {       \
-        forward<D, FORWARD_TILE>(Forward<hidden>{q, k, v, queries, keys, o, lse, nullptr, a, RELATIVE_TABLES});       \
+                                    const u32 *keys, hidden *o, float *lse, Attention a RELATIVE_PARAMETERS) {   \
+        forward<D, FORWARD_TILE>(Forward<hidden>{q, k, v, queries, keys, o, lse, nullptr, a, RELATIVE_TABLES});  \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_plain_backward_dkdv_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,  \
                                           const u32 *queries, const u32 *keys, const float *lse,                 \
                                           const float *delta, hidden *dk, hidden *dv,                            \
-                                          Attention a RELATIVE_PARAMETERS) {                                         \
-        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a, RELATIVE_TABLES};                     \
+                                          Attention a RELATIVE_PARAMETERS) {                                     \
+        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a, RELATIVE_TABLES};                \
         backward_dkdv<D, BACKWARD_TILE>(b, dk, dv);                                                              \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_plain_backward_dq_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,    \
                                         const u32 *queries, const u32 *keys, const float *lse,                   \
-                                        const float *delta, hidden *dq, Attention a RELATIVE_PARAMETERS) {           \
-        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a, RELATIVE_TABLES};                     \
+                                        const float *delta, hidden *dq, Attention a RELATIVE_PARAMETERS) {       \
+        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a, RELATIVE_TABLES};                \
         backward_dq<D, BACKWARD_TILE>(b, dq);                                                                    \
     }
 
