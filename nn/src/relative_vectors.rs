@@ -17,8 +17,8 @@ use crate::{Dropout, Initializer, LayerNorm, Module, Pass};
 /// `[2 S, H]`. Parameters: `NAME.rel_embeddings.weight`, `NAME.LayerNorm.{weight,bias}`. The layers of a DeBERTa share
 /// them.
 ///
-/// Source: He et al., 2021, *DeBERTa*, <https://arxiv.org/abs/2006.03654>, section 3.1; the buckets:
-/// `make_log_bucket_position` of transformers' `modeling_deberta_v2.py`.
+/// Source: He et al., 2020, *DeBERTa*, <https://arxiv.org/abs/2006.03654>, section 3.1; the buckets:
+/// `make_log_bucket_position` of transformers.
 #[derive(Clone, Debug)]
 pub struct RelativeVectors {
     table: Param,
