@@ -27,16 +27,17 @@ impl Examples {
         Self { encodings, labels, outputs, pieces: Vec::new() }
     }
 
-    /// Rows of texts that are split into words: each has some pieces, and a label for each word.
+    /// Rows of texts that are split into words: each text has some pieces. Where there are labels, a row has the places
+    /// of those words alone that have one, and a piece without any is no row: it is neither learned from nor measured.
     ///
     /// # Panics
     /// When labels of words are not as many as the places of words.
-    pub fn of_words(texts: Vec<Vec<Encoding>>, labels: Labels, outputs: usize) -> Self {
-        let pieces: Vec<usize> = texts.iter().map(Vec::len).collect();
+    pub fn of_words(mut texts: Vec<Vec<Encoding>>, labels: Labels, outputs: usize) -> Self {
         let labels = match labels {
-            Labels::Tags(tags) => Labels::Tags(of_pieces(&texts, &tags)),
+            Labels::Tags(tags) => Labels::Tags(keep_labelled(&mut texts, &tags)),
             other => other,
         };
+        let pieces: Vec<usize> = texts.iter().map(Vec::len).collect();
         Self { encodings: texts.into_iter().flatten().collect(), labels, outputs, pieces }
     }
 
@@ -100,7 +101,7 @@ impl Examples {
             }
             Labels::Score(scores) => Some(Targets::Scores(tensor(scores, 1))),
             Labels::Tags(tags) => {
-                let ids = tags.concat();
+                let ids: Vec<u32> = tags.into_iter().flatten().flatten().collect();
                 let shape = [ids.len()];
                 Some(Targets::Classes(Tensor::from_vec(ids, &shape).expect("one a word")))
             }
@@ -116,16 +117,21 @@ impl Examples {
     }
 }
 
-/// The labels of each piece of each text.
-fn of_pieces(texts: &[Vec<Encoding>], tags: &[Vec<u32>]) -> Vec<Vec<u32>> {
+/// Keeps of each text the words that have a label, and the pieces that have such words; gives the labels of each piece.
+fn keep_labelled(texts: &mut [Vec<Encoding>], tags: &[Vec<Option<u32>>]) -> Vec<Vec<Option<u32>>> {
     let mut rows = Vec::new();
-    for (pieces, tags) in texts.iter().zip(tags) {
+    for (pieces, tags) in texts.iter_mut().zip(tags) {
         let mut rest = &tags[..];
-        for piece in pieces {
+        pieces.retain_mut(|piece| {
             let (own, behind) = rest.split_at(piece.words.len());
-            rows.push(own.to_vec());
             rest = behind;
-        }
+            let mut labels = own.iter();
+            piece.words.retain(|_| labels.next().is_some_and(Option::is_some));
+            let labelled: Vec<_> = own.iter().copied().filter(Option::is_some).collect();
+            let is_row = !labelled.is_empty();
+            rows.extend(is_row.then_some(labelled));
+            is_row
+        });
         assert!(rest.is_empty(), "batches: labels of words");
     }
     rows

@@ -93,8 +93,9 @@ pub fn report_at(
             Some(metrics::regression(truth, &scores))
         }
         Labels::Tags(truth) => {
-            let tags: Vec<Vec<u32>> = predictions.iter().map(tags_of).collect();
-            Some(metrics::tagging(truth, &tags, &names()))
+            let labelled = truth.iter().zip(predictions).map(|(truth, p)| labelled(truth, p));
+            let (truth, tags): (Vec<_>, Vec<_>) = labelled.unzip();
+            Some(metrics::tagging(&truth, &tags, &names()))
         }
     }
 }
@@ -127,7 +128,7 @@ pub fn standard_error(
 /// The names of the figures of a task, in the order in which they are shown.
 pub fn metric_names(task: &Task) -> Vec<&'static str> {
     let (prediction, truth) = match task {
-        Task::Tags(_) => (Prediction::Tags(vec![(0, 1.0)]), Labels::Tags(vec![vec![0]])),
+        Task::Tags(_) => (Prediction::Tags(vec![(0, 1.0)]), Labels::Tags(vec![vec![Some(0)]])),
         Task::SingleLabel(_) => (Prediction::Class(vec![1.0]), Labels::Class(vec![0])),
         Task::MultiLabel(_) => (Prediction::Multi(vec![1.0]), Labels::Multi(vec![vec![0]])),
         Task::Regression => (Prediction::Score(0.0), Labels::Score(vec![0.0])),
@@ -158,11 +159,15 @@ fn value_of(prediction: &Prediction) -> f32 {
     }
 }
 
-fn tags_of(prediction: &Prediction) -> Vec<u32> {
-    match prediction {
-        Prediction::Tags(words) => words.iter().map(|(class, _)| *class).collect(),
-        _ => Vec::new(),
-    }
+/// The true and the predicted class of the words that have a label: the others are left out, as in the examples of
+/// transformers.
+fn labelled(truth: &[Option<u32>], prediction: &Prediction) -> (Vec<u32>, Vec<u32>) {
+    let words = match prediction {
+        Prediction::Tags(words) => &words[..],
+        _ => &[],
+    };
+    assert_eq!(truth.len(), words.len(), "predictions: labels of words");
+    truth.iter().zip(words).filter_map(|(truth, (class, _))| Some(((*truth)?, *class))).unzip()
 }
 
 #[cfg(test)]

@@ -29,6 +29,11 @@ fn words(words: &[&str]) -> Example {
     Example::Words(words.iter().map(|&word| word.into()).collect())
 }
 
+/// Labels of words, which all have one.
+fn tags(rows: &[&[u32]]) -> Labels {
+    Labels::Tags(rows.iter().map(|row| row.iter().copied().map(Some).collect()).collect())
+}
+
 const LINES: &str = "\
 {\"tokens\": [\"Ada\", \"Lovelace\", \"wrote\"], \"tags\": [\"B-person\", \"I-person\", \"O\"]}
 {\"tokens\": [\"in\", 1843], \"tags\": [\"O\", \"O\"]}
@@ -51,7 +56,7 @@ fn every_format_gives_the_same_words() {
         let Task::Tags(set) = &schema.task else { panic!("{name}: {}", schema.task) };
         assert_eq!(set.names(), ["B-person", "I-person", "O"], "{name}");
         assert_eq!(data.examples, [words(&["Ada", "Lovelace", "wrote"]), words(&["in", "1843"])]);
-        assert_eq!(data.labels, Labels::Tags(vec![vec![0, 1, 2], vec![2, 2]]), "{name}");
+        assert_eq!(data.labels, tags(&[&[0, 1, 2], &[2, 2]]), "{name}");
         let want = "one of 3 labels for each word: B-person, I-person, O; text column `tokens`, label column `tags`";
         assert_eq!(schema.to_string(), want, "{name}");
     }
@@ -193,6 +198,36 @@ fn rows_without_words_are_left_out() {
     );
 }
 
+/// The convention of PyTorch's losses: a word of label -100 has none, and a row of such words alone is left out.
+#[test]
+fn words_of_label_minus_100_have_none() {
+    let lists = "{\"tokens\": [\"a\", \"b\", \"c\"], \"tags\": [-100, 7, \"-100\"]}\n\
+                 {\"tokens\": [\"d\"], \"tags\": [-100]}\n{\"tokens\": [\"e\"], \"tags\": [3]}\n";
+    for (name, content) in
+        [("a.jsonl", lists), ("a.conll", "a -100\nb 7\nc -100\n\nd -100\n\ne 3\n")]
+    {
+        let (schema, data) = load(name, content);
+        assert_eq!(schema.task.label_set().unwrap().names(), ["3", "7"], "{name}");
+        assert_eq!(data.examples, [words(&["a", "b", "c"]), words(&["e"])], "{name}");
+        assert_eq!(
+            data.labels,
+            Labels::Tags(vec![vec![None, Some(1), None], vec![Some(0)]]),
+            "{name}"
+        );
+    }
+    let none = "a.conll: no word has a label, all are -100, which stands for none; give some words their labels";
+    assert_eq!(refusal("a.conll", "a -100\nb -100\n"), none);
+    let one = "a.conll: every label is `X`; training needs at least two classes";
+    assert_eq!(refusal("a.conll", "a -100\nb X\n"), one);
+    // A label of a text is a label.
+    let of_text = "{\"text\": \"a\", \"label\": -100}\n{\"text\": \"b\", \"label\": 1}\n";
+    assert_eq!(load("a.jsonl", of_text).0.task.label_set().unwrap().names(), ["-100", "1"]);
+    // Of a file without labels, to measure on, the same is said.
+    let (schema, _) = load("a.jsonl", LINES);
+    let table = parse_table(Path::new("a.conll"), "a -100\n".into(), Format::Conll, true);
+    assert_eq!(Dataset::new(table.unwrap(), &schema).unwrap_err().to_string(), none);
+}
+
 #[test]
 fn refuses_words_and_labels_that_do_not_fit() {
     for (row, want) in [
@@ -207,11 +242,6 @@ fn refuses_words_and_labels_that_do_not_fit() {
         (
             "{\"tokens\": null, \"tags\": [\"X\"]}",
             "a.jsonl, line 3: no text in column `tokens`; add it or remove the row",
-        ),
-        (
-            "{\"tokens\": [\"a\"], \"tags\": [-100]}",
-            "a.jsonl, line 3: label -100 stands for tokens that have none; give whole words, each with its label, and \
-             leave out those without",
         ),
         (
             "{\"tokens\": [\"a\"], \"tags\": [null]}",
@@ -262,7 +292,7 @@ fn other_files_follow_the_training_file() {
         let table = parse_table(Path::new("b.conll"), content.into(), Format::Conll, true).unwrap();
         Dataset::new(table, &schema)
     };
-    assert_eq!(data("x O\n").unwrap().labels, Labels::Tags(vec![vec![2]]));
+    assert_eq!(data("x O\n").unwrap().labels, tags(&[&[2]]));
     let unlabelled = data("x\ny\n\nz\n").unwrap();
     assert_eq!(unlabelled.labels, Labels::Absent);
     assert_eq!(unlabelled.examples, [words(&["x", "y"]), words(&["z"])]);

@@ -22,8 +22,8 @@ pub enum Labels {
     Multi(Vec<Vec<u32>>),
     /// The score of each example.
     Score(Vec<f32>),
-    /// The class of each word of each example, below C.
-    Tags(Vec<Vec<u32>>),
+    /// The class of each word of each example, below C; none of a word without a label.
+    Tags(Vec<Vec<Option<u32>>>),
 }
 
 impl Labels {
@@ -93,14 +93,18 @@ impl Dataset {
         Self { path, examples, labels, other: table.into_columns() }.with_words()
     }
 
-    /// Without the rows that have no words, where words have labels: there is nothing to learn from them, or to
-    /// measure.
+    /// Without the rows of which no word has a label, where words have labels: there is nothing to learn from them, or
+    /// to measure.
     fn with_words(self) -> Result<Self> {
         let Labels::Tags(tags) = &self.labels else { return Ok(self) };
-        let empty: Vec<usize> = (0..tags.len()).filter(|&row| tags[row].is_empty()).collect();
+        let has_label = |row: &usize| tags[*row].iter().any(Option::is_some);
+        let empty: Vec<usize> = (0..tags.len()).filter(|row| !has_label(row)).collect();
         match empty.len() {
             0 => Ok(self),
-            n if n == self.len() => Err(Error::NoText { path: self.path }),
+            n if n == self.len() => Err(match tags.iter().all(Vec::is_empty) {
+                true => Error::NoText { path: self.path },
+                false => Error::NoLabelOfWords { path: self.path },
+            }),
             _ => Ok(self.divide(&empty).0),
         }
     }
@@ -131,7 +135,7 @@ impl Dataset {
     pub fn check_classes(&self, set: Option<&LabelSet>) -> Result<()> {
         let ids: Vec<u32> = match &self.labels {
             Labels::Class(ids) => ids.clone(),
-            Labels::Tags(tags) => tags.concat(),
+            Labels::Tags(tags) => classes_of(tags),
             _ => return Ok(()),
         };
         match (ids.first(), set) {
@@ -166,7 +170,7 @@ impl Dataset {
                      rows if they have no label"
                 )
             }),
-            Labels::Tags(tags) => odd(set, &tags.concat(), is_of_entities).map(|odd| {
+            Labels::Tags(tags) => odd(set, &classes_of(tags), is_of_entities).map(|odd| {
                 format!(
                     "{path}: most labels are tags of entities, but not {odd}, so that words are measured and no \
                      entities; correct them if they are meant as such"
@@ -204,6 +208,11 @@ impl Dataset {
     }
 }
 
+/// The classes of all words that have a label.
+fn classes_of(tags: &[Vec<Option<u32>>]) -> Vec<u32> {
+    tags.iter().flatten().flatten().copied().collect()
+}
+
 /// The labels that are not of the usual kind, with how many there are, where most are of it.
 fn odd(set: &LabelSet, ids: &[u32], is_usual: impl Fn(&str) -> bool) -> Option<String> {
     let mut counts = vec![0; set.len()];
@@ -239,7 +248,7 @@ fn check_words(
     }
 }
 
-/// That each word has one label.
+/// That there are as many labels as words.
 fn check_tags(table: &Table, examples: &[Example], labels: &Labels) -> Result<()> {
     let Labels::Tags(tags) = labels else { return Ok(()) };
     for (row, (example, tags)) in examples.iter().zip(tags).enumerate() {
@@ -257,24 +266,31 @@ fn read_labels(table: &Table, name: &str, schema: &Schema) -> Result<Labels> {
     match &schema.task {
         Task::Regression => Ok(Labels::Score(cells.scores()?)),
         Task::SingleLabel(set) => {
-            let ids = numbered(table, set, cells.singles()?.into_iter().map(|label| vec![label]))?;
-            Ok(Labels::Class(ids.into_iter().flatten().collect()))
+            let labels = cells.singles()?.into_iter().map(|label| vec![Some(label)]);
+            Ok(Labels::Class(
+                numbered(table, set, labels)?.into_iter().flatten().flatten().collect(),
+            ))
         }
         Task::MultiLabel(set) => {
-            let mut sets = numbered(table, set, cells.sets()?.into_iter())?;
-            sets.iter_mut().for_each(|set| set.sort_unstable());
-            Ok(Labels::Multi(sets))
+            let labels = cells.sets()?.into_iter().map(|set| set.into_iter().map(Some).collect());
+            let sorted = |set: Vec<Option<u32>>| {
+                let mut ids: Vec<u32> = set.into_iter().flatten().collect();
+                ids.sort_unstable();
+                ids
+            };
+            let sets = numbered(table, set, labels)?;
+            Ok(Labels::Multi(sets.into_iter().map(sorted).collect()))
         }
         Task::Tags(set) => Ok(Labels::Tags(numbered(table, set, cells.tags()?.into_iter())?)),
     }
 }
 
-/// The class numbers of each row; all unknown labels are reported at once.
+/// The class numbers of each row, none where there is no label; all unknown labels are reported at once.
 fn numbered(
     table: &Table,
     set: &LabelSet,
-    rows: impl Iterator<Item = Vec<String>>,
-) -> Result<Vec<Vec<u32>>> {
+    rows: impl Iterator<Item = Vec<Option<String>>>,
+) -> Result<Vec<Vec<Option<u32>>>> {
     let mut unknown: BTreeMap<String, usize> = BTreeMap::new();
     let mut number = |label: String| {
         let id = set.id(&label);
@@ -283,8 +299,8 @@ fn numbered(
         }
         id
     };
-    let ids = rows.map(|labels| labels.into_iter().filter_map(&mut number).collect());
-    let ids: Vec<Vec<u32>> = ids.collect();
+    let ids = rows.map(|labels| labels.into_iter().map(|label| number(label?)).collect());
+    let ids: Vec<Vec<Option<u32>>> = ids.collect();
     if unknown.is_empty() {
         return Ok(ids);
     }

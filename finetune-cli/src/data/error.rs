@@ -158,11 +158,6 @@ pub enum Error {
          text with --text-column"
     )]
     ListOfWords { place: Place, column: String },
-    #[error(
-        "{place}: label -100 stands for tokens that have none; give whole words, each with its label, and leave out those \
-         without"
-    )]
-    NoLabelOfToken { place: Place },
     #[error("{place}: no label in column `{column}`; add it or remove the row")]
     MissingLabel { place: Place, column: String },
     #[error(
@@ -192,6 +187,11 @@ pub enum Error {
     OneClass { path: PathBuf, label: String },
     #[error("{}: every list of labels is empty; training needs at least one label", .path.display())]
     NoLabels { path: PathBuf },
+    #[error(
+        "{}: no word has a label, all are -100, which stands for none; give some words their labels",
+        .path.display()
+    )]
+    NoLabelOfWords { path: PathBuf },
     #[error(
         "{}: unknown labels: {}; known are {}; correct them, or train on data that has them{hint}",
         .path.display(), counted(.labels), quoted(.known)

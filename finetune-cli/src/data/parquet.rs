@@ -25,6 +25,7 @@ use parquet::record::{Field, Row};
 use serde_json::{Map, Number, Value};
 
 use super::error::{Error, Place, Result, Unit};
+use super::schema::NO_LABEL;
 use super::table::{Builder, Cell, MOST_COLUMNS, Table};
 
 /// Characters of a message of the library.
@@ -149,7 +150,12 @@ fn named(cell: Cell, classes: &[String]) -> std::result::Result<Cell, i64> {
             None => Ok(Cell::Number(number)),
         },
         Cell::List(items) => {
-            let items = items.into_iter().map(|item| named(item, classes));
+            let name = |item| match &item {
+                // In lists of labels of words it stands for none.
+                Cell::Number(number) if whole(number) == Some(NO_LABEL) => Ok(item),
+                _ => named(item, classes),
+            };
+            let items = items.into_iter().map(name);
             Ok(Cell::List(items.collect::<std::result::Result<_, _>>()?))
         }
         other => Ok(other),

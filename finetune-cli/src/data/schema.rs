@@ -16,8 +16,8 @@ use super::table::{Cell, Column, Table};
 /// common classification sets have about 150 classes (CLINC150 has 151).
 pub const MAX_INTEGER_CLASSES: usize = 200;
 
-/// The label of tokens that have none, in data that was made for a loss of PyTorch.
-const NO_LABEL: &str = "-100";
+/// The label of words that have none, in data that was made for a loss of PyTorch (its `ignore_index`).
+pub(super) const NO_LABEL: i64 = -100;
 
 /// A task with its classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl fmt::Display for Task {
 ///
 /// The task is inferred from all labels of the training file, and then holds for all files:
 ///
-/// 0. Lists of words, each with a list of as many labels: one label a word.
+/// 0. Lists of words, each with a list of as many labels: one label a word. A word of label -100 has none.
 /// 1. `--problem-type` decides; else `--label-delimiter` means multi-label.
 /// 2. A JSON list, or a CSV cell that looks like one (`["a", "b"]`, `[1]`, `[]`): multi-label.
 /// 3. The file lists the classes, as Parquet can: single label. What is listed are the classes of 2, too, in the order
@@ -256,22 +256,21 @@ impl LabelCells<'_> {
         }
     }
 
-    /// One label for each word of each row, trimmed.
-    pub(super) fn tags(&self) -> Result<Vec<Vec<String>>> {
-        let lists = self.lists()?;
-        match lists.iter().position(|labels| labels.iter().any(|label| label == NO_LABEL)) {
-            Some(row) => Err(Error::NoLabelOfToken { place: self.table.place(row) }),
-            None => Ok(lists),
-        }
+    /// The label of each word of each row, trimmed; none of a word that has none.
+    pub(super) fn tags(&self) -> Result<Vec<Vec<Option<String>>>> {
+        let tag = |label: String| Some(label).filter(|label| whole(label) != Some(NO_LABEL));
+        let tags = |labels: Vec<String>| labels.into_iter().map(tag).collect();
+        Ok(self.lists()?.into_iter().map(tags).collect())
     }
 
     /// The task of labels that words have.
     fn task_of_words(&self) -> Result<Task> {
         let lists = self.tags()?;
-        let set = self.labels(lists.iter().flatten().map(String::as_str))?;
+        let set = self.labels(lists.iter().flatten().flatten().map(String::as_str))?;
         let path = || self.table.path().into();
         match set.names() {
-            [] => Err(Error::NoLabels { path: path() }),
+            [] if lists.iter().all(Vec::is_empty) => Err(Error::NoLabels { path: path() }),
+            [] => Err(Error::NoLabelOfWords { path: path() }),
             [only] => Err(Error::OneClass { path: path(), label: only.clone() }),
             _ => Ok(Task::Tags(set)),
         }

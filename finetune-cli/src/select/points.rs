@@ -14,7 +14,8 @@ const STREAM: u64 = 0x70_6F_69_6E_74_73;
 /// The rows of the estimators.
 #[derive(Clone, Debug)]
 pub struct Points {
-    /// The words of each text that count, ascending; none where each text is a row.
+    /// The words of each text that count, ascending, by their number among those that have a label; none where each
+    /// text is a row.
     pub words: Option<Vec<Vec<usize>>>,
     /// The label of each row.
     pub labels: Labels,
@@ -31,6 +32,8 @@ impl Points {
         let Labels::Tags(tags) = labels else {
             return Ok(Self { words: None, labels: labels.clone(), folds: folds.to_vec() });
         };
+        let classes = |tags: &Vec<Option<u32>>| tags.iter().flatten().copied().collect();
+        let tags: Vec<Vec<u32>> = tags.iter().map(classes).collect();
         let all = tags.iter().enumerate();
         let all = all.flat_map(|(text, tags)| (0..tags.len()).map(move |word| (text, word)));
         let all: Vec<(usize, usize)> = all.collect();
@@ -90,7 +93,7 @@ mod tests {
 
     /// 40 sentences of 20 words, of which word 3 is of class 0, word 4 of class 1 and the others of class 2.
     fn tags() -> Labels {
-        Labels::Tags((0..40).map(|_| (0..20).map(class_of).collect()).collect())
+        Labels::Tags((0..40).map(|_| (0..20).map(class_of).map(Some).collect()).collect())
     }
 
     fn class_of(word: usize) -> u32 {
@@ -122,6 +125,15 @@ mod tests {
         // All 80 of the others, and what is left.
         let most = Points::new(&tags(), &folds, 700, 1).expect("words");
         assert_eq!(most.len(), 700);
+    }
+
+    #[test]
+    fn words_without_a_label_are_none() {
+        let tags = Labels::Tags(vec![vec![None, Some(1), None, Some(0)], vec![Some(1), None]]);
+        let points = Points::new(&tags, &[0, 1], 100, 1).expect("words");
+        assert_eq!(points.words, Some(vec![vec![0, 1], vec![0]]));
+        assert_eq!(points.labels, Labels::Class(vec![1, 0, 1]));
+        assert_eq!(points.folds, [0, 0, 1]);
     }
 
     #[test]

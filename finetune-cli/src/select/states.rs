@@ -154,7 +154,7 @@ impl Parts {
     }
 }
 
-/// The tokens of the chosen words of each row, from those of each text.
+/// The tokens of the chosen words of each row, from those of each text; both count the words that have a label.
 fn spans(examples: &Examples, words: &[Vec<usize>]) -> Vec<Vec<Range<u32>>> {
     let mut rows = examples.encodings.iter();
     let mut spans = Vec::with_capacity(examples.len());

@@ -200,6 +200,68 @@ fn long_sentences_are_used_whole() {
     assert!(output.stderr.contains("data: 40 training, "), "{}", output.stderr);
 }
 
+/// A word of label -100 has no part in the loss and in the figures.
+#[test]
+fn words_without_a_label_are_not_measured() {
+    let run = tagged();
+    let args = ["predict", "--model", &run.folder, "--file", &run.test, "--json"];
+    let (mut content, mut loss, mut measured) = (String::new(), 0.0, 0);
+    for (row, object) in json_lines(&succeeds(&args).stdout).iter().enumerate() {
+        let list = |key: &str| object[key].as_array().unwrap().clone();
+        for (i, (word, tag)) in list("tokens").iter().zip(list("tags")).enumerate() {
+            // Of every third row all words, of the others every second one.
+            let label = if row % 3 == 0 || i % 2 == 0 { "-100" } else { tag.as_str().unwrap() };
+            if label != "-100" {
+                loss -= list("scores")[i].as_f64().unwrap().ln();
+                measured += 1;
+            }
+            writeln!(content, "{}\t{label}", word.as_str().unwrap()).unwrap();
+        }
+        content.push('\n');
+    }
+    let place = Place::new("");
+    let file = place.write("masked.conll", &content);
+    for batch in ["1", "32"] {
+        let args = ["evaluate", "--model", &run.folder, &file, "--json", "--batch-size", batch];
+        let figures = json_lines(&succeeds(&args).stdout).remove(0);
+        assert_eq!((&figures["accuracy"], &figures["examples"]), (&json!(1.0), &json!(53)));
+        let (got, want) = (figures["loss"].as_f64().unwrap(), loss / f64::from(measured));
+        assert!((got - want).abs() < 1e-5, "{got} {want}");
+    }
+    // `predict` answers all words.
+    let answer = succeeds(&predict(&["--file", &file])).stdout;
+    assert_eq!(answer.lines().count(), content.lines().count());
+}
+
+/// Where half of the words have no label, the others are learned; pieces without any are no rows.
+#[test]
+fn words_without_a_label_are_not_learned() {
+    let masked = |rows: usize, seed: u64| {
+        let mut all = sentences(rows, seed);
+        let words = all.iter_mut().flatten().enumerate();
+        let hidden = words.filter(|(i, _)| i % 2 == 0 || *i < 40);
+        hidden.for_each(|(_, (_, tag))| *tag = "-100");
+        conll(&all)
+    };
+    let place = Place::new("");
+    let file = place.write("train.conll", masked(600, 1));
+    let validation = place.write("validation.conll", masked(80, 2));
+    let given = ["--validation", &validation, "--test", &tagged().test];
+    train(&place.output, Path::new(&file), &[&LEARN[..], &given].concat());
+    assert!(metric(&place.output, "test_f1") > 0.95);
+    let labels = read_json(&place.output.join("config.json"))["id2label"].clone();
+    assert_eq!(labels, json!({"0": "B-warm", "1": "B-wet", "2": "I-warm", "3": "O"}));
+    let one = ["--epochs", "1", "--max-length", "4", "--batch-size", "1", "--overwrite"];
+    train(&place.output, Path::new(&validation), &[&one[..], &given].concat());
+
+    let output = place.path("select");
+    let flags = ["--sample", "100", "--output", text(&output), "--verify", "0"];
+    succeeds(&[&["select", "--models", &tagged().folder, "--train", &file][..], &flags].concat());
+    let summary = read_json(&output.join("select.json"));
+    let objective = &summary["candidates"][0]["evidence"]["objective"];
+    assert!(objective["head_metric"].as_f64().unwrap() > 0.9, "{objective}");
+}
+
 /// A word that is longer than a piece, alone in its batch.
 #[test]
 fn what_goes_on_with_a_long_word_is_no_row() {
