@@ -110,6 +110,52 @@ fn what_is_not_parquet_is_refused() {
     assert!(matches!(text, Err(Error::NotUtf8 { .. })));
 }
 
+/// A footer without rows whose schema is a chain of groups with a column at its end.
+fn nested(groups: usize, group: &[u8]) -> Vec<u8> {
+    let varint = |mut n: usize| {
+        let mut bytes = Vec::new();
+        while n > 0x7f {
+            bytes.push(n as u8 | 0x80);
+            n >>= 7;
+        }
+        [bytes, vec![n as u8]].concat()
+    };
+    // Field 1, the version; field 2, a list of structs: the root, the groups, the column.
+    let mut footer = [vec![0x15, 2, 0x19, 0xfc], varint(groups + 2)].concat();
+    footer.extend(b"\x48\x04root\x15\x02\x00");
+    footer.extend(group.repeat(groups));
+    footer.extend(b"\x15\x02\x25\x00\x18\x01x\x00");
+    // Fields 3 and 4, no rows and no groups of rows.
+    footer.extend([0x16, 0, 0x19, 0x0c, 0]);
+    let length = (footer.len() as u32).to_le_bytes();
+    [b"PAR1", &footer[..], &length, b"PAR1"].concat()
+}
+
+/// The library builds a schema by recursion.
+#[test]
+fn deep_schemas_are_refused() {
+    // Field 3, required; field 4, the name; field 5, one child.
+    let group = b"\x35\x00\x18\x01g\x15\x02\x00";
+    for groups in [0, 1, 63] {
+        assert!(matches!(parse(nested(groups, group)), Err(Error::NoRows { .. })), "{groups}");
+    }
+    let refusal = |groups, group: &[u8]| parse(nested(groups, group)).unwrap_err().to_string();
+    for groups in [64, 3_000, 1_000_000] {
+        let message = refusal(groups, group);
+        let want = "data.parquet: not a Parquet file that can be read: its columns nest more than 64 levels deep; ";
+        assert!(message.starts_with(want), "{message}");
+    }
+    // What hides the depth: children that the file calls bytes, too many of them, a logical type that is none.
+    for group in [
+        &b"\x35\x00\x18\x01g\x18\x02\x00"[..],
+        b"\x35\x00\x18\x01g\x15\xfe\xff\xff\xff\x0f\x00",
+        b"\x35\x00\x18\x01g\x15\x02\x55\x02\x00",
+    ] {
+        let message = refusal(3_000, group);
+        assert!(message.contains(": its schema is damaged; "), "{message}");
+    }
+}
+
 /// A damaged file is a table or an error of one line, at every length and with every byte changed in some way. What the
 /// library panics over is such an error, too; nothing takes all memory, and nothing hangs.
 #[test]

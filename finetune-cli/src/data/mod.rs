@@ -22,6 +22,7 @@ mod example;
 mod format;
 mod json;
 mod labels;
+mod nesting;
 mod parquet;
 mod schema;
 pub mod split;

@@ -25,6 +25,7 @@ use parquet::record::{Field, Row};
 use serde_json::{Map, Number, Value};
 
 use super::error::{Error, Place, Result, Unit};
+use super::nesting;
 use super::schema::NO_LABEL;
 use super::table::{Builder, Cell, MOST_COLUMNS, Table};
 
@@ -73,6 +74,7 @@ fn read(path: &Path, bytes: Vec<u8>) -> Result<Table> {
         let message = error.to_string().chars().take(LONGEST_MESSAGE).collect();
         Error::Parquet { path: path.into(), message }
     };
+    nesting::check(&bytes).map_err(|message| Error::Parquet { path: path.into(), message })?;
     let reader = SerializedFileReader::new(Bytes::from(bytes)).map_err(unreadable)?;
     let mut builder = Builder::new(path, Unit::Row);
     let classes = classes(reader.metadata().file_metadata());
