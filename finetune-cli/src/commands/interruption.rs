@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use indicatif::ProgressBar;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::args::CheckpointArgs;
-use crate::progress::remark;
+use crate::progress::{remark, warn};
 
 /// The exit code that a shell expects of a program that was stopped by Ctrl-C.
 pub const STOPPED: u8 = 130;
 
-/// The time between checkpoints where no number of steps is given: what a power failure costs at most.
+/// The time between checkpoints where no number of steps is given: what a power failure costs at most, on a disk with
+/// room for them.
 const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(300);
 
 /// A run that was stopped by Ctrl-C and can go on.
@@ -36,7 +38,8 @@ pub(super) fn going_on(quiet: bool, step: u64) {
 pub(super) struct Watch {
     interrupted: Arc<AtomicBool>,
     args: CheckpointArgs,
-    saved: Instant,
+    /// When the last checkpoint was saved, or could not be.
+    tried: Instant,
 }
 
 impl Watch {
@@ -51,7 +54,7 @@ impl Watch {
                 .and_then(|_| flag::register(signal, interrupted.clone()))
                 .context("Ctrl-C can't be listened to")?;
         }
-        Ok(Self { interrupted, args, saved: Instant::now() })
+        Ok(Self { interrupted, args, tried: Instant::now() })
     }
 
     /// Whether the run was asked to stop.
@@ -63,12 +66,26 @@ impl Watch {
     pub(super) fn is_due(&self, step: u64) -> bool {
         match self.args.save_steps {
             Some(every) => step.is_multiple_of(every),
-            None => self.saved.elapsed() > BETWEEN_CHECKPOINTS,
+            None => self.tried.elapsed() > BETWEEN_CHECKPOINTS,
         }
     }
 
-    /// A checkpoint was just saved.
-    pub(super) fn note_saved(&mut self) {
-        self.saved = Instant::now();
+    /// A checkpoint was just saved, or could not be written, on a full disk say. That ends no run that is to go on: it
+    /// is said, above the bar, and a later checkpoint is tried again. Where the run stops, it is the error.
+    ///
+    /// # Errors
+    /// When it could not be written and the run stops.
+    pub(super) fn note(&mut self, saved: Result<()>, stops: bool, bar: &ProgressBar) -> Result<()> {
+        self.tried = Instant::now();
+        match saved {
+            Err(error) if !stops => {
+                let line = format!("{error:#}").replace(['\n', '\r'], " ");
+                bar.suspend(|| {
+                    warn(format_args!("{line}; the run goes on without this checkpoint"))
+                });
+                Ok(())
+            }
+            saved => saved,
+        }
     }
 }

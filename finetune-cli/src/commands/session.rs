@@ -154,7 +154,7 @@ impl<'a> Session<'a> {
         if step == steps || !(stop || self.watch.is_due(step)) {
             return Ok(());
         }
-        self.save_checkpoint()?;
+        self.save_checkpoint(stop)?;
         if stop {
             self.bar.abandon();
             return Err(Interrupted { step, steps }.into());
@@ -162,7 +162,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn save_checkpoint(&mut self) -> Result<()> {
+    fn save_checkpoint(&mut self, stops: bool) -> Result<()> {
         let settled = self.trainer.settle()?;
         self.show(settled);
         let (params, optimizer) = (self.job.model.merged()?.params(), self.trainer.state()?);
@@ -172,9 +172,8 @@ impl<'a> Session<'a> {
         state[DATA] = json!(self.job.splits.digits());
         let (config, tokenizer) = (&self.tuned_config(), &self.job.folder.tokenizer);
         let adapter = self.job.adapter.as_ref();
-        self.run.save(Snapshot { config, tokenizer, params, adapter, optimizer, best, state })?;
-        self.watch.note_saved();
-        Ok(())
+        let snapshot = Snapshot { config, tokenizer, params, adapter, optimizer, best, state };
+        self.watch.note(self.run.save(snapshot), stops, &self.bar)
     }
 
     /// Measures the model as it would be saved now.

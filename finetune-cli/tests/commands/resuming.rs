@@ -293,6 +293,74 @@ fn a_training_that_is_not_broken_off_leaves_no_checkpoint() {
     assert_eq!(names(&place.path("saved")), names(&place.output));
 }
 
+/// Something that can't be removed is in the way of the next checkpoints: the run goes on, and says so once for each.
+fn hindered(partial: &Path, child: &mut Child, step: u64) -> u64 {
+    under_way(child, partial, step);
+    fs::write(partial.join("checkpoint.old"), "").unwrap();
+    let before = checkpoint(partial);
+    under_way(child, partial, step + 300);
+    // One may have been under way.
+    let now = checkpoint(partial);
+    assert!(now <= before + 50, "{before} {now}");
+    assert!(!partial.join("checkpoint.partial").exists());
+    now
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_ends_no_training() {
+    let (place, flags) = (labelled(), ["--epochs", "12", "--save-steps", "50"]);
+    let (whole, partial) = (place.path("whole"), place.path("run.partial"));
+    let args_of = |output| args(&place, output, &flags);
+    succeeds(&args_of(&whole));
+    let mut child = command(&args_of(&place.output)).spawn().unwrap();
+    hindered(&partial, &mut child, 60);
+    fs::remove_file(partial.join("checkpoint.old")).unwrap();
+    // A later one is tried again.
+    under_way(&mut child, &partial, 600);
+    assert!(checkpoint(&partial) > 360, "{:?}", names(&partial));
+    let output = output_of(child);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let warned = output.stderr.lines().filter(|line| {
+        line.contains("checkpoint-")
+            && line.contains("Not a directory")
+            && line.ends_with("; the run goes on without this checkpoint")
+    });
+    assert!((4..=8).contains(&warned.count()), "{}", output.stderr);
+    same(&place.output, &whole);
+
+    // Asked to stop, a run has to save: that it can't is the error, and the older checkpoint stays.
+    fs::remove_dir_all(&place.output).unwrap();
+    let mut child = command(&args_of(&place.output)).spawn().unwrap();
+    let saved = hindered(&partial, &mut child, 60);
+    send("-TERM", &child);
+    let output = output_of(child);
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    let last = output.stderr.lines().last().unwrap();
+    assert!(last.starts_with("error: ") && last.contains("can't be written"), "{last}");
+    assert_eq!(checkpoint(&partial), saved);
+    fs::remove_file(partial.join("checkpoint.old")).unwrap();
+    let output = succeeds(&args_of(&place.output));
+    assert!(output.stderr.contains(&format!("going on from step {saved},")), "{}", output.stderr);
+    same(&place.output, &whole);
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_ends_no_pretraining() {
+    let job = job(12);
+    let mut child = command(&job.pretrain(&LONG)).spawn().unwrap();
+    under_way(&mut child, &job.partial(), 20);
+    fs::write(job.partial().join("checkpoint.old"), "").unwrap();
+    under_way(&mut child, &job.partial(), 60);
+    fs::remove_file(job.partial().join("checkpoint.old")).unwrap();
+    let output = output_of(child);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("; the run goes on without this checkpoint"),
+        "{}",
+        output.stderr
+    );
+}
+
 #[test]
 fn a_training_with_other_flags_or_data_is_not_gone_on_with() {
     let (place, long) = (labelled(), ["--epochs", "30"]);

@@ -56,7 +56,8 @@ impl<'a> Session<'a> {
     pub fn begin(mut self) -> Result<()> {
         self.measure("before", 0)?;
         let (mut trainer, stretch) = (self.trainer(), Stretch::new());
-        self.save_checkpoint(&mut trainer, stretch)?;
+        // Before the first step nothing is lost: what can't be written now is an error.
+        self.save_checkpoint(&mut trainer, stretch)??;
         self.train(trainer, stretch)
     }
 
@@ -105,8 +106,7 @@ impl<'a> Session<'a> {
                 stretch = Stretch::new();
             }
             if saved {
-                self.save_checkpoint(trainer, stretch)?;
-                watch.note_saved();
+                watch.note(self.save_checkpoint(trainer, stretch)?, stop, &bar)?;
             }
             if stop {
                 bar.abandon();
@@ -132,14 +132,20 @@ impl<'a> Session<'a> {
         step.is_multiple_of(every) || step == self.plan.steps
     }
 
-    fn save_checkpoint(&mut self, trainer: &mut MaskedLmTrainer, stretch: Stretch) -> Result<()> {
+    /// Gives whether the checkpoint could be written, if there is one to write.
+    fn save_checkpoint(
+        &mut self,
+        trainer: &mut MaskedLmTrainer,
+        stretch: Stretch,
+    ) -> Result<Result<()>> {
         trainer.optimization().check_weights()?;
         let Start { config, tokenizer, model } = self.start;
         let (params, optimizer) = (model.params(), trainer.optimization().state()?);
         let mut state = self.state(optimizer.step);
         state[Stretch::KEY] = stretch.to_json();
         let best = Vec::new();
-        self.run.save(Snapshot { config, tokenizer, params, adapter: None, optimizer, best, state })
+        let adapter = None;
+        Ok(self.run.save(Snapshot { config, tokenizer, params, adapter, optimizer, best, state }))
     }
 
     /// A step on the bar and, now and then, in the log.
