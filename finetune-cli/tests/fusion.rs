@@ -33,6 +33,7 @@ fn evidence(value: impl Fn(usize, Option<usize>) -> Option<f64>) -> Evidence {
             head_used: false,
             head_metric: None,
         },
+        unused: None,
         cost: Cost {
             parameters: 1,
             layers: 1,

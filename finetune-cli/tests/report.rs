@@ -106,6 +106,7 @@ fn evidence(i: usize, quality: f64) -> Evidence {
             head_used: i == 17,
             head_metric: (i == 17).then_some(0.842),
         },
+        unused: None,
         cost: Cost {
             parameters: (millions * 1e6) as u64,
             layers: count,

@@ -86,13 +86,17 @@ fn open(args: &InferenceArgs, path: &Path) -> Result<(Folder, Classifier, Task)>
 /// Says if the weights have more of an encoder than the configuration asks for.
 fn remark_unused(quiet: bool, path: &Path, report: &LoadReport) {
     if let [first, ..] = &report.unused_encoder[..] {
-        let (path, n) = (path.display(), report.unused_encoder.len());
-        let line = format!(
-            "{path}: {n} weights of the encoder are not used, such as {first}: config.json asks for a smaller model \
-             (num_hidden_layers?)"
-        );
-        remark(quiet, &line);
+        let line = unused(report.unused_encoder.len(), first);
+        remark(quiet, &format!("{}: {line}", path.display()));
     }
+}
+
+/// What is said of so many weights that are not used, of which this is one.
+fn unused(count: usize, first: &str) -> String {
+    format!(
+        "{count} weights of the encoder are not used, such as {first}: config.json asks for a smaller model \
+         (num_hidden_layers?)"
+    )
 }
 
 /// Says if the model was trained on pairs and is asked about single texts, or the other way round.

@@ -2,6 +2,7 @@
 //! a few training steps. Nothing of it stays in memory but the evidence.
 
 use anyhow::Result;
+use bert::LoadReport;
 use rayon::prelude::*;
 
 use crate::args::RecipeArgs;
@@ -17,7 +18,7 @@ use crate::select::estimators::{self, Sample};
 use crate::select::fusion::ROLES;
 use crate::select::points::Points;
 use crate::select::states::{POOLINGS, States};
-use crate::select::summary::{Estimated, Evidence, Fit, LayerProfile, Place};
+use crate::select::summary::{Estimated, Evidence, Fit, LayerProfile, Place, Unused};
 use crate::select::{fit, objective, perplexity};
 use crate::trainer;
 use tensor::Device;
@@ -118,6 +119,7 @@ impl Scorer<'_> {
             fit.pseudo_perplexity = perplexity::measure(folder, sample, self.recipe)?;
         }
         let (model, loaded) = folder.classifier(self.task, self.recipe.optimization.seed)?;
+        let unused = unused(&loaded);
         objective.head_used = !loaded.missing.contains(&folder.head_name(self.task));
         if objective.head_used {
             objective.head_metric = self.head_metric(&model, sample)?;
@@ -132,7 +134,7 @@ impl Scorer<'_> {
         let [train, validation] = self.rows;
         let work = Work { train, validation, forward_seconds: computed.then_some(seconds) };
         let cost = cost::measure(&folder.config, self.task, &model, self.recipe, sample, work)?;
-        Ok(Evidence { fit, objective, cost, layers, best_layer, estimates })
+        Ok(Evidence { fit, objective, unused, cost, layers, best_layer, estimates })
     }
 
     /// What a head that is for these labels does without training.
@@ -255,6 +257,11 @@ pub fn open(request: &Request, task: &Task, device: &Device) -> Result<Folder> {
     let mut folder = Folder::open(&request.folder()?)?.on(device).of_task(task);
     request.truncate.map(|layers| folder.truncate(layers)).transpose()?;
     Ok(folder)
+}
+
+fn unused(loaded: &LoadReport) -> Option<Unused> {
+    let all = &loaded.unused_encoder;
+    all.first().map(|first| Unused { count: all.len(), first: first.clone() })
 }
 
 /// The place with the highest LogME; the last layer's first token if none has a value.

@@ -134,6 +134,8 @@ pub struct Evidence {
     pub fit: Fit,
     /// What it was trained for.
     pub objective: Objective,
+    /// Weights of an encoder in its files that the model does not use, if there are any.
+    pub unused: Option<Unused>,
     /// What it costs.
     pub cost: Cost,
     /// Quick estimates for every layer and pooling.
@@ -142,6 +144,15 @@ pub struct Evidence {
     pub best_layer: Place,
     /// All estimators at the three places of [`ROLES`](super::fusion::ROLES).
     pub estimates: Vec<Estimated>,
+}
+
+/// Weights that a model does not use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unused {
+    /// How many.
+    pub count: usize,
+    /// The name of the first.
+    pub first: String,
 }
 
 /// How text and pretraining fit each other.

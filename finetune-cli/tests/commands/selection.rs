@@ -103,6 +103,27 @@ fn costs_are_those_of_the_model() {
     assert!(words("tokens_per_word") >= 1.0 && words("mean_tokens") > 4.0, "{fit}");
 }
 
+#[test]
+fn weights_that_a_candidate_does_not_use_are_said() {
+    let choice = Choice::of_reviews();
+    let model = choice.place.copy_of(base_model());
+    let mut config = read_json(&model.join("config.json"));
+    config["num_hidden_layers"] = 1.into();
+    fs::write(model.join("config.json"), config.to_string()).unwrap();
+    let (short, cut) = (text(&model), format!("{}:1", base_model()));
+    // From what is kept of the first call, too.
+    for _ in 0..2 {
+        let (summary, output) =
+            choice.select(&[short, base_model(), &cut], &["--verify", "0", "--no-truncate"]);
+        let said = "16 weights of the encoder are not used, such as bert.encoder.layer.1.";
+        assert!(remarks(row(&summary, short)).contains(said), "{}", row(&summary, short));
+        assert_eq!(row(&summary, short)["evidence"]["unused"]["count"], 16);
+        assert_eq!(output.stdout.matches("are not used").count(), 1, "{}", output.stdout);
+        // Layers that are left out on demand are no surprise.
+        assert!(!remarks(row(&summary, &cut)).contains("not used"));
+    }
+}
+
 /// The last rung is the training that `finetune train` does: the same steps, schedule, order and masks, broken off
 /// and continued in between.
 #[test]

@@ -4,10 +4,10 @@
 
 mod command;
 mod contender;
+mod remarks;
 mod table;
 mod verification;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ use super::inputs::Inputs;
 use super::train::{self, check_metric};
 use crate::args::select::SelectArgs;
 use crate::args::{TrainArgs, wrong_flags};
-use crate::data::{Dataset, LabelSet, Labels, Schema, Task, split};
+use crate::data::{Dataset, Labels, Schema, split};
 use crate::memory;
 use crate::optimization::check_flags;
 use crate::progress::{self, bar, remark, say};
@@ -30,7 +30,7 @@ use crate::select::fusion::Fusion;
 use crate::select::points::Points;
 use crate::select::score::{Outcome, Scorer};
 use crate::select::summary::{Candidate, Evidence, Status, Summary, TaskSummary, Timing};
-use crate::select::{fit, halving, report};
+use crate::select::{halving, report};
 use command::train_args;
 use contender::measured;
 use tensor::Device;
@@ -109,7 +109,7 @@ impl Data {
         let seed = args.recipe.optimization.seed;
         let folds = estimators::folds(&sample.labels, FOLDS, seed);
         let points = Points::new(&sample.labels, &folds, args.sample, seed)?;
-        if let Some(line) = small_classes(&points.labels, &schema.task) {
+        if let Some(line) = remarks::small_classes(&points.labels, &schema.task) {
             remark(args.machine.quiet, &line);
         }
         Ok(Self { schema, train, validation, sample, points })
@@ -132,19 +132,6 @@ fn sample(train: &Dataset, rows: usize, seed: u64) -> Result<Dataset> {
     let share = rows as f64 / train.len() as f64;
     let (_, drawn) = split::stratified(&train.labels, share, seed)?;
     Ok(train.clone().divide(&drawn).1)
-}
-
-/// Says which classes have fewer examples than there are folds.
-fn small_classes(labels: &Labels, task: &Task) -> Option<String> {
-    let (Labels::Class(ids), Some(set)) = (labels, task.label_set()) else { return None };
-    let mut counts = vec![0; set.len()];
-    ids.iter().for_each(|&id| counts[id as usize] += 1);
-    let small = counts.iter().zip(set.names()).filter(|(count, _)| **count < FOLDS);
-    let small: Vec<String> = small.map(|(count, name)| format!("{name} ({count})")).collect();
-    (!small.is_empty()).then(|| {
-        let names = small.join(", ");
-        format!("fewer examples than folds ({FOLDS}) in the sample: {names}; estimates of them are rough")
-    })
 }
 
 /// The output folder.
@@ -257,7 +244,7 @@ impl Selection<'_> {
         match outcome {
             Ok(Outcome::Scored(evidence)) => {
                 candidate.status = Status::Scored;
-                candidate.remarks = self.remarks(&evidence);
+                candidate.remarks = remarks::of_candidate(request, &evidence, self);
                 candidate.evidence = Some(*evidence);
             }
             Ok(Outcome::Skipped(why)) => candidate.remarks.push(why),
@@ -267,36 +254,6 @@ impl Selection<'_> {
             }
         }
         candidate
-    }
-
-    /// What is worth saying of a scored candidate.
-    fn remarks(&self, evidence: &Evidence) -> Vec<String> {
-        let mut remarks = fit::remarks(&evidence.fit);
-        let objective = &evidence.objective;
-        if objective.head_used {
-            let figure = objective.head_metric.map_or(String::new(), |figure| {
-                format!(": {} {figure:.3} without training", self.data.metric(self.args))
-            });
-            remarks.push(format!("has a head for these labels{figure}"));
-        } else if !objective.labels.is_empty() {
-            let sorted = |names: &[String]| {
-                names.iter().map(|name| name.to_lowercase()).collect::<BTreeSet<_>>()
-            };
-            let names = self.data.schema.task.label_set().map_or(&[][..], LabelSet::names);
-            let what = match sorted(names) == sorted(&objective.labels) {
-                true => "these labels in another order",
-                false => "other labels",
-            };
-            remarks.push(format!("fine-tuned for {what}; its head is left behind"));
-        }
-        let depth = evidence.cost.layers;
-        if let Some(layer) = evidence.best_layer.layer.filter(|&layer| layer < depth) {
-            remarks.push(match layer {
-                0 => "the embeddings score best of all layers".to_owned(),
-                _ => format!("layer {layer} of {depth} scores best"),
-            });
-        }
-        remarks
     }
 
     /// Gives every scored candidate its score, and puts the best first.
