@@ -122,17 +122,24 @@ impl<'a> Session<'a> {
         let examples = log.size.examples as u64;
         self.stretch.add(log.loss, examples, examples);
         self.bar.inc(1);
-        let (loss, rate, speed) = (log.loss, log.learning_rate, self.stretch.speed());
+        let (loss, rate, speed) = (log.loss, log.learning_rate, self.speed());
         self.bar.set_message(format!("loss {loss:.4}  lr {rate:.2e}  {speed:.0} ex/s"));
         if log.step.is_multiple_of(self.args.recipe.optimization.logging_steps) {
             self.run.log(step_entry(log, self.epoch_at(log.step)));
         }
     }
 
+    /// Examples per second since the epoch began. A sentence that is too long is several rows of the batches, which the
+    /// shuffle takes apart: rows are counted, and make up as much of the examples as of all rows.
+    fn speed(&self) -> f64 {
+        let train = &self.job.splits.train;
+        self.stretch.speed() * train.texts() as f64 / train.len() as f64
+    }
+
     /// Validates; gives the line that says how the epoch went.
     fn end_epoch(&mut self, epoch: u32, learning_rate: f64) -> Result<String> {
         let (epochs, loss) = (self.args.recipe.epochs, self.stretch.loss());
-        let (seconds, speed) = (self.stretch.seconds(), self.stretch.speed());
+        let (seconds, speed) = (self.stretch.seconds(), self.speed());
         let mut entry = json!({"epoch": epoch, "step": self.trainer.steps_done(),
             "train_loss": loss, "learning_rate": learning_rate, "train_runtime": seconds,
             "train_samples_per_second": speed});

@@ -198,6 +198,11 @@ fn long_sentences_are_used_whole() {
     let output = train(&place.output, Path::new(&train_file), &short);
     assert!(output.stderr.contains(" in pieces of at most 6 tokens"), "{}", output.stderr);
     assert!(output.stderr.contains("data: 40 training, "), "{}", output.stderr);
+    // Speed is that of sentences, whatever pieces there are.
+    let entry = metrics(&place.output).pop().unwrap();
+    let figure = |key: &str| entry[key].as_f64().unwrap();
+    let examples = figure("train_samples_per_second") * figure("train_runtime");
+    assert!((examples - 40.0).abs() < 0.5, "{examples}");
 }
 
 /// A word of label -100 has no part in the loss and in the figures.
