@@ -9,7 +9,7 @@ pub(crate) fn is_known(key: &str) -> bool {
     key.starts_with('_') || KEYS.contains(&key)
 }
 
-const KEYS: [&str; 111] = [
+const KEYS: [&str; 113] = [
     "add_cross_attention",
     "architectures",
     "bad_words_ids",
@@ -35,6 +35,7 @@ const KEYS: [&str; 111] = [
     "is_encoder_decoder",
     "label2id",
     "length_penalty",
+    "mask_token_id",
     "max_length",
     "min_length",
     "no_repeat_ngram_size",
@@ -80,6 +81,7 @@ const KEYS: [&str; 111] = [
     "torchscript",
     "transformers_version",
     "typical_p",
+    "unk_token_id",
     "use_bfloat16",
     "use_cache",
     "xla_device",

@@ -11,6 +11,7 @@ mod deberta;
 mod modern;
 mod parts;
 mod read;
+mod vocabulary;
 
 use std::path::Path;
 

@@ -164,6 +164,11 @@ impl Tokenizer {
         self.settings.special_id(&self.inner, "sep_token")
     }
 
+    /// The id of `[PAD]`; likewise.
+    pub fn pad_id(&self) -> Option<u32> {
+        self.settings.special_id(&self.inner, "pad_token")
+    }
+
     /// The id of `[UNK]`, which stands for what the vocabulary can't spell; likewise.
     pub fn unknown_id(&self) -> Option<u32> {
         self.settings.special_id(&self.inner, "unk_token")

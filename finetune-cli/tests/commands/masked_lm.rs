@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
+
 use crate::support::*;
 
 /// Sentences in which every word tells the next one.
@@ -95,6 +97,45 @@ fn pretraining_learns_and_its_model_can_be_fine_tuned() {
     let tuned = succeeds(&[&args[..], &["--epochs", "1", "--max-length", "32"]].concat());
     let fresh = "start fresh: bert.pooler.dense.bias, bert.pooler.dense.weight, classifier.bias, classifier.weight";
     assert!(tuned.stderr.contains(fresh), "{}", tuned.stderr);
+}
+
+/// The ids of special tokens are those of the new vocabulary, `[PAD] [UNK] [CLS] [SEP] [MASK]`, or absent.
+#[test]
+fn pretraining_leaves_no_ids_of_another_vocabulary() {
+    let job = Job::new(sentences(60, 1));
+    let sizes = json!({"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 24, "max_position_embeddings": 32});
+    let old = json!({"bos_token_id": 91, "cls_token_id": 91, "eos_token_id": 92, "sep_token_id": 92,
+        "mask_token_id": 93, "pad_token_id": 7, "unk_token_id": 95, "decoder_start_token_id": 91,
+        "bad_words_ids": [[96]], "tokenizer_class": "RobertaTokenizer"});
+    let ends = json!({"bos_token_id": 2, "eos_token_id": 3});
+    let all = json!({"bos_token_id": 2, "cls_token_id": 2, "eos_token_id": 3, "sep_token_id": 3,
+        "mask_token_id": 4, "unk_token_id": 1});
+    let modern =
+        json!({"bos_token_id": 2, "cls_token_id": 2, "eos_token_id": 3, "sep_token_id": 3});
+    for (family, given, want) in [
+        ("bert", json!({}), json!({})),
+        ("bert", old.clone(), all.clone()),
+        ("roberta", json!({}), ends),
+        ("roberta", old.clone(), all.clone()),
+        // Its class has defaults for four of them.
+        ("modernbert", json!({}), modern),
+        ("modernbert", old, all),
+    ] {
+        let mut config = json!({"model_type": family});
+        for more in [&sizes, &given] {
+            config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        }
+        let file = job.place.write("ids.json", config.to_string());
+        succeeds(&job.pretrain(&["--architecture", &file, "--max-steps", "1", "--overwrite"]));
+        let saved = read_json(&job.place.output.join("config.json"));
+        let is_id = |key: &String| key.contains("token_id") || key.contains("words_ids");
+        let ids = saved.as_object().unwrap().clone().into_iter().filter(|(key, _)| is_id(key));
+        let mut want = want.clone();
+        want["pad_token_id"] = json!(0);
+        assert_eq!(Value::Object(ids.collect()), want, "{family} {given}");
+        assert_eq!(saved.get("tokenizer_class"), None);
+    }
 }
 
 #[test]

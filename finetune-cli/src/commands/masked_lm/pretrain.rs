@@ -37,8 +37,7 @@ fn start(args: &PretrainArgs, texts: &Texts) -> Result<Start> {
     })?;
     let (min_frequency, alphabet) = (args.min_frequency, args.limit_alphabet);
     let tokenizer = trainer.finish(VocabularyLimits { size, min_frequency, alphabet })?;
-    config.vocab_size = tokenizer.vocab_size();
-    config.pad_token_id = 0;
+    config.set_vocabulary(&tokenizer);
     let model = MaskedLm::new(&config, args.learning.optimization.seed);
     let (pieces, params) = (config.vocab_size, count(&model.params()));
     let line = format!("model: vocabulary of {pieces} pieces, {params} parameters, all random");
@@ -46,8 +45,8 @@ fn start(args: &PretrainArgs, texts: &Texts) -> Result<Start> {
     Ok(Start { config, tokenizer, model })
 }
 
-/// The architecture in a file, or in the `config.json` of a folder. Its vocabulary and what it says of labels belong to
-/// another model.
+/// The architecture in a file, or in the `config.json` of a folder. What it says of labels belongs to another model,
+/// and so does its vocabulary.
 fn config(path: &Path) -> Result<Config> {
     let mut config = match path.is_dir() {
         true => Config::load(path)?,
@@ -72,7 +71,6 @@ fn config(path: &Path) -> Result<Config> {
             path.display()
         );
     }
-    config.forget_tokenizer_class();
     (config.problem_type, config.labels) = (None, Vec::new());
     Ok(config)
 }
