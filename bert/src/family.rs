@@ -139,6 +139,13 @@ impl Family {
             _ => (key != "embedding_size" || self == Self::Electra).then_some(key),
         }
     }
+
+    /// Whether a file may have one of BERT's keys under BERT's name, too: transformers' `attribute_map`, which takes
+    /// three in a DistilBERT.
+    pub(crate) fn takes_name_of_bert(self, key: &str) -> bool {
+        let sizes = ["hidden_size", "num_hidden_layers", "num_attention_heads"];
+        self == Self::DistilBert && sizes.contains(&key)
+    }
 }
 
 fn distilbert_key(key: &'static str) -> Option<&'static str> {

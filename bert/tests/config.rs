@@ -94,7 +94,37 @@ fn distilbert_has_keys_of_its_own() {
     assert_refused(with("activation", json!("mish")), &["activation", "mish"]);
     // It says how the stored table began, not what it is.
     assert!(with("sinusoidal_pos_embds", json!(true)).unwrap().unknown_keys().is_empty());
-    assert_eq!(with("hidden_size", json!(24)).unwrap().unknown_keys(), ["hidden_size"]);
+    assert_eq!(
+        with("hidden_dropout_prob", json!(0.2)).unwrap().unknown_keys(),
+        ["hidden_dropout_prob"]
+    );
+}
+
+/// Three keys have BERT's names, too, in transformers' `DistilBertConfig.attribute_map`; other keys of BERT it ignores.
+#[test]
+fn distilbert_takes_three_names_of_bert() {
+    let config = |more: Value| {
+        let mut json = json!({"model_type": "distilbert", "hidden_dim": 50});
+        json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        parse(&json)
+    };
+    let json = json!({"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "intermediate_size": 7, "hidden_dropout_prob": 0.4, "n_heads": 4});
+    let mut c = config(json).unwrap();
+    assert_eq!([c.hidden_size, c.num_hidden_layers, c.num_attention_heads], [24, 3, 4]);
+    assert_eq!((c.intermediate_size, c.hidden_dropout_prob), (50, 0.1));
+    assert_eq!(c.unknown_keys(), ["intermediate_size", "hidden_dropout_prob"]);
+    // Written under one name: fewer layers are not contradicted by the other.
+    c.num_hidden_layers = 2;
+    let written = c.to_json();
+    assert_eq!((&written["dim"], &written["n_layers"]), (&json!(24), &json!(2)));
+    assert!(written.get("num_hidden_layers").is_none() && written.get("hidden_size").is_none());
+    assert_eq!(parse(&written).unwrap().num_hidden_layers, 2);
+    let two = config(json!({"dim": 24, "hidden_size": 48, "n_heads": 4}));
+    assert_refused(two, &["hidden_size: expected 24, as dim says, found 48"]);
+    assert_refused(config(json!({"num_hidden_layers": 0})), &["num_hidden_layers", "from 1 to"]);
+    // In a BERT the names of DistilBERT say nothing.
+    assert_eq!(with("dim", json!(24)).unwrap().hidden_size, 768);
 }
 
 /// `ModernBertConfig().to_dict()` of transformers 5.24.

@@ -192,7 +192,9 @@ impl Config {
     /// architecture.
     pub fn unknown_keys(&self) -> Vec<String> {
         let defaults = Self { file: Map::new(), ..self.clone() }.to_json();
-        let known = |key: &str| defaults.get(key).is_some() || is_known(key);
+        let known = |key: &str| {
+            defaults.get(key).is_some() || is_known(key) || self.family.takes_name_of_bert(key)
+        };
         self.file.keys().filter(|key| !known(key)).cloned().collect()
     }
 
@@ -254,8 +256,11 @@ impl Config {
         self.family.key(key).unwrap_or(key)
     }
 
-    /// Sets one of BERT's keys, under its name in this family.
+    /// Sets one of BERT's keys, under its name in this family alone.
     fn write(&self, map: &mut Map<String, Value>, key: &'static str, value: Value) {
+        if self.family.takes_name_of_bert(key) {
+            map.shift_remove(key);
+        }
         if let Some(key) = self.family.key(key) {
             map.insert(key.into(), value);
         }

@@ -48,6 +48,16 @@ fn check_kind(fields: &Fields, family: Family) -> Result<()> {
     fields.only("add_cross_attention", false, "only encoders are supported")
 }
 
+/// Refuses two values of one size, under BERT's name and that of the family.
+fn check_names(fields: &Fields, family: Family, key: &str, own: &str) -> Result<()> {
+    match (fields.get(key), fields.get(own)) {
+        (Some(a), Some(b)) if a != b && family.takes_name_of_bert(key) => {
+            Err(fields.unexpected(key, &format!("{b}, as {own} says"), a))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The values of keys that are absent, where families differ.
 struct Defaults {
     vocab_size: usize,
@@ -135,7 +145,11 @@ pub(super) fn config(fields: &Fields) -> Result<Config> {
     let defaults = Defaults::of(family);
     // BERT's keys, under their names in this family; what it has no key for has the default.
     let size = |key, default, limit| {
-        family.key(key).map_or(Ok(default), |key| fields.size(key, default, limit))
+        let Some(own) = family.key(key) else { return Ok(default) };
+        check_names(fields, family, key, own)?;
+        let given =
+            if fields.get(own).is_none() && family.takes_name_of_bert(key) { key } else { own };
+        fields.size(given, default, limit)
     };
     let number = |key, default, low, high| {
         family.key(key).map_or(Ok(default), |key| fields.number(key, default, low, high))
