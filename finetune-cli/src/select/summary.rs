@@ -44,6 +44,9 @@ pub struct TaskSummary {
     pub batch_size: usize,
     /// Sequences are cut to so many tokens.
     pub max_length: usize,
+    /// What one should know of the sample, a sentence each.
+    #[serde(default)]
+    pub remarks: Vec<String>,
 }
 
 /// Seconds by what was done.

@@ -124,6 +124,36 @@ fn weights_that_a_candidate_does_not_use_are_said() {
     }
 }
 
+#[test]
+fn a_score_of_few_examples_is_said_to_say_little() {
+    let choice = Choice::of_reviews();
+    let note = |rows: &str| {
+        let (summary, output) =
+            choice.select(&[base_model()], &["--verify", "0", "--sample", rows]);
+        let line = output.stdout.lines().find_map(|line| line.strip_prefix("note: "));
+        let notes = summary["task"]["remarks"].as_array().unwrap().clone();
+        let note = notes.first().map(|note| note.as_str().unwrap().to_owned());
+        assert_eq!(note.as_deref(), line, "{}", output.stdout);
+        note
+    };
+    let want = "10 examples are few: the scores say little, and may rank by chance; a larger --sample tells more";
+    assert_eq!(note("10").as_deref(), Some(want));
+    let report = fs::read_to_string(choice.place.output.join("report.html")).unwrap();
+    assert!(report.contains(want));
+    assert_eq!(note("100"), None);
+    // All that there is; words, where words have labels.
+    let place = Place::new("");
+    let words = place.write("train.conll", "hot\tA\nthe\tO\n\nwas\tO\nhot\tA\n\n".repeat(10));
+    let args = ["select", "--models", base_model(), "--train", &words, "--verify", "0"];
+    let output = succeeds(&[&args[..], &["--output", text(&place.output)]].concat());
+    assert!(
+        output.stdout.contains("\nnote: 36 words are few: ")
+            && output.stdout.contains("; more training data tells more\n"),
+        "{}",
+        output.stdout
+    );
+}
+
 /// The last rung is the training that `finetune train` does: the same steps, schedule, order and masks, broken off
 /// and continued in between.
 #[test]

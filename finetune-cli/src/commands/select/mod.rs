@@ -306,6 +306,7 @@ impl Selection<'_> {
                 epochs: args.recipe.epochs,
                 batch_size: args.recipe.batch_size,
                 max_length: longest,
+                remarks: remarks::of_sample(data).into_iter().collect(),
             },
             candidates: candidates.into_iter().map(|(_, candidate)| candidate).collect(),
             command: next.map(command::line).transpose()?,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::unused;
-use super::{FOLDS, Selection};
+use super::{Data, FOLDS, Selection};
 use crate::data::{LabelSet, Labels, Task};
 use crate::select::candidates::Request;
 use crate::select::fit;
@@ -51,6 +51,23 @@ fn of_head(evidence: &Evidence, selection: &Selection) -> Option<String> {
         false => "other labels",
     };
     Some(format!("fine-tuned for {what}; its head is left behind"))
+}
+
+/// With fewer texts or words than this a score says little: a share of a hundred has a standard error of up to five
+/// points, more than what lies between good candidates.
+const FEW: usize = 100;
+
+/// Says that the scores rest on very little.
+pub(super) fn of_sample(data: &Data) -> Option<String> {
+    let what = if data.points.words.is_some() { "words" } else { "examples" };
+    let advice = match data.sample.len() < data.train.len() {
+        true => "a larger --sample tells more",
+        false => "more training data tells more",
+    };
+    let count = data.points.len();
+    (count < FEW).then(|| {
+        format!("{count} {what} are few: the scores say little, and may rank by chance; {advice}")
+    })
 }
 
 /// Says which classes have fewer examples than there are folds.

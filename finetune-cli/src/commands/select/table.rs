@@ -66,6 +66,7 @@ fn legend(summary: &Summary) -> String {
          from the highest\ntime, memory: of {} epochs of training at batch size {}\n",
         task.sampled_rows, task.train_rows, task.epochs, task.batch_size
     );
+    task.remarks.iter().for_each(|remark| text += &format!("note: {remark}\n"));
     let rungs = summary.candidates.iter().filter_map(|c| c.verified.as_ref()?.rungs.last());
     if let Some(steps) = rungs.map(|rung| rung.steps).max() {
         let rows = task.validation_rows;

@@ -21,7 +21,9 @@ pub fn section(summary: &Summary) -> Element {
         ("Scoring took", or_dash(Some(timing.scoring_seconds), duration)),
         ("Fine-tuning took", or_dash(Some(timing.verification_seconds), duration)),
     ];
-    let facts = facts.into_iter().map(|(name, value)| fact(name, with_text("dd", value)));
+    let notes = task.remarks.iter().map(|remark| ("Note", remark.clone()));
+    let facts = facts.into_iter().chain(notes);
+    let facts = facts.map(|(name, value)| fact(name, with_text("dd", value)));
     let list =
         element("dl").class("facts").children(facts).child(fact("Labels", labels(&task.labels)));
     let heading = with_text("h2", "Data, task and timing");
