@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use nn::{LoraConfig, Module, freeze};
 
-use crate::{Config, Encoder, Error, Family, Result};
+use crate::{Config, Encoder, Error, Family, Result, shapes};
 
 /// The target that stands for every map of the layers.
 const ALL: &str = "all-linear";
@@ -85,6 +85,22 @@ impl Adaptation {
         self.family
     }
 
+    /// How many parameters the adapters of a model with this configuration have: r (in + out) for each map.
+    pub fn parameters(&self, config: &Config) -> u64 {
+        let (parts, _) = maps_of(self.family);
+        let layer = |i| parts.iter().map(move |part| map(self.family, i, part));
+        let of_layer = |i| {
+            let maps = layer(i).zip(shapes::maps(config)).filter(|(name, _)| self.adapts(name));
+            maps.map(|(_, (_, shape))| shape.iter().sum::<usize>() as u64).sum::<u64>()
+        };
+        self.lora.rank as u64 * (0..config.num_hidden_layers).map(of_layer).sum::<u64>()
+    }
+
+    /// Whether the map of this name is adapted.
+    fn adapts(&self, name: &str) -> bool {
+        self.targets.iter().any(|target| is_end(target, name))
+    }
+
     /// Freezes an encoder and gives it fresh adapters, by `seed`; says how many.
     ///
     /// # Errors
@@ -94,7 +110,7 @@ impl Adaptation {
         let mut adapted = 0;
         for linear in encoder.linears_mut() {
             let name = module_of(&self.family.stored_name(linear.weight.name()));
-            if self.targets.iter().any(|target| is_end(target, &name)) {
+            if self.adapts(&name) {
                 linear.adapt(&self.lora, seed)?;
                 adapted += 1;
             }
@@ -161,6 +177,8 @@ mod tests {
         let names: Vec<&str> =
             params.iter().filter_map(|p| p.name().strip_suffix(".lora_A.weight")).collect();
         assert_eq!(names.len(), count);
+        let thin = params.iter().filter(|p| p.name().contains(".lora_")).cloned();
+        assert_eq!(nn::count(&thin.collect::<Vec<_>>()) as u64, adaptation.parameters(&config));
         for param in &params {
             let of_encoder = ["bert.enc", "bert.embed", "bert.final_norm"];
             let trains = !of_encoder.iter().any(|part| param.name().starts_with(part));

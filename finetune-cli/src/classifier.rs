@@ -2,7 +2,8 @@
 
 use autograd::{Param, Var};
 use bert::{
-    Batch, Checkpoint, Config, Encoder, LoadReport, Result, SequenceClassifier, TokenClassifier,
+    Adaptation, Adapter, Batch, Checkpoint, Config, Encoder, LoadReport, Result,
+    SequenceClassifier, TokenClassifier,
 };
 use nn::{Module, Pass};
 
@@ -65,6 +66,21 @@ impl Classifier {
             Self::Sequence(model) => model.encoder_mut(),
             Self::Token(model) => model.encoder_mut(),
         }
+    }
+
+    /// Freezes the encoder and gives it fresh adapters, by `seed`; gives what is trained. `base` is the folder or the
+    /// name of the model that it is now, if it has one that others know.
+    ///
+    /// # Errors
+    /// When a GPU is full.
+    pub fn adapt(
+        &mut self,
+        adaptation: Adaptation,
+        base: Option<String>,
+        seed: u64,
+    ) -> Result<Adapter> {
+        adaptation.begin(self.encoder_mut(), seed)?;
+        Ok(Adapter::new(adaptation, base, &self.params()))
     }
 
     /// The model that is saved: with weights of its own where there are adapters, which are part of them, and without

@@ -40,6 +40,12 @@ pub fn training(config: &Config, lens: impl IntoIterator<Item = usize>) -> f64 {
     3.0 * forward(config, lens)
 }
 
+/// Those of a training step of adapters, which are thin themselves: of each frozen map the backward does the product
+/// for its input alone.
+pub fn adapting(config: &Config, lens: impl IntoIterator<Item = usize>) -> f64 {
+    2.0 * forward(config, lens)
+}
+
 /// The parameters of an encoder with the head for a task.
 pub fn parameters(config: &Config, task: &Task) -> u64 {
     config.encoder_parameters() + head_parameters(config, task)

@@ -60,6 +60,19 @@ impl Memory {
         Self { weights, gradients: trained * 4, optimizer: trained * 8, activations }
     }
 
+    /// Of a training step of adapters: gradients and moments of the `trained` parameters alone, a head included. The
+    /// backward goes through all layers.
+    pub fn of_adapted_step(
+        config: &Config,
+        params: u64,
+        trained: u64,
+        batch: [u64; 2],
+        checkpoints: bool,
+    ) -> Self {
+        let whole = Self::of_step(config, params, batch, checkpoints);
+        Self { gradients: trained * 4, optimizer: trained * 8, ..whole }
+    }
+
     /// All of it.
     pub fn total(&self) -> u64 {
         (self.weights + self.gradients + self.optimizer).saturating_add(self.activations)

@@ -177,6 +177,7 @@ fn sample() -> Summary {
             epochs: 3,
             batch_size: 32,
             max_length: 128,
+            lora_rank: None,
             remarks: Vec::new(),
         },
         candidates: scored.chain(others).collect(),

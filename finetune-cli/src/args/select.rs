@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::data::DataArgs;
+use super::lora::LoraArgs;
 use super::{FlagsFileArgs, MachineArgs, RecipeArgs};
 use crate::flags;
 
@@ -61,6 +62,10 @@ pub struct SelectArgs {
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub recipe: RecipeArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub lora: LoraArgs,
     #[command(flatten)]
     #[serde(flatten)]
     #[allow(missing_docs)]

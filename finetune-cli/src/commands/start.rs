@@ -78,8 +78,7 @@ impl<'a> Start<'a> {
     /// The model with fresh adapters, if it is to have some.
     fn adapted(&self, mut model: Classifier) -> Result<Model> {
         let Some(adaptation) = &self.adaptation else { return Ok((model, None)) };
-        adaptation.begin(model.encoder_mut(), self.seed())?;
-        let adapter = Adapter::new(adaptation.clone(), self.base()?, &model.params());
+        let adapter = model.adapt(adaptation.clone(), self.base()?, self.seed())?;
         Ok((model, Some(adapter)))
     }
 

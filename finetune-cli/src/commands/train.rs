@@ -132,7 +132,7 @@ pub(super) fn check(args: &TrainArgs) -> Result<()> {
 }
 
 /// Refuses adapters beside weights that would make no sense of them.
-fn check_lora(args: &TrainArgs) -> Result<()> {
+pub(super) fn check_lora(args: &TrainArgs) -> Result<()> {
     if args.lora.lora_r.is_none() {
         return Ok(());
     }

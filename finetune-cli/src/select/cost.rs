@@ -27,25 +27,34 @@ pub struct Work {
     pub validation: usize,
     /// Seconds of a forward pass, per row; none where it was not measured.
     pub forward_seconds: Option<f64>,
+    /// The parameters of the adapters that are trained in place of the encoder; none without LoRA.
+    pub adapters: Option<u64>,
 }
 
-/// The estimate of memory for a step of as many tokens as a batch may have, without loading the model.
+/// The estimate of memory for a step of as many tokens as a batch may have, without loading the model; `adapters` as in
+/// [`Work`].
 pub fn memory_estimate(
     config: &Config,
     task: &Task,
     recipe: &RecipeArgs,
+    adapters: Option<u64>,
     max_length: usize,
 ) -> u64 {
-    let params = flops::parameters(config, task);
+    let (params, head) = (flops::parameters(config, task), flops::head_parameters(config, task));
     let batch = [recipe.batch_size as u64, max_length as u64];
-    let memory = match recipe.freeze_encoder {
-        true => Memory::of_frozen_step(config, params, flops::head_parameters(config, task), batch),
-        false => Memory::of_step(config, params, batch, recipe.optimization.checkpoint_activations),
+    let checkpoints = recipe.optimization.checkpoint_activations;
+    let memory = match (adapters, recipe.freeze_encoder) {
+        (Some(thin), _) => {
+            Memory::of_adapted_step(config, params + thin, head + thin, batch, checkpoints)
+        }
+        (None, true) => Memory::of_frozen_step(config, params, head, batch),
+        (None, false) => Memory::of_step(config, params, batch, checkpoints),
     };
     memory.total()
 }
 
-/// Measures training steps on the first rows of the sample. The model is not the same afterwards.
+/// Measures training steps on the first rows of the sample; with LoRA the model is adapted. The model is not the same
+/// afterwards.
 ///
 /// # Errors
 /// When training diverges in these steps.
@@ -68,9 +77,10 @@ pub fn measure(
     let mean = all as f64 / sample.texts() as f64;
     let per_example = steps.seconds / timed as f64 * mean;
     let lens = sample.encodings.iter().map(|e| e.ids.len());
-    let flops = match recipe.freeze_encoder {
-        true => flops::forward(config, lens),
-        false => flops::training(config, lens),
+    let flops = match (work.adapters, recipe.freeze_encoder) {
+        (Some(_), _) => flops::adapting(config, lens),
+        (None, true) => flops::forward(config, lens),
+        (None, false) => flops::training(config, lens),
     };
     let per_text = flops / sample.texts() as f64;
     let longest = sample.encodings.iter().map(|e| e.ids.len()).max().unwrap_or(1);
@@ -84,7 +94,7 @@ pub fn measure(
         seconds_per_example: Some(per_example),
         step_memory: peak,
         projected_seconds: Some(epoch * f64::from(recipe.epochs)),
-        projected_memory: memory_estimate(config, task, recipe, longest),
+        projected_memory: memory_estimate(config, task, recipe, work.adapters, longest),
     })
 }
 

@@ -1,11 +1,12 @@
 //! One candidate on its way from a folder to evidence: one forward pass over the sample, estimates of every layer,
 //! a few training steps. Nothing of it stays in memory but the evidence.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bert::LoadReport;
 use rayon::prelude::*;
 
 use crate::args::RecipeArgs;
+use crate::args::lora::LoraArgs;
 use crate::batches::Examples;
 use crate::classifier::Classifier;
 use crate::data::{Example, LabelSet, Labels, Task};
@@ -39,6 +40,8 @@ pub struct Scorer<'a> {
     pub metric: &'a str,
     /// How candidates would be trained.
     pub recipe: &'a RecipeArgs,
+    /// Whether adapters are trained, and which.
+    pub lora: &'a LoraArgs,
     /// The length as typed.
     pub max_length: Option<usize>,
     /// Where models run.
@@ -66,10 +69,13 @@ impl Scorer<'_> {
     /// When the folder is not one of an encoder, or is damaged.
     pub fn score(&self, request: &Request) -> Result<Outcome> {
         let folder = open(request, self.task, self.device)?;
+        let adaptation = self.lora.adaptation(&folder.config).context("LoRA")?;
+        let adapters = adaptation.as_ref().map(|a| a.parameters(&folder.config));
         let estimate = cost::memory_estimate(
             &folder.config,
             self.task,
             self.recipe,
+            adapters,
             folder.max_length(self.max_length),
         );
         if estimate > self.max_memory {
@@ -118,7 +124,7 @@ impl Scorer<'_> {
             // First, so that the two models are not in memory together.
             fit.pseudo_perplexity = perplexity::measure(folder, sample, self.recipe)?;
         }
-        let (model, loaded) = folder.classifier(self.task, self.recipe.optimization.seed)?;
+        let (mut model, loaded) = folder.classifier(self.task, self.recipe.optimization.seed)?;
         let unused = unused(&loaded);
         objective.head_used = !loaded.missing.contains(&folder.head_name(self.task));
         if objective.head_used {
@@ -131,8 +137,13 @@ impl Scorer<'_> {
         let best_layer = best(&layers);
         let estimates = self.estimates(&states, &best_layer)?;
         drop(states);
-        let [train, validation] = self.rows;
-        let work = Work { train, validation, forward_seconds: computed.then_some(seconds) };
+        let adaptation = self.lora.adaptation(&folder.config).context("LoRA")?;
+        let adapters = adaptation.as_ref().map(|a| a.parameters(&folder.config));
+        if let Some(adaptation) = adaptation {
+            model.adapt(adaptation, None, self.recipe.optimization.seed)?;
+        }
+        let ([train, validation], forward_seconds) = (self.rows, computed.then_some(seconds));
+        let work = Work { train, validation, forward_seconds, adapters };
         let cost = cost::measure(&folder.config, self.task, &model, self.recipe, sample, work)?;
         Ok(Evidence { fit, objective, unused, cost, layers, best_layer, estimates })
     }
@@ -244,7 +255,8 @@ impl Scorer<'_> {
         let labels = format!("{task} {:?} {:?} {:?}", self.labels, self.points.folds, self.rows);
         // Device and threads, because seconds are part of the evidence.
         let (device, threads) = (self.device.label(), rayon::current_num_threads());
-        let recipe = format!("{:?} {} {device} {threads}", self.recipe, self.metric);
+        let (recipe, lora) = (self.recipe, self.lora);
+        let recipe = format!("{recipe:?} {lora:?} {} {device} {threads}", self.metric);
         states.with(labels.as_bytes()).with(recipe.as_bytes())
     }
 }

@@ -44,6 +44,9 @@ pub struct TaskSummary {
     pub batch_size: usize,
     /// Sequences are cut to so many tokens.
     pub max_length: usize,
+    /// The rank of the adapters that are trained in place of the encoder; none without LoRA.
+    #[serde(default)]
+    pub lora_rank: Option<usize>,
     /// What one should know of the sample, a sentence each.
     #[serde(default)]
     pub remarks: Vec<String>,

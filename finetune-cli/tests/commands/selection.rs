@@ -210,6 +210,55 @@ fn a_frozen_encoder_is_frozen_in_the_verification_too() {
     );
 }
 
+/// Rungs, costs and the next command are those of adapters; what comes out last is what `train` comes to.
+#[test]
+fn adapters_are_verified_as_they_are_trained() {
+    let choice = Choice::of_reviews();
+    let lora = ["--lora-r", "4", "--lora-dropout", "0.1", "--lora-target-modules", "all-linear"];
+    let more = [&["--verify", "3", "--no-truncate", "--train-best"], &lora[..]].concat();
+    let models = [base_model(), &format!("{}:1", base_model()), trained().folder.as_str()];
+    let (adapted, output) = choice.select(&models, &more);
+    let line = output.stdout.lines().find(|line| line.starts_with("finetune train")).unwrap();
+    let flags = "--lora-dropout 0.1 --lora-r 4 --lora-target-modules all-linear";
+    assert!(line.contains(flags), "{line}");
+    assert!(output.stdout.contains("of 2 epochs of training with LoRA of rank 4 at batch size"));
+    let first = &candidates(&adapted)[0];
+    let rungs = first["verified"]["rungs"].as_array().unwrap();
+    assert_eq!(rungs.len(), 2, "{first}");
+    let best = choice.place.output.join("best");
+    assert!(best.join("adapter/adapter_model.safetensors").is_file());
+    assert_eq!(rungs[1]["loss"].as_f64().unwrap(), metric(&best, "eval_loss"));
+    assert_eq!(first["verified"]["metric"].as_f64().unwrap(), metric(&best, "eval_accuracy"));
+    // From what is on disk, and not from the evidence without adapters.
+    let (again, _) = choice.select(&models, &[&more[..3], &lora].concat());
+    assert_eq!(adapted["candidates"], again["candidates"]);
+    let (free, _) = choice.select(&models, &more[..3]);
+    let cost = |summary: &Value, name: &str| {
+        row(summary, base_model())["evidence"]["cost"][name].as_f64().unwrap()
+    };
+    assert_eq!(cost(&adapted, "epoch_flops"), 2.0 / 3.0 * cost(&free, "epoch_flops"));
+    // Of 2 layers, 4 maps from 32 to 32, one to 64 and one from it: 4 bytes of each weight, 12 of what is trained.
+    let (thin, head) = (4.0 * 2.0 * (4.0 * 64.0 + 2.0 * 96.0), 32.0 * 33.0 + 2.0 * 33.0);
+    let frozen = cost(&free, "parameters") - head;
+    let saved = cost(&free, "projected_memory") - cost(&adapted, "projected_memory");
+    assert_eq!(saved, 12.0 * frozen - 16.0 * thin);
+}
+
+#[test]
+fn adapters_that_do_not_fit_a_candidate_stand_in_its_row() {
+    let choice = Choice::of_reviews();
+    let distilbert = format!("{}/../tests/golden/distilbert_tiny", env!("CARGO_MANIFEST_DIR"));
+    let more = ["--verify", "0", "--lora-r", "2", "--lora-target-modules", "query"];
+    let (summary, _) = choice.select(&[base_model(), &distilbert], &more);
+    assert_eq!(row(&summary, base_model())["status"], "scored");
+    assert_eq!(row(&summary, &distilbert)["status"], "failed");
+    assert!(remarks(row(&summary, &distilbert)).contains("LoRA: target module `query`"));
+    let both = ["--lora-r", "4", "--freeze-encoder"];
+    let output = finetune(&choice.args(&[base_model()], &both));
+    assert_eq!(output.code, Some(2), "{}", output.stderr);
+    assert!(output.stderr.contains("give one of the two"), "{}", output.stderr);
+}
+
 #[test]
 fn the_chosen_one_is_trained_on_request() {
     let choice = Choice::of_reviews();

@@ -7,7 +7,6 @@ use clap::Parser;
 use toml::Value;
 
 use crate::args::hardware::DeviceName;
-use crate::args::lora::LoraArgs;
 use crate::args::select::SelectArgs;
 use crate::args::{CheckpointArgs, Cli, Command, TrainArgs};
 use crate::select::candidates::Request;
@@ -28,7 +27,7 @@ pub(super) fn base(args: &SelectArgs, model: &Path) -> TrainArgs {
         max_train_samples: args.max_train_samples,
         checkpoints: CheckpointArgs::default(),
         recipe: args.recipe.clone(),
-        lora: LoraArgs::default(),
+        lora: args.lora.clone(),
         data: args.data.clone(),
         machine: args.machine.clone(),
         flags_file: args.flags_file.clone(),
@@ -109,13 +108,14 @@ mod tests {
     fn the_line_says_what_differs_from_the_defaults() {
         let words = ["finetune", "train", "--model", "a b", "--train", "x.csv", "--output", "out"];
         let more = ["--epochs", "5", "--truncate", "3", "--text-column", "s1,s2", "--seed", "7"];
-        let machine = ["--device", "cuda:1", "--threads", "2"];
+        let machine = ["--device", "cuda:1", "--threads", "2", "--lora-r", "4"];
+        let machine = [&machine[..], &["--lora-target-modules", "query,key"]].concat();
         let args = parsed(&[&words[..], &more[..], &machine[..]].concat());
         let line = line(&args).expect("a line");
         assert_eq!(
             line,
             "finetune train --model 'a b' --truncate 3 --train x.csv --output out --epochs 5 \
-             --seed 7 --text-column s1,s2 --device cuda:1"
+             --lora-r 4 --lora-target-modules query,key --seed 7 --text-column s1,s2 --device cuda:1"
         );
     }
 

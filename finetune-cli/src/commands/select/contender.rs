@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bert::{SavedDType, save_pretrained};
+use bert::{Adapter, SavedDType, save_pretrained};
 use nn::Module;
 
 use super::value;
 use crate::classifier::Classifier;
 use crate::folder::Folder;
 use crate::metrics;
+use crate::run::checkpoint::ADAPTER;
 use crate::select::candidates::Request;
 use crate::select::halving::{Measured, Plan};
 use crate::select::summary::{Candidate, Rung, Status, Verified};
@@ -57,19 +58,29 @@ impl<'c> Contender<'c> {
         self.weights(step).join("optimizer.safetensors")
     }
 
-    /// Keeps weights and moments at a step, to go on from there.
+    /// Where what LoRA trained is at a step, beside the moments.
+    pub(super) fn adapter(&self, step: u64) -> PathBuf {
+        self.weights(step).join(ADAPTER)
+    }
+
+    /// Keeps weights and moments at a step, to go on from there; of a model with an adapter, that is all that changed.
     pub(super) fn keep(
         &self,
         step: u64,
         folder: &Folder,
-        model: &Classifier,
+        (model, adapter): (&Classifier, Option<&Adapter>),
         trainer: &mut Trainer,
     ) -> Result<()> {
         let weights = self.weights(step);
         fs::create_dir_all(&weights)
             .with_context(|| format!("{}: can't be written", weights.display()))?;
-        let params = model.params();
-        save_pretrained(&weights, &folder.config, &params, &folder.tokenizer, SavedDType::F32)?;
+        match adapter {
+            Some(adapter) => adapter.save(&self.adapter(step))?,
+            None => {
+                let (config, tokenizer) = (&folder.config, &folder.tokenizer);
+                save_pretrained(&weights, config, &model.params(), tokenizer, SavedDType::F32)?;
+            }
+        }
         trainer.state()?.save(&self.moments(step))?;
         Ok(())
     }

@@ -81,6 +81,7 @@ fn check(args: &SelectArgs) -> Result<()> {
     // The training that this leads to: whether it can be written down, and whether there is a place for it.
     let next = command::base(args, Path::new("model"));
     command::line(&next)?;
+    train::check_lora(&next)?;
     if args.train_best { train::check(&next) } else { Ok(()) }
 }
 
@@ -195,6 +196,7 @@ impl Selection<'_> {
             fold_count: FOLDS,
             metric: data.metric(args),
             recipe: &args.recipe,
+            lora: &args.lora,
             device: &self.device,
             max_length: args.data.max_length,
             rows: [data.train.len(), data.validation_rows()],
@@ -306,6 +308,7 @@ impl Selection<'_> {
                 epochs: args.recipe.epochs,
                 batch_size: args.recipe.batch_size,
                 max_length: longest,
+                lora_rank: args.lora.lora_r,
                 remarks: remarks::of_sample(data).into_iter().collect(),
             },
             candidates: candidates.into_iter().map(|(_, candidate)| candidate).collect(),

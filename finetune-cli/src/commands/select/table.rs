@@ -61,9 +61,10 @@ fn row(place: usize, candidate: &Candidate) -> [String; 8] {
 fn legend(summary: &Summary) -> String {
     let task = &summary.task;
     let words = task.sampled_words.map_or(String::new(), |words| format!("{words} words of "));
+    let lora = task.lora_rank.map_or(String::new(), |rank| format!(" with LoRA of rank {rank}"));
     let mut text = format!(
         "\nscore: estimated from {words}{} of {} training examples, without training; = by it not told apart \
-         from the highest\ntime, memory: of {} epochs of training at batch size {}\n",
+         from the highest\ntime, memory: of {} epochs of training{lora} at batch size {}\n",
         task.sampled_rows, task.train_rows, task.epochs, task.batch_size
     );
     task.remarks.iter().for_each(|remark| text += &format!("note: {remark}\n"));

@@ -4,6 +4,7 @@
 //! OUTPUT/cache/verify-KEY/plan.json            who trains how far
 //! OUTPUT/cache/verify-KEY/I/rungs.json         what candidate I reached
 //! OUTPUT/cache/verify-KEY/I/STEP/model.safetensors, optimizer.safetensors    where it goes on
+//! OUTPUT/cache/verify-KEY/I/STEP/adapter/, optimizer.safetensors             the same with LoRA
 //! ```
 //!
 //! One candidate is in memory at a time. The weights are removed at the end, the figures stay. Weights and moments of
@@ -17,7 +18,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use bert::Checkpoint;
+use bert::{Adapter, Checkpoint};
 use indicatif::ProgressBar;
 
 use super::Selection;
@@ -40,6 +41,9 @@ const SECONDS_PER_BYTE: f64 = 3.0 / 4e8;
 
 /// Training and validation rows as one tokenizer has them.
 type Encoded = Rc<(Examples, Examples)>;
+
+/// A model, and what is trained of it with LoRA.
+type Model = (Classifier, Option<Adapter>);
 
 /// The verification of a selection.
 pub(super) struct Verification<'a> {
@@ -95,7 +99,8 @@ impl<'a> Verification<'a> {
         let task = &self.selection.data.schema.task;
         let names = task.label_set().map(LabelSet::names);
         let task = format!("{} {names:?} {:?}", task.name(), args.data.max_length);
-        let settings = format!("{:?} {:?} {}", args.recipe, args.budget, self.rows());
+        let (recipe, lora) = (&args.recipe, &args.lora);
+        let settings = format!("{recipe:?} {lora:?} {:?} {}", args.budget, self.rows());
         let mut key = Key::default().with(task.as_bytes()).with(settings.as_bytes());
         for data in [Some(&self.selection.data.train), self.selection.data.validation.as_ref()] {
             let examples = data.iter().flat_map(|data| &data.examples);
@@ -157,8 +162,13 @@ impl<'a> Verification<'a> {
         let (recipe, data) = (&self.selection.args.recipe, self.selection.data);
         let most = |f: &dyn Fn(&Cost) -> f64| costs.iter().map(f).fold(0.0, f64::max);
         let step = |cost: &Cost| cost.seconds_per_example.unwrap_or(0.0) * recipe.batch_size as f64;
-        // A forward pass is a third of a training step, and all of one on a frozen encoder.
-        let forward = if recipe.freeze_encoder { 1.0 } else { 1.0 / 3.0 };
+        // A forward pass is a third of a training step, half of one with adapters, and all of one on a frozen encoder.
+        let adapted = self.selection.args.lora.lora_r.is_some();
+        let forward = match (adapted, recipe.freeze_encoder) {
+            (true, _) => 1.0 / 2.0,
+            (false, true) => 1.0,
+            (false, false) => 1.0 / 3.0,
+        };
         let rung = |cost: &Cost| {
             cost.seconds_per_example.unwrap_or(0.0) * forward * data.validation_rows() as f64
                 + cost.parameters as f64 * 4.0 * SECONDS_PER_BYTE
@@ -248,17 +258,17 @@ impl<'a> Verification<'a> {
         let task = &self.selection.data.schema.task;
         let folder = score::open(&contender.request, task, &self.selection.device)?;
         let encoded = self.encoded(&folder)?;
-        let (model, before) = self.model(contender, &folder)?;
+        let ((model, adapter), before) = self.model(contender, &folder)?;
         let mut trainer = Trainer::with_steps(&model, &self.selection.args.recipe, plan.steps());
         if let Some(before) = before {
             trainer.resume(&optim::State::load(&contender.moments(before.steps))?)?;
         }
         let seconds = train_to(&mut trainer, steps, &encoded.0, bar)?;
         if steps < plan.steps() {
-            contender.keep(steps, &folder, &model, &mut trainer)?;
+            contender.keep(steps, &folder, (&model, adapter.as_ref()), &mut trainer)?;
         }
         let seconds = seconds + before.map_or(0.0, |rung| rung.seconds);
-        self.measure(&model, &encoded.1, steps, seconds)
+        self.measure(&model.merged()?, &encoded.1, steps, seconds)
     }
 
     /// What a model does on the validation data after so many steps, which took so many seconds.
@@ -283,17 +293,25 @@ impl<'a> Verification<'a> {
     }
 
     /// The model as the last rung left it, with that rung; or as the candidate is, if no rung or its weights are there.
-    fn model(&self, contender: &Contender, folder: &Folder) -> Result<(Classifier, Option<Rung>)> {
+    fn model(&self, contender: &Contender, folder: &Folder) -> Result<(Model, Option<Rung>)> {
         let (args, task) = (self.selection.args, &self.selection.data.schema.task);
         let kept = |rung: &Rung| contender.moments(rung.steps).is_file();
-        let Some(rung) = contender.rungs.last().copied().filter(kept) else {
-            return Ok((folder.classifier(task, args.recipe.optimization.seed)?.0, None));
+        let rung = contender.rungs.last().copied().filter(kept);
+        let adaptation = args.lora.adaptation(&folder.config).context("LoRA")?;
+        let Some(rung) = rung.filter(|_| adaptation.is_none()) else {
+            let seed = args.recipe.optimization.seed;
+            let (mut model, _) = folder.classifier(task, seed)?;
+            let adapter = adaptation.map(|a| model.adapt(a, None, seed)).transpose()?;
+            if let (Some(rung), Some(adapter)) = (rung, &adapter) {
+                adapter.load(&contender.adapter(rung.steps))?;
+            }
+            return Ok(((model, adapter), rung));
         };
         let mut checkpoint =
             Checkpoint::open(&contender.weights(rung.steps), folder.config.family)?;
         let loaded = folder.load(&mut checkpoint, task, 0)?;
         ensure!(loaded.1.missing.is_empty(), "the weights of the last rung are not whole");
-        Ok((loaded.0, Some(rung)))
+        Ok(((loaded.0, None), Some(rung)))
     }
 
     /// Tokens of all data, shared by candidates with one tokenizer.

@@ -35,7 +35,9 @@ fn fact(name: &str, value: Element) -> Element {
 }
 
 fn recipe(task: &TaskSummary) -> String {
-    format!("{} epochs, batches of {}, {} tokens", task.epochs, task.batch_size, task.max_length)
+    let lora = task.lora_rank.map_or(String::new(), |rank| format!(", LoRA of rank {rank}"));
+    let (epochs, batch, tokens) = (task.epochs, task.batch_size, task.max_length);
+    format!("{epochs} epochs, batches of {batch}, {tokens} tokens{lora}")
 }
 
 fn scored(task: &TaskSummary) -> String {
