@@ -9,7 +9,7 @@ pub(crate) fn is_known(key: &str) -> bool {
     key.starts_with('_') || KEYS.contains(&key)
 }
 
-const KEYS: [&str; 113] = [
+const KEYS: [&str; 112] = [
     "add_cross_attention",
     "architectures",
     "bad_words_ids",
@@ -112,7 +112,6 @@ const KEYS: [&str; 113] = [
     "rope_scaling",
     "sparse_pred_ignore_index",
     "sparse_prediction",
-    "attention_head_size",
     "legacy",
     "max_relative_positions",
     "norm_rel_ebd",

@@ -63,7 +63,7 @@ impl MaskedLm {
         let model = Self::build(config, [&Initializer::zeros(), &head]);
         let mut report = checkpoint.load(&model.params())?;
         let copies = COPIES.map(|name| config.family.stored_name(name));
-        report.unexpected.retain(|name| !copies.contains(name));
+        report.unexpected.retain(|name| !copies.contains(&config.family.whole_name(name)));
         Ok((model, report))
     }
 

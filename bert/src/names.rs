@@ -21,7 +21,7 @@ use crate::Family;
 /// Here, in a file.
 type Pair = [&'static str; 2];
 
-/// What names begin with; the first that fits counts.
+/// What names begin with; the first that fits counts, and after them `bert.`, for the [prefix](Family::prefix).
 const BERT: &[Pair] = &[["token_classifier.", "classifier."]];
 const ROBERTA: &[Pair] = &[
     ["token_classifier.", "classifier."],
@@ -30,23 +30,12 @@ const ROBERTA: &[Pair] = &[
     ["cls.predictions.transform.dense.", "lm_head.dense."],
     ["cls.predictions.transform.LayerNorm.", "lm_head.layer_norm."],
     ["cls.predictions.", "lm_head."],
-    ["bert.", "roberta."],
-];
-const MPNET: &[Pair] = &[
-    ["token_classifier.", "classifier."],
-    ["bert.pooler.dense.", "classifier.dense."],
-    ["classifier.", "classifier.out_proj."],
-    ["cls.predictions.transform.dense.", "lm_head.dense."],
-    ["cls.predictions.transform.LayerNorm.", "lm_head.layer_norm."],
-    ["cls.predictions.", "lm_head."],
-    ["bert.", "mpnet."],
 ];
 const DEBERTA: &[Pair] = &[
     ["token_classifier.", "classifier."],
     ["bert.pooler.dense.", "pooler.dense."],
     ["cls.predictions.transform.", "lm_predictions.lm_head."],
     ["cls.predictions.", "lm_predictions.lm_head."],
-    ["bert.", "deberta."],
 ];
 const DISTILBERT: &[Pair] = &[
     ["token_classifier.", "classifier."],
@@ -56,7 +45,6 @@ const DISTILBERT: &[Pair] = &[
     ["cls.predictions.decoder.weight", "vocab_projector.weight"],
     ["cls.predictions.bias", "vocab_projector.bias"],
     ["bert.encoder.", "distilbert.transformer."],
-    ["bert.", "distilbert."],
 ];
 const ELECTRA: &[Pair] = &[
     ["token_classifier.", "classifier."],
@@ -65,7 +53,6 @@ const ELECTRA: &[Pair] = &[
     ["cls.predictions.transform.", "generator_predictions."],
     ["cls.predictions.bias", "generator_lm_head.bias"],
     ["cls.predictions.decoder.", "generator_lm_head."],
-    ["bert.", "electra."],
 ];
 
 const MODERNBERT: &[Pair] = &[
@@ -78,7 +65,6 @@ const MODERNBERT: &[Pair] = &[
     ["bert.embeddings.word_embeddings.", "model.embeddings.tok_embeddings."],
     ["bert.embeddings.LayerNorm.", "model.embeddings.norm."],
     ["bert.encoder.layer.", "model.layers."],
-    ["bert.", "model."],
 ];
 
 /// The parts of a layer where they have other names; the first that is in a name counts.
@@ -122,9 +108,11 @@ impl Family {
     /// The name in a file of the parameter that has this name here.
     pub fn stored_name(self, name: &str) -> String {
         let (beginnings, parts) = self.tables();
-        let begun =
-            beginnings.iter().find_map(|[here, file]| Some([name.strip_prefix(here)?, file]));
-        let name = begun.map_or(name.to_owned(), |[rest, file]| format!("{file}{rest}"));
+        let begun = beginnings
+            .iter()
+            .find_map(|[here, file]| Some(format!("{file}{}", name.strip_prefix(here)?)));
+        let of_encoder = || Some(format!("{}.{}", self.prefix(), name.strip_prefix("bert.")?));
+        let name = begun.or_else(of_encoder).unwrap_or_else(|| name.to_owned());
         let part = parts.iter().find(|[here, _]| name.contains(here));
         part.map_or(name.clone(), |[here, file]| name.replacen(here, file, 1))
     }
@@ -140,14 +128,14 @@ impl Family {
             _ if is_bare => format!("{}.{stored}", self.prefix()),
             _ => stored.to_owned(),
         };
-        modern(&whole)
+        with_current_norm_names(&whole)
     }
 
     fn tables(self) -> (&'static [Pair], &'static [Pair]) {
         match self {
             Self::Bert => (BERT, &[]),
             Self::Roberta | Self::XlmRoberta | Self::Camembert => (ROBERTA, &[]),
-            Self::Mpnet => (MPNET, MPNET_LAYER),
+            Self::Mpnet => (ROBERTA, MPNET_LAYER),
             Self::DebertaV2 => (DEBERTA, DEBERTA_LAYER),
             Self::DistilBert => (DISTILBERT, DISTILBERT_LAYER),
             Self::Electra => (ELECTRA, &[]),
@@ -170,7 +158,7 @@ impl Family {
 }
 
 /// The name with today's words for the two parameters of LayerNorm.
-fn modern(name: &str) -> String {
+fn with_current_norm_names(name: &str) -> String {
     if let Some(layer) = name.strip_suffix("LayerNorm.gamma") {
         return format!("{layer}LayerNorm.weight");
     }

@@ -183,8 +183,8 @@ mod tests {
                 json[key] = size.into();
             }
         }
-        json["position_buckets"] = 5.into();
         json.as_object_mut().expect("an object").extend(crate::config::switches());
+        json["position_buckets"] = 5.into();
         let json = json.to_string();
         let config = Config::parse(&json, Path::new("config.json")).expect("a configuration");
         let built = |module: &dyn Module| -> BTreeMap<String, Vec<usize>> {

@@ -56,7 +56,13 @@ impl WeightFile {
             true => Kind::Pickle(pickle::File::open(path)?),
             false => Kind::Safetensors(safetensors::File::open(path)?),
         };
-        Ok(Self { path: path.to_owned(), kind })
+        let file = Self { path: path.to_owned(), kind };
+        // It goes to terminals, in tables and messages.
+        if let Some(name) = file.names().iter().find(|name| name.contains(char::is_control)) {
+            let message = format!("the name of a tensor has control characters: {name:?}");
+            return Err(Error::checkpoint(path, message));
+        }
+        Ok(file)
     }
 
     /// Where it is.

@@ -189,6 +189,20 @@ fn two_names_for_one_parameter_are_refused() {
     assert_refused(folder(&tensors).path(), &both);
 }
 
+/// Names go to terminals.
+#[test]
+fn names_that_could_write_to_a_terminal_are_refused() {
+    for (name, shown) in [
+        ("\x1b[31mred", "\\u{1b}[31mred"),
+        ("two\nlines", "two\\nlines"),
+        ("\u{9b}31m", "\\u{9b}31m"),
+    ] {
+        let tensors = [(name.to_owned(), values(0.0, &[4]))];
+        let parts = ["model.safetensors", "control characters", shown];
+        assert_refused(folder(&tensors).path(), &parts);
+    }
+}
+
 #[test]
 fn damaged_files_are_refused() {
     let dir = folder(&part(str::to_owned));

@@ -241,6 +241,13 @@ fn a_published_deberta_is_read_and_written() {
     written["pad_token_id"] = 0.into();
     written["cls_dropout"] = Value::Null;
     assert_eq!(c.to_json(), written);
+    let mut spelt_out = deberta();
+    for (key, value) in
+        [("conv_kernel_size", 0), ("embedding_size", 768), ("attention_head_size", 64)]
+    {
+        spelt_out[key] = value.into();
+    }
+    assert!(parse(&spelt_out).unwrap().unknown_keys().is_empty());
     let mut listed = deberta();
     listed["pos_att_type"] = json!(["p2c", "c2p"]);
     listed["max_relative_positions"] = 300.into();
@@ -261,6 +268,8 @@ fn debertas_of_other_kinds_are_refused() {
         ("embedding_size", json!(128), "768"),
         ("pooler_hidden_size", json!(128), "768"),
         ("position_buckets", json!(1), "at least 2"),
+        ("position_buckets", json!(-1), "found -1"),
+        ("attention_head_size", json!(2), "num_attention_heads, 64"),
         ("max_relative_positions", json!(129), "position_buckets"),
         ("pooler_dropout", json!(1.0), "[0, 1)"),
         ("pooler_hidden_act", json!("swish"), "gelu"),
@@ -269,7 +278,13 @@ fn debertas_of_other_kinds_are_refused() {
         json[key] = value;
         assert_refused(parse(&json), &[key, part]);
     }
-    for key in ["relative_attention", "share_att_key", "position_biased_input", "pos_att_type"] {
+    for key in [
+        "relative_attention",
+        "share_att_key",
+        "position_biased_input",
+        "pos_att_type",
+        "position_buckets",
+    ] {
         let mut json = deberta();
         json.as_object_mut().unwrap().remove(key);
         assert_refused(parse(&json), &[key]);

@@ -21,7 +21,8 @@ fn config(family: Family, [hidden, head]: [f64; 2]) -> Config {
             "num_attention_heads": 2, "intermediate_size": 30, "hidden_dropout_prob": hidden,
             "attention_probs_dropout_prob": 0.0, "classifier_dropout": head, "cls_dropout": head,
             "pooler_dropout": head, "relative_attention": true, "share_att_key": true,
-            "position_biased_input": false, "pos_att_type": "p2c|c2p", "norm_rel_ebd": "layer_norm"}),
+            "position_biased_input": false, "pos_att_type": "p2c|c2p", "norm_rel_ebd": "layer_norm",
+            "position_buckets": 256}),
     };
     let mut json = json;
     json["model_type"] = family.model_type().into();

@@ -107,6 +107,28 @@ fn an_old_checkpoint_is_read() {
     assert_same(&model.params(), &again.params());
 }
 
+/// The older of the two heads for masked words that transformers has for a DeBERTa, its default, with its tied weights.
+#[test]
+fn an_older_head_of_a_deberta_is_read() {
+    let config = config(
+        json!({"model_type": "deberta-v2", "relative_attention": true, "share_att_key": true,
+        "position_biased_input": false, "pos_att_type": "p2c|c2p", "norm_rel_ebd": "layer_norm",
+        "position_buckets": 8, "type_vocab_size": 0}),
+    );
+    let (dir, model) = (TempDir::new().unwrap(), MaskedLm::new(&config, 3));
+    let mut tensors = named(&model.params(), |name| match name.starts_with("cls.") {
+        true => name.to_owned(),
+        false => config.family.stored_name(name),
+    });
+    tensors.push(("cls.predictions.decoder.weight".into(), tensors[0].1.clone()));
+    tensors.push(("cls.predictions.decoder.bias".into(), Tensor::zeros(&[2000])));
+    safetensors::write(&dir.path().join("model.safetensors"), &tensors).unwrap();
+    let mut checkpoint = Checkpoint::open(dir.path(), config.family).unwrap();
+    let (again, report) = MaskedLm::load(&mut checkpoint, &config, 0).unwrap();
+    assert_eq!(report, bert::LoadReport::default());
+    assert_same(&model.params(), &again.params());
+}
+
 #[test]
 fn a_head_that_is_missing_starts_fresh() {
     let (dir, config) = (TempDir::new().unwrap(), config(json!({})));

@@ -103,7 +103,7 @@ mod tests {
     fn a_deberta_meets_distances() {
         let deberta = config(&format!(
             r#"{{"model_type": "deberta-v2", "hidden_size": 8, "num_hidden_layers": 2,
-            "num_attention_heads": 2, "intermediate_size": 10, {DEBERTA}}}"#
+            "num_attention_heads": 2, "intermediate_size": 10, "position_buckets": 256, {DEBERTA}}}"#
         ));
         // Two layers of 4 x 8^2 + 2 x 8 x 10 weights, 20^2 pairs, and 2 x 39 vectors for each token.
         assert_eq!(

@@ -49,7 +49,7 @@ impl RelativeBias {
         }
     }
 
-    /// The bucket of the distance `d` of a key behind a query.
+    /// The bucket of the distance `d` of a key that comes so far after its query.
     fn bucket(d: isize) -> u32 {
         let n = d.unsigned_abs();
         let far = || {
@@ -84,7 +84,7 @@ mod tests {
             let want = starts.iter().filter(|start| **start <= d).count() as u32;
             assert_eq!(RelativeBias::bucket(-d), want, "{d} before");
             let sign = if d > 0 { 16 } else { 0 };
-            assert_eq!(RelativeBias::bucket(d), want + sign, "{d} behind");
+            assert_eq!(RelativeBias::bucket(d), want + sign, "{d} after");
         }
         let reach = RelativeBias::REACH as isize;
         assert_eq!((RelativeBias::bucket(1 - reach), RelativeBias::bucket(-reach)), (14, 15));

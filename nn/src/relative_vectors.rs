@@ -58,7 +58,7 @@ impl RelativeVectors {
         }
     }
 
-    /// The row of a distance `d`, of a key behind its query.
+    /// The row of the distance `d` of a key that comes so far after its query.
     fn row(&self, d: isize) -> usize {
         let buckets = self.table.shape()[0] / 2;
         let (n, middle) = (d.unsigned_abs(), buckets / 2);
@@ -80,7 +80,7 @@ impl RelativeVectors {
     pub(crate) fn forward(&self, pass: &Pass, longest: usize) -> Result<Var> {
         let reach = longest as isize - 1;
         let rows: Vec<usize> = (-reach..=reach).map(|d| self.row(d)).collect();
-        // Behind a query are the rows below the middle: they descend.
+        // Keys after their query have the rows below the middle: they descend.
         let (first, last) = (rows[rows.len() - 1], rows[0]);
         let used = pass.param(&self.table).narrow(0, first, last + 1 - first)?;
         let vectors = self.dropout.forward(pass, &self.layer_norm.forward(pass, &used)?)?;
@@ -130,7 +130,7 @@ mod tests {
             let far = starts.iter().filter(|start| **start <= d).count();
             let bucket = d.min(128) as usize + far;
             assert_eq!(published.row(-d), 256 + bucket, "{d} before");
-            assert_eq!(published.row(d), 256 - bucket, "{d} behind");
+            assert_eq!(published.row(d), 256 - bucket, "{d} after");
         }
         assert_eq!((published.row(-9000), published.row(9000)), (511, 0));
     }

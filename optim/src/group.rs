@@ -14,10 +14,11 @@ pub struct ParamGroup {
 /// The usual two groups: weights decay, biases and LayerNorm parameters do not.
 ///
 /// A decay pulls towards zero, which is a natural prior for a weight matrix but not for an offset or a
-/// scale. The names decide, as in transformers: a parameter is exempt if its name ends in `bias`, or that of its layer
-/// in `norm`, in whatever letters (`LayerNorm`, `attn_norm`).
+/// scale. The names decide, as in transformers: a parameter is exempt if `bias` is in its name (the table
+/// `relative_attention_bias.weight` of an MPNet is), or that of its layer ends in `norm`, in whatever letters
+/// (`LayerNorm`, `attn_norm`).
 pub fn weight_decay_groups(params: &[Param], weight_decay: f64) -> Vec<ParamGroup> {
-    let exempt = |p: &&Param| p.name().ends_with("bias") || is_of_norm(p.name());
+    let exempt = |p: &&Param| p.name().contains("bias") || is_of_norm(p.name());
     let (without, with) = params.iter().partition::<Vec<_>, _>(exempt);
     let group = |params: Vec<&Param>, weight_decay| ParamGroup {
         params: params.into_iter().cloned().collect(),
@@ -47,6 +48,7 @@ mod tests {
             "layers.1.attn_norm.weight",
             "bert.final_norm.weight",
             "bert.pooler.norm.weight",
+            "bert.encoder.relative_attention_bias.weight",
         ];
         let param = |name: &&str| Param::new(*name, Tensor::zeros(&[1]));
         let params: Vec<Param> = decays.iter().chain(&exempt).map(param).collect();

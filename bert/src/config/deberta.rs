@@ -12,6 +12,9 @@ use tensor::Activation;
 use crate::Result;
 use crate::fields::Fields;
 
+/// Keys that must say what the other ones say already.
+pub(super) const CHECKED: [&str; 3] = ["conv_kernel_size", "embedding_size", "attention_head_size"];
+
 /// The settings of a DeBERTa beside those that BERT has, too.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deberta {
@@ -29,9 +32,12 @@ impl Deberta {
     /// Reads the keys, for a model of that width and of so many positions.
     pub(super) fn read(fields: &Fields, hidden: usize, positions: usize) -> Result<Self> {
         refuse_other_kinds(fields, hidden)?;
-        let buckets = fields.size("position_buckets", 256, 1 << 16)?;
+        // Without them, which is the default of transformers, every distance has vectors of its own.
+        let given = fields.get("position_buckets").map_or("none".into(), Value::to_string);
+        let buckets = fields.size("position_buckets", 0, 1 << 16).unwrap_or(0);
         if buckets < 2 {
-            return Err(fields.unexpected("position_buckets", "at least 2", buckets));
+            let expected = "at least 2: distances that share no vectors are not supported";
+            return Err(fields.unexpected("position_buckets", expected, given));
         }
         let farthest = match fields.get("max_relative_positions").and_then(Value::as_i64) {
             Some(..1) => positions,
@@ -87,10 +93,15 @@ fn refuse_other_kinds(fields: &Fields, hidden: usize) -> Result<()> {
             return Err(fields.unexpected(key, expected, size));
         }
     }
-    for key in ["embedding_size", "pooler_hidden_size"] {
-        let size = fields.size(key, hidden, 1 << 16)?;
-        if size != hidden {
-            return Err(fields.unexpected(key, &format!("hidden_size, {hidden}"), size));
+    let per_head = hidden / fields.size("num_attention_heads", 12, hidden)?;
+    for (key, expected, of) in [
+        ("embedding_size", hidden, "hidden_size"),
+        ("pooler_hidden_size", hidden, "hidden_size"),
+        ("attention_head_size", per_head, "hidden_size / num_attention_heads"),
+    ] {
+        let size = fields.size(key, expected, 1 << 16)?;
+        if size != expected {
+            return Err(fields.unexpected(key, &format!("{of}, {expected}"), size));
         }
     }
     Ok(())
@@ -112,6 +123,7 @@ fn parts_of_text(text: &str) -> Vec<String> {
 #[cfg(test)]
 pub(crate) fn switches() -> Map<String, Value> {
     let json = serde_json::json!({"relative_attention": true, "share_att_key": true,
-        "position_biased_input": false, "pos_att_type": "p2c|c2p", "norm_rel_ebd": "layer_norm"});
+        "position_biased_input": false, "pos_att_type": "p2c|c2p", "norm_rel_ebd": "layer_norm",
+        "position_buckets": 256});
     json.as_object().expect("an object").clone()
 }

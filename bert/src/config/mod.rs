@@ -192,9 +192,11 @@ impl Config {
     /// architecture.
     pub fn unknown_keys(&self) -> Vec<String> {
         let defaults = Self { file: Map::new(), ..self.clone() }.to_json();
-        let known = |key: &str| {
-            defaults.get(key).is_some() || is_known(key) || self.family.takes_name_of_bert(key)
+        let of_family = |key: &str| {
+            let checked = self.deberta.is_some() && deberta::CHECKED.contains(&key);
+            checked || self.family.takes_name_of_bert(key)
         };
+        let known = |key: &str| defaults.get(key).is_some() || is_known(key) || of_family(key);
         self.file.keys().filter(|key| !known(key)).cloned().collect()
     }
 

@@ -16,10 +16,11 @@ use tensor::DType;
 use super::fault::{Fault, Result};
 use super::machine::{Machine, Value, quoted};
 
-/// Axes of a tensor, as torch itself has them, and bytes of the key of a storage. What a call notes is a copy, and a file
-/// may name one long tuple or text in every call.
+/// Axes of a tensor, as torch itself has them, bytes of the key of a storage, and tensors of a file. What a call notes is
+/// a copy, and a file may name one long tuple or text in every call, which takes it five bytes.
 const MOST_AXES: usize = 64;
 const LONGEST_KEY: usize = 255;
+pub(super) const MOST_TENSORS: usize = 1 << 16;
 
 /// A global that a pickle may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +165,9 @@ impl<'a> Machine<'a> {
                 Global::RebuildTensor,
                 &[S(storage), Int(offset), Tuple(shape), Tuple(strides), ..],
             ) => {
+                if self.tensors.len() == MOST_TENSORS {
+                    return Fault::unsupported(format!("more than {MOST_TENSORS} tensors"));
+                }
                 let strides = self.sizes(strides)?;
                 let tensor =
                     Strided::new(self.storages[storage], offset, self.sizes(shape)?, strides)?;

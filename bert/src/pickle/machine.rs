@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Python's machine calls whatever a file names: a pickle is a program. This one has the opcodes that a state dict is
-//! written with in protocol 2, those that `torch.load(weights_only=True)` takes, and knows the globals of
+//! written with in protocol 2, most of those that `torch.load(weights_only=True)` takes, and knows the globals of
 //! [`Global`] alone; anything else ends it. Texts are slices of the input, all else that can hold a value is a number
 //! of the [heap](Machine::heap): so values are copied freely, cycles and nesting of any depth cost nothing, and no
 //! number in a file decides how much memory is taken.

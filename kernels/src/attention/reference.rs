@@ -127,8 +127,8 @@ impl Query {
 
     /// Where that which a score has by the distance of its key is, in parts of these lengths.
     fn places(&self, a: Attention, lengths: Relative<usize>, key: &Key) -> Relative<usize> {
-        let (reach, ahead) = (a.reach(lengths), key.number as isize - self.number as isize);
-        let row = reach.saturating_add_signed(ahead).min(2 * reach);
+        let (reach, after) = (a.reach(lengths), key.number as isize - self.number as isize);
+        let row = reach.saturating_add_signed(after).min(2 * reach);
         // Rows of q and k have N*D elements; those of products are by head, then token.
         let (tokens, width) = (super::total(a.keys), a.heads * a.head_dim);
         let of = |token: usize| (self.head * tokens + token / width) * (2 * reach + 1) + row;

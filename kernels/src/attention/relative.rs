@@ -1,4 +1,4 @@
-//! What scores have by how far a key is ahead of its query.
+//! What scores have by how far a key comes after its query, or before it.
 //!
 //! ```text
 //! r        = R + min(max(j - i, -R), R)      of query i and key j, numbered in their sequence
@@ -6,7 +6,9 @@
 //! products s_ij += scale (c_ir + g_jr)       dc_ir = scale ds_ij    dg_jr = scale ds_ij
 //! ```
 //!
-//! Shapes: b `[2R + 1, N]`, c and g `[N, T, 2R + 1]`. A NaN stays in its head, of products in its sequence, too.
+//! Shapes: b `[2R + 1, N]`, c and g `[N, T, 2R + 1]`. A NaN stays in its head, of products in its sequence, too. In the
+//! words of DeBERTa c is content to position (`c2p`), what a query has in common with a distance, and g position to
+//! content (`p2c`), what a key has.
 //!
 //! Source: the bias: Raffel et al., *T5*, 2019, <https://arxiv.org/abs/1910.10683>, section 2.1; the products: He et
 //! al., *DeBERTa*, 2020, <https://arxiv.org/abs/2006.03654>, section 3.1.

@@ -112,6 +112,20 @@ fn what_a_call_copies_is_short() {
     let keyed = |n: usize| archive(&dict("w", &tensor(&"0".repeat(n), 4, 0, &[4], &[1])));
     refused(&keyed(256), "a key of 256 bytes");
     refused(&keyed(255), "is missing");
+    // One tensor, and the call that built it again: five bytes each.
+    let again = |n: usize| {
+        let call = [b"ctorch._utils\n_rebuild_tensor_v2\nq\x00".as_slice(), &noted()].concat();
+        [b"\x80\x02".as_slice(), &call, &b"h\0h\x01R".repeat(n), b"."].concat()
+    };
+    refused(&archive(&again(1 << 16)), "a tensor, not a dict");
+    refused(&archive(&again((1 << 16) + 1)), "more than 65536 tensors");
+}
+
+/// The arguments of a call, as number 1 of the memo.
+fn noted() -> Vec<u8> {
+    let whole = tensor("0", 4, 0, &[4], &[1]);
+    let start = whole.iter().position(|&byte| byte == b'(').expect("a mark");
+    [&whole[start..whole.len() - 1], b"q\x01"].concat()
 }
 
 #[test]

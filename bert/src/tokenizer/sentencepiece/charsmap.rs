@@ -21,6 +21,9 @@ use tokenizers::normalizers::Precompiled;
 /// Set in units that hold a value.
 const VALUE: u32 = 1 << 31;
 
+/// Bytes that a sequence may be replaced by: NFKC makes 33 of one letter, and a file must not make a book of each.
+const LONGEST_TEXT: usize = 256;
+
 /// The normalizer of a charsmap; none of an empty one.
 pub fn parse(charsmap: &[u8]) -> Result<Option<Precompiled>, String> {
     if charsmap.is_empty() {
@@ -46,8 +49,8 @@ fn check(charsmap: &[u8]) -> Option<()> {
 
 /// Whether every byte leads from this unit to another, and its leaf, if it has one, to a text.
 fn is_sound(trie: &[u32], texts: &str, place: usize, unit: u32) -> bool {
-    if unit & VALUE != 0 {
-        return true; // No step arrives here: the label of such a unit is no byte.
+    if unit & VALUE != 0 && place != 0 {
+        return true; // No step arrives here, for the label of such a unit is no byte; but every walk starts at the first.
     }
     let offset = ((unit >> 10) as usize) << if unit & 1 << 9 != 0 { 8 } else { 0 };
     let base = place ^ offset;
@@ -55,5 +58,10 @@ fn is_sound(trie: &[u32], texts: &str, place: usize, unit: u32) -> bool {
         return false;
     }
     let has_leaf = unit & 1 << 8 != 0;
-    !has_leaf || texts.is_char_boundary((trie[base] & !VALUE) as usize)
+    !has_leaf || is_text(texts, (trie[base] & !VALUE) as usize)
+}
+
+fn is_text(texts: &str, start: usize) -> bool {
+    let length = texts.get(start..).map(|text| text.find('\0').unwrap_or(text.len()));
+    length.is_some_and(|length| length <= LONGEST_TEXT)
 }

@@ -106,11 +106,15 @@ fn a_charsmap_that_leads_outside_is_refused() {
     for wrong in [u32::MAX, length + 4, length - 1, 0] {
         refused(&with_charsmap(&rule(0), wrong, texts), "precompiled_charsmap");
     }
-    for offset in [768 << 10, u32::MAX >> 1, 3 << 10 | 1 << 9] {
+    for offset in [768 << 10, u32::MAX >> 1, 3 << 10 | 1 << 9, 1 << 31, u32::MAX] {
         let mut units = rule(0);
         units[0] = offset;
         refused(&with_charsmap(&units, length, texts), "precompiled_charsmap");
     }
+    // One letter that becomes a book: the memory of a text would be that of the book, times its letters.
+    let long = |n: usize| with_charsmap(&rule(0), length, &[&vec![b'b'; n], &b"\0"[..]].concat());
+    assert!(build(&long(256)).is_ok());
+    refused(&long(257), "precompiled_charsmap");
     // Without the last unit of a block, a byte can lead beyond.
     refused(&with_charsmap(&rule(0)[..767], 767 * 4, texts), "precompiled_charsmap");
     refused(&with_charsmap(&rule(0), length, b"\xff"), "precompiled_charsmap");

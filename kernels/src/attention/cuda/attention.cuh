@@ -137,13 +137,13 @@ struct Bias {
         }
     }
 
-    // That of a key so far ahead of its query.
-    __device__ __forceinline__ float of(int ahead) const {
-        return rows[reach + max(min(ahead, reach), -reach)];
+    // That of a key so far after its query.
+    __device__ __forceinline__ float of(int after) const {
+        return rows[reach + max(min(after, reach), -reach)];
     }
 };
 
-// What a block adds to the gradient of the bias of its head: sums of diagonals, on which keys are equally far ahead of
+// What a block adds to the gradient of the bias of its head: sums of diagonals, on which keys are equally far after
 // their queries. The threads that share rows add different diagonals at a time, which meet only in the first and the
 // last row: of these each thread has a sum of its own.
 struct BiasGradient {
@@ -153,13 +153,13 @@ struct BiasGradient {
 
     __device__ __forceinline__ BiasGradient(float *rows, int reach) : rows(rows), reach(reach) {}
 
-    __device__ __forceinline__ void add(int ahead, float sum) {
-        if (ahead <= -reach) {
+    __device__ __forceinline__ void add(int after, float sum) {
+        if (after <= -reach) {
             first += sum;
-        } else if (ahead >= reach) {
+        } else if (after >= reach) {
             last += sum;
         } else {
-            rows[reach + ahead] += sum;
+            rows[reach + after] += sum;
         }
     }
 
@@ -203,8 +203,8 @@ template <int SIGN> struct Products {
     __device__ __forceinline__ float of(int row, int col) const {
         row = min(row, tokens - 1);
         col = min(col, tokens - 1);
-        int ahead = SIGN * (col - row);
-        return of_rows[size_t(row) * width + ahead] + of_cols[size_t(col) * width + ahead];
+        int after = SIGN * (col - row);
+        return of_rows[size_t(row) * width + after] + of_cols[size_t(col) * width + after];
     }
 
     // The gradient of what the row has, if both tokens are there.

@@ -195,17 +195,17 @@ __device__ __forceinline__ void gradients_by_row(const Attention &a, const RowSt
     }
 }
 
-// Adds the diagonals of the gradients of a step to that of the bias: a lane adds up two. The first key is so far ahead
-// of the first of the `present` queries of this warp; `tile` is [WARP_ROWS, STEP_STRIDE], this warp's own.
+// Adds the diagonals of the gradients of a step to that of the bias: a lane adds up two. The first key is so far after
+// the first of the `present` queries of this warp; `tile` is [WARP_ROWS, STEP_STRIDE], this warp's own.
 __device__ __forceinline__ void add_diagonals(BiasGradient &gradient, float *tile, const float (&ds)[STEP_N][4],
-                                              int present, int ahead) {
+                                              int present, int after) {
     share_step(tile, ds);
     for (int diagonal = lane_of_warp() - (WARP_ROWS - 1); diagonal < STEP; diagonal += WARP) {
         float sum = 0.0f;
         for (int row = max(0, -diagonal); row < min(min(WARP_ROWS, present), STEP - diagonal); row++) {
             sum += tile[row * STEP_STRIDE + row + diagonal];
         }
-        gradient.add(ahead + diagonal, sum);
+        gradient.add(after + diagonal, sum);
     }
 }
 

@@ -172,11 +172,11 @@ __device__ __forceinline__ void product(const Rows &rows, bf16 *tile, int first,
 // where SIGN is -1, queries.
 template <int SIGN, int N>
 __device__ __forceinline__ void add_bias(float (&s)[N][4], const Bias &bias, int row, int col) {
-    int ahead = col + 2 * lane_t() - row - lane_g();
+    int after = col + 2 * lane_t() - row - lane_g();
 #pragma unroll
     for (int i = 0; i < 4 * N; i++) {
         int further = i / 4 * 8 + i % 2 - i % 4 / 2 * 8;
-        s[i / 4][i % 4] += bias.of(SIGN * (ahead + further));
+        s[i / 4][i % 4] += bias.of(SIGN * (after + further));
     }
 }
 
@@ -203,7 +203,7 @@ template <int N> __device__ __forceinline__ void hide_absent(float (&s)[N][4], i
 template <int N> __device__ __forceinline__ void hide_distant(float (&s)[N][4], int row, int col, int window) {
     // Most often each of the rows sees each of the columns.
     if (col - row >= WARP_ROWS - 1 - window && col - row + 8 * N - 1 <= window) return;
-    int ahead = col + 2 * lane_t() - row - lane_g(), left = ahead + window, right = ahead - window;
+    int after = col + 2 * lane_t() - row - lane_g(), left = after + window, right = after - window;
 #pragma unroll
     for (int i = 0; i < 4 * N; i++) {
         int further = i / 4 * 8 + i % 2 - i % 4 / 2 * 8;

@@ -219,10 +219,10 @@ __device__ __forceinline__ void gradients_by_row(const Backward<hidden> &b, cons
     }
 }
 
-// Adds the diagonals of a tile of gradients to that of the bias, a thread one of them. The first key is so far ahead of
+// Adds the diagonals of a tile of gradients to that of the bias, a thread one of them. The first key is so far after
 // the first of the `present` queries; the gradients are in `p` as `accumulate` left them.
 template <int TILE>
-__device__ __forceinline__ void add_diagonals(BiasGradient &gradient, const float *p, int present, int ahead) {
+__device__ __forceinline__ void add_diagonals(BiasGradient &gradient, const float *p, int present, int after) {
     auto slot = [](int row) { return row % (TILE / SIDE) * SIDE + row / (TILE / SIDE); };
     int diagonal = int(threadIdx.x) - (TILE - 1);
     if (diagonal >= TILE) return;
@@ -230,7 +230,7 @@ __device__ __forceinline__ void add_diagonals(BiasGradient &gradient, const floa
     for (int row = max(0, -diagonal); row < min(min(TILE, present), TILE - diagonal); row++) {
         sum += p[slot(row) * P_STRIDE(TILE) + slot(row + diagonal)];
     }
-    gradient.add(ahead + diagonal, sum);
+    gradient.add(after + diagonal, sum);
 }
 
 // dq. Rows are queries, columns keys, as in the forward.
