@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use tensor::{DType, Tensor, safetensors};
 
-use crate::pickle;
+use crate::pickle::{self, quoted};
 use crate::{Error, Result};
 
 /// The weights in one file, as they are saved.
@@ -59,7 +59,7 @@ impl WeightFile {
         let file = Self { path: path.to_owned(), kind };
         // It goes to terminals, in tables and messages.
         if let Some(name) = file.names().iter().find(|name| name.contains(char::is_control)) {
-            let message = format!("the name of a tensor has control characters: {name:?}");
+            let message = format!("the name of a tensor has control characters: {}", quoted(name));
             return Err(Error::checkpoint(path, message));
         }
         Ok(file)

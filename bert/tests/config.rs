@@ -269,6 +269,8 @@ fn debertas_of_other_kinds_are_refused() {
         ("pooler_hidden_size", json!(128), "768"),
         ("position_buckets", json!(1), "at least 2"),
         ("position_buckets", json!(-1), "found -1"),
+        ("position_buckets", json!(65537), "1 to 65536"),
+        ("position_buckets", json!("256"), "1 to 65536"),
         ("attention_head_size", json!(2), "num_attention_heads, 64"),
         ("max_relative_positions", json!(129), "position_buckets"),
         ("pooler_dropout", json!(1.0), "[0, 1)"),

@@ -32,13 +32,17 @@ impl Deberta {
     /// Reads the keys, for a model of that width and of so many positions.
     pub(super) fn read(fields: &Fields, hidden: usize, positions: usize) -> Result<Self> {
         refuse_other_kinds(fields, hidden)?;
-        // Without them, which is the default of transformers, every distance has vectors of its own.
-        let given = fields.get("position_buckets").map_or("none".into(), Value::to_string);
-        let buckets = fields.size("position_buckets", 0, 1 << 16).unwrap_or(0);
-        if buckets < 2 {
-            let expected = "at least 2: distances that share no vectors are not supported";
-            return Err(fields.unexpected("position_buckets", expected, given));
-        }
+        let buckets = match fields.get("position_buckets") {
+            Some(given) if given.as_i64().is_none_or(|n| n > 1) => {
+                fields.size("position_buckets", 0, 1 << 16)?
+            }
+            // Without them, which is the default of transformers, every distance has vectors of its own.
+            other => {
+                let expected = "at least 2: distances that share no vectors are not supported";
+                let found = other.map_or("none".into(), Value::to_string);
+                return Err(fields.unexpected("position_buckets", expected, found));
+            }
+        };
         let farthest = match fields.get("max_relative_positions").and_then(Value::as_i64) {
             Some(..1) => positions,
             _ => fields.size("max_relative_positions", positions, 1 << 20)?,

@@ -20,7 +20,7 @@ use super::machine::{Machine, Value, quoted};
 /// a copy, and a file may name one long tuple or text in every call, which takes it five bytes.
 const MOST_AXES: usize = 64;
 const LONGEST_KEY: usize = 255;
-pub(super) const MOST_TENSORS: usize = 1 << 16;
+const MOST_TENSORS: usize = 1 << 16;
 
 /// A global that a pickle may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

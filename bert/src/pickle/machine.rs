@@ -348,6 +348,6 @@ fn little_endian(bytes: &[u8]) -> i64 {
 }
 
 /// A text of the file as a message shows it: in one line, and not much of it.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     text.chars().take(80).flat_map(char::escape_debug).collect()
 }

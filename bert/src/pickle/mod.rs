@@ -33,7 +33,8 @@ use crate::{Error, Result};
 use archive::Archive;
 use fault::Fault;
 use globals::Strided;
-use machine::{Machine, quoted};
+use machine::Machine;
+pub(crate) use machine::quoted;
 
 /// Bytes of a pickle, and of a directory of a zip file: those of a model are a few hundred for each tensor.
 const LARGEST_PICKLE: u64 = 1 << 24;
