@@ -128,7 +128,8 @@ fn open_shards(dir: &Path, index: &str, end: &str) -> Result<Vec<WeightFile>> {
         let file = WeightFile::open(&shard_path)?;
         match names.iter().find(|name| file.shape(name).is_none()) {
             Some(name) => {
-                Err(Error::checkpoint(&path, format!("shard {shard} has no tensor {name}")))
+                let message = format!("shard {shard} has no tensor {}", quoted(name));
+                Err(Error::checkpoint(&path, message))
             }
             None => Ok(file),
         }
@@ -148,7 +149,8 @@ fn read_index(path: &Path, end: &str) -> Result<BTreeMap<String, Vec<String>>> {
     for (name, shard) in weight_map {
         let shard = shard.as_str().filter(|shard| is_plain(shard, end)).ok_or_else(|| {
             invalid(format!(
-                "tensor {name}: expected the name of a file in the folder, found {shard}"
+                "tensor {}: expected the name of a file in the folder, found {shard}",
+                quoted(name)
             ))
         })?;
         shards.entry(shard.to_owned()).or_default().push(name.clone());
@@ -156,7 +158,8 @@ fn read_index(path: &Path, end: &str) -> Result<BTreeMap<String, Vec<String>>> {
     Ok(shards)
 }
 
-/// Whether a name stays inside its folder on every system, and ends as it should.
+/// Whether a name stays inside its folder on every system, can be shown, and ends as it should.
 fn is_plain(name: &str, end: &str) -> bool {
-    name.ends_with(end) && !name.contains(['/', '\\', ':', '\0']) && !name.starts_with('.')
+    let odd = |c: char| ['/', '\\', ':'].contains(&c) || c.is_control();
+    name.ends_with(end) && !name.contains(odd) && !name.starts_with('.')
 }

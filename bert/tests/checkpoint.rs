@@ -264,15 +264,24 @@ fn shards_are_read_as_one() {
 #[test]
 fn an_index_can_not_reach_outside_its_folder() {
     let a = "a.safetensors";
-    for hostile in
-        ["../a.safetensors", "/etc/a.safetensors", "x\\a.safetensors", "c:a.safetensors", "..", ""]
-    {
+    for hostile in [
+        "../a.safetensors",
+        "/etc/a.safetensors",
+        "x\\a.safetensors",
+        "c:a.safetensors",
+        "\x1b[31m.safetensors",
+        "..",
+        "",
+    ] {
         assert_refused(
             sharded(&weight_map([a, hostile, a, a])).path(),
             &["name of a file in the folder"],
         );
     }
     assert_refused(sharded(&serde_json::json!({"x": 1})).path(), &["tensor x"]);
+    // The names in an index are no safer to show than those in a file.
+    assert_refused(sharded(&serde_json::json!({"x\n\x1b": 1})).path(), &["tensor x\\n\\u{1b}"]);
+    assert_refused(sharded(&serde_json::json!({"x\n": a})).path(), &["has no tensor x\\n"]);
     assert_refused(sharded(&serde_json::json!([])).path(), &["weight_map"]);
     let dir = sharded(&weight_map([a; 4]));
     fs::write(dir.path().join("model.safetensors.index.json"), "{").unwrap();

@@ -12,7 +12,7 @@ use tensor::Activation;
 use crate::Result;
 use crate::fields::Fields;
 
-/// Keys that must say what the other ones say already.
+/// Keys that are read to be refused alone, where they ask for another model than the others do.
 pub(super) const CHECKED: [&str; 3] = ["conv_kernel_size", "embedding_size", "attention_head_size"];
 
 /// The settings of a DeBERTa beside those that BERT has, too.
