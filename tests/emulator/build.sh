@@ -3,11 +3,11 @@
 set -e
 out=${1:?usage: build.sh OUT_DIR [address]}
 here=$(cd "$(dirname "$0")" && pwd)
-flags="-std=c++17 -O2 -g -Wall -Wextra -fPIC -shared -fvisibility=hidden -Wl,-z,noexecstack"
+flags="-std=c++17 -O3 -g -Wall -Wextra -fPIC -shared -fvisibility=hidden -Wl,-z,noexecstack"
 mkdir -p "$out"
 rm -f "$out/sanitize"
 # Tests keep compiled kernels here, by the text of the kernels: what they include of this folder is not part of that.
-if [ -n "$(find "$here/device" "$here/compiler" -newer "$out/libnvrtc.so.13" 2>&1)" ]; then rm -rf "$out/kernels"; fi
+if [ -n "$(find "$here/device" "$here/compiler" -newer "$out/libnvrtc.so.13" 2>&1)" ]; then rm -rf "$out"/kernels*; fi
 # The file tells run.sh.
 if [ "$2" = address ]; then sanitize=-fsanitize=address; touch "$out/sanitize"; else sanitize=; fi
 # shellcheck disable=SC2086

@@ -1,6 +1,6 @@
 // Loads both emulated libraries as a CUDA program would, compiles self_test_kernels.cu and checks what it computes.
 //   self_test KERNELS            everything that must work
-//   self_test KERNELS MISTAKE    one of the last kernels, which ASan must stop
+//   self_test KERNELS MISTAKE    one of the last kernels, which ASan must stop or the detector of races report
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -168,7 +168,7 @@ void early_return() {
 }
 
 void barriers_and_collectives() {
-  Buffer<int> slots(128), sums(256), turns(40);
+  Buffer<int> slots(128), sums(256);
   launch("named_barriers", {1}, {64}, 0, slots.pointer);
   for (int i = 0; i < 128; ++i) expect(slots.read()[i] == i / 32 * 100 + i % 32, "named barriers");
   launch("collectives", {1}, {256}, 0, sums.pointer);
@@ -177,8 +177,27 @@ void barriers_and_collectives() {
     int warp = i / 128 * 4 + (i / 32 + 1) % 4, odd = i % 32 < 16 ? 16 : 8;
     expect(values[i] == warp * 1024 + 496 + 100000 * odd, "collectives of warps and warpgroups");
   }
+}
+
+void spin() {
+  Buffer<int> turns(40);
   launch("spin", {1}, {40}, 0, turns.pointer);
   for (int i = 0; i < 40; ++i) expect(turns.read()[i] == i, "threads that wait for each other");
+}
+
+int last_block(int fenced) {
+  Buffer<int> parts(4 * 64), sums(64);
+  Buffer<unsigned> counter(std::vector<unsigned>{0});
+  int code = launch_code("last_block", {4}, {64}, 0, parts.pointer, counter.pointer, sums.pointer, fenced);
+  if (code == 0) expect(sums.read()[63] == 4 * 63, "the last block");
+  return code;
+}
+
+void orders_of_memory() {
+  Buffer<int> out(128);
+  launch("warp_passes", {1}, {128}, 0, out.pointer);
+  expect(out.read()[33] == 3 * 34 + 3, "values passed on in a warp");
+  expect(last_block(1) == 0, "the last block, by fences");
 }
 
 // Of the processor, as others may use it, too.
@@ -281,6 +300,14 @@ void contraction() {
   expect((errors[0] != 0) == fused && errors[1] == 0, "fused multiply-adds where they are asked for");
 }
 
+void race(const std::string& name) {
+  Buffer<int> out(130);
+  int code = name == "race_of_fences" ? last_block(0)
+                                      : launch_code(name.c_str(), {2}, {name == "race_past_arrival" ? 64u : 128u}, 512,
+                                                    out.pointer);
+  expect(code == 719, name + " was not reported");
+}
+
 void mistake(const std::string& name) {
   Buffer<float> in(128), out(128);
   if (name == "over_global") launch("over_global", {1}, {128}, 0, in.pointer, out.pointer, 1);
@@ -303,11 +330,18 @@ int main(int count, char** arguments) {
   std::string source{std::istreambuf_iterator<char>(file), {}};
   std::string image = compile(source, {"--gpu-architecture=sm_90a", "--define-macro=UNUSED=1"}, true);
   must("cuModuleLoadData", &module, static_cast<const void*>(image.data()));
-  if (count > 2) mistake(arguments[2]);
+  for (int i = 2; i < count; ++i) {
+    if (!std::strncmp(arguments[i], "race", 4)) race(arguments[i]);
+    else mistake(arguments[i]);
+  }
+  if (count > 2) return 0;
   compile("// an error in line 2\nint x = y;\n", {}, false);
   const char* order = std::getenv("EMULATOR_ORDER");
   indices(), sums(), transposes(), atomics(), early_return(), barriers_and_collectives();
-  speed(), failures(), orders(order ? order : "forward"), limits(), tensor_maps(), variables();
+  orders_of_memory(), speed(), failures(), limits(), tensor_maps(), variables();
+  const char* sanitizer = std::getenv("EMULATOR_SANITIZE");
+  bool finds_races = sanitizer && !std::strcmp(sanitizer, "thread");
+  if (!finds_races) spin(), orders(order ? order : "forward");
   contraction();
   must("cuModuleUnload", module);
   std::printf("all right\n");

@@ -12,21 +12,40 @@ if [ -z "$out" ]; then
 fi
 ${CXX:-c++} -std=c++17 -O1 -Wall -Wextra -Wno-psabi "$here/self_test.cpp" -o "$out/self_test" -ldl
 
+# run BUILD ARGUMENTS...
+run() {
+  build=$1
+  shift
+  "$here/run.sh" "$out/$build" "$out/self_test" "$here/self_test_kernels.cu" "$@"
+}
+
 for order in forward reverse random; do
   echo "plain, $order"
-  EMULATOR_ORDER=$order "$here/run.sh" "$out/plain" "$out/self_test" "$here/self_test_kernels.cu"
+  EMULATOR_ORDER=$order run plain
 done
 echo "fused multiply-adds"
-EMULATOR_CONTRACT=fast "$here/run.sh" "$out/plain" "$out/self_test" "$here/self_test_kernels.cu"
+EMULATOR_CONTRACT=fast run plain
 echo "address sanitizer"
-"$here/run.sh" "$out/address" "$out/self_test" "$here/self_test_kernels.cu"
+run address
+echo "detector of races"
+EMULATOR_SANITIZE=thread run plain
 
 # Each must end with an error, and the report must name the line of the kernel.
 for mistake in over_global over_static over_template over_dynamic misaligned; do
-  if "$here/run.sh" "$out/address" "$out/self_test" "$here/self_test_kernels.cu" $mistake >"$out/report" 2>&1; then
+  if run address $mistake >"$out/report" 2>&1; then
     echo "FAILED: $mistake ended well"; exit 1
   fi
   grep -Eq 'AddressSanitizer: .*buffer-overflow|misaligned address' "$out/report" || { cat "$out/report"; exit 1; }
   grep -m 1 'self_test_kernels.cu:[0-9]' "$out/report" || { cat "$out/report"; exit 1; }
+done
+
+# Each must be reported with both lines, in whatever order threads run.
+races="race_write_read race_read_write race_write_write race_halves race_after_shuffle race_past_arrival race_of_blocks
+  race_atomic_read race_of_fences"
+for order in forward reverse random; do
+  # shellcheck disable=SC2086
+  EMULATOR_SANITIZE=thread EMULATOR_ORDER=$order run plain $races >"$out/report" 2>&1 || { cat "$out/report"; exit 1; }
+  reports=$(grep -Ec 'a race on .*self_test_kernels.cu:[0-9]+, .*self_test_kernels.cu:[0-9]+, and' "$out/report")
+  [ "$reports" = 9 ] || { echo "FAILED: $reports of 9 races reported in full"; cat "$out/report"; exit 1; }
 done
 echo "all reported"

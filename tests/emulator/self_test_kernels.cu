@@ -58,7 +58,7 @@ extern "C" __global__ void atomics(int* out, float* sum, Bounds bounds) {
   atomicMax(&out[1], i);
   atomicMin(&out[2], i);
   atomicAdd(sum, 0.5f);
-  int seen, expected = out[3];
+  int seen, expected = atomicAdd(&out[3], 0);
   do seen = expected, expected = atomicCAS(&out[3], seen, seen + 2);
   while (expected != seen);
 }
@@ -146,6 +146,38 @@ extern "C" __global__ void rounding_errors(const float* a, float b, float produc
   out[1] = __fmul_rn(a[1], b) - product;
 }
 
+// ---- What puts accesses in order ----
+
+// Lanes of a warp pass values on, in a circle.
+extern "C" __global__ void warp_passes(int* out) {
+  __shared__ int slot[BLOCK];
+  int warp = threadIdx.x / 32 * 32, next = warp + (threadIdx.x + 1) % 32, sum = 0;
+  for (int step = 0; step < 3; ++step) {
+    slot[threadIdx.x] = step + threadIdx.x;
+    __syncwarp();
+    sum += slot[next];
+    __syncwarp();
+  }
+  out[threadIdx.x] = sum;
+}
+
+// The last block to come adds up what all wrote; `fenced` is how it should be.
+extern "C" __global__ void last_block(int* parts, unsigned* counter, int* out, int fenced) {
+  __shared__ bool last;
+  parts[blockIdx.x * blockDim.x + threadIdx.x] = threadIdx.x;
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    if (fenced) __threadfence();
+    last = atomicAdd(counter, 1u) == gridDim.x - 1;
+    __threadfence();
+  }
+  __syncthreads();
+  if (!last) return;
+  int sum = 0;
+  for (unsigned block = 0; block < gridDim.x; ++block) sum += parts[block * blockDim.x + threadIdx.x];
+  out[threadIdx.x] = sum;
+}
+
 // Mistakes.
 
 extern "C" __global__ void missing_barrier(int* out) {
@@ -167,6 +199,54 @@ extern "C" __global__ void waits_in_vain() {
 extern "C" __global__ void traps() {
   if (threadIdx.x == 5) __trap();
   __syncthreads();
+}
+
+// Races. Each has one barrier too few, or one of the wrong kind.
+
+extern "C" __global__ void race_write_read(int* out) {
+  __shared__ int value[BLOCK];
+  value[threadIdx.x] = threadIdx.x;
+  __syncwarp();  // of the warp, where another one reads
+  out[threadIdx.x] = value[(threadIdx.x + 32) % BLOCK];
+}
+extern "C" __global__ void race_read_write(int* out) {
+  __shared__ int value[BLOCK];
+  value[threadIdx.x] = threadIdx.x;
+  __syncthreads();
+  out[threadIdx.x] = value[(threadIdx.x + 1) % BLOCK];
+  value[threadIdx.x] = 0;
+}
+extern "C" __global__ void race_write_write(int* out) {
+  auto* value = static_cast<int*>(emulator::dynamic_shared());
+  value[threadIdx.x / 2] = threadIdx.x;
+  __syncthreads();
+  out[threadIdx.x] = value[threadIdx.x / 2];
+}
+extern "C" __global__ void race_halves(int* out) {
+  auto* value = static_cast<unsigned short*>(emulator::dynamic_shared());
+  value[threadIdx.x] = threadIdx.x;
+  out[threadIdx.x] = *reinterpret_cast<unsigned*>(&value[threadIdx.x / 2 * 2]);
+}
+extern "C" __global__ void race_after_shuffle(int* out) {
+  __shared__ int value[BLOCK];
+  value[threadIdx.x] = threadIdx.x;
+  __shfl_xor_sync(0xffffffffu, 0, 1);  // lanes meet, memory is not in order
+  out[threadIdx.x] = value[threadIdx.x ^ 1];
+}
+extern "C" __global__ void race_of_blocks(int* out) { out[threadIdx.x] = blockIdx.x; }
+extern "C" __global__ void race_past_arrival(int* out) {
+  __shared__ int slot[32];
+  if (threadIdx.x < 32) {
+    slot[threadIdx.x] = threadIdx.x;
+    emulator::named_barrier(1, 64);
+  } else {
+    emulator::named_barrier_arrive(1, 64);  // does not wait
+    out[threadIdx.x] = slot[threadIdx.x % 32];
+  }
+}
+extern "C" __global__ void race_atomic_read(int* out) {
+  atomicAdd(&out[0], 1);
+  out[threadIdx.x + 1] = out[0];
 }
 extern "C" __global__ void over_global(const float* in, float* out, int n) { out[threadIdx.x] = in[threadIdx.x + n]; }
 extern "C" __global__ void over_static(float* out, int n) {

@@ -265,7 +265,7 @@ pub fn ptx(source: &Source, hidden: DType, architecture: &str) -> Result<Vec<u8>
 }
 
 /// Compiles every file for GPUs of that compute capability into `folder`, which such a machine can then name in
-/// `KERNELS_CUDA_CACHE`. Gives the number of files.
+/// `KERNELS_CUDA_CACHE`. What is there already stays. Gives the number of files.
 ///
 /// # Errors
 /// When NVRTC is missing or refuses, or the folder cannot be written.
@@ -275,8 +275,11 @@ pub fn precompile(capability: (u32, u32), folder: &Path) -> Result<usize> {
     let files = sources.flat_map(|source| [(source, DType::F32), (source, DType::BF16)]);
     let files: Vec<_> = files.collect();
     files.par_iter().try_for_each(|&(source, hidden)| {
-        let image = compile(source, hidden, &target)?;
         let file = folder.join(cache_name(source, hidden, &target));
+        if std::fs::read(&file).is_ok_and(|bytes| stored(&bytes).is_some()) {
+            return Ok(());
+        }
+        let image = compile(source, hidden, &target)?;
         store(&file, &image).map_err(|e| Error::Cache { file, reason: e.to_string() })
     })?;
     Ok(files.len())

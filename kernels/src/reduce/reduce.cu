@@ -86,8 +86,8 @@ __device__ __forceinline__ bool last_to_arrive(u32 *counter, u32 blocks) {
         __threadfence();
         last = atomicAdd(counter, 1u) == blocks - 1;
         if (last) {
-            *counter = 0;
             __threadfence();
+            *counter = 0;
         }
     }
     __syncthreads();

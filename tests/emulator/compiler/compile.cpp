@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
 #include "kernel_scan.h"
 
@@ -81,6 +82,17 @@ void remove_all(std::string& text, const std::string& part) {
   for (size_t at; (at = text.find(part)) != std::string::npos;) text.erase(at, part.size());
 }
 
+// Without the line that EMULATOR_OMIT=FILE:LINE names: a mistake, to see who notices.
+std::string with_omission(const Source& source) {
+  std::string omitted = environment("EMULATOR_OMIT", ""), start = source.name + ":";
+  if (omitted.compare(0, start.size(), start) != 0) return source.text;
+  std::istringstream lines(source.text);
+  std::string text, line;
+  for (int number = 1; std::getline(lines, line); ++number)
+    text += (number == std::atoi(omitted.c_str() + start.size()) ? "" : line) + "\n";
+  return text;
+}
+
 bool starts_with(const std::string& text, const char* start) { return text.rfind(start, 0) == 0; }
 
 // sm_90a -> 900
@@ -109,9 +121,18 @@ std::vector<std::string> operator+(std::vector<std::string> left, const std::vec
   return left;
 }
 
-// A vector that is not aligned is a fault on a GPU, too; a C++ compiler may let it pass.
+// A vector that is not aligned is a fault on a GPU, too; a C++ compiler may let it pass. For the detector of races the
+// compiler only calls what device/watch.h defines.
 std::vector<std::string> sanitizer_flags() {
+  std::string sanitizer = environment("EMULATOR_SANITIZE", "");
+  if (sanitizer == "thread") return {"-fsanitize=thread"};
+  if (sanitizer != "address") return {};
   return {"-fsanitize=address", "-fsanitize=alignment", "-fno-sanitize-recover=alignment"};
+}
+
+// Without the library of GCC's own detector.
+std::vector<std::string> linker_flags() {
+  return environment("EMULATOR_SANITIZE", "") == "thread" ? std::vector<std::string>{} : sanitizer_flags();
 }
 
 // Products and sums of one expression in one rounding, as NVIDIA's compilers have them, where the CPU can do it.
@@ -133,8 +154,7 @@ std::vector<std::string> compiler_flags() {
                                     "-fno-strict-aliasing",   "-fno-math-errno", "-fno-exceptions",
                                     "-Wno-attributes",        "-fno-omit-frame-pointer"};
   flags = flags + contraction_flags();
-  if (environment("EMULATOR_SANITIZE", "") == "address") return flags + sanitizer_flags();
-  return flags;
+  return flags + sanitizer_flags();
 }
 
 std::string file_name(const std::string& name) {
@@ -174,9 +194,10 @@ std::string compile(const Source& source, const std::vector<Source>& headers, co
   if (folder.path.empty()) return log = "cannot make a temporary folder\n", "";
   fs::path include = environment("EMULATOR_INCLUDE", EMULATOR_INCLUDE_FOLDER);
   fs::path input = folder.path / file_name(source.name), expanded = folder.path / "expanded.ii";
-  fs::path output = folder.path / "kernels.so", messages = folder.path / "messages.txt";
-  write(input, source.text);
-  for (const Source& header : headers) write(folder.path / header.name, header.text);
+  fs::path object = folder.path / "kernels.o", output = folder.path / "kernels.so";
+  fs::path messages = folder.path / "messages.txt";
+  write(input, with_omission(source));
+  for (const Source& header : headers) write(folder.path / header.name, with_omission(header));
 
   std::string compiler = environment("CXX", "c++");
   // Reports name the source as the program did.
@@ -188,14 +209,15 @@ std::string compile(const Source& source, const std::vector<Source>& headers, co
                 std::vector<std::string>{"-I" + folder.path.string(), "-I" + include.string(), "-include",
                                          (include / "cuda_emulator.h").string(), input.string(), "-o",
                                          expanded.string()};
-  auto build = std::vector<std::string>{compiler, "-x", "c++-cpp-output", "-shared", "-Wl,-Bsymbolic", map,
-                                        here} +
-               compiler_flags() + std::vector<std::string>{expanded.string(), "-o", output.string()};
+  auto build = std::vector<std::string>{compiler, "-x", "c++-cpp-output", "-c", map, here} + compiler_flags() +
+               std::vector<std::string>{expanded.string(), "-o", object.string()};
+  auto link = std::vector<std::string>{compiler, "-shared", "-Wl,-Bsymbolic", object.string(), "-o", output.string()} +
+              linker_flags();
   bool right = run(expand, messages);
   if (right) {
     std::string text = read(expanded);
     write(expanded, make_private(text) + registration(find_kernels(text)));
-    right = run(build, messages);
+    right = run(build, messages) && run(link, messages);
   }
   log = read(messages);
   remove_all(log, folder.path.string() + "/");

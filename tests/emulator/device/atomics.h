@@ -2,7 +2,9 @@
 #pragma once
 
 namespace emulator {
-template <class T, class F> inline T update(T* address, F next) {
+template <class T, class F> EMULATOR_TWIN T update(T* address, F next) {
+  atomic(address, sizeof(T));
+  Unwatched mine;
   T old = *address;
   *address = next(old);
   return old;
@@ -10,7 +12,7 @@ template <class T, class F> inline T update(T* address, F next) {
 }  // namespace emulator
 
 #define EMULATOR_ATOMIC(NAME, TYPE, EXPRESSION)                                     \
-  inline TYPE NAME(TYPE* address, TYPE value) {                                     \
+  EMULATOR_TWIN TYPE NAME(TYPE* address, TYPE value) {                                     \
     return emulator::update(address, [=](TYPE old) -> TYPE { return EXPRESSION; }); \
   }
 #define EMULATOR_ATOMIC_INTEGER(TYPE)                             \
@@ -20,7 +22,7 @@ template <class T, class F> inline T update(T* address, F next) {
   EMULATOR_ATOMIC(atomicAnd, TYPE, old & value)                   \
   EMULATOR_ATOMIC(atomicOr, TYPE, old | value)                    \
   EMULATOR_ATOMIC(atomicXor, TYPE, old ^ value)                   \
-  inline TYPE atomicCAS(TYPE* address, TYPE expected, TYPE value) { \
+  EMULATOR_TWIN TYPE atomicCAS(TYPE* address, TYPE expected, TYPE value) { \
     return emulator::update(address, [=](TYPE old) { return old == expected ? value : old; }); \
   }
 

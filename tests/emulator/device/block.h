@@ -22,7 +22,6 @@ inline void yield() { emulator_runtime->yield(); }
   __builtin_unreachable();
 }
 
-inline unsigned linear_thread() { return emulator_runtime->current->linear; }
 inline unsigned lane() { return linear_thread() % 32; }
 
 }  // namespace emulator
@@ -33,9 +32,9 @@ inline int __syncthreads_or(int predicate) { return __syncthreads_count(predicat
 inline int __syncthreads_and(int predicate) { return __syncthreads_count(predicate == 0) == 0; }
 
 // One thread of the machine runs all: memory is always in order.
-inline void __threadfence() {}
+inline void __threadfence() { emulator::fence(); }
 inline void __threadfence_block() {}
-inline void __threadfence_system() {}
+inline void __threadfence_system() { emulator::fence(); }
 
 inline void __nanosleep(unsigned) { emulator::yield(); }
 [[noreturn]] inline void __trap() { emulator::fail("__trap()"); }

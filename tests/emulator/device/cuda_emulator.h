@@ -24,10 +24,20 @@ typedef __SIZE_TYPE__ size_t;
 extern "C" __attribute__((visibility("default"))) ::emulator::Runtime* emulator_runtime;
 ::emulator::Runtime* emulator_runtime = nullptr;
 
-#define threadIdx (::emulator_runtime->current->index)
-#define blockIdx (::emulator_runtime->block_index)
-#define blockDim (::emulator_runtime->block_dim)
-#define gridDim (::emulator_runtime->grid_dim)
+#include "watch.h"
+
+// By way of functions, so that these reads are not watched.
+namespace emulator {
+EMULATOR_UNSEEN uint3 thread_index() { return emulator_runtime->current->index; }
+EMULATOR_UNSEEN uint3 block_index() { return emulator_runtime->block_index; }
+EMULATOR_UNSEEN uint3 block_dim() { return emulator_runtime->block_dim; }
+EMULATOR_UNSEEN uint3 grid_dim() { return emulator_runtime->grid_dim; }
+EMULATOR_UNSEEN unsigned linear_thread() { return emulator_runtime->current->linear; }
+}  // namespace emulator
+#define threadIdx (::emulator::thread_index())
+#define blockIdx (::emulator::block_index())
+#define blockDim (::emulator::block_dim())
+#define gridDim (::emulator::grid_dim())
 constexpr int warpSize = 32;
 
 #include "vector_types.h"

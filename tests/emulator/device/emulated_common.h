@@ -14,8 +14,10 @@ inline u32 pack_bf16(float low, float high) {
   return u32(to_bf16(low).bits) | u32(to_bf16(high).bits) << 16;
 }
 
-inline void store_words(const u32 (&words)[4], void* to) {
+EMULATOR_TWIN void store_words(const u32 (&words)[4], void* to) {
   if (reinterpret_cast<size_t>(to) % 16) emulator::fail("a store of 16 bytes to an address that is no multiple of it");
+  emulator::writes(to, 16);
+  emulator::Unwatched copy;
   std::memcpy(to, words, 16);
 }
 
@@ -23,7 +25,7 @@ template <typename T> inline T* dynamic_shared() { return static_cast<T*>(emulat
 
 // Whether an asynchronous copy happens at once and not when it is waited for: both are allowed, and a kernel that
 // forgets to wait shows in one case, one that overwrites what is still read in the other.
-inline bool emulated_copy_at_once() {
+EMULATOR_UNSEEN bool emulated_copy_at_once() {
   static u32 state = 1;
   state = state * 1664525 + 1013904223;
   return state >> 31;

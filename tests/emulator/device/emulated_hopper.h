@@ -30,21 +30,28 @@ struct PendingBox {
   u8* to;
   TensorMap map;
   int x, y;
+  unsigned number; // among all that the copy engine does
 };
 static std::map<Barrier*, std::vector<PendingBox>> pending_boxes;
 
 // The pattern of the swizzle: an address in shared memory with bits 4-6 xor bits 7-9.
 inline u32 swizzled_128(u32 address) { return address ^ (address >> 3 & 0x70); }
 
-// Copies a box; the number of its bytes.
-inline int land(const PendingBox& box) {
+inline emulator::TensorMap map_of(const PendingBox& box) {
   emulator::TensorMap map;
   std::memcpy(&map, &box.map, sizeof map);
   if (map.mark != emulator::TensorMap::MARK || map.rank != 2) emulator::fail("not a map of a matrix");
   if (map.swizzle != emulator::Swizzle::B128) emulator::fail("a tensor map without 128-byte swizzle");
+  bool fits = map.box[0] * map.element_bytes == 128 && shared_handle(box.to) % 1024 == 0;
+  if (!fits) emulator::fail("a box that is not 128 bytes wide and aligned to 1024");
+  return map;
+}
+
+// Copies a box; the number of its bytes.
+inline int land(const PendingBox& box) {
+  emulator::TensorMap map = map_of(box);
   int width = map.box[0] * map.element_bytes;
   u32 start = shared_handle(box.to);
-  if (width != 128 || start % 1024) emulator::fail("a box that is not 128 bytes wide and aligned to 1024");
   for (int row = 0; row < map.box[1]; row++) {
     for (int col = 0; col < map.box[0]; col++) {
       long long x = box.x + col, y = box.y + row;
@@ -61,12 +68,15 @@ inline int land(const PendingBox& box) {
 inline void end_phase_if_complete(Barrier* barrier) {
   auto& it = EmulatedBarrier::of(barrier);
   if (it.missing == 0 && missing_bytes[barrier] == 0) {
+    emulator::phase_ends(barrier);
     it.phase ^= 1;
     it.missing = it.arrivals;
   }
 }
 
-inline void barrier_init(Barrier* barrier, int arrivals) {
+EMULATOR_TWIN void barrier_init(Barrier* barrier, int arrivals) {
+  emulator::writes(barrier, sizeof *barrier);
+  emulator::Unwatched mine;
   EmulatedBarrier fresh = {0xb5, 0, u16(arrivals), u16(arrivals), 0};
   std::memcpy(barrier, &fresh, sizeof fresh);
   missing_bytes[barrier] = 0;
@@ -74,10 +84,10 @@ inline void barrier_init(Barrier* barrier, int arrivals) {
 
 inline void barriers_ready() {}
 
-inline void barrier_arrive_expect(Barrier* barrier, int bytes);
-inline void barrier_arrive(Barrier* barrier) { barrier_arrive_expect(barrier, 0); }
-
-inline void barrier_arrive_expect(Barrier* barrier, int bytes) {
+EMULATOR_TWIN void barrier_arrive_expect(Barrier* barrier, int bytes) {
+  emulator::atomic(barrier, sizeof *barrier);
+  emulator::arrives_at(barrier);
+  emulator::Unwatched mine;
   auto& it = EmulatedBarrier::of(barrier);
   if (it.missing == 0) emulator::fail("more arrivals at a barrier than it was initialized for");
   missing_bytes[barrier] += bytes;
@@ -85,22 +95,35 @@ inline void barrier_arrive_expect(Barrier* barrier, int bytes) {
   end_phase_if_complete(barrier);
 }
 
-inline void barrier_wait(Barrier* barrier, int parity) {
+EMULATOR_TWIN void barrier_arrive(Barrier* barrier) { barrier_arrive_expect(barrier, 0); }
+
+inline void land_at(Barrier* barrier, const PendingBox& box) {
+  missing_bytes[barrier] -= land(box);
+  emulator::lands_at(barrier, box.number);
+}
+
+EMULATOR_TWIN void barrier_wait(Barrier* barrier, int parity) {
+  emulator::atomic(barrier, sizeof *barrier);
+  emulator::Unwatched mine;
   while (EmulatedBarrier::of(barrier).phase == (parity & 1)) {
     auto boxes = std::move(pending_boxes[barrier]);
     pending_boxes[barrier].clear();
-    for (auto& box : boxes) missing_bytes[barrier] -= land(box);
+    for (auto& box : boxes) land_at(barrier, box);
     if (!boxes.empty()) end_phase_if_complete(barrier);
     else emulator::yield();
   }
+  emulator::has_awaited(barrier);
 }
 
 // ---- Tensor copies ----
 
-inline void copy_box(void* to, const TensorMap& map, int x, int y, Barrier* barrier) {
-  PendingBox box = {static_cast<u8*>(to), map, x, y};
+EMULATOR_TWIN void copy_box(void* to, const TensorMap& map, int x, int y, Barrier* barrier) {
+  emulator::atomic(barrier, sizeof *barrier);
+  emulator::Unwatched mine;
+  PendingBox box = {static_cast<u8*>(to), map, x, y, emulator::begins(emulator::Agent::Engine)};
+  emulator::writes(emulator::Agent::Engine, to, 128 * map_of(box).box[1]);
   if (emulated_copy_at_once()) {
-    missing_bytes[barrier] -= land(box);
+    land_at(barrier, box);
     end_phase_if_complete(barrier);
   } else {
     pending_boxes[barrier].push_back(box);
@@ -119,27 +142,44 @@ struct PendingProduct {
   Major major_a, major_b;
   bool accumulate;
 };
+struct ProductGroup {
+  std::vector<PendingProduct> products;
+  unsigned last = 0; // number of its last product
+};
 struct EmulatedWarpgroup {
-  std::deque<std::vector<PendingProduct>> groups;
-  std::vector<PendingProduct> open;
+  std::deque<ProductGroup> groups;
+  ProductGroup open;
+  unsigned finished = 0; // number of the last product that was waited for
   bool fenced = false;
 };
 static EmulatedWarpgroup emulated_warpgroups[8];
 
 inline EmulatedWarpgroup& emulated_warpgroup() { return emulated_warpgroups[emulator::linear_thread() / 128]; }
 
-// Element (mn, k) of a matrix, by the canonical layouts of 128-byte swizzle in units of elements of bf16:
+// Where element (mn, k) of a matrix is, by the canonical layouts of 128-byte swizzle in units of elements of bf16:
 // K-major ((8, m), (8, 2 k)) : ((64, SBO), (1, 8)) and MN-major ((8, 8, m), (8, k)) : ((1, 8, LBO), (64, SBO)).
-inline float matrix_element(u64 descriptor, Major major, int mn, int k) {
+inline void* matrix_place(u64 descriptor, Major major, int mn, int k) {
   if (descriptor >> 62 != 1) emulator::fail("a descriptor without 128-byte swizzle");
   if (descriptor >> 49 & 7) emulator::fail("a base offset, for a pattern that starts at a multiple of 1024");
   u32 address = (descriptor & 0x3fff) << 4;
   u32 leading = (descriptor >> 16 & 0x3fff) << 4, stride = (descriptor >> 32 & 0x3fff) << 4;
   if (major == K_MAJOR) address += mn / 8 * stride + mn % 8 * 128 + k * 2;
   else address += mn / 64 * leading + mn % 64 * 2 + k / 8 * stride + k % 8 * 128;
+  return emulator::shared_pointer(swizzled_128(address));
+}
+
+inline float matrix_element(u64 descriptor, Major major, int mn, int k) {
   bf16 element;
-  std::memcpy(&element, emulator::shared_pointer(swizzled_128(address)), 2);
+  std::memcpy(&element, matrix_place(descriptor, major, mn, k), 2);
   return to_float(element);
+}
+
+// For the detector of races: the 16 of K of `mns` rows or columns are read, in chunks of 16 bytes.
+inline void reads_matrix(u64 descriptor, Major major, int mns) {
+  int mn_step = major == K_MAJOR ? 1 : 8, k_step = major == K_MAJOR ? 8 : 1;
+  for (int mn = 0; EMULATOR_RACES && mn < mns; mn += mn_step)
+    for (int k = 0; k < 16; k += k_step)
+      emulator::reads(emulator::Agent::Products, matrix_place(descriptor, major, mn, k), 16);
 }
 
 inline void compute(const PendingProduct& p) {
@@ -169,7 +209,7 @@ inline void wgmma_commit() {
   emulator::warpgroup_collective(nothing, [](char* const*) {
     auto& mine = emulated_warpgroup();
     mine.groups.push_back(std::move(mine.open));
-    mine.open.clear();
+    mine.open = ProductGroup();
     mine.fenced = false;
   });
 }
@@ -179,10 +219,13 @@ template <int GROUPS> inline void wgmma_wait() {
   emulator::warpgroup_collective(nothing, [](char* const*) {
     auto& groups = emulated_warpgroup().groups;
     while (groups.size() > GROUPS) {
-      for (auto& product : groups.front()) compute(product);
+      for (auto& product : groups.front().products) compute(product);
+      emulated_warpgroup().finished = groups.front().last;
       groups.pop_front();
     }
   });
+  emulator::Unwatched mine;
+  emulator::finished(emulator::Agent::Products, emulated_warpgroup().finished);
 }
 
 template <int N> inline void wgmma_wait_all(float (&)[N]) { wgmma_wait<0>(); }
@@ -205,7 +248,10 @@ inline void wgmma(float (&sums)[N], u64 a, u64 b, int accumulate) {
       if (!same) emulator::fail("wgmma: lanes with different operands");
       product.sums.push_back(lanes[lane]->sums);
     }
-    warpgroup.open.push_back(product);
+    warpgroup.open.last = emulator::begins(emulator::Agent::Products);
+    reads_matrix(product.a, product.major_a, 64);
+    reads_matrix(product.b, product.major_b, product.cols);
+    warpgroup.open.products.push_back(product);
   });
 }
 

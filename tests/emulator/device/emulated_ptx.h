@@ -16,8 +16,9 @@ struct LoadMatrixArgs {
   u32 (*r)[4];
 };
 
-inline void emulated_ldmatrix(u32 (&r)[4], u32 row, bool transposed) {
+EMULATOR_TWIN void emulated_ldmatrix(u32 (&r)[4], u32 row, bool transposed) {
   LoadMatrixArgs mine = {static_cast<const u8*>(emulator::shared_pointer(row)), &r};
+  emulator::reads(mine.row, 16);
   emulator::warp_collective(mine, [transposed](LoadMatrixArgs* const lanes[WARP]) {
     for (int matrix = 0; matrix < 4; matrix++) {
       for (int lane = 0; lane < WARP; lane++) {
@@ -33,8 +34,8 @@ inline void emulated_ldmatrix(u32 (&r)[4], u32 row, bool transposed) {
   });
 }
 
-inline void ldmatrix_x4(u32 (&r)[4], u32 row) { emulated_ldmatrix(r, row, false); }
-inline void ldmatrix_x4_transposed(u32 (&r)[4], u32 row) { emulated_ldmatrix(r, row, true); }
+EMULATOR_TWIN void ldmatrix_x4(u32 (&r)[4], u32 row) { emulated_ldmatrix(r, row, false); }
+EMULATOR_TWIN void ldmatrix_x4_transposed(u32 (&r)[4], u32 row) { emulated_ldmatrix(r, row, true); }
 
 struct MmaArgs {
   float (*c)[4];
@@ -79,32 +80,44 @@ inline void complete(const PendingCopy& copy) {
   if (copy.from) std::memcpy(copy.to, copy.from, copy.bytes);
   else std::memset(copy.to, 0, copy.bytes);
 }
-static std::deque<std::vector<PendingCopy>> copy_groups[1024];
-static std::vector<PendingCopy> open_copies[1024];
+struct CopyGroup {
+  std::vector<PendingCopy> pending;
+  unsigned last = 0; // number of its last copy, of either kind
+};
+static std::deque<CopyGroup> copy_groups[1024];
+static CopyGroup open_copies[1024];
 
 inline int emulated_thread() {
   return threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
 }
 
-template <int BYTES> inline void copy_async(void* to, const void* from, bool present) {
+template <int BYTES> EMULATOR_TWIN void copy_async(void* to, const void* from, bool present) {
   static_assert(BYTES == 4 || BYTES == 16);
   auto odd = [](const void* address) { return reinterpret_cast<uintptr_t>(address) % BYTES != 0; };
   if (odd(to) || odd(from)) emulator::fail("copy_async: an address that is no multiple of its bytes");
+  emulator::Unwatched mine;
   PendingCopy copy = {to, present ? from : nullptr, BYTES};
+  CopyGroup& group = open_copies[emulated_thread()];
+  group.last = emulator::begins(emulator::Agent::Copies);
+  emulator::writes(emulator::Agent::Copies, to, BYTES);
+  if (present) emulator::reads(emulator::Agent::Copies, from, BYTES);
   if (emulated_copy_at_once()) complete(copy);
-  else open_copies[emulated_thread()].push_back(copy);
+  else group.pending.push_back(copy);
 }
 
 inline void commit_copies() {
+  emulator::Unwatched mine;
   int me = emulated_thread();
   copy_groups[me].push_back(std::move(open_copies[me]));
-  open_copies[me].clear();
+  open_copies[me] = CopyGroup();
 }
 
 template <int N> inline void wait_for_copies() {
+  emulator::Unwatched mine;
   auto& groups = copy_groups[emulated_thread()];
   while (groups.size() > N) {
-    for (const PendingCopy& copy : groups.front()) complete(copy);
+    for (const PendingCopy& copy : groups.front().pending) complete(copy);
+    emulator::finished(emulator::Agent::Copies, groups.front().last);
     groups.pop_front();
   }
 }

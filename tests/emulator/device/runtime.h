@@ -24,10 +24,33 @@ using Size = decltype(sizeof(0));
 struct ThreadView {
   uint3 index;      // threadIdx
   unsigned linear;  // x + y * Dx + z * Dx * Dy: lane and warp follow from it
+  unsigned unwatched;  // more than 0 while it does the emulator's work (watch.h)
+  const char *stack, *stack_end;
 };
 
 // Runs once for a complete warp or warpgroup. `lanes[i]` is what lane i brought, null for one that is absent.
 using CollectiveBody = void (*)(void* function, void* const* lanes);
+
+enum class Access : unsigned char { Read, Write, Atomic };
+
+// What touches memory: a thread; its copies in the background (cp.async); the copy engine (TMA); the products of its
+// warpgroup (wgmma).
+enum class Agent : unsigned char { Thread, Copies, Engine, Products };
+
+// For the detector of races: see watch.h.
+struct RaceHooks {
+  void (*access_at)(const void* at, Size bytes, Access kind, const void* place);  // `place` is in the code
+  void (*access)(const void* at, Size bytes, Access kind);
+  void (*access_by)(Agent agent, const void* at, Size bytes, Access kind);
+  unsigned (*begins)(Agent agent);
+  void (*finished)(Agent agent, unsigned number);
+  void (*order_lanes)(unsigned mask);
+  void (*arrives_at)(const void* barrier);
+  void (*lands_at)(const void* barrier, unsigned number);
+  void (*phase_ends)(const void* barrier);
+  void (*has_awaited)(const void* barrier);
+  void (*fence)();
+};
 
 struct Runtime {
   ThreadView* current;
@@ -45,6 +68,7 @@ struct Runtime {
   void (*fail)(const char* why);  // does not return
   unsigned (*shared_handle)(const void* pointer);
   void* (*shared_pointer)(unsigned handle);
+  const RaceHooks* races;
 };
 
 struct KernelEntry {

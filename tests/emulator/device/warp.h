@@ -81,7 +81,7 @@ template <class T> inline T __shfl_up_sync(unsigned mask, T value, unsigned delt
 
 inline void __syncwarp(unsigned mask = ~0u) {
   char nothing = 0;
-  emulator::masked_collective(mask, nothing, [](char* const*) {});
+  emulator::masked_collective(mask, nothing, [mask](char* const*) { emulator::order_lanes(mask); });
 }
 
 inline unsigned __ballot_sync(unsigned mask, int predicate) {

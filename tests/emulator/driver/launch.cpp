@@ -27,8 +27,8 @@ CUresult launch(Function* f, uint3 grid, uint3 block, size_t shared_bytes, void*
   if (!runs_kernels()) return CUDA_SUCCESS;
   Module& m = *f->module;
   std::string why;
-  if (run_grid({f->entry->name, f->entry->call, params, grid, block, shared_bytes, m.start, m.bytes}, why))
-    return CUDA_SUCCESS;
+  Launch what{f->entry->name, f->entry->call, params, grid, block, shared_bytes, m.start, m.bytes, &m.static_shared};
+  if (run_grid(what, why)) return CUDA_SUCCESS;
   std::fprintf(stderr, "emulated GPU: %s\n", why.c_str());
   return CUDA_ERROR_LAUNCH_FAILED;
 }

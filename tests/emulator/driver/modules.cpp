@@ -40,27 +40,34 @@ int file_of(const void* image) {
   return file;
 }
 
-struct Span {
-  const link_map* map;
-  size_t bytes;
-};
-
 int find_end(dl_phdr_info* info, size_t, void* data) {
-  auto* span = static_cast<Span*>(data);
-  if (info->dlpi_addr != span->map->l_addr) return 0;
+  auto* module = static_cast<Module*>(data);
+  if (info->dlpi_addr != reinterpret_cast<uintptr_t>(module->start)) return 0;
   for (int i = 0; i < info->dlpi_phnum; ++i)
     if (info->dlpi_phdr[i].p_type == PT_LOAD)
-      span->bytes = std::max<size_t>(span->bytes, info->dlpi_phdr[i].p_vaddr + info->dlpi_phdr[i].p_memsz);
+      module->bytes = std::max<size_t>(module->bytes, info->dlpi_phdr[i].p_vaddr + info->dlpi_phdr[i].p_memsz);
   return 1;
 }
 
 void find_extent(Module& module) {
   link_map* map = nullptr;
   dlinfo(module.library, RTLD_DI_LINKMAP, &map);
-  Span span{map, 0};
-  dl_iterate_phdr(find_end, &span);
   module.start = reinterpret_cast<char*>(map->l_addr);
-  module.bytes = span.bytes;
+  dl_iterate_phdr(find_end, &module);
+}
+
+// Shared arrays are static variables of functions, whose names are mangled to _ZZ..., as no other's are.
+void find_static_shared(Module& module, const char* image) {
+  auto* header = reinterpret_cast<const Elf64_Ehdr*>(image);
+  auto* sections = reinterpret_cast<const Elf64_Shdr*>(image + header->e_shoff);
+  for (unsigned i = 0; i < header->e_shnum; ++i) {
+    if (sections[i].sh_type != SHT_SYMTAB) continue;
+    const char* names = image + sections[sections[i].sh_link].sh_offset;
+    auto* symbols = reinterpret_cast<const Elf64_Sym*>(image + sections[i].sh_offset);
+    for (const Elf64_Sym* s = symbols; s < symbols + sections[i].sh_size / sizeof *s; ++s)
+      if (ELF64_ST_TYPE(s->st_info) == STT_OBJECT && !std::strncmp(names + s->st_name, "_ZZ", 3))
+        module.static_shared.push_back({module.start + s->st_value, s->st_size});
+  }
 }
 
 bool connect(Module& module) {
@@ -78,8 +85,9 @@ CUresult load(Module*& result, const void* image) {
   int file = file_of(image);
   if (file < 0) return CUDA_ERROR_OUT_OF_MEMORY;
   std::string path = "/proc/self/fd/" + std::to_string(file);
-  auto* module = new Module{dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL), file, nullptr, 0, {}};
+  auto* module = new Module{dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL), file, nullptr, 0, {}, {}};
   if (module->library && connect(*module)) {
+    find_static_shared(*module, static_cast<const char*>(image));
     modules.insert(module);
     return result = module, CUDA_SUCCESS;
   }

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "../device/runtime.h"
 #include "api.h"
@@ -20,6 +21,7 @@ struct Module {
   int file;
   char* start;    // where it lies in memory
   size_t bytes;
+  std::vector<Span> static_shared;
   std::map<std::string, Function> functions;
 };
 

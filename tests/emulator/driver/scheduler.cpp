@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "block_state.h"
+#include "races.h"
 
 namespace emulator {
 
@@ -67,8 +68,13 @@ Thread* next_ready() {
   }
 }
 
+void give(Thread& t, Fiber& fiber) {
+  t.fiber = &fiber;
+  t.stack = static_cast<const char*>(fiber.bottom), t.stack_end = t.stack + fiber.bytes;
+}
+
 Fiber& fiber_for(Thread& t) {
-  if (!t.fiber) t.fiber = free_fibers.back(), free_fibers.pop_back();
+  if (!t.fiber) give(t, *free_fibers.back()), free_fibers.pop_back();
   return *t.fiber;
 }
 
@@ -99,7 +105,7 @@ void fiber_loop() {
     finish(mine);
     Thread* next = next_ready();
     if (next && !next->fiber) {
-      next->fiber = &self;
+      give(*next, self);
       runtime().current = next;
     } else {
       free_fibers.push_back(&self);
@@ -137,7 +143,10 @@ void set_up_threads(uint3 dim) {
 
 void reset_block() {
   block.living = block.count;
-  for (unsigned i = 0; i < block.count; ++i) block.threads[i].state = State::Ready, block.threads[i].fiber = nullptr;
+  for (unsigned i = 0; i < block.count; ++i) {
+    Thread& t = block.threads[i];
+    t.state = State::Ready, t.fiber = nullptr, t.unwatched = 0;
+  }
   for (unsigned w = 0; w < MAX_THREADS / 32; ++w) {
     unsigned lanes = block.count > w * 32 ? block.count - w * 32 : 0;
     block.warps[w] = {lanes >= 32 ? ~0u : (1u << lanes) - 1u, 0};
@@ -146,6 +155,7 @@ void reset_block() {
   std::memset(block.barriers, 0, sizeof block.barriers);
   Runtime& r = runtime();
   std::memset(r.dynamic_shared, 0xff, r.dynamic_shared_bytes);
+  races_begin_block();
   idle_rounds = 0;
   start_round();
 }
@@ -222,7 +232,7 @@ void fail(const char* why) {
 
 namespace {
 Runtime instance{nullptr, {}, {}, {}, nullptr, 0, barrier, barrier_arrive, collective, living_lanes, yield, fail,
-                 shared_handle, shared_pointer};
+                 shared_handle, shared_pointer, &race_hooks};
 }
 Runtime& runtime() { return instance; }
 
@@ -239,12 +249,14 @@ bool run_grid(const Launch& what, std::string& why) {
   Runtime& r = runtime();
   r.dynamic_shared = memory, r.dynamic_shared_bytes = what.shared_bytes;
   r.grid_dim = what.grid, r.block_dim = what.block;
+  races_begin_launch(what);
   bool right = run_blocks(what.grid);
   if (!right) {
     why = report();
     reset_fibers();
   }
   launch = nullptr;
+  r.current = nullptr;
   return right;
 }
 

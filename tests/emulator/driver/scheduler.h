@@ -2,10 +2,16 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "../device/runtime.h"
 
 namespace emulator {
+
+struct Span {
+  char* start;
+  size_t bytes;
+};
 
 struct Launch {
   const char* kernel;
@@ -16,6 +22,7 @@ struct Launch {
   // Of the module, to tell its static shared memory.
   char* module_start;
   size_t module_bytes;
+  const std::vector<Span>* static_shared;
 };
 
 // False if the kernel trapped or came to a deadlock: `why` says so in one line.

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "block_state.h"
+#include "races.h"
 
 namespace emulator {
 namespace {
@@ -17,8 +18,10 @@ void release(unsigned id) {
     Thread& t = block.threads[i];
     if (t.state != State::AtBarrier || t.barrier != id) continue;
     t.votes = b.votes;
+    races_leave(id, i);
     make_ready(t);
   }
+  races_end_barrier(id);
   b = Barrier{};
 }
 
@@ -33,6 +36,7 @@ void arrive(unsigned id, unsigned threads, unsigned predicate) {
   b.expected = threads;
   b.arrived += 1;
   b.votes += predicate;
+  races_arrive(id, current_thread().linear);
 }
 
 Warp& warp_of(const Thread& t) { return block.warps[t.linear / 32]; }
@@ -67,7 +71,10 @@ void run_collective(Thread& t) {
     if (other.body != t.body) return fail("lanes of one warp meet in different operations");
     lanes[i] = other.mine;
   }
+  Thread& self = current_thread();
+  self.unwatched += 1;
   t.body(t.function, lanes);
+  self.unwatched -= 1;
   for (unsigned i = 0; i < t.width && first + i < block.count; ++i)
     if (lanes[i]) make_ready(block.threads[first + i]);
   if (t.width == 32) warp_of(t).waiting &= ~t.mask;

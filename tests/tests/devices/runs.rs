@@ -3,9 +3,10 @@
 //!
 //! `tests/emulator` holds a driver and a compiler with the interfaces of NVIDIA's, which run the same kernels on the
 //! CPU: see its README. A process finds them by `LD_LIBRARY_PATH`, which is read when it starts; so each test here
-//! starts this program again: on two GPUs like those of Ampere, and on one like those of Hopper, whose blocks run
-//! their threads in a random order, so that a missing barrier shows, under the address sanitizer, with each array in a
-//! memory block of its own, and with fused multiply-adds where the CPU has them.
+//! starts this program again: on two GPUs like those of Ampere; on one like those of Hopper, whose blocks run their
+//! threads in a random order, under the address sanitizer, with each array in a memory block of its own, and with fused
+//! multiply-adds where the CPU has them; and on one that detects races, with the tests of a few ops alone, as that is
+//! slow.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,11 @@ use tests::{root, skip_without_tools};
 
 /// What has this program run the tests that need a GPU, and no others.
 const IGNORED: &str = "--ignored";
+/// What the emulated GPU is to look for, in kernels that are compiled for it: `address` or `thread`.
+const SANITIZE: &str = "EMULATOR_SANITIZE";
+const CAPABILITY: &str = "EMULATED_CAPABILITY";
+const CACHE: &str = "KERNELS_CUDA_CACHE";
+const COMPILATION: [&str; 2] = ["--exact", "runs::compile_every_kernel"];
 
 #[test]
 fn on_the_gpu_of_this_machine() {
@@ -28,16 +34,39 @@ fn on_the_gpu_of_this_machine() {
 
 #[test]
 fn on_an_emulated_ampere() {
-    emulated("plain", &[("EMULATED_CAPABILITY", "8.0"), ("EMULATED_GPUS", "2")], &[]);
+    let environment = [(CAPABILITY, "8.0"), ("EMULATED_GPUS", "2")];
+    emulated("plain", &environment, &COMPILATION);
+    emulated("plain", &environment, &[]);
 }
 
 #[test]
 fn on_an_emulated_hopper_under_the_address_sanitizer() {
     let order = ("EMULATOR_ORDER", "random");
     let fused = ("EMULATOR_CONTRACT", "fast");
-    let environment = [("EMULATED_CAPABILITY", "9.0"), order, fused, ("KERNELS_CUDA_POOL", "off")];
+    let environment = [(CAPABILITY, "9.0"), order, fused, ("KERNELS_CUDA_POOL", "off")];
+    emulated("address", &environment, &COMPILATION);
     // Whole commands launch the kernels of whole models, which is slow here.
     emulated("address", &environment, &["--skip", "program"]);
+}
+
+/// Barriers of blocks and warps, copies in the background, and blocks that wait for each other. All others take a
+/// quarter of an hour: see `tests/emulator/README.md`.
+#[test]
+fn on_an_emulated_hopper_that_detects_races() {
+    let few = ["bf16_products_equal", "add_norm::views", "pooling::nan", "reduce::columns"];
+    emulated("plain", &[(CAPABILITY, "9.0"), (SANITIZE, "thread")], &few);
+}
+
+/// Compiles the kernels on all cores: a test compiles what it needs by itself, behind a lock.
+#[test]
+#[ignore = "the first step of a run on an emulated GPU"]
+fn compile_every_kernel() {
+    let (Ok(capability), Ok(folder)) = (std::env::var(CAPABILITY), std::env::var(CACHE)) else {
+        return;
+    };
+    let (major, minor) = capability.split_once('.').expect("two numbers");
+    let capability = (major.parse().expect("a number"), minor.parse().expect("a number"));
+    kernels::cuda::precompile(capability, Path::new(&folder)).expect("kernels compile");
 }
 
 /// That it runs correct kernels correctly, and reports each kind of mistake.
@@ -48,13 +77,15 @@ fn the_emulator_passes_its_own_test() {
     check("the emulator", Command::new("sh").arg(script).arg(built.parent().expect("a folder")));
 }
 
-/// All ignored tests but these, on a GPU of this build of the emulator.
-fn emulated(build: &str, environment: &[(&str, &str)], skipped: &[&str]) {
+/// The ignored tests that these arguments choose, on a GPU of this build of the emulator.
+fn emulated(build: &str, environment: &[(&str, &str)], chosen: &[&str]) {
     let Some(libraries) = built(build) else { return };
+    let detects_races = environment.contains(&(SANITIZE, "thread"));
+    let cache = libraries.join(if detects_races { "kernels-thread" } else { "kernels" });
     let mut run = Command::new("sh");
     run.arg(root().join("tests/emulator/run.sh")).args([&libraries, &this_program()]);
-    run.env("KERNELS_CUDA_CACHE", libraries.join("kernels")).envs(environment.iter().copied());
-    check(build, run.arg(IGNORED).args(skipped));
+    run.env(CACHE, cache).envs(environment.iter().copied());
+    check(build, run.arg(IGNORED).args(chosen));
 }
 
 fn this_program() -> PathBuf {
