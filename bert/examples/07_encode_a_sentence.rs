@@ -60,7 +60,7 @@ fn default_folder() -> PathBuf {
 /// The encoder with the weights of the folder.
 fn load(folder: &Path, config: &Config) -> bert::Result<Encoder> {
     let encoder = Encoder::new(config, &Initializer::zeros());
-    let report = Checkpoint::open(folder, config.family)?.load(&encoder.params())?;
+    let report = Checkpoint::open(folder, &config.family)?.load(&encoder.params())?;
     report.missing.iter().for_each(|name| println!("not in the checkpoint: {name}"));
     Ok(encoder)
 }

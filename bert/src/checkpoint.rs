@@ -63,7 +63,7 @@ impl Checkpoint {
     /// # Errors
     /// When there are none, a file is not valid or holds more than tensors, a shard is missing, or two tensors have
     /// names that mean the same parameter.
-    pub fn open(dir: &Path, family: Family) -> Result<Self> {
+    pub fn open(dir: &Path, family: &Family) -> Result<Self> {
         let files = open_all(dir)?;
         let mut stored = BTreeMap::new();
         for (file, name) in files.iter().enumerate().flat_map(|(i, f)| names_of(i, f)) {
@@ -75,7 +75,7 @@ impl Checkpoint {
                 return Err(Error::checkpoint(dir, message));
             }
         }
-        Ok(Self { folder: dir.to_owned(), family, files, stored })
+        Ok(Self { folder: dir.to_owned(), family: family.clone(), files, stored })
     }
 
     /// All tensors, by the names that they have in the files, sorted.
@@ -153,7 +153,7 @@ impl Checkpoint {
         let missing = wanted.iter().filter(|name| !self.stored.contains_key(*name)).cloned();
         let rest = || self.stored.iter().filter(|(name, _)| !wanted.contains(*name));
         let unexpected = rest().map(|(_, stored)| stored.name.clone());
-        let unused = rest().filter(|(name, _)| is_of_encoder(self.family, name));
+        let unused = rest().filter(|(name, _)| is_of_encoder(&self.family, name));
         let unused_encoder = unused.map(|(_, stored)| stored.name.clone());
         LoadReport {
             missing: missing.collect(),
@@ -167,7 +167,7 @@ impl Checkpoint {
     pub(crate) fn check(&self, expected: Vec<Expected>) -> Result<()> {
         let names = expected.iter().map(|(name, _)| self.family.stored_name(name));
         let lacking =
-            |name: &String| !self.stored.contains_key(name) && is_of_encoder(self.family, name);
+            |name: &String| !self.stored.contains_key(name) && is_of_encoder(&self.family, name);
         let names: Vec<String> = names.filter(lacking).collect();
         self.check_shapes(expected)?;
         match names.is_empty() {
@@ -226,7 +226,7 @@ impl Checkpoint {
 
 /// Whether a tensor is the encoder's, by its name; the pooler belongs to the head of a classifier. Stored numbers of
 /// positions are no weights.
-fn is_of_encoder(family: Family, name: &str) -> bool {
+fn is_of_encoder(family: &Family, name: &str) -> bool {
     let parts = [
         "bert.embeddings.",
         "bert.embeddings_project.",

@@ -30,9 +30,9 @@ const MAPS: &[&str] = &[
 const MODERN_MAPS: &[&str] = &["attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo"];
 
 /// The maps of a layer of this family, and of them those with queries and values.
-fn maps_of(family: Family) -> (&'static [&'static str], &'static [&'static str]) {
+fn maps_of(family: &Family) -> (&'static [&'static str], &'static [&'static str]) {
     match family {
-        Family::ModernBert => (MODERN_MAPS, &["attn.Wqkv"]),
+        Family::ModernBert(_) => (MODERN_MAPS, &["attn.Wqkv"]),
         _ => (MAPS, &["attention.self.query", "attention.self.value"]),
     }
 }
@@ -51,7 +51,7 @@ impl Adaptation {
     /// # Errors
     /// When a target is no map of its layers, or the rank is 0 or more than H, the smaller side of every map.
     pub fn new(config: &Config, lora: LoraConfig, targets: &[String]) -> Result<Self> {
-        let (family, h) = (config.family, config.hidden_size);
+        let (family, h) = (&config.family, config.hidden_size);
         if !(1..=h).contains(&lora.rank) {
             return Err(Error::Rank { rank: lora.rank, limit: h });
         }
@@ -68,7 +68,7 @@ impl Adaptation {
             targets if targets.iter().any(|target| target == ALL) => last_parts(family, parts),
             targets => targets.to_vec(),
         };
-        Ok(Self { family, lora, targets })
+        Ok(Self { family: family.clone(), lora, targets })
     }
 
     /// Rank, alpha and dropout.
@@ -81,14 +81,14 @@ impl Adaptation {
         &self.targets
     }
 
-    pub(crate) fn family(&self) -> Family {
-        self.family
+    pub(crate) fn family(&self) -> &Family {
+        &self.family
     }
 
     /// How many parameters the adapters of a model with this configuration have: r (in + out) for each map.
     pub fn parameters(&self, config: &Config) -> u64 {
-        let (parts, _) = maps_of(self.family);
-        let layer = |i| parts.iter().map(move |part| map(self.family, i, part));
+        let (parts, _) = maps_of(&self.family);
+        let layer = |i| parts.iter().map(move |part| map(&self.family, i, part));
         let of_layer = |i| {
             let maps = layer(i).zip(shapes::maps(config)).filter(|(name, _)| self.adapts(name));
             maps.map(|(_, (_, shape))| shape.iter().sum::<usize>() as u64).sum::<u64>()
@@ -120,7 +120,7 @@ impl Adaptation {
 }
 
 /// The name in a file of a map of a layer.
-fn map(family: Family, layer: usize, part: &str) -> String {
+fn map(family: &Family, layer: usize, part: &str) -> String {
     module_of(&family.stored_name(&format!("bert.encoder.layer.{layer}.{part}.weight")))
 }
 
@@ -135,7 +135,7 @@ fn is_end(target: &str, map: &str) -> bool {
 }
 
 /// The last parts of the names in a file of these maps, each once, in their order.
-fn last_parts(family: Family, maps: &[&str]) -> Vec<String> {
+fn last_parts(family: &Family, maps: &[&str]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let last = maps.iter().map(|part| {
         let name = map(family, 0, part);
@@ -149,11 +149,11 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::SequenceClassifier;
+    use crate::{Modern, SequenceClassifier};
 
     const LORA: LoraConfig = LoraConfig { rank: 2, alpha: 4.0, dropout: 0.0 };
 
-    fn config(family: Family) -> Config {
+    fn config(family: &Family) -> Config {
         let json = match family {
             Family::DistilBert => serde_json::json!({"dim": 8, "n_heads": 2, "hidden_dim": 12,
                 "n_layers": 2, "vocab_size": 9}),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     /// Of the first layer, which maps these targets adapt.
-    fn adapted(family: Family, targets: &[&str]) -> Result<Vec<String>> {
+    fn adapted(family: &Family, targets: &[&str]) -> Result<Vec<String>> {
         let targets: Vec<String> = targets.iter().map(|t| t.to_string()).collect();
         let config = config(family);
         let mut model = SequenceClassifier::new(&config, 2, 0);
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn targets_are_ends_of_names() {
-        let bert = |targets: &[&str]| adapted(Family::Bert, targets).expect("known");
+        let bert = |targets: &[&str]| adapted(&Family::Bert, targets).expect("known");
         let usual = ["attention.self.query", "attention.self.value"];
         assert_eq!(bert(&[]), usual);
         assert_eq!(bert(&["query", "value"]), usual);
@@ -200,21 +200,22 @@ mod tests {
         assert_eq!(bert(&["output.dense"]), [MAPS[3], MAPS[5]]);
         assert_eq!(bert(&["layer.1.output.dense"]), [""; 0]);
         assert_eq!(bert(&["bert.encoder.layer.0.output.dense"]), [MAPS[5]]);
-        for family in Family::ALL {
+        for family in &Family::ALL {
             let (all, usual) = maps_of(family);
             assert_eq!(adapted(family, &[]).expect("known"), usual, "{family:?}");
             assert_eq!(adapted(family, &[ALL]).expect("known"), all, "{family:?}");
         }
-        let modernbert = |targets: &[&str]| adapted(Family::ModernBert, targets).expect("known");
+        let modernbert = Family::ModernBert(Modern::USUAL);
+        let modernbert = |targets: &[&str]| adapted(&modernbert, targets).expect("known");
         assert_eq!(modernbert(&["Wqkv", "mlp.Wo"]), ["attn.Wqkv", "mlp.Wo"]);
         assert_eq!(modernbert(&["Wo"]), ["attn.Wo", "mlp.Wo"]);
-        let distilbert = |targets: &[&str]| adapted(Family::DistilBert, targets).expect("known");
+        let distilbert = |targets: &[&str]| adapted(&Family::DistilBert, targets).expect("known");
         assert_eq!(distilbert(&["q_lin", "ffn.lin2"]), [MAPS[0], MAPS[5]]);
     }
 
     #[test]
     fn what_is_no_map_is_refused_with_those_that_are() {
-        let refused = |family, target: &str| adapted(family, &[target]).unwrap_err().to_string();
+        let refused = |family, target: &str| adapted(&family, &[target]).unwrap_err().to_string();
         let line = refused(Family::Bert, "q_lin");
         assert!(line.contains("q_lin") && line.contains("query, key, value, dense, all-linear"));
         let line = refused(Family::DistilBert, "query");
@@ -225,7 +226,7 @@ mod tests {
         }
         for rank in [0, 9] {
             let lora = LoraConfig { rank, ..LORA };
-            let error = Adaptation::new(&config(Family::Bert), lora, &[]).unwrap_err().to_string();
+            let error = Adaptation::new(&config(&Family::Bert), lora, &[]).unwrap_err().to_string();
             assert!(error.contains(&format!("rank {rank}")) && error.contains("8"), "{error}");
         }
     }

@@ -21,10 +21,11 @@ use crate::Family;
 /// Here, in a file.
 type Pair = [&'static str; 2];
 
+/// What names begin with in all families, behind what they begin with in one.
+const SHARED: Pair = ["token_classifier.", "classifier."];
+
 /// What names begin with; the first that fits counts, and after them `bert.`, for the [prefix](Family::prefix).
-const BERT: &[Pair] = &[["token_classifier.", "classifier."]];
 const ROBERTA: &[Pair] = &[
-    ["token_classifier.", "classifier."],
     ["bert.pooler.dense.", "classifier.dense."],
     ["classifier.", "classifier.out_proj."],
     ["cls.predictions.transform.dense.", "lm_head.dense."],
@@ -32,13 +33,11 @@ const ROBERTA: &[Pair] = &[
     ["cls.predictions.", "lm_head."],
 ];
 const DEBERTA: &[Pair] = &[
-    ["token_classifier.", "classifier."],
-    ["bert.pooler.dense.", "pooler.dense."],
+    ["bert.pooler.", "pooler."],
     ["cls.predictions.transform.", "lm_predictions.lm_head."],
     ["cls.predictions.", "lm_predictions.lm_head."],
 ];
 const DISTILBERT: &[Pair] = &[
-    ["token_classifier.", "classifier."],
     ["bert.pooler.dense.", "pre_classifier."],
     ["cls.predictions.transform.dense.", "vocab_transform."],
     ["cls.predictions.transform.LayerNorm.", "vocab_layer_norm."],
@@ -47,7 +46,6 @@ const DISTILBERT: &[Pair] = &[
     ["bert.encoder.", "distilbert.transformer."],
 ];
 const ELECTRA: &[Pair] = &[
-    ["token_classifier.", "classifier."],
     ["bert.pooler.dense.", "classifier.dense."],
     ["classifier.", "classifier.out_proj."],
     ["cls.predictions.transform.", "generator_predictions."],
@@ -56,7 +54,6 @@ const ELECTRA: &[Pair] = &[
 ];
 
 const MODERNBERT: &[Pair] = &[
-    ["token_classifier.", "classifier."],
     ["bert.pooler.", "head."],
     ["cls.predictions.transform.dense.", "head.dense."],
     ["cls.predictions.transform.LayerNorm.", "head.norm."],
@@ -93,6 +90,10 @@ const DEBERTA_LAYER: &[Pair] = &[
     [".attention.self.value.", ".attention.self.value_proj."],
 ];
 
+/// How the names of both parameters of LayerNorm end in an old file, and in others.
+const NORM: [Pair; 2] =
+    [["LayerNorm.gamma", "LayerNorm.weight"], ["LayerNorm.beta", "LayerNorm.bias"]];
+
 /// What begins the names of a bare encoder.
 const BARE: [&str; 7] = [
     "embeddings.",
@@ -106,10 +107,11 @@ const BARE: [&str; 7] = [
 
 impl Family {
     /// The name in a file of the parameter that has this name here.
-    pub fn stored_name(self, name: &str) -> String {
+    pub fn stored_name(&self, name: &str) -> String {
         let (beginnings, parts) = self.tables();
         let begun = beginnings
             .iter()
+            .chain([&SHARED])
             .find_map(|[here, file]| Some(format!("{file}{}", name.strip_prefix(here)?)));
         let of_encoder = || Some(format!("{}.{}", self.prefix(), name.strip_prefix("bert.")?));
         let name = begun.or_else(of_encoder).unwrap_or_else(|| name.to_owned());
@@ -118,53 +120,34 @@ impl Family {
     }
 
     /// The name of a tensor of a file, spelt like those of [`stored_name`](Self::stored_name).
-    pub(crate) fn whole_name(self, stored: &str) -> String {
-        let is_bare = BARE.iter().any(|part| stored.starts_with(part));
+    pub(crate) fn whole_name(&self, stored: &str) -> String {
+        let (beginnings, _) = self.tables();
+        // The `pooler` of a DeBERTa is its head's.
+        let is_whole = beginnings.iter().any(|[_, file]| stored.starts_with(file));
+        let is_bare = !is_whole && BARE.iter().any(|part| stored.starts_with(part));
         let whole = match self {
-            // Its head's first map is called as the encoder's in others. Of its two heads for masked words in
-            // transformers both are read: they differ in names alone.
-            Self::DebertaV2 if stored.starts_with("pooler.") => stored.to_owned(),
-            Self::DebertaV2 if stored.starts_with("cls.predictions.") => self.stored_name(stored),
+            // Of its two heads for masked words in transformers both are read: they differ in names alone.
+            Self::DebertaV2(_) if stored.starts_with("cls.predictions.") => {
+                self.stored_name(stored)
+            }
             _ if is_bare => format!("{}.{stored}", self.prefix()),
             _ => stored.to_owned(),
         };
-        with_current_norm_names(&whole)
+        let renamed = |[old, new]: &Pair| Some(format!("{}{new}", whole.strip_suffix(old)?));
+        NORM.iter().find_map(renamed).unwrap_or(whole)
     }
 
-    fn tables(self) -> (&'static [Pair], &'static [Pair]) {
+    /// What [names begin with](ROBERTA), and the [parts of a layer](DISTILBERT_LAYER).
+    fn tables(&self) -> (&'static [Pair], &'static [Pair]) {
         match self {
-            Self::Bert => (BERT, &[]),
+            Self::Bert => (&[], &[]),
             Self::Roberta | Self::XlmRoberta | Self::Camembert => (ROBERTA, &[]),
             Self::Mpnet => (ROBERTA, MPNET_LAYER),
-            Self::DebertaV2 => (DEBERTA, DEBERTA_LAYER),
+            Self::DebertaV2(_) => (DEBERTA, DEBERTA_LAYER),
             Self::DistilBert => (DISTILBERT, DISTILBERT_LAYER),
             Self::Electra => (ELECTRA, &[]),
-            Self::ModernBert => (MODERNBERT, &[]),
+            Self::ModernBert(_) => (MODERNBERT, &[]),
         }
-    }
-
-    /// What begins the names of an encoder in a file.
-    fn prefix(self) -> &'static str {
-        match self {
-            Self::Bert => "bert",
-            Self::Roberta | Self::XlmRoberta | Self::Camembert => "roberta",
-            Self::Mpnet => "mpnet",
-            Self::DebertaV2 => "deberta",
-            Self::DistilBert => "distilbert",
-            Self::Electra => "electra",
-            Self::ModernBert => "model",
-        }
-    }
-}
-
-/// The name with today's words for the two parameters of LayerNorm.
-fn with_current_norm_names(name: &str) -> String {
-    if let Some(layer) = name.strip_suffix("LayerNorm.gamma") {
-        return format!("{layer}LayerNorm.weight");
-    }
-    match name.strip_suffix("LayerNorm.beta") {
-        Some(layer) => format!("{layer}LayerNorm.bias"),
-        None => name.to_owned(),
     }
 }
 
@@ -177,7 +160,7 @@ mod tests {
     use crate::{Config, shapes};
 
     /// Every name of a sequence classifier, and of a model for masked words, with everything that there may be.
-    fn models(family: Family) -> [Vec<String>; 2] {
+    fn models(family: &Family) -> [Vec<String>; 2] {
         let mut json = crate::config::switches();
         json.insert("model_type".into(), family.model_type().into());
         let json = serde_json::Value::from(json).to_string();
@@ -193,14 +176,14 @@ mod tests {
         })
     }
 
-    fn names(family: Family) -> Vec<String> {
+    fn names(family: &Family) -> Vec<String> {
         models(family).concat()
     }
 
     #[test]
     fn every_spelling_of_a_file_is_the_name_of_the_parameter() {
         for family in Family::ALL {
-            for name in names(family) {
+            for name in names(&family) {
                 let stored = family.stored_name(&name);
                 assert_eq!(family.whole_name(&stored), stored, "{family:?}");
                 let prefix = format!("{}.", family.prefix());
@@ -217,21 +200,20 @@ mod tests {
 
     #[test]
     fn either_head_for_masked_words_of_a_deberta_is_read() {
+        let deberta = Family::DebertaV2(crate::Deberta::USUAL);
         for (stored, name) in [
             ("cls.predictions.transform.dense.weight", "lm_predictions.lm_head.dense.weight"),
             ("cls.predictions.transform.LayerNorm.bias", "lm_predictions.lm_head.LayerNorm.bias"),
             ("cls.predictions.bias", "lm_predictions.lm_head.bias"),
             ("lm_predictions.lm_head.bias", "lm_predictions.lm_head.bias"),
         ] {
-            assert_eq!(Family::DebertaV2.whole_name(stored), name);
+            assert_eq!(deberta.whole_name(stored), name);
         }
     }
 
     #[test]
     fn no_two_parameters_of_a_model_have_one_name_in_a_file() {
-        for (family, names) in
-            Family::ALL.into_iter().flat_map(|f| models(f).map(|names| (f, names)))
-        {
+        for (family, names) in Family::ALL.iter().flat_map(|f| models(f).map(|names| (f, names))) {
             let stored: BTreeSet<String> =
                 names.iter().map(|name| family.stored_name(name)).collect();
             assert_eq!(stored.len(), names.len(), "{family:?}");
@@ -252,7 +234,7 @@ mod tests {
         ] {
             let whole = family.whole_name(stored);
             let is = |name: &String| family.stored_name(name) == whole;
-            assert!(!names(family).iter().any(is), "{family:?}: {stored}");
+            assert!(!names(&family).iter().any(is), "{family:?}: {stored}");
         }
     }
 }

@@ -3,22 +3,15 @@
 
 use nn::RelativeBias;
 
-use crate::config::Modern;
-use crate::{Config, Family};
+use crate::{Config, Family, Modern};
 
 /// The name of a parameter and its shape.
 pub(crate) type Expected = (String, Vec<usize>);
 
 /// Those of the encoder, in no special order.
 pub(crate) fn encoder(config: &Config) -> Vec<Expected> {
-    match &config.modern {
-        Some(modern) => modern_encoder(config, modern),
-        None => bert_encoder(config),
-    }
-}
-
-fn bert_encoder(config: &Config) -> Vec<Expected> {
     let (h, e) = (config.hidden_size, config.embedding_size);
+    let [_, norm_bias] = config.head_biases();
     let tables = [
         ("word", config.vocab_size),
         ("position", if config.has_position_table() { config.max_position_embeddings } else { 0 }),
@@ -29,39 +22,30 @@ fn bert_encoder(config: &Config) -> Vec<Expected> {
         .filter(|(_, rows)| *rows > 0)
         .map(|(part, rows)| table(part, [rows, e]))
         .collect();
-    all.extend(norm("bert.embeddings.LayerNorm", e, true));
+    all.extend(norm("bert.embeddings.LayerNorm", e, norm_bias));
     if e != h {
         all.extend(linear("bert.embeddings_project", [h, e], true));
     }
-    if config.family == Family::Mpnet {
-        let shape = vec![RelativeBias::BUCKETS, config.num_attention_heads];
-        all.push(("bert.encoder.relative_attention_bias.weight".to_owned(), shape));
-    }
-    if let Some(deberta) = &config.deberta {
-        let shape = vec![2 * deberta.position_buckets, h];
-        all.push(("bert.encoder.rel_embeddings.weight".to_owned(), shape));
-        all.extend(norm("bert.encoder.LayerNorm", h, true));
+    match &config.family {
+        Family::Mpnet => {
+            let shape = vec![RelativeBias::BUCKETS, config.num_attention_heads];
+            all.push(("bert.encoder.relative_attention_bias.weight".to_owned(), shape));
+        }
+        Family::DebertaV2(deberta) => {
+            let shape = vec![2 * deberta.position_buckets, h];
+            all.push(("bert.encoder.rel_embeddings.weight".to_owned(), shape));
+            all.extend(norm("bert.encoder.LayerNorm", h, true));
+        }
+        Family::ModernBert(_) => all.extend(norm("bert.final_norm", h, norm_bias)),
+        _ => {}
     }
     (0..config.num_hidden_layers).for_each(|i| all.extend(layer(config, i)));
     all
 }
 
-fn modern_encoder(config: &Config, modern: &Modern) -> Vec<Expected> {
-    let (h, bias) = (config.hidden_size, modern.norm_bias);
-    let mut all = vec![table("word", [config.vocab_size, h])];
-    all.extend(norm("bert.embeddings.LayerNorm", h, bias));
-    all.extend(norm("bert.final_norm", h, bias));
-    (0..config.num_hidden_layers).for_each(|i| all.extend(modern_layer(config, modern, i)));
-    all
-}
-
 /// The maps of one layer.
 pub(crate) fn maps(config: &Config) -> impl Iterator<Item = Expected> {
-    let layer = match &config.modern {
-        Some(modern) => modern_layer(config, modern, 0),
-        None => layer(config, 0),
-    };
-    layer.into_iter().filter(|(_, shape)| shape.len() == 2)
+    layer(config, 0).into_iter().filter(|(_, shape)| shape.len() == 2)
 }
 
 /// How many weights there are. The bounds of the sizes of a configuration keep it far from overflow.
@@ -72,16 +56,17 @@ pub(crate) fn elements(all: impl IntoIterator<Item = Expected>) -> u64 {
 
 /// Those of the pooler: in a ModernBERT, of what every head begins with.
 pub(crate) fn pooler(config: &Config) -> Vec<Expected> {
-    let h = config.hidden_size;
-    let Some(modern) = &config.modern else { return linear("bert.pooler.dense", [h, h], true) };
-    let mut all = linear("bert.pooler.dense", [h, h], modern.classifier_bias);
-    all.extend(norm("bert.pooler.norm", h, modern.norm_bias));
+    let (h, [dense_bias, norm_bias]) = (config.hidden_size, config.head_biases());
+    let mut all = linear("bert.pooler.dense", [h, h], dense_bias);
+    if config.is_modern() {
+        all.extend(norm("bert.pooler.norm", h, norm_bias));
+    }
     all
 }
 
 /// Those of a token classifier's head, but for the last map.
 pub(crate) fn token_classifier(config: &Config) -> Vec<Expected> {
-    config.modern.as_ref().map_or_else(Vec::new, |_| pooler(config))
+    if config.is_modern() { pooler(config) } else { Vec::new() }
 }
 
 /// Those of the head for masked words, whose names begin with `head`.
@@ -95,6 +80,13 @@ pub(crate) fn masked_lm(config: &Config, head: &str) -> Vec<Expected> {
 }
 
 fn layer(config: &Config, i: usize) -> Vec<Expected> {
+    match &config.family {
+        Family::ModernBert(modern) => pre_norm_layer(config, modern, i),
+        _ => post_norm_layer(config, i),
+    }
+}
+
+fn post_norm_layer(config: &Config, i: usize) -> Vec<Expected> {
     let (h, f) = (config.hidden_size, config.intermediate_size);
     let name = |part: &str| format!("bert.encoder.layer.{i}.{part}");
     let maps = [
@@ -113,7 +105,7 @@ fn layer(config: &Config, i: usize) -> Vec<Expected> {
     all
 }
 
-fn modern_layer(config: &Config, modern: &Modern, i: usize) -> Vec<Expected> {
+fn pre_norm_layer(config: &Config, modern: &Modern, i: usize) -> Vec<Expected> {
     let (h, f) = (config.hidden_size, config.intermediate_size);
     let name = |part: &str| format!("bert.encoder.layer.{i}.{part}");
     let maps = [
@@ -158,7 +150,7 @@ mod tests {
 
     #[test]
     fn they_are_those_of_the_models() {
-        Family::ALL.into_iter().for_each(check);
+        Family::ALL.iter().for_each(check);
     }
 
     /// Whether it is of the size of a task.
@@ -166,7 +158,7 @@ mod tests {
         ["classifier.", "token_classifier."].iter().any(|head| name.starts_with(head))
     }
 
-    fn check(family: Family) {
+    fn check(family: &Family) {
         // Sizes with which every weight has a shape of its own.
         let sizes = [
             ("vocab_size", 50),

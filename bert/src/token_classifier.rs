@@ -66,7 +66,7 @@ impl TokenClassifier {
         let [encoder, transform, head] = init;
         Self {
             encoder: Encoder::new(config, encoder),
-            transform: config.modern.is_some().then(|| Transform::pooler(config, transform)),
+            transform: config.is_modern().then(|| Transform::pooler(config, transform)),
             dropout: Dropout::new(config.token_classifier_dropout()),
             classifier: Linear::new(HEAD, config.hidden_size, outputs, head),
         }

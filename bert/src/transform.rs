@@ -28,7 +28,7 @@ impl Transform {
         Self {
             dense: Linear::new(&format!("{name}.dense"), h, h, init).with_bias(bias),
             activation: config.pooler_activation(),
-            layer_norm: config.modern.is_some().then(norm),
+            layer_norm: config.is_modern().then(norm),
         }
     }
 

@@ -42,7 +42,7 @@ fn folder(tensors: &[(String, Tensor)]) -> TempDir {
 }
 
 fn load(dir: &Path, params: &[Param]) -> bert::Result<bert::LoadReport> {
-    Checkpoint::open(dir, Family::Bert)?.load(params)
+    Checkpoint::open(dir, &Family::Bert)?.load(params)
 }
 
 fn assert_part_loaded(dir: &Path) {
@@ -123,7 +123,7 @@ fn the_report_names_what_is_missing_and_unexpected() {
     let dir = folder(&tensors);
     let mut wanted = params(&PART);
     wanted.extend(params(&[("classifier.weight", &[2, 4])]));
-    let mut checkpoint = Checkpoint::open(dir.path(), Family::Bert).unwrap();
+    let mut checkpoint = Checkpoint::open(dir.path(), &Family::Bert).unwrap();
     assert!(checkpoint.contains("bert.pooler.dense.weight"));
     assert!(!checkpoint.contains("classifier.weight"));
     assert_eq!(checkpoint.shape("bert.pooler.dense.weight"), Some([4, 4].as_slice()));

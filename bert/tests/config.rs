@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bert::{Config, Family, ProblemType};
+use bert::{Config, Deberta, Family, ProblemType};
 use serde_json::{Value, json};
 use tensor::{Activation, Pooling};
 
@@ -139,7 +139,7 @@ fn modernbert_has_defaults_and_keys_of_its_own() {
     let windows: Vec<_> = (0..22).map(|i| c.window_of(i)).collect();
     let want: Vec<_> = (0..22).map(|i| (i % 3 != 0).then_some(64)).collect();
     assert_eq!(windows, want);
-    let modern = c.modern.unwrap();
+    let Family::ModernBert(modern) = c.family else { panic!("{:?}", c.family) };
     assert_eq!((modern.thetas, modern.classifier_pooling), ([160_000.0, 10_000.0], Pooling::First));
     assert!(!modern.norm_bias && !modern.attention_bias && !modern.mlp_bias);
     assert!(!modern.classifier_bias && modern.classifier_activation == Activation::Gelu);
@@ -163,7 +163,8 @@ fn modernbert_has_defaults_and_keys_of_its_own() {
     }
     c.num_hidden_layers = 1;
     assert_eq!(c.to_json()["layer_types"], json!(["sliding_attention"]));
-    assert_eq!(c.modern.unwrap().thetas, [70.0, 30.0]);
+    let Family::ModernBert(modern) = c.family else { panic!("{:?}", c.family) };
+    assert_eq!(modern.thetas, [70.0, 30.0]);
 }
 
 /// The keys of the published models.
@@ -230,9 +231,8 @@ fn deberta() -> Value {
 #[test]
 fn a_published_deberta_is_read_and_written() {
     let c = parse(&deberta()).unwrap();
-    let own = c.deberta.clone().unwrap();
-    assert_eq!((own.position_buckets, own.max_relative_positions), (256, 512));
-    assert_eq!((own.pooler_dropout, c.classifier_dropout, c.max_length()), (0.0, None, 512));
+    assert_eq!(c.family, Family::DebertaV2(Deberta::USUAL));
+    assert_eq!((c.classifier_dropout, c.max_length()), (None, 512));
     assert!(c.unknown_keys().is_empty());
     // As transformers 5.24 counts them.
     assert_eq!(c.encoder_parameters(), 183_831_552);
@@ -251,7 +251,8 @@ fn a_published_deberta_is_read_and_written() {
     let mut listed = deberta();
     listed["pos_att_type"] = json!(["p2c", "c2p"]);
     listed["max_relative_positions"] = 300.into();
-    assert_eq!(parse(&listed).unwrap().deberta.unwrap().max_relative_positions, 300);
+    let own = Deberta { max_relative_positions: 300, ..Deberta::USUAL };
+    assert_eq!(parse(&listed).unwrap().family, Family::DebertaV2(own));
 }
 
 #[test]

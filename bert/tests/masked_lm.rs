@@ -27,7 +27,7 @@ fn config(extra: Value) -> Config {
 
 fn write(dir: &Path, tensors: &[(String, Tensor)]) -> Checkpoint {
     safetensors::write(&dir.join("model.safetensors"), tensors).unwrap();
-    Checkpoint::open(dir, Family::Bert).unwrap()
+    Checkpoint::open(dir, &Family::Bert).unwrap()
 }
 
 /// The weights of a model by names that a checkpoint may give them.
@@ -57,7 +57,7 @@ fn a_saved_folder_opens_again() {
             .unwrap();
     assert_eq!(saved["architectures"], json!(["BertForMaskedLM"]));
     assert_eq!(saved["tie_word_embeddings"], true);
-    let mut checkpoint = Checkpoint::open(dir.path(), Family::Bert).unwrap();
+    let mut checkpoint = Checkpoint::open(dir.path(), &Family::Bert).unwrap();
     assert!(MaskedLm::has_head(&checkpoint, &config));
     let saved = Config::load(dir.path()).unwrap();
     let (again, report) = MaskedLm::load(&mut checkpoint, &saved, 0).unwrap();
@@ -123,7 +123,7 @@ fn an_older_head_of_a_deberta_is_read() {
     tensors.push(("cls.predictions.decoder.weight".into(), tensors[0].1.clone()));
     tensors.push(("cls.predictions.decoder.bias".into(), Tensor::zeros(&[2000])));
     safetensors::write(&dir.path().join("model.safetensors"), &tensors).unwrap();
-    let mut checkpoint = Checkpoint::open(dir.path(), config.family).unwrap();
+    let mut checkpoint = Checkpoint::open(dir.path(), &config.family).unwrap();
     let (again, report) = MaskedLm::load(&mut checkpoint, &config, 0).unwrap();
     assert_eq!(report, bert::LoadReport::default());
     assert_same(&model.params(), &again.params());

@@ -26,7 +26,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 
 fn open(dir: &Path) -> bert::Result<(Config, Checkpoint)> {
     let config = Config::load(dir)?;
-    let checkpoint = Checkpoint::open(dir, config.family)?;
+    let checkpoint = Checkpoint::open(dir, &config.family)?;
     Ok((config, checkpoint))
 }
 

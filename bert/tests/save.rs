@@ -68,7 +68,7 @@ fn a_folder_comes_back_the_same() {
     assert_eq!(file_names(&folder), ALL_FILES);
     let loaded: Vec<Param> =
         params.iter().map(|p| Param::new(p.name(), Tensor::zeros(&p.shape()))).collect();
-    let report = Checkpoint::open(&folder, Family::Bert).unwrap().load(&loaded).unwrap();
+    let report = Checkpoint::open(&folder, &Family::Bert).unwrap().load(&loaded).unwrap();
     assert_eq!(report, bert::LoadReport::default());
     for (a, b) in params.iter().zip(&loaded) {
         assert_eq!(a.value().to_vec::<f32>().unwrap(), b.value().to_vec::<f32>().unwrap());

@@ -1,6 +1,6 @@
 //! How many floating-point operations an encoder does.
 
-use bert::Config;
+use bert::{Config, Family};
 
 use crate::data::Task;
 
@@ -16,7 +16,7 @@ use crate::data::Task;
 pub fn forward(config: &Config, lens: impl IntoIterator<Item = usize>) -> f64 {
     let (w, h) = (config.map_parameters() as f64, config.hidden_size as f64);
     let windows: Vec<_> = (0..config.num_hidden_layers).map(|i| config.window_of(i)).collect();
-    let meets_distances = config.deberta.is_some();
+    let meets_distances = matches!(config.family, Family::DebertaV2(_));
     let of_layer = |len: usize, window| {
         let met = if meets_distances { 4.0 * h * (2 * len - 1) as f64 } else { 0.0 };
         (2.0 * w + met) * len as f64 + 4.0 * h * pairs(len, window)

@@ -117,7 +117,7 @@ impl Folder {
     /// # Errors
     /// When they are missing or not valid.
     pub fn checkpoint(&self) -> Result<Checkpoint> {
-        Ok(Checkpoint::open(&self.path, self.config.family)?)
+        Ok(Checkpoint::open(&self.path, &self.config.family)?)
     }
 
     /// A model for `task` on the encoder of this folder, and which weights start fresh. The head's last map starts
@@ -259,7 +259,7 @@ fn config(path: &Path) -> Result<Config> {
 }
 
 fn fine_tuned(path: &Path, config: &Config) -> Result<(Classifier, Task, LoadReport)> {
-    let mut checkpoint = Checkpoint::open(path, config.family)?;
+    let mut checkpoint = Checkpoint::open(path, &config.family)?;
     let task = task(path, config, &checkpoint)?;
     let (model, report) = Classifier::load(&mut checkpoint, config, &task, 0)?;
     match report.missing.is_empty() {

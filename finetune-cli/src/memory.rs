@@ -1,6 +1,6 @@
 //! How much memory training takes: an estimate from the configuration.
 
-use bert::Config;
+use bert::{Config, Family};
 use tensor::Device;
 
 use crate::cgroup;
@@ -30,19 +30,21 @@ impl Memory {
         let tokens = batch.saturating_mul(length);
         let (h, f) = (config.hidden_size as u64, config.intermediate_size as u64);
         let (n, layers) = (config.num_attention_heads as u64, config.num_hidden_layers as u64);
-        let per_layer = match config.modern {
-            // Per token and layer: x, q, k, v, o, projection, its dropout, sum and norm, the inner state before
-            // and after the activation, the second projection, its dropout, sum and norm; one lse a head.
-            None => 12 * h + 2 * f + n,
-            // x, its norm, q, k, v, o, the sum, its norm, both halves of the inner state; one lse a head.
-            Some(_) => 8 * h + 2 * f + n,
+        let per_layer = match config.family {
+            // Per token and layer: x, its norm, q, k, v, o, the sum, its norm, both halves of the inner state; one lse
+            // a head.
+            Family::ModernBert(_) => 8 * h + 2 * f + n,
+            // x, q, k, v, o, projection, its dropout, sum and norm, the inner state before and after the activation,
+            // the second projection, its dropout, sum and norm; one lse a head.
+            _ => 12 * h + 2 * f + n,
         };
         let kept = match checkpoints {
             true => layers.saturating_sub(1) * h + per_layer,
             false => layers * per_layer,
         };
         // In the backward of a DeBERTa's layer, of each token two products with each distance, and their gradients.
-        let met = if config.deberta.is_some() { 4 * n * 2 * length } else { 0 };
+        let meets_distances = matches!(config.family, Family::DebertaV2(_));
+        let met = if meets_distances { 4 * n * 2 * length } else { 0 };
         // The embeddings' three rows, sums, norm and dropout, as if E were H; one gradient of the widest state on the
         // way.
         let activations = tokens.saturating_mul((kept + met + 7 * h + f) * 4);

@@ -88,7 +88,7 @@ impl Golden {
 pub fn tiny_classifier(name: &str) -> (Config, SequenceClassifier, LoadReport) {
     let folder = path(name);
     let config = Config::load(&folder).expect("a configuration");
-    let mut checkpoint = Checkpoint::open(&folder, config.family).expect("weights");
+    let mut checkpoint = Checkpoint::open(&folder, &config.family).expect("weights");
     let (model, report) =
         SequenceClassifier::load(&mut checkpoint, &config, 3, 0).expect("a model");
     assert!(report.missing.is_empty(), "{name}: {:?}", report.missing);
@@ -112,7 +112,7 @@ pub fn tiny_bert() -> SequenceClassifier {
 pub fn tiny_masked_lm(golden: &Golden) -> MaskedLm {
     let folder = path("bert_tiny");
     let config = Config::load(&folder).expect("a configuration");
-    let mut checkpoint = Checkpoint::open(&folder, config.family).expect("weights");
+    let mut checkpoint = Checkpoint::open(&folder, &config.family).expect("weights");
     let (model, report) = MaskedLm::load(&mut checkpoint, &config, 0).expect("a model");
     let of_head = |p: &&Param| report.missing.iter().any(|name| name == p.name());
     for param in model.params().iter().filter(of_head) {
@@ -129,7 +129,7 @@ pub fn tiny_masked_lm(golden: &Golden) -> MaskedLm {
 pub fn tiny_token_classifier(name: &str, golden: &Golden) -> (Config, TokenClassifier) {
     let folder = path(&format!("{name}_tiny"));
     let config = Config::load(&folder).expect("a configuration");
-    let mut checkpoint = Checkpoint::open(&folder, config.family).expect("weights");
+    let mut checkpoint = Checkpoint::open(&folder, &config.family).expect("weights");
     let (model, report) = TokenClassifier::load(&mut checkpoint, &config, 5, 0).expect("a model");
     assert_eq!(report.missing, ["classifier.bias", "classifier.weight"], "{name}");
     assert!(report.unused_encoder.is_empty(), "{name}: {report:?}");

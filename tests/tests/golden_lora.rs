@@ -82,7 +82,7 @@ impl Case {
     fn new(name: &'static str, targets: &[&str], is_of_words: bool) -> Self {
         let folder = path(&format!("{name}_tiny"));
         let config = Config::load(&folder).unwrap();
-        let mut weights = Checkpoint::open(&folder, config.family).unwrap();
+        let mut weights = Checkpoint::open(&folder, &config.family).unwrap();
         let targets: Vec<String> = targets.iter().map(|target| target.to_string()).collect();
         let adaptation = Adaptation::new(&config, LORA, &targets).unwrap();
         let model = if is_of_words {

@@ -47,7 +47,7 @@ fn hidden_states_are_transformers() {
     let Some(folder) = minilm() else { return };
     let golden = Golden::read("minilm.safetensors");
     let encoder = Encoder::new(&Config::load(&folder).unwrap(), &Initializer::zeros());
-    let report = Checkpoint::open(&folder, Family::Bert).unwrap().load(&encoder.params()).unwrap();
+    let report = Checkpoint::open(&folder, &Family::Bert).unwrap().load(&encoder.params()).unwrap();
     assert_eq!(report.missing, [""; 0]);
     each_isa(|isa| {
         let hidden = encoder.forward(&Pass::inference(), &golden.bert_batch("")).unwrap();

@@ -29,6 +29,14 @@ pub struct Deberta {
 }
 
 impl Deberta {
+    /// Those of the published models.
+    pub const USUAL: Self = Self {
+        position_buckets: 256,
+        max_relative_positions: 512,
+        pooler_dropout: 0.0,
+        pooler_activation: Activation::Gelu,
+    };
+
     /// Reads the keys, for a model of that width and of so many positions.
     pub(super) fn read(fields: &Fields, hidden: usize, positions: usize) -> Result<Self> {
         refuse_other_kinds(fields, hidden)?;

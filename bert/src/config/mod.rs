@@ -78,7 +78,7 @@ impl std::str::FromStr for ProblemType {
 /// The configuration of a model: sizes, rates and the meaning of its outputs.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Which kind of model it is.
+    /// Which kind of model it is, and what only this kind has.
     pub family: Family,
     /// V: rows of the word embeddings.
     pub vocab_size: usize,
@@ -116,10 +116,6 @@ pub struct Config {
     pub labels: Vec<String>,
     /// The classes of transformers that the weights were saved from.
     pub architectures: Vec<String>,
-    /// What only a ModernBERT has; it has it always.
-    pub modern: Option<Modern>,
-    /// What only a DeBERTa has; it has it always.
-    pub deberta: Option<Deberta>,
     /// The file as it was: its order, and every key that has no field here.
     file: Map<String, Value>,
 }
@@ -179,11 +175,10 @@ impl Config {
         }
         self.write_rates(&mut map);
         self.write_meaning(&mut map);
-        if let Some(modern) = &self.modern {
-            modern.write(&mut map, self.num_hidden_layers);
-        }
-        if let Some(deberta) = &self.deberta {
-            deberta.write(&mut map);
+        match &self.family {
+            Family::ModernBert(modern) => modern.write(&mut map, self.num_hidden_layers),
+            Family::DebertaV2(deberta) => deberta.write(&mut map),
+            _ => {}
         }
         Value::Object(map)
     }
@@ -193,8 +188,8 @@ impl Config {
     pub fn unknown_keys(&self) -> Vec<String> {
         let defaults = Self { file: Map::new(), ..self.clone() }.to_json();
         let of_family = |key: &str| {
-            let checked = self.deberta.is_some() && deberta::CHECKED.contains(&key);
-            checked || self.family.takes_name_of_bert(key)
+            let is_deberta = matches!(self.family, Family::DebertaV2(_));
+            is_deberta && deberta::CHECKED.contains(&key) || self.family.takes_name_of_bert(key)
         };
         let known = |key: &str| defaults.get(key).is_some() || is_known(key) || of_family(key);
         self.file.keys().filter(|key| !known(key)).cloned().collect()
@@ -236,12 +231,15 @@ impl Config {
 
     /// How far the tokens of a layer see, to either side; everywhere if `None`.
     pub fn window_of(&self, layer: usize) -> Option<usize> {
-        self.modern.as_ref().and_then(|modern| modern.window_of(layer))
+        match &self.family {
+            Family::ModernBert(modern) => modern.window_of(layer),
+            _ => None,
+        }
     }
 
     /// The id of the padding token, where positions are counted from behind it.
     pub(crate) fn padding_before_positions(&self) -> Option<u32> {
-        match self.family {
+        match &self.family {
             // Whatever the configuration says, in transformers.
             Family::Mpnet => Some(1),
             family => family.is_like_roberta().then_some(self.pad_token_id),
@@ -320,7 +318,7 @@ impl Config {
             let expected = &format!("a multiple of {}", self.key("num_attention_heads"));
             return Err(fields.unexpected(self.key("hidden_size"), expected, found));
         }
-        if self.modern.is_some() && !self.head_dim().is_multiple_of(2) {
+        if self.is_modern() && !self.head_dim().is_multiple_of(2) {
             let expected = "heads of an even width, whose halves are turned";
             return Err(fields.unexpected("num_attention_heads", expected, self.head_dim()));
         }

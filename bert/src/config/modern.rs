@@ -42,26 +42,42 @@ pub struct Modern {
 }
 
 impl Modern {
+    /// The defaults of transformers, for a model without layers.
+    pub const USUAL: Self = Self {
+        norm_bias: false,
+        attention_bias: false,
+        mlp_bias: false,
+        classifier_bias: false,
+        classifier_activation: Activation::Gelu,
+        classifier_pooling: Pooling::First,
+        embedding_dropout: 0.0,
+        sees_all: Vec::new(),
+        window: 64,
+        thetas: [160_000.0, 10_000.0],
+    };
+
     /// Reads the keys, for a model of `layers` layers.
     pub(super) fn read(fields: &Fields, layers: usize) -> Result<Self> {
         if let Some(scaling) = fields.get("rope_scaling") {
             return Err(fields.unexpected("rope_scaling", "null: angles are not scaled", scaling));
         }
         fields.only("decoder_bias", true, "only heads with a bias are supported")?;
-        let dropout = fields.number("embedding_dropout", 0.0, 0.0, 1.0)?;
+        let usual = Self::USUAL;
+        let dropout =
+            fields.number("embedding_dropout", usual.embedding_dropout.into(), 0.0, 1.0)?;
         Ok(Self {
-            norm_bias: fields.switch("norm_bias", false)?,
-            attention_bias: fields.switch("attention_bias", false)?,
-            mlp_bias: fields.switch("mlp_bias", false)?,
-            classifier_bias: fields.switch("classifier_bias", false)?,
+            norm_bias: fields.switch("norm_bias", usual.norm_bias)?,
+            attention_bias: fields.switch("attention_bias", usual.attention_bias)?,
+            mlp_bias: fields.switch("mlp_bias", usual.mlp_bias)?,
+            classifier_bias: fields.switch("classifier_bias", usual.classifier_bias)?,
             classifier_activation: super::read::activation(fields, "classifier_activation")?,
             classifier_pooling: pooling(fields)?,
             embedding_dropout: super::read::below_one(dropout),
             sees_all: sees_all(fields, layers)?,
-            window: fields.size("local_attention", 128, 1 << 21)? / 2,
+            window: fields.size("local_attention", 2 * usual.window, 1 << 21)? / 2,
             thetas: [
-                theta(fields, FULL, ("global_rope_theta", 160_000.0))?,
-                theta(fields, SLIDING, ("local_rope_theta", 10_000.0))?,
+                theta(fields, FULL, ("global_rope_theta", usual.thetas[0]))?,
+                theta(fields, SLIDING, ("local_rope_theta", usual.thetas[1]))?,
             ],
         })
     }

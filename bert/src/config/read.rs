@@ -12,7 +12,7 @@ use crate::{Error, Family, Result, labels};
 const TELLING_KEYS: [&str; 4] =
     ["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"];
 
-/// Which model it is; without a `model_type` a BERT, as the oldest files are.
+/// Which model it is, before its own settings are read; without a `model_type` a BERT, as the oldest files are.
 fn family(fields: &Fields) -> Result<Family> {
     let Some(name) = fields.text("model_type")? else {
         return match TELLING_KEYS.into_iter().find(|key| fields.get(key).is_none()) {
@@ -24,20 +24,20 @@ fn family(fields: &Fields) -> Result<Family> {
         };
     };
     Family::from_model_type(name).ok_or_else(|| {
-        let known = Family::ALL.map(Family::model_type).join(", ");
+        let known = Family::ALL.map(|family| family.model_type()).join(", ");
         fields.unexpected("model_type", &format!("one of {known}"), name)
     })
 }
 
 /// Refuses variants that this crate does not have.
-fn check_kind(fields: &Fields, family: Family) -> Result<()> {
+fn check_kind(fields: &Fields, family: &Family) -> Result<()> {
     match fields.text("position_embedding_type")? {
         None | Some("absolute") => {}
         Some(other) => {
             return Err(fields.unexpected("position_embedding_type", "absolute", other));
         }
     }
-    if family == Family::Mpnet {
+    if *family == Family::Mpnet {
         let (key, only) = ("relative_attention_num_buckets", RelativeBias::BUCKETS);
         let found = fields.size(key, only, 1 << 16)?;
         if found != only {
@@ -49,7 +49,7 @@ fn check_kind(fields: &Fields, family: Family) -> Result<()> {
 }
 
 /// Refuses two values of one size, under BERT's name and that of the family.
-fn check_names(fields: &Fields, family: Family, key: &str, own: &str) -> Result<()> {
+fn check_names(fields: &Fields, family: &Family, key: &str, own: &str) -> Result<()> {
     match (fields.get(key), fields.get(own)) {
         (Some(a), Some(b)) if a != b && family.takes_name_of_bert(key) => {
             Err(fields.unexpected(key, &format!("{b}, as {own} says"), a))
@@ -77,7 +77,7 @@ struct Defaults {
 }
 
 impl Defaults {
-    fn of(family: Family) -> Self {
+    fn of(family: &Family) -> Self {
         let bert = Self {
             vocab_size: 30_522,
             hidden_size: 768,
@@ -105,7 +105,7 @@ impl Defaults {
                 classifier_dropout: Some(0.2),
                 ..bert
             },
-            Family::DebertaV2 => Self {
+            Family::DebertaV2(_) => Self {
                 vocab_size: 128_100,
                 hidden_size: 1536,
                 num_hidden_layers: 24,
@@ -122,7 +122,7 @@ impl Defaults {
                 intermediate_size: 1024,
                 ..bert
             },
-            Family::ModernBert => Self {
+            Family::ModernBert(_) => Self {
                 vocab_size: 50_368,
                 num_hidden_layers: 22,
                 intermediate_size: 1152,
@@ -140,7 +140,7 @@ impl Defaults {
 
 /// The configuration, but for the file itself.
 pub(super) fn config(fields: &Fields) -> Result<Config> {
-    let family = family(fields)?;
+    let family = &family(fields)?;
     check_kind(fields, family)?;
     let defaults = Defaults::of(family);
     // BERT's keys, under their names in this family; what it has no key for has the default.
@@ -165,11 +165,7 @@ pub(super) fn config(fields: &Fields) -> Result<Config> {
     let hidden_size = size("hidden_size", defaults.hidden_size, 1 << 16)?;
     let num_hidden_layers = size("num_hidden_layers", defaults.num_hidden_layers, 1 << 10)?;
     let positions = size("max_position_embeddings", defaults.max_position_embeddings, 1 << 20)?;
-    let modern = (family == Family::ModernBert).then(|| Modern::read(fields, num_hidden_layers));
-    let deberta =
-        (family == Family::DebertaV2).then(|| Deberta::read(fields, hidden_size, positions));
     Ok(Config {
-        family,
         vocab_size: size("vocab_size", defaults.vocab_size, 1 << 24)?,
         hidden_size,
         embedding_size: size(
@@ -198,8 +194,13 @@ pub(super) fn config(fields: &Fields) -> Result<Config> {
         problem_type: kind.map_err(|message| Error::config(fields.path, message))?,
         labels: labels::read(fields)?,
         architectures: fields.texts("architectures")?,
-        modern: modern.transpose()?,
-        deberta: deberta.transpose()?,
+        family: match family {
+            Family::ModernBert(_) => Family::ModernBert(Modern::read(fields, num_hidden_layers)?),
+            Family::DebertaV2(_) => {
+                Family::DebertaV2(Deberta::read(fields, hidden_size, positions)?)
+            }
+            family => family.clone(),
+        },
         file: Map::new(),
     })
 }

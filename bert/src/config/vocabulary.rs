@@ -38,8 +38,8 @@ impl Config {
     /// Whether the class of transformers has an id of its own vocabulary where the file has none.
     fn has_default_of(&self, key: &str) -> bool {
         let ends = ["bos_token_id", "eos_token_id"].contains(&key);
-        match self.family {
-            Family::ModernBert => ends || ["cls_token_id", "sep_token_id"].contains(&key),
+        match &self.family {
+            Family::ModernBert(_) => ends || ["cls_token_id", "sep_token_id"].contains(&key),
             family => ends && family.is_like_roberta(),
         }
     }

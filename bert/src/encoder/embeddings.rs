@@ -28,14 +28,12 @@ impl Embeddings {
         let norm = format!("{name}.LayerNorm");
         let project = || Linear::new(&format!("{name}_project"), e, h, init);
         let (types, positions) = (config.type_vocab_size, config.max_position_embeddings);
-        let rate =
-            config.modern.as_ref().map_or(config.hidden_dropout_prob, |m| m.embedding_dropout);
         Self {
             word: table("word", config.vocab_size),
             position: config.has_position_table().then(|| table("position", positions)),
             token_type: (types > 0).then(|| table("token_type", types)),
             layer_norm: config.layer_norm(&norm, e, init),
-            dropout: Dropout::new(rate),
+            dropout: Dropout::new(config.embedding_dropout()),
             project: (e != h).then(project),
             padding: config.padding_before_positions(),
         }

@@ -7,8 +7,7 @@ use nn::{
 };
 use tensor::{CuSeqLens, RotaryTable};
 
-use crate::Config;
-use crate::config::Modern;
+use crate::{Config, Family, Modern};
 
 /// One layer, `[T, H] -> [T, H]`.
 #[derive(Clone, Debug)]
@@ -26,7 +25,7 @@ impl Layer {
     ) -> Vec<Self> {
         let name = |i| format!("bert.encoder.layer.{i}");
         let layers = 0..config.num_hidden_layers;
-        let Some(modern) = &config.modern else {
+        let Family::ModernBert(modern) = &config.family else {
             let own = layer_config(config);
             let layer = |i| TransformerLayer::new(&name(i), &own, init);
             let layer = |i| Self::PostNorm(layer(i).with_relative_position(position));
@@ -84,10 +83,7 @@ fn layer_config(config: &Config) -> LayerConfig {
         intermediate: config.intermediate_size,
         activation: config.hidden_act,
         layer_norm_eps: config.layer_norm_eps,
-        attention_output_dropout: match config.family.drops_attention_output() {
-            true => config.hidden_dropout_prob,
-            false => 0.0,
-        },
+        attention_output_dropout: config.attention_output_dropout(),
         output_dropout: config.hidden_dropout_prob,
         attention_dropout: config.attention_probs_dropout_prob,
     }

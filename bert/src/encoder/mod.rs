@@ -39,13 +39,13 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder with fresh parameters under the names of a checkpoint (`bert.embeddings...`).
     pub fn new(config: &Config, init: &Initializer) -> Self {
-        let is_modern = config.modern.is_some();
         let relative_position = config.relative_position(init);
         Self {
             embeddings: Embeddings::new("bert.embeddings", config, init),
             layers: Layer::all(config, relative_position.as_ref(), init),
             relative_position,
-            final_norm: is_modern
+            final_norm: config
+                .is_modern()
                 .then(|| config.layer_norm("bert.final_norm", config.hidden_size, init)),
             max_length: config.max_length(),
         }

@@ -193,7 +193,7 @@ impl Settings {
             map.insert("tokenize_chinese_chars".into(), chinese.into());
         }
         self.add_special_tokens(inner, &mut map);
-        let class = config.tokenizer_class().unwrap_or(class(config.family, inner.get_model()));
+        let class = config.tokenizer_class().unwrap_or(class(&config.family, inner.get_model()));
         if !map.contains_key("tokenizer_class") && class == GENERAL {
             // This class knows of no model: without the list it makes types, which some models do not take.
             let inputs = ["input_ids", "token_type_ids", "attention_mask"].into_iter();
@@ -227,7 +227,7 @@ impl Settings {
 }
 
 /// The class of transformers that reads a tokenizer of this kind as this family wants it: DistilBERT takes no types.
-fn class(family: Family, model: &ModelWrapper) -> &'static str {
+fn class(family: &Family, model: &ModelWrapper) -> &'static str {
     match (family, model) {
         (Family::Bert, ModelWrapper::WordPiece(_)) => "BertTokenizer",
         (Family::DistilBert, ModelWrapper::WordPiece(_)) => "DistilBertTokenizer",

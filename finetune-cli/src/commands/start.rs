@@ -137,7 +137,7 @@ impl<'a> Start<'a> {
     /// The model that a checkpoint holds.
     fn saved(&self, checkpoint: &Path) -> Result<Classifier> {
         let config = &self.folder.config;
-        let mut weights = Checkpoint::open(checkpoint, config.family)?;
+        let mut weights = Checkpoint::open(checkpoint, &config.family)?;
         let (model, report) = Classifier::load(&mut weights, config, self.task, 0)?;
         match report.missing.is_empty() {
             true => Ok(model),

@@ -148,7 +148,7 @@ fn replaced_tokens_are_an_objective() {
     let model = Path::new(&model);
     let mut config = bert::Config::load(model).unwrap();
     config.architectures = vec!["ElectraForPreTraining".into()];
-    let mut weights = bert::Checkpoint::open(model, config.family).unwrap();
+    let mut weights = bert::Checkpoint::open(model, &config.family).unwrap();
     weights.leave_out("cls.predictions");
     let objective = finetune::select::objective::read(model, &config, &weights);
     assert_eq!((objective.kind.as_str(), objective.heads.len()), ("replaced_token", 0));

@@ -31,7 +31,7 @@ fn job(args: &AdaptArgs) -> Job<'_> {
 fn start(args: &AdaptArgs) -> Result<Start> {
     let Folder { path, config, tokenizer, .. } = Folder::open(&args.model)?;
     let seed = args.learning.optimization.seed;
-    let mut checkpoint = Checkpoint::open(&path, config.family)?;
+    let mut checkpoint = Checkpoint::open(&path, &config.family)?;
     let fresh = match MaskedLm::has_head(&checkpoint, &config) {
         true => "",
         false => "; it has no masked-language-model head: the head starts random",

@@ -114,7 +114,7 @@ impl Start {
     fn from_checkpoint(path: &Path) -> Result<Self> {
         let Folder { config, tokenizer, .. } = Folder::open(path)?;
         let (model, report) =
-            MaskedLm::load(&mut Checkpoint::open(path, config.family)?, &config, 0)?;
+            MaskedLm::load(&mut Checkpoint::open(path, &config.family)?, &config, 0)?;
         match report.missing.is_empty() {
             true => Ok(Self { config, tokenizer, model }),
             false => bail!("no {}", report.missing.join(", ")),

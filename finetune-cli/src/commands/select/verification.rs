@@ -308,7 +308,7 @@ impl<'a> Verification<'a> {
             return Ok(((model, adapter), rung));
         };
         let mut checkpoint =
-            Checkpoint::open(&contender.weights(rung.steps), folder.config.family)?;
+            Checkpoint::open(&contender.weights(rung.steps), &folder.config.family)?;
         let loaded = folder.load(&mut checkpoint, task, 0)?;
         ensure!(loaded.1.missing.is_empty(), "the weights of the last rung are not whole");
         Ok(((loaded.0, None), Some(rung)))
