@@ -57,7 +57,8 @@ impl<'a> Session<'a> {
         self.measure("before", 0)?;
         let (mut trainer, stretch) = (self.trainer(), Stretch::new());
         // Before the first step nothing is lost: what can't be written now is an error.
-        self.save_checkpoint(&mut trainer, stretch)??;
+        let snapshot = self.snapshot(&mut trainer, stretch)?;
+        self.run.save(snapshot)?;
         self.train(trainer, stretch)
     }
 
@@ -106,7 +107,8 @@ impl<'a> Session<'a> {
                 stretch = Stretch::new();
             }
             if saved {
-                watch.note(self.save_checkpoint(trainer, stretch)?, stop, &bar)?;
+                let snapshot = self.snapshot(trainer, stretch)?;
+                watch.note(self.run.save(snapshot), stop, &bar)?;
             }
             if stop {
                 bar.abandon();
@@ -132,12 +134,8 @@ impl<'a> Session<'a> {
         step.is_multiple_of(every) || step == self.plan.steps
     }
 
-    /// Gives whether the checkpoint could be written, if there is one to write.
-    fn save_checkpoint(
-        &mut self,
-        trainer: &mut MaskedLmTrainer,
-        stretch: Stretch,
-    ) -> Result<Result<()>> {
+    /// What a checkpoint would hold now.
+    fn snapshot(&self, trainer: &mut MaskedLmTrainer, stretch: Stretch) -> Result<Snapshot<'a>> {
         trainer.optimization().check_weights()?;
         let Start { config, tokenizer, model } = self.start;
         let (params, optimizer) = (model.params(), trainer.optimization().state()?);
@@ -145,7 +143,7 @@ impl<'a> Session<'a> {
         state[Stretch::KEY] = stretch.to_json();
         let best = Vec::new();
         let adapter = None;
-        Ok(self.run.save(Snapshot { config, tokenizer, params, adapter, optimizer, best, state }))
+        Ok(Snapshot { config, tokenizer, params, adapter, optimizer, best, state })
     }
 
     /// A step on the bar and, now and then, in the log.
