@@ -11,15 +11,15 @@
 //! | `modernbert` | its layers ([`nn::PreNormLayer`]): no table of positions; a LayerNorm at the end and in all heads |
 //!
 //! Inside, all have BERT's fields and BERT's names of weights, but for ModernBERT's layers: [`names`](crate::names) and
-//! [`Config`](crate::Config) translate where files are read and written. Settings without a counterpart in BERT stand in
-//! the variant. What is built of all that is decided in `config/parts.rs`, `encoder/layer.rs` and
+//! [`Config`](crate::Config) translate where files are read and written. Settings without a counterpart in BERT stand
+//! in the variant. What is built of all that is decided in `config/parts.rs`, `encoder/layer.rs` and
 //! [`shapes`](crate::shapes); above this crate only the counts of work and memory ask for the family.
 //!
 //! Sources: Liu et al., 2019, *RoBERTa*, <https://arxiv.org/abs/1907.11692>; Conneau et al., 2019, *XLM-R*,
 //! <https://arxiv.org/abs/1911.02116>; Sanh et al., 2019, *DistilBERT*, <https://arxiv.org/abs/1910.01108>; Clark et
 //! al., 2020, *ELECTRA*, <https://arxiv.org/abs/2003.10555>; Song et al., 2020, *MPNet*,
-//! <https://arxiv.org/abs/2004.09297>; He et al., 2021, *DeBERTaV3*, <https://arxiv.org/abs/2111.09543>; Warner et al., 2024, *ModernBERT*,
-//! <https://arxiv.org/abs/2412.13663>; in details transformers' classes.
+//! <https://arxiv.org/abs/2004.09297>; He et al., 2021, *DeBERTaV3*, <https://arxiv.org/abs/2111.09543>; Warner et al.,
+//! 2024, *ModernBERT*, <https://arxiv.org/abs/2412.13663>; in details transformers' classes.
 
 use crate::{Deberta, Modern};
 

@@ -1,4 +1,6 @@
-//! What queries and keys meet besides each other: vectors for the distances of tokens.
+//! What queries and keys meet besides each other: vectors for the distances of tokens, the relative embeddings of
+//! DeBERTa. A query times the vector of a distance is content-to-position (c2p), a key times one position-to-content
+//! (p2c).
 
 use autograd::{Param, Result, Var};
 use tensor::Tensor;

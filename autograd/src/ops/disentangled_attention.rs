@@ -1,5 +1,6 @@
 //! Attention in which queries and keys also meet a vector for their distance, each another one. It saves what attention
-//! saves, and the vectors; the products with them, `[N, T, 2R + 1]` each, are made again in the backward.
+//! saves, and the vectors; the products with them, `[N, T, 2R + 1]` each, are made again in the backward: c,
+//! content-to-position (c2p) in the words of the paper, and g, position-to-content (p2c).
 //!
 //! ```text
 //! c = q a^T, g = k b^T                       of each head: [T, D] [2R + 1, D]^T

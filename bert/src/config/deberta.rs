@@ -1,8 +1,9 @@
 //! What stands in the `config.json` of a DeBERTa of version 2 or 3 and of no other [`Family`](crate::Family).
 //!
 //! Its code has switches that no published model turns: those are refused, not guessed at. All published ones have
-//! attention by content and distance in both directions with one set of maps, buckets of distances, a LayerNorm of
-//! their vectors, and no table of positions; the convolution of `deberta-v2-xlarge` and `-xxlarge` is not built.
+//! attention by content and distance in both directions (content-to-position, c2p, and position-to-content, p2c) with
+//! one set of maps, buckets of distances, a LayerNorm of their vectors (relative embeddings), and no table of
+//! positions; the convolution of `deberta-v2-xlarge` and `-xxlarge` is not built.
 //!
 //! Source: <https://huggingface.co/docs/transformers/model_doc/deberta-v2#transformers.DebertaV2Config>.
 
