@@ -142,8 +142,7 @@ __device__ __forceinline__ void product(const Product<bf16, Out> &p, int lda, in
         const bf16 *stage = shared + step % STAGES * OPERAND;
         multiply<MAJOR_A, MAJOR_B>(sums, stage, stage + STAGES * OPERAND, warp_row, warp_col);
     }
-    wait_for_copies<0>();
-    __syncthreads(); // the stages are free for slices
+    __syncthreads(); // all copies were waited for, and the stages are free for slices
     float *slice = dynamic_shared<float>() + warp_of_block() * SLICE;
     put_slices(p, piece, warp_row, warp_col, SLICE_ROWS, 0, sums, slice);
 }
