@@ -53,4 +53,4 @@ for file in square.cuh fragments.cuh; do
   each attention/cuda/$file $file attention_flash 8.0 attention::bf16_equals attention_by_distance::bf16
 done
 for op in add_norm embedding layer_norm pooling reduce; do each $op/$op.cu $op.cu $op 8.0 $op::; done
-each cuda/common.cuh common.cuh "" 8.0 reduce:: cross_entropy:: softmax::
+each cuda/common.cuh common.cuh "" 8.0 layer_norm:: softmax:: cross_entropy::
