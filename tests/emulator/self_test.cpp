@@ -1,6 +1,6 @@
-// Loads both emulated libraries as a CUDA program would, compiles self_test_kernels.cu and checks what it computes.
-//   self_test KERNELS            everything that must work
-//   self_test KERNELS MISTAKE    one of the last kernels, which ASan must stop or the detector of races report
+// Loads both emulated libraries as a CUDA program would, compiles self_test_*.cu and checks what they compute.
+//   self_test ROOT               everything that must work; ROOT is the repository
+//   self_test ROOT MISTAKE...    kernels that ASan must stop or the detector of races report
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -49,13 +49,28 @@ template <class... A> void must(const char* name, A... arguments) {
   expect(code == 0, std::string(name) + " gave error " + std::to_string(code));
 }
 
-std::string compile(const std::string& source, const std::vector<const char*>& options, bool succeeds) {
-  // A header that adds to the emulator's namespace, as the twins of tensor core instructions do.
-  const char* header = "#pragma once\n#include <cstdint>\n#include <cmath>\n#define BLOCK 128\n"
-                       "namespace emulator { inline std::uint32_t twin(float x) { return __float_as_uint(x); } }\n";
-  const char* header_name = "sizes.h";
+std::string root;
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(root + "/" + path);
+  if (!file) stop("no file " + path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string compile(const std::string& source, const char* name, const std::vector<const char*>& options,
+                    bool succeeds) {
+  // A header that adds to the emulator's namespace, as the twins of tensor core instructions do; and those of them.
+  const char* names[] = {"sizes.h", "common.cuh", "ptx.cuh", "hopper.cuh"};
+  std::string texts[4] = {"#pragma once\n#include <cstdint>\n#include <cmath>\n#define BLOCK 128\n"
+                          "namespace emulator { inline std::uint32_t twin(float x) { return __float_as_uint(x); } }\n"};
+  const char* headers[4];
+  for (int i = 0; i < 4; ++i) {
+    if (i > 0) texts[i] = read_file(std::string("kernels/src/cuda/") + names[i]);
+    headers[i] = texts[i].c_str();
+  }
   void* program = nullptr;
-  call(compiler, "nvrtcCreateProgram", &program, source.c_str(), "self_test_kernels.cu", 1, &header, &header_name);
+  call(compiler, "nvrtcCreateProgram", &program, source.c_str(), name, 4, static_cast<const char**>(headers),
+       static_cast<const char**>(names));
   int code = call(compiler, "nvrtcCompileProgram", program, static_cast<int>(options.size()), options.data());
   size_t bytes = 0;
   call(compiler, "nvrtcGetProgramLogSize", program, &bytes);
@@ -72,11 +87,17 @@ std::string compile(const std::string& source, const std::vector<const char*>& o
   return image;
 }
 
-void* module = nullptr;
+void *module = nullptr, *agents = nullptr;
+
+void load(void** to, const char* name) {
+  std::string source = read_file(std::string("tests/emulator/") + name);
+  std::string image = compile(source, name, {"--gpu-architecture=sm_90a", "--define-macro=UNUSED=1"}, true);
+  must("cuModuleLoadData", to, static_cast<const void*>(image.data()));
+}
 
 void* function(const char* name) {
   void* result = nullptr;
-  must("cuModuleGetFunction", &result, module, name);
+  if (cu("cuModuleGetFunction", &result, agents, name) != 0) must("cuModuleGetFunction", &result, module, name);
   return result;
 }
 
@@ -258,22 +279,60 @@ void limits() {
   expect(cu("cuMemFree_v2", out.pointer + 4) == 1, "a free of what is no allocation");
 }
 
+// Of a matrix of 4 or, as bf16, 2 bytes an element, in boxes with 128-byte swizzle.
+int encode(emulator::TensorMap& map, Pointer address, int type, unsigned rows, unsigned cols, unsigned box_rows,
+           unsigned box_cols) {
+  constexpr int F32 = 7, SWIZZLE_128 = 3;
+  unsigned long long dims[] = {cols, rows}, strides[] = {cols * (type == F32 ? 4 : 2)};
+  unsigned box[] = {box_cols, box_rows}, steps[] = {1, 1};
+  return cu("cuTensorMapEncodeTiled", static_cast<void*>(&map), type, 2, reinterpret_cast<void*>(address), &dims[0],
+            &strides[0], &box[0], &steps[0], 0, SWIZZLE_128, 0, 0);
+}
+
 void tensor_maps() {
   emulator::TensorMap map;
   Buffer<float> data(64 * 64);
   Buffer<unsigned> out(8);
-  unsigned long long dims[] = {64, 64}, strides[] = {256};
-  unsigned box[] = {32, 8}, steps[] = {1, 1};
-  auto encode = [&](Pointer address) {
-    return cu("cuTensorMapEncodeTiled", static_cast<void*>(&map), 7, 2, reinterpret_cast<void*>(address), &dims[0],
-              &strides[0], &box[0], &steps[0], 0, 3, 0, 0);
-  };
-  expect(encode(data.pointer) == 0 && map.box[1] == 8 && map.strides[0] == 256, "a tensor map");
+  bool right = encode(map, data.pointer, 7, 64, 64, 8, 32) == 0;
+  expect(right && map.box[1] == 8 && map.strides[0] == 256, "a tensor map");
   launch("map_rank", {1}, {8}, 0, map, out.pointer);
   expect(out.read()[7] == 2, "a tensor map as an argument");
-  expect(encode(data.pointer + 4) == 1, "an address that is not aligned");
-  box[0] = 64;
-  expect(encode(data.pointer) == 1, "a box wider than its swizzle");
+  expect(encode(map, data.pointer + 4, 7, 64, 64, 8, 32) == 1, "an address that is not aligned");
+  expect(encode(map, data.pointer, 7, 64, 64, 8, 64) == 1, "a box wider than its swizzle");
+}
+
+int copies_of_threads(const char* name) {
+  Buffer<float> in(filled<float>(4 * 128, [](size_t i) { return float(i); })), out(2 * 128);
+  int code = launch_code(name, {2}, {128}, 0, in.pointer, out.pointer);
+  auto sums = out.read();
+  for (int i = 0; code == 0 && i < 256; ++i) expect(sums[i] == 768 + 4 * (i % 128), "copies in the background");
+  return code;
+}
+
+// A small number as bf16.
+unsigned short bf16(float x) {
+  unsigned bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return static_cast<unsigned short>(bits >> 16);
+}
+
+int product_of_warpgroup(const char* name) {
+  Buffer<unsigned short> a(filled<unsigned short>(64 * 256, [](size_t i) { return bf16(i / 256 % 8); }));
+  Buffer<unsigned short> b(filled<unsigned short>(128 * 256, [](size_t i) { return bf16(i / 256 % 5); }));
+  Buffer<float> c(2 * 64 * 128);
+  emulator::TensorMap map_a, map_b;
+  expect(encode(map_a, a.pointer, 9, 64, 256, 64, 64) == 0, "a map of A");
+  expect(encode(map_b, b.pointer, 9, 128, 256, 128, 64) == 0, "a map of B");
+  int code = launch_code(name, {2}, {160}, 48 * 1024, map_a, map_b, c.pointer);
+  auto values = c.read();
+  for (int i = 0; code == 0 && i < 2 * 64 * 128; ++i)
+    expect(values[i] == 256 * (i / 128 % 8) * (i % 128 % 5), "a product of a warpgroup");
+  return code;
+}
+
+void agents_in_the_background() {
+  expect(copies_of_threads("copies_of_threads") == 0, "copies of threads");
+  expect(product_of_warpgroup("product_of_warpgroup") == 0, "a product of a warpgroup");
 }
 
 void variables() {
@@ -300,13 +359,14 @@ void contraction() {
   expect((errors[0] != 0) == fused && errors[1] == 0, "fused multiply-adds where they are asked for");
 }
 
-void race(const std::string& name) {
+int race_code(const std::string& name) {
+  if (name == "race_of_fences") return last_block(0);
+  if (name.compare(0, 9, "race_copy") == 0) return copies_of_threads(name.c_str());
+  if (name.compare(0, 12, "race_product") == 0) return product_of_warpgroup(name.c_str());
   Buffer<int> out(130);
-  int code = name == "race_of_fences" ? last_block(0)
-                                      : launch_code(name.c_str(), {2}, {name == "race_past_arrival" ? 64u : 128u}, 512,
-                                                    out.pointer);
-  expect(code == 719, name + " was not reported");
+  return launch_code(name.c_str(), {2}, {name == "race_past_arrival" ? 64u : 128u}, 512, out.pointer);
 }
+void race(const std::string& name) { expect(race_code(name) == 719, name + " was not reported"); }
 
 void mistake(const std::string& name) {
   Buffer<float> in(128), out(128);
@@ -319,30 +379,29 @@ void mistake(const std::string& name) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count < 2) stop("usage: self_test KERNELS [MISTAKE]");
+  if (count < 2) stop("usage: self_test ROOT [MISTAKE...]");
+  root = arguments[1];
   driver = open_library("libcuda.so.1");
   compiler = open_library("libnvrtc.so");
   void* context = nullptr;
   must("cuInit", 0u);
   must("cuDevicePrimaryCtxRetain", &context, 0);
   must("cuCtxSetCurrent", context);
-  std::ifstream file(arguments[1]);
-  std::string source{std::istreambuf_iterator<char>(file), {}};
-  std::string image = compile(source, {"--gpu-architecture=sm_90a", "--define-macro=UNUSED=1"}, true);
-  must("cuModuleLoadData", &module, static_cast<const void*>(image.data()));
+  load(&module, "self_test_kernels.cu");
+  load(&agents, "self_test_agents.cu");
   for (int i = 2; i < count; ++i) {
     if (!std::strncmp(arguments[i], "race", 4)) race(arguments[i]);
     else mistake(arguments[i]);
   }
   if (count > 2) return 0;
-  compile("// an error in line 2\nint x = y;\n", {}, false);
+  compile("// an error in line 2\nint x = y;\n", "self_test_kernels.cu", {}, false);
   const char* order = std::getenv("EMULATOR_ORDER");
   indices(), sums(), transposes(), atomics(), early_return(), barriers_and_collectives();
-  orders_of_memory(), speed(), failures(), limits(), tensor_maps(), variables();
+  orders_of_memory(), agents_in_the_background(), speed(), failures(), limits(), tensor_maps(), variables();
   const char* sanitizer = std::getenv("EMULATOR_SANITIZE");
   bool finds_races = sanitizer && !std::strcmp(sanitizer, "thread");
   if (!finds_races) spin(), orders(order ? order : "forward");
   contraction();
-  must("cuModuleUnload", module);
+  must("cuModuleUnload", module), must("cuModuleUnload", agents);
   std::printf("all right\n");
 }

@@ -6,6 +6,18 @@ namespace emulator {
 inline void* dynamic_shared() { return emulator_runtime->dynamic_shared; }
 inline Size dynamic_shared_bytes() { return emulator_runtime->dynamic_shared_bytes; }
 
+// What twins keep for a block. It begins anew in each: one that ends may leave work that nobody waited for.
+template <class T> class OfBlock {
+  unsigned block = 0;
+  T state;
+
+ public:
+  T& get() {
+    if (block != emulator_runtime->block_number) block = emulator_runtime->block_number, state = T();
+    return state;
+  }
+};
+
 // The 32-bit address of a pointer into shared memory, and back. Sums of addresses are sums of pointers.
 inline unsigned shared_handle(const void* pointer) { return emulator_runtime->shared_handle(pointer); }
 inline void* shared_pointer(unsigned handle) { return emulator_runtime->shared_pointer(handle); }

@@ -22,8 +22,6 @@ struct EmulatedBarrier {
     return it;
   }
 };
-// Bytes still to come, by the address of the barrier. Copies may come before their announcement.
-static std::map<Barrier*, long long> missing_bytes;
 
 // Tensor copies land at once or when their barrier is waited for, as a coin says.
 struct PendingBox {
@@ -32,7 +30,13 @@ struct PendingBox {
   int x, y;
   unsigned number; // among all that the copy engine does
 };
-static std::map<Barrier*, std::vector<PendingBox>> pending_boxes;
+struct Traffic {
+  long long missing_bytes = 0; // still to come; copies may come before their announcement
+  std::vector<PendingBox> boxes;
+};
+static emulator::OfBlock<std::map<Barrier*, Traffic>> traffic_of_barriers;
+
+inline Traffic& traffic_of(Barrier* barrier) { return traffic_of_barriers.get()[barrier]; }
 
 // The pattern of the swizzle: an address in shared memory with bits 4-6 xor bits 7-9.
 inline u32 swizzled_128(u32 address) { return address ^ (address >> 3 & 0x70); }
@@ -67,7 +71,7 @@ inline int land(const PendingBox& box) {
 
 inline void end_phase_if_complete(Barrier* barrier) {
   auto& it = EmulatedBarrier::of(barrier);
-  if (it.missing == 0 && missing_bytes[barrier] == 0) {
+  if (it.missing == 0 && traffic_of(barrier).missing_bytes == 0) {
     emulator::phase_ends(barrier);
     it.phase ^= 1;
     it.missing = it.arrivals;
@@ -79,7 +83,7 @@ EMULATOR_TWIN void barrier_init(Barrier* barrier, int arrivals) {
   emulator::Unwatched mine;
   EmulatedBarrier fresh = {0xb5, 0, u16(arrivals), u16(arrivals), 0};
   std::memcpy(barrier, &fresh, sizeof fresh);
-  missing_bytes[barrier] = 0;
+  traffic_of(barrier) = Traffic();
 }
 
 inline void barriers_ready() {}
@@ -90,7 +94,7 @@ EMULATOR_TWIN void barrier_arrive_expect(Barrier* barrier, int bytes) {
   emulator::Unwatched mine;
   auto& it = EmulatedBarrier::of(barrier);
   if (it.missing == 0) emulator::fail("more arrivals at a barrier than it was initialized for");
-  missing_bytes[barrier] += bytes;
+  traffic_of(barrier).missing_bytes += bytes;
   it.missing--;
   end_phase_if_complete(barrier);
 }
@@ -98,7 +102,7 @@ EMULATOR_TWIN void barrier_arrive_expect(Barrier* barrier, int bytes) {
 EMULATOR_TWIN void barrier_arrive(Barrier* barrier) { barrier_arrive_expect(barrier, 0); }
 
 inline void land_at(Barrier* barrier, const PendingBox& box) {
-  missing_bytes[barrier] -= land(box);
+  traffic_of(barrier).missing_bytes -= land(box);
   emulator::lands_at(barrier, box.number);
 }
 
@@ -106,8 +110,8 @@ EMULATOR_TWIN void barrier_wait(Barrier* barrier, int parity) {
   emulator::atomic(barrier, sizeof *barrier);
   emulator::Unwatched mine;
   while (EmulatedBarrier::of(barrier).phase == (parity & 1)) {
-    auto boxes = std::move(pending_boxes[barrier]);
-    pending_boxes[barrier].clear();
+    std::vector<PendingBox> boxes;
+    boxes.swap(traffic_of(barrier).boxes);
     for (auto& box : boxes) land_at(barrier, box);
     if (!boxes.empty()) end_phase_if_complete(barrier);
     else emulator::yield();
@@ -126,7 +130,7 @@ EMULATOR_TWIN void copy_box(void* to, const TensorMap& map, int x, int y, Barrie
     land_at(barrier, box);
     end_phase_if_complete(barrier);
   } else {
-    pending_boxes[barrier].push_back(box);
+    traffic_of(barrier).boxes.push_back(box);
   }
 }
 
@@ -152,9 +156,9 @@ struct EmulatedWarpgroup {
   unsigned finished = 0; // number of the last product that was waited for
   bool fenced = false;
 };
-static EmulatedWarpgroup emulated_warpgroups[8];
+static emulator::OfBlock<EmulatedWarpgroup> emulated_warpgroups[8];
 
-inline EmulatedWarpgroup& emulated_warpgroup() { return emulated_warpgroups[emulator::linear_thread() / 128]; }
+inline EmulatedWarpgroup& emulated_warpgroup() { return emulated_warpgroups[emulator::linear_thread() / 128].get(); }
 
 // Where element (mn, k) of a matrix is, by the canonical layouts of 128-byte swizzle in units of elements of bf16:
 // K-major ((8, m), (8, 2 k)) : ((64, SBO), (1, 8)) and MN-major ((8, 8, m), (8, k)) : ((1, 8, LBO), (64, SBO)).
@@ -174,10 +178,10 @@ inline float matrix_element(u64 descriptor, Major major, int mn, int k) {
   return to_float(element);
 }
 
-// For the detector of races: the 16 of K of `mns` rows or columns are read, in chunks of 16 bytes.
-inline void reads_matrix(u64 descriptor, Major major, int mns) {
+// For the detector of races: the 16 of K of `mns` rows or columns from `first` on are read, in chunks of 16 bytes.
+EMULATOR_TWIN void reads_matrix(u64 descriptor, Major major, int first, int mns) {
   int mn_step = major == K_MAJOR ? 1 : 8, k_step = major == K_MAJOR ? 8 : 1;
-  for (int mn = 0; EMULATOR_RACES && mn < mns; mn += mn_step)
+  for (int mn = first; mn < first + mns; mn += mn_step)
     for (int k = 0; k < 16; k += k_step)
       emulator::reads(emulator::Agent::Products, matrix_place(descriptor, major, mn, k), 16);
 }
@@ -237,7 +241,7 @@ struct WgmmaArgs {
 };
 
 template <Major MAJOR_A, Major MAJOR_B, int N>
-inline void wgmma(float (&sums)[N], u64 a, u64 b, int accumulate) {
+EMULATOR_TWIN void wgmma(float (&sums)[N], u64 a, u64 b, int accumulate) {
   WgmmaArgs mine = {sums, a, b, accumulate};
   emulator::warpgroup_collective(mine, [](WgmmaArgs* const* lanes) {
     auto& warpgroup = emulated_warpgroup();
@@ -249,10 +253,13 @@ inline void wgmma(float (&sums)[N], u64 a, u64 b, int accumulate) {
       product.sums.push_back(lanes[lane]->sums);
     }
     warpgroup.open.last = emulator::begins(emulator::Agent::Products);
-    reads_matrix(product.a, product.major_a, 64);
-    reads_matrix(product.b, product.major_b, product.cols);
     warpgroup.open.products.push_back(product);
   });
+  // Each warp reads its rows of A and all of B, and must itself have waited for them.
+  if (EMULATOR_RACES && emulator::lane() == 0) {
+    reads_matrix(a, MAJOR_A, emulator::linear_thread() / WARP % 4 * 16, 16);
+    reads_matrix(b, MAJOR_B, 0, 2 * N);
+  }
 }
 
 template <int N> inline void fewer_registers() {}

@@ -84,12 +84,13 @@ struct CopyGroup {
   std::vector<PendingCopy> pending;
   unsigned last = 0; // number of its last copy, of either kind
 };
-static std::deque<CopyGroup> copy_groups[1024];
-static CopyGroup open_copies[1024];
+struct CopiesOfThread {
+  std::deque<CopyGroup> groups;
+  CopyGroup open;
+};
+static emulator::OfBlock<CopiesOfThread> emulated_copies_of_threads[1024];
 
-inline int emulated_thread() {
-  return threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
-}
+inline CopiesOfThread& emulated_copies() { return emulated_copies_of_threads[emulator::linear_thread()].get(); }
 
 template <int BYTES> EMULATOR_TWIN void copy_async(void* to, const void* from, bool present) {
   static_assert(BYTES == 4 || BYTES == 16);
@@ -97,7 +98,7 @@ template <int BYTES> EMULATOR_TWIN void copy_async(void* to, const void* from, b
   if (odd(to) || odd(from)) emulator::fail("copy_async: an address that is no multiple of its bytes");
   emulator::Unwatched mine;
   PendingCopy copy = {to, present ? from : nullptr, BYTES};
-  CopyGroup& group = open_copies[emulated_thread()];
+  CopyGroup& group = emulated_copies().open;
   group.last = emulator::begins(emulator::Agent::Copies);
   emulator::writes(emulator::Agent::Copies, to, BYTES);
   if (present) emulator::reads(emulator::Agent::Copies, from, BYTES);
@@ -107,14 +108,14 @@ template <int BYTES> EMULATOR_TWIN void copy_async(void* to, const void* from, b
 
 inline void commit_copies() {
   emulator::Unwatched mine;
-  int me = emulated_thread();
-  copy_groups[me].push_back(std::move(open_copies[me]));
-  open_copies[me] = CopyGroup();
+  CopiesOfThread& copies = emulated_copies();
+  copies.groups.push_back(std::move(copies.open));
+  copies.open = CopyGroup();
 }
 
 template <int N> inline void wait_for_copies() {
   emulator::Unwatched mine;
-  auto& groups = copy_groups[emulated_thread()];
+  auto& groups = emulated_copies().groups;
   while (groups.size() > N) {
     for (const PendingCopy& copy : groups.front().pending) complete(copy);
     emulator::finished(emulator::Agent::Copies, groups.front().last);

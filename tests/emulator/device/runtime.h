@@ -55,6 +55,7 @@ struct RaceHooks {
 struct Runtime {
   ThreadView* current;
   uint3 block_index, block_dim, grid_dim;
+  unsigned block_number;  // of the blocks of all launches
   void* dynamic_shared;
   Size dynamic_shared_bytes;
 

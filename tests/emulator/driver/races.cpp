@@ -49,7 +49,7 @@ struct Visible {
 };
 
 const Launch* launch = nullptr;
-unsigned block_number = 0, first_of_launch = 0;
+unsigned first_of_launch = 0;
 ThreadTime times[MAX_THREADS];
 std::vector<unsigned> begun;  // the last number that each agent gave
 Gathering barriers[BARRIERS];
@@ -70,6 +70,7 @@ unsigned agent_number(Agent agent, unsigned thread) {
 }
 
 unsigned me() { return current_thread().linear; }
+unsigned this_block() { return runtime().block_number; }
 
 void join(Clock& into, const Clock& from) {
   if (into.empty()) into.assign(from.size(), 0);
@@ -111,7 +112,7 @@ bool knows_of_other_block(unsigned thread, const Touch& touch) {
 }
 
 bool is_before_now(unsigned thread, const Touch& touch) {
-  if (touch.block == block_number) return knows(thread, touch.agent, touch.epoch);
+  if (touch.block == this_block()) return knows(thread, touch.agent, touch.epoch);
   return touch.block < first_of_launch || knows_of_other_block(thread, touch);
 }
 
@@ -161,8 +162,8 @@ const char* verb(Access kind) {
   static std::string text;  // `fail` does not return to free it
   text = std::string("a race on ") + (shared ? "shared" : "global") + " memory: " + agent_text(now.agent) +
          verb(now.kind) + " " + place_text(now.place) + ", " +
-         (before.block == block_number ? agent_text(before.agent) : "one of another block") + verb(before.kind) + " " +
-         place_text(before.place) + ", and nothing says which is first,";
+         (before.block == this_block() ? agent_text(before.agent) : "one of another block") + verb(before.kind) +
+         " " + place_text(before.place) + ", and nothing says which is first,";
   fail(text.c_str());
   __builtin_unreachable();
 }
@@ -173,12 +174,13 @@ const char* verb(Access kind) {
 Touch& place_for(Granule& granule, unsigned thread, const Touch& now, bool shared) {
   static unsigned turn = 0;
   for (Touch& t : granule.touches) {
-    bool over = t.none() || t.block < first_of_launch || (shared && t.block != block_number);
+    bool over = t.none() || t.block < first_of_launch || (shared && t.block != this_block());
     if (over) return t;
   }
   for (Touch& t : granule.touches) {
     bool covered = (t.bytes & ~now.bytes) == 0 && (now.kind == Access::Write || t.kind == now.kind);
-    if (covered && is_before_now(thread, t)) return t;
+    bool same = t.block == now.block && t.agent == now.agent && t.epoch == now.epoch;
+    if (covered && (same || is_before_now(thread, t))) return t;
   }
   for (unsigned i = 0; i < TOUCHES; ++i) {
     Touch& t = granule.touches[++turn % TOUCHES];
@@ -191,7 +193,7 @@ void touch_granule(uintptr_t address, unsigned thread, const Touch& now, bool sh
   Granule& granule = granule_of(address);
   for (const Touch& t : granule.touches) {
     if (!(t.bytes & now.bytes) || !conflict(t.kind, now.kind)) continue;
-    if (shared && t.block != block_number) continue;
+    if (shared && t.block != this_block()) continue;
     if (!is_before_now(thread, t)) report(t, now, shared);
   }
   place_for(granule, thread, now, shared) = now;
@@ -211,7 +213,7 @@ void touch(Agent agent, const void* memory, Size bytes, Access kind, const void*
   unsigned thread = me(), number = agent_number(agent, thread);
   unsigned epoch = agent == Agent::Thread ? times[thread].epoch : begun[number];
   auto offset = static_cast<unsigned>(static_cast<const char*>(place) - launch->module_start);
-  Touch now{epoch, block_number, static_cast<unsigned short>(number), 0, kind, offset};
+  Touch now{epoch, this_block(), static_cast<unsigned short>(number), 0, kind, offset};
   bool shared = is_shared(at);
   auto first = reinterpret_cast<uintptr_t>(at), end = first + bytes;
   for (uintptr_t start = first / GRANULE * GRANULE; start < end; start += GRANULE) {
@@ -230,8 +232,8 @@ void publish(const void* at) {
   if (mine.fenced) {
     Clock clock = *mine.fenced;
     clock[me()] = mine.epoch++;  // with itself
-    if (there.count(block_number)) join(clock, *there[block_number]);
-    there[block_number] = std::make_shared<Clock>(std::move(clock));
+    if (there.count(this_block())) join(clock, *there[this_block()]);
+    there[this_block()] = std::make_shared<Clock>(std::move(clock));
   }
   mine.observed = there;
 }
@@ -239,7 +241,7 @@ void publish(const void* at) {
 void hook_fence() {
   ThreadTime& mine = times[me()];
   for (auto& [number, clock] : mine.observed)
-    if (number != block_number) visible[number].push_back({me(), mine.epoch, clock});
+    if (number != this_block()) visible[number].push_back({me(), mine.epoch, clock});
   mine.observed.clear();
   mine.fenced = snapshot(me());
 }
@@ -306,14 +308,13 @@ bool detects_races() {
 void races_begin_launch(const Launch& what) {
   if (!detects_races()) return;
   launch = &what;
-  first_of_launch = block_number + 1;
+  first_of_launch = this_block() + 1;
   trim_shadow();  // what launches before did is in order with this one
   published.clear();
 }
 
 void races_begin_block() {
   if (!detects_races()) return;
-  ++block_number;
   begun.assign(agent_count(), 0);
   auto nothing = std::make_shared<Clock>(agent_count(), 0);
   for (unsigned i = 0; i < block.count; ++i) times[i] = {1, nothing, nullptr, {}};

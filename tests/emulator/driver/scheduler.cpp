@@ -155,6 +155,7 @@ void reset_block() {
   std::memset(block.barriers, 0, sizeof block.barriers);
   Runtime& r = runtime();
   std::memset(r.dynamic_shared, 0xff, r.dynamic_shared_bytes);
+  r.block_number += 1;
   races_begin_block();
   idle_rounds = 0;
   start_round();
@@ -231,7 +232,7 @@ void fail(const char* why) {
 }
 
 namespace {
-Runtime instance{nullptr, {}, {}, {}, nullptr, 0, barrier, barrier_arrive, collective, living_lanes, yield, fail,
+Runtime instance{nullptr, {}, {}, {}, 0, nullptr, 0, barrier, barrier_arrive, collective, living_lanes, yield, fail,
                  shared_handle, shared_pointer, &race_hooks};
 }
 Runtime& runtime() { return instance; }
