@@ -275,7 +275,8 @@ void limits() {
   must("cuMemGetInfo_v2", &free_bytes, &total);
   expect(total == size_t{4} << 30 && free_bytes == total - 512, "memory that is free");
   std::vector<float> host(200);
-  expect(cu("cuMemcpyHtoD_v2", out.pointer, static_cast<const void*>(host.data()), size_t{800}) == 1, "a copy too long");
+  const void* from = host.data();
+  expect(cu("cuMemcpyHtoD_v2", out.pointer, from, size_t{800}) == 1, "a copy too long");
   expect(cu("cuMemFree_v2", out.pointer + 4) == 1, "a free of what is no allocation");
 }
 

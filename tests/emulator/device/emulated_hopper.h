@@ -28,7 +28,6 @@ struct PendingBox {
   u8* to;
   TensorMap map;
   int x, y;
-  unsigned number; // among all that the copy engine does
 };
 struct Traffic {
   long long missing_bytes = 0; // still to come; copies may come before their announcement
@@ -103,7 +102,7 @@ EMULATOR_TWIN void barrier_arrive(Barrier* barrier) { barrier_arrive_expect(barr
 
 inline void land_at(Barrier* barrier, const PendingBox& box) {
   traffic_of(barrier).missing_bytes -= land(box);
-  emulator::lands_at(barrier, box.number);
+  emulator::lands_at(barrier);
 }
 
 EMULATOR_TWIN void barrier_wait(Barrier* barrier, int parity) {
@@ -121,11 +120,25 @@ EMULATOR_TWIN void barrier_wait(Barrier* barrier, int parity) {
 
 // ---- Tensor copies ----
 
+// For the detector of races: what the box has of its matrix is read, all of its place is written.
+EMULATOR_TWIN void moves(emulator::Agent engine, const PendingBox& box) {
+  emulator::TensorMap map = map_of(box);
+  long long left = box.x, right = left + map.box[0], cols = map.dims[0], rows = map.dims[1];
+  left = left < 0 ? 0 : left, right = right > cols ? cols : right;
+  emulator::begins(engine);
+  emulator::writes(engine, box.to, 128 * map.box[1]);
+  for (long long y = box.y; y < box.y + map.box[1]; y++) {
+    if (y < 0 || y >= rows || left >= right) continue;
+    const u8* row = reinterpret_cast<const u8*>(map.address) + y * (long long)map.strides[0];
+    emulator::reads(engine, row + left * map.element_bytes, (right - left) * map.element_bytes);
+  }
+}
+
 EMULATOR_TWIN void copy_box(void* to, const TensorMap& map, int x, int y, Barrier* barrier) {
   emulator::atomic(barrier, sizeof *barrier);
   emulator::Unwatched mine;
-  PendingBox box = {static_cast<u8*>(to), map, x, y, emulator::begins(emulator::Agent::Engine)};
-  emulator::writes(emulator::Agent::Engine, to, 128 * map_of(box).box[1]);
+  PendingBox box = {static_cast<u8*>(to), map, x, y};
+  if (EMULATOR_RACES) moves({emulator::Agent::Engine, barrier}, box);
   if (emulated_copy_at_once()) {
     land_at(barrier, box);
     end_phase_if_complete(barrier);

@@ -33,9 +33,13 @@ using CollectiveBody = void (*)(void* function, void* const* lanes);
 
 enum class Access : unsigned char { Read, Write, Atomic };
 
-// What touches memory: a thread; its copies in the background (cp.async); the copy engine (TMA); the products of its
-// warpgroup (wgmma).
-enum class Agent : unsigned char { Thread, Copies, Engine, Products };
+// What touches memory: a thread; its copies in the background (cp.async); the products of its warpgroup (wgmma); the
+// copy engine (TMA), whose copies come in any order but for those of one barrier, which come before its phase ends.
+struct Agent {
+  enum Kind : unsigned char { Thread, Copies, Products, Engine } kind;
+  const void* barrier = nullptr;  // of the copy engine
+  constexpr Agent(Kind kind, const void* barrier = nullptr) : kind(kind), barrier(barrier) {}
+};
 
 // For the detector of races: see watch.h.
 struct RaceHooks {
@@ -46,7 +50,7 @@ struct RaceHooks {
   void (*finished)(Agent agent, unsigned number);
   void (*order_lanes)(unsigned mask);
   void (*arrives_at)(const void* barrier);
-  void (*lands_at)(const void* barrier, unsigned number);
+  void (*lands_at)(const void* barrier);
   void (*phase_ends)(const void* barrier);
   void (*has_awaited)(const void* barrier);
   void (*fence)();

@@ -54,13 +54,12 @@ inline void order_lanes(unsigned mask) {
   if (EMULATOR_RACES) emulator_runtime->races->order_lanes(mask);
 }
 
-// A barrier in shared memory: arrivals, also of what the copy engine has finished, are seen by those who wait for the
-// phase to end.
+// A barrier in shared memory: arrivals, and copies that have landed, are seen by those who wait for the phase to end.
 inline void arrives_at(const void* barrier) {
   if (EMULATOR_RACES) emulator_runtime->races->arrives_at(barrier);
 }
-inline void lands_at(const void* barrier, unsigned number) {
-  if (EMULATOR_RACES) emulator_runtime->races->lands_at(barrier, number);
+inline void lands_at(const void* barrier) {
+  if (EMULATOR_RACES) emulator_runtime->races->lands_at(barrier);
 }
 inline void phase_ends(const void* barrier) {
   if (EMULATOR_RACES) emulator_runtime->races->phase_ends(barrier);

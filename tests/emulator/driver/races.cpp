@@ -38,8 +38,10 @@ struct Gathering {
 };
 
 struct SharedBarrier {
+  unsigned number;  // in the order in which they were first seen
   Gathering arriving;
   SharedClock ended;
+  unsigned landed;  // copies
 };
 
 // A fence of thread `by` in `epoch` made a block known to it, and to whom knows that epoch.
@@ -58,14 +60,23 @@ auto& shared_barriers = *new std::unordered_map<const void*, SharedBarrier>;
 auto& published = *new std::unordered_map<const void*, Blocks>;
 auto& visible = *new std::map<unsigned, std::vector<Visible>>;
 
-// Agents of a block: its threads, the copies of each, the copy engine, the products of each warpgroup.
-unsigned agent_count() { return 2 * block.count + 1 + (block.count + 127) / 128; }
+constexpr unsigned SHARED_BARRIERS = 64;
+SharedBarrier& shared_barrier(const void* at) {
+  auto number = static_cast<unsigned>(shared_barriers.size());
+  SharedBarrier& it = shared_barriers.try_emplace(at, SharedBarrier{number, {}, {}, 0}).first->second;
+  if (it.number >= SHARED_BARRIERS) fail("a block of more than 64 barriers in shared memory");
+  return it;
+}
+
+// Agents of a block: its threads, the copies of each, the products of each warpgroup, the copy engine by barriers.
+unsigned first_engine() { return 2 * block.count + (block.count + 127) / 128; }
+unsigned agent_count() { return first_engine() + SHARED_BARRIERS; }
 unsigned agent_number(Agent agent, unsigned thread) {
-  switch (agent) {
+  switch (agent.kind) {
     case Agent::Thread: return thread;
     case Agent::Copies: return block.count + thread;
-    case Agent::Engine: return 2 * block.count;
-    default: return 2 * block.count + 1 + thread / 128;
+    case Agent::Products: return 2 * block.count + thread / 128;
+    default: return first_engine() + shared_barrier(agent.barrier).number;
   }
 }
 
@@ -130,8 +141,8 @@ std::string agent_text(unsigned agent) {
   unsigned n = block.count;
   if (agent < n) return "thread " + thread_text(agent);
   if (agent < 2 * n) return "a copy of thread " + thread_text(agent - n);
-  if (agent == 2 * n) return "the copy engine";
-  return "a product of warpgroup " + std::to_string(agent - 2 * n - 1);
+  if (agent >= first_engine()) return "the copy engine";
+  return "a product of warpgroup " + std::to_string(agent - 2 * n);
 }
 
 // FILE:LINE, and those that it is inlined in, but for the emulator's own: sources and headers of kernels have no folder.
@@ -211,7 +222,7 @@ void touch(Agent agent, const void* memory, Size bytes, Access kind, const void*
   auto* at = static_cast<const char*>(memory);
   if (bytes == 0) return;
   unsigned thread = me(), number = agent_number(agent, thread);
-  unsigned epoch = agent == Agent::Thread ? times[thread].epoch : begun[number];
+  unsigned epoch = agent.kind == Agent::Thread ? times[thread].epoch : begun[number];
   auto offset = static_cast<unsigned>(static_cast<const char*>(place) - launch->module_start);
   Touch now{epoch, this_block(), static_cast<unsigned short>(number), 0, kind, offset};
   bool shared = is_shared(at);
@@ -281,19 +292,22 @@ void hook_order_lanes(unsigned mask) {
   each([&](unsigned thread) { times[thread].known = clock; });
 }
 
-void hook_arrives_at(const void* barrier) { gather(shared_barriers[barrier].arriving, me()); }
-void hook_lands_at(const void* barrier, unsigned number) {
-  Clock& clock = shared_barriers[barrier].arriving.clock;
+void hook_arrives_at(const void* barrier) { gather(shared_barrier(barrier).arriving, me()); }
+void hook_lands_at(const void* barrier) {
+  SharedBarrier& it = shared_barrier(barrier);
+  unsigned engine = agent_number({Agent::Engine, barrier}, 0);
+  it.landed += 1;
+  if (it.landed < begun[engine]) return;  // which of them is unknown: all of a phase come before it ends
+  Clock& clock = it.arriving.clock;
   if (clock.empty()) clock.assign(agent_count(), 0);
-  unsigned& known = clock[agent_number(Agent::Engine, 0)];
-  known = std::max(known, number);
+  clock[engine] = it.landed;
 }
 void hook_phase_ends(const void* barrier) {
-  SharedBarrier& it = shared_barriers[barrier];
+  SharedBarrier& it = shared_barrier(barrier);
   it.ended = std::make_shared<Clock>(it.arriving.clock);
 }
 void hook_has_awaited(const void* barrier) {
-  SharedBarrier& it = shared_barriers[barrier];
+  SharedBarrier& it = shared_barrier(barrier);
   if (it.ended) learn(me(), *it.ended);  // else the phase before the first
 }
 
