@@ -219,6 +219,9 @@ void orders_of_memory() {
   launch("warp_passes", {1}, {128}, 0, out.pointer);
   expect(out.read()[33] == 3 * 34 + 3, "values passed on in a warp");
   expect(last_block(1) == 0, "the last block, by fences");
+  Buffer<int> met(8);
+  launch("two_blocks", {2}, {32}, 0, met.pointer);
+  expect(met.read()[6] == 2 && met.read()[0] == 0, "two blocks, by fences");
 }
 
 // Of the processor, as others may use it, too.

@@ -178,6 +178,26 @@ extern "C" __global__ void last_block(int* parts, unsigned* counter, int* out, i
   out[threadIdx.x] = sum;
 }
 
+// Each of two blocks leaves a number, the last one adds them up.
+enum Wrong { NOTHING, FENCE_TOO_EARLY, COUNT_IN_SHARED };
+template <Wrong WRONG> __device__ void blocks_meet(int* out) {
+  __shared__ int shared;
+  if (threadIdx.x > 0) return;
+  int *counter = out, *other = out + 2, *parts = out + 4;
+  if (WRONG == FENCE_TOO_EARLY) __threadfence();
+  parts[blockIdx.x] = 1;
+  if (WRONG == NOTHING) __threadfence();
+  bool last = atomicAdd(counter, 1) == 0;  // fresh memory holds -1
+  if (WRONG == COUNT_IN_SHARED) __threadfence();
+  if (WRONG == COUNT_IN_SHARED) atomicAdd(&shared, 1);
+  else if (last) atomicAdd(other, 1);
+  __threadfence();
+  if (last) out[6] = parts[0] + parts[1], *counter = 0;
+}
+extern "C" __global__ void two_blocks(int* out) { blocks_meet<NOTHING>(out); }
+extern "C" __global__ void race_fence_too_early(int* out) { blocks_meet<FENCE_TOO_EARLY>(out); }
+extern "C" __global__ void race_count_in_shared(int* out) { blocks_meet<COUNT_IN_SHARED>(out); }
+
 // Mistakes.
 
 extern "C" __global__ void missing_barrier(int* out) {

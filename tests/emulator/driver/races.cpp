@@ -22,7 +22,12 @@ namespace {
 // The last epoch of each agent of a block that someone knows. Those that are shared do not change any more.
 using Clock = std::vector<unsigned>;
 using SharedClock = std::shared_ptr<const Clock>;
-using Blocks = std::map<unsigned, SharedClock>;  // what is known of other blocks of the launch
+
+// What an atomic operation shows of its block: what was before the fence before it, and of atomic operations itself, too.
+struct Published {
+  SharedClock accesses, atomics;
+};
+using Blocks = std::map<unsigned, Published>;
 
 struct ThreadTime {
   unsigned epoch;
@@ -47,7 +52,7 @@ struct SharedBarrier {
 // A fence of thread `by` in `epoch` made a block known to it, and to whom knows that epoch.
 struct Visible {
   unsigned by, epoch;
-  SharedClock clock;
+  Published what;
 };
 
 const Launch* launch = nullptr;
@@ -102,10 +107,16 @@ SharedClock snapshot(unsigned thread) {
   return std::make_shared<Clock>(std::move(mine.clock));
 }
 
-void learn(unsigned thread, const Clock& what) {
-  auto more = std::make_shared<Clock>(*times[thread].known);
-  join(*more, what);
-  times[thread].known = std::move(more);
+void extend(SharedClock& known, const SharedClock& what) {
+  if (!known) known = what;
+  if (known == what) return;
+  auto more = std::make_shared<Clock>(*known);
+  join(*more, *what);
+  known = std::move(more);
+}
+void extend(Published& known, const Published& what) {
+  extend(known.accesses, what.accesses);
+  extend(known.atomics, what.atomics);
 }
 
 // ---- Order ----
@@ -117,8 +128,10 @@ bool knows(unsigned thread, unsigned agent, unsigned epoch) {
 bool knows_of_other_block(unsigned thread, const Touch& touch) {
   auto found = visible.find(touch.block);
   if (found == visible.end()) return false;
-  for (const Visible& v : found->second)
-    if (knows(thread, v.by, v.epoch) && (*v.clock)[touch.agent] >= touch.epoch) return true;
+  for (const Visible& v : found->second) {
+    const Clock& clock = touch.kind == Access::Atomic ? *v.what.atomics : *v.what.accesses;
+    if (knows(thread, v.by, v.epoch) && clock[touch.agent] >= touch.epoch) return true;
+  }
   return false;
 }
 
@@ -145,7 +158,7 @@ std::string agent_text(unsigned agent) {
   return "a product of warpgroup " + std::to_string(agent - 2 * n);
 }
 
-// FILE:LINE, and those that it is inlined in, but for the emulator's own: sources and headers of kernels have no folder.
+// FILE:LINE, and those that it is inlined in, but for the emulator's own: files of kernels have no folder.
 std::string place_text(unsigned place) {
   char command[128], line[256];
   Dl_info info;
@@ -241,18 +254,17 @@ void publish(const void* at) {
   ThreadTime& mine = times[me()];
   Blocks& there = published[at];
   if (mine.fenced) {
-    Clock clock = *mine.fenced;
-    clock[me()] = mine.epoch++;  // with itself
-    if (there.count(this_block())) join(clock, *there[this_block()]);
-    there[this_block()] = std::make_shared<Clock>(std::move(clock));
+    auto with_itself = std::make_shared<Clock>(*mine.fenced);
+    (*with_itself)[me()] = mine.epoch++;
+    extend(there[this_block()], {mine.fenced, with_itself});
   }
-  mine.observed = there;
+  for (auto& [number, what] : there)
+    if (number != this_block()) extend(mine.observed[number], what);
 }
 
 void hook_fence() {
   ThreadTime& mine = times[me()];
-  for (auto& [number, clock] : mine.observed)
-    if (number != this_block()) visible[number].push_back({me(), mine.epoch, clock});
+  for (auto& [number, what] : mine.observed) visible[number].push_back({me(), mine.epoch, what});
   mine.observed.clear();
   mine.fenced = snapshot(me());
 }
@@ -264,7 +276,8 @@ void hook_access_at(const void* at, Size bytes, Access kind, const void* place) 
 }
 void hook_access(const void* at, Size bytes, Access kind) {
   touch(Agent::Thread, at, bytes, kind, __builtin_return_address(0));
-  if (kind == Access::Atomic) publish(at);
+  // Shared memory of other blocks is elsewhere, if at the same address here.
+  if (kind == Access::Atomic && !is_shared(static_cast<const char*>(at))) publish(at);
 }
 void hook_access_by(Agent agent, const void* at, Size bytes, Access kind) {
   touch(agent, at, bytes, kind, __builtin_return_address(0));
@@ -308,7 +321,7 @@ void hook_phase_ends(const void* barrier) {
 }
 void hook_has_awaited(const void* barrier) {
   SharedBarrier& it = shared_barrier(barrier);
-  if (it.ended) learn(me(), *it.ended);  // else the phase before the first
+  if (it.ended) extend(times[me()].known, it.ended);  // else the phase before the first
 }
 
 }  // namespace
