@@ -216,6 +216,8 @@ int last_block(int fenced) {
 
 void orders_of_memory() {
   Buffer<int> out(128);
+  launch("reads_nothing", {1}, {128}, 0, out.pointer);
+  expect(out.read()[127] == 7, "a read under a condition");
   launch("warp_passes", {1}, {128}, 0, out.pointer);
   expect(out.read()[33] == 3 * 34 + 3, "values passed on in a warp");
   expect(last_block(1) == 0, "the last block, by fences");

@@ -41,7 +41,7 @@ done
 
 # Each must be reported with both lines, in whatever order threads run.
 races="race_write_read race_read_write race_write_write race_halves race_after_shuffle race_past_arrival race_of_blocks
-  race_atomic_read race_of_fences race_fence_too_early race_count_in_shared
+  race_atomic_read race_of_fences race_fill race_move race_fence_too_early race_count_in_shared
   race_copy_unawaited race_copy_unshared race_copy_refilled race_product_unawaited
   race_product_other_awaited race_product_one_warp_awaits race_product_released_early"
 # shellcheck disable=SC2086

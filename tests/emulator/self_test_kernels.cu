@@ -178,6 +178,19 @@ extern "C" __global__ void last_block(int* parts, unsigned* counter, int* out, i
   out[threadIdx.x] = sum;
 }
 
+// Reads what another thread writes only where a condition holds, which never does.
+extern "C" __global__ void reads_nothing(int* out) {
+  __shared__ int data[4], result;
+  if (threadIdx.x < 4) data[threadIdx.x] = 0;
+  __syncthreads();
+  int sum = 0;
+  for (int i = 0; i < 4; ++i)
+    if (data[i] > 0) sum += result;
+  if (threadIdx.x == 1) result = 7;
+  __syncthreads();
+  out[threadIdx.x] = sum + result;
+}
+
 // Each of two blocks leaves a number, the last one adds them up.
 enum Wrong { NOTHING, FENCE_TOO_EARLY, COUNT_IN_SHARED };
 template <Wrong WRONG> __device__ void blocks_meet(int* out) {
@@ -246,6 +259,16 @@ extern "C" __global__ void race_halves(int* out) {
   auto* value = static_cast<unsigned short*>(emulator::dynamic_shared());
   value[threadIdx.x] = threadIdx.x;
   out[threadIdx.x] = *reinterpret_cast<unsigned*>(&value[threadIdx.x / 2 * 2]);
+}
+extern "C" __global__ void race_fill(int* out) {
+  auto* value = static_cast<int*>(emulator::dynamic_shared());
+  memset(value, 0, 4 * blockDim.x);
+  if (blockIdx.x == 0) out[threadIdx.x] = value[threadIdx.x];
+}
+extern "C" __global__ void race_move(int* out) {
+  auto* value = static_cast<int*>(emulator::dynamic_shared());
+  if (blockIdx.x == 0 && threadIdx.x == 0) memcpy(value, out, 4 * blockDim.x);
+  if (blockIdx.x == 0) out[threadIdx.x] = value[threadIdx.x];
 }
 extern "C" __global__ void race_after_shuffle(int* out) {
   __shared__ int value[BLOCK];

@@ -77,4 +77,6 @@ template <class T> inline void __stwb(T* p, T value) { *p = value; }
 template <class T> inline void __stwt(T* p, T value) { *p = value; }
 
 extern "C" int printf(const char* format, ...);
+extern "C" void* memcpy(void* to, const void* from, size_t bytes) noexcept;
+extern "C" void* memset(void* to, int value, size_t bytes) noexcept;
 #define assert(condition) ((condition) ? (void)0 : ::emulator::fail("assert(" #condition ")"))

@@ -108,6 +108,19 @@ extern "C" __attribute__((used)) EMULATOR_UNSEEN void __tsan_read_range(void* at
 extern "C" __attribute__((used)) EMULATOR_UNSEEN void __tsan_write_range(void* at, unsigned long bytes) {
   ::emulator::access_at(at, bytes, ::emulator::Access::Write, __builtin_return_address(0));
 }
+// Calls of these the compiler leaves to its own library, which would watch them.
+extern "C" void* memmove(void*, const void*, unsigned long) noexcept;
+extern "C" EMULATOR_UNSEEN void* memcpy(void* to, const void* from, unsigned long bytes) noexcept {
+  ::emulator::access_at(const_cast<void*>(from), bytes, ::emulator::Access::Read, __builtin_return_address(0));
+  ::emulator::access_at(to, bytes, ::emulator::Access::Write, __builtin_return_address(0));
+  return memmove(to, from, bytes);
+}
+extern "C" EMULATOR_UNSEEN void* memset(void* to, int value, unsigned long bytes) noexcept {
+  ::emulator::access_at(to, bytes, ::emulator::Access::Write, __builtin_return_address(0));
+  auto* at = static_cast<volatile char*>(to);  // else the compiler would call memset
+  for (unsigned long i = 0; i < bytes; ++i) at[i] = static_cast<char>(value);
+  return to;
+}
 extern "C" __attribute__((used)) EMULATOR_UNSEEN void __tsan_init() {}
 extern "C" __attribute__((used)) EMULATOR_UNSEEN void __tsan_func_entry(void*) {}
 extern "C" __attribute__((used)) EMULATOR_UNSEEN void __tsan_func_exit(void*) {}

@@ -2,7 +2,8 @@
 //
 // Two accesses conflict if one of them writes and not both are atomic. They are in order if a chain of barriers leads
 // from one to the other: __syncthreads, __syncwarp, barriers by number, barriers in shared memory, the waits for copies
-// and products in the background, and, between blocks, __threadfence before and after atomic operations on one place.
+// and products in the background, and, between blocks, __threadfence before and after atomic operations on one place,
+// though not from a block to a third one by way of two places.
 // Shuffles, votes and products of a warp (mma, ldmatrix) put nothing in order, as the CUDA C++ Programming Guide and
 // the PTX ISA have it. So a race is found in whatever order the threads ran.
 //
