@@ -35,13 +35,14 @@ pub struct Source {
 }
 
 /// What kernels include.
-const HEADERS: [(&str, &str); 10] = [
+const HEADERS: [(&str, &str); 11] = [
     ("common.cuh", include_str!("common.cuh")),
     ("normal.cuh", include_str!("normal.cuh")),
     ("ptx.cuh", include_str!("ptx.cuh")),
     ("hopper.cuh", include_str!("hopper.cuh")),
     ("activation.cuh", include_str!("../activation/activation.cuh")),
     ("attention.cuh", include_str!("../attention/cuda/attention.cuh")),
+    ("relative.cuh", include_str!("../attention/cuda/relative.cuh")),
     ("fragments.cuh", include_str!("../attention/cuda/fragments.cuh")),
     ("square.cuh", include_str!("../attention/cuda/square.cuh")),
     ("product.cuh", include_str!("../matmul/cuda/product.cuh")),

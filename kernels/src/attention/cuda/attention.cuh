@@ -2,41 +2,6 @@
 #pragma once
 #include "common.cuh"
 
-// What scores have by distance: nothing, a bias, or products. Kernels with either are compiled apart, from the same
-// text, so that it costs the others nothing, not even parameters.
-#ifndef BIASED
-#define BIASED 0
-#endif
-#ifndef PRODUCTS
-#define PRODUCTS 0
-#endif
-
-// What a kernel with a bias gets beside.
-struct BiasTable {
-    const float *rows; // [2 reach + 1, heads]
-    float *grad;       // what each block adds to its gradient, [blocks of a head, 2 reach + 1, heads]; for dq alone
-    int reach;
-};
-
-// What a kernel with products gets beside.
-struct ProductTables {
-    const float *c, *g; // of queries and of keys, [heads, tokens, 2 reach + 1]
-    float *grad;        // for dq the gradient of c, for dkdv that of g
-    int tokens, reach;
-};
-
-// The last parameters of a kernel, and these as tables.
-#if BIASED
-#define RELATIVE_PARAMETERS , const float *bias, float *dbias, int reach
-#define RELATIVE_TABLES BiasTable{bias, dbias, reach}, ProductTables{}
-#elif PRODUCTS
-#define RELATIVE_PARAMETERS , const float *c, const float *g, float *grad, int tokens, int reach
-#define RELATIVE_TABLES BiasTable{}, ProductTables{c, g, grad, tokens, reach}
-#else
-#define RELATIVE_PARAMETERS
-#define RELATIVE_TABLES BiasTable{}, ProductTables{}
-#endif
-
 // `Settings` in mod.rs has the same fields.
 struct Attention {
     int heads, head_dim;
@@ -55,8 +20,6 @@ template <typename T> struct Forward {
     float *lse; // [queries, heads]
     u32 *mask;  // on tensor cores: what was dropped, for the backward; none if there is no dropout or no backward
     Attention a;
-    BiasTable bias;
-    ProductTables products;
 };
 
 // What those of the backward read.
@@ -66,8 +29,6 @@ template <typename T> struct Backward {
     const float *lse, *delta; // [queries, heads]
     const u32 *mask;          // on tensor cores: that of the forward
     Attention a;
-    BiasTable bias;
-    ProductTables products;
 };
 
 // One head of one sequence. A matrix [T, N*D] is seen as [T*N, D], where the tokens of a head are N rows apart:
@@ -121,94 +82,4 @@ struct RowSoftmax {
     // What to subtract. A row of nothing but -inf so far, which sees nothing of the first tile, must not subtract that
     // from itself.
     __device__ __forceinline__ float base() const { return max == NEGATIVE_INFINITY ? 0.0f : max; }
-};
-
-// The bias of one head, in shared memory, over the scale: it is added to scores that are not scaled yet.
-struct Bias {
-    const float *rows;
-    int reach;
-
-    // Takes the column of the head of this block; to be read behind a barrier.
-    __device__ __forceinline__ Bias(float *to, const BiasTable &table, const Attention &a)
-        : rows(to), reach(table.reach) {
-        if (!BIASED) return;
-        for (int i = threadIdx.x; i <= 2 * reach; i += blockDim.x) {
-            to[i] = table.rows[i * a.heads + blockIdx.y] / a.scale;
-        }
-    }
-
-    // That of a key so far after its query.
-    __device__ __forceinline__ float of(int after) const {
-        return rows[reach + max(min(after, reach), -reach)];
-    }
-};
-
-// What a block adds to the gradient of the bias of its head: sums of diagonals, on which keys are equally far after
-// their queries. The threads that share rows add different diagonals at a time, which meet only in the first and the
-// last row: of these each thread has a sum of its own.
-struct BiasGradient {
-    float *rows; // 2 reach + 1, in shared memory, of zeros at first
-    int reach;
-    float first = 0.0f, last = 0.0f;
-
-    __device__ __forceinline__ BiasGradient(float *rows, int reach) : rows(rows), reach(reach) {}
-
-    __device__ __forceinline__ void add(int after, float sum) {
-        if (after <= -reach) {
-            first += sum;
-        } else if (after >= reach) {
-            last += sum;
-        } else {
-            rows[reach + after] += sum;
-        }
-    }
-
-    // Writes the block's part to its place in [blocks of a head, 2 reach + 1, heads]; from `all` on are the rows of
-    // each of the `groups` of threads that share some.
-    __device__ __forceinline__ void write(float *to, const float *all, int groups, int heads) {
-        first = block_sum(first); // its barriers are also for the rows
-        last = block_sum(last);
-        int width = 2 * reach + 1;
-        to += size_t(blockIdx.x) * width * heads + blockIdx.y;
-        for (int i = threadIdx.x; i < width; i += blockDim.x) {
-            float sum = (i == 0 ? first : 0.0f) + (i == 2 * reach ? last : 0.0f);
-            for (int group = 0; group < groups; group++) sum += all[group * width + i];
-            to[size_t(i) * heads] = sum;
-        }
-    }
-};
-
-// To be read behind a barrier.
-__device__ __forceinline__ void fill_zeros(float *to, int count) {
-    for (int i = threadIdx.x; i < count; i += blockDim.x) to[i] = 0.0f;
-}
-
-// The products of one head and sequence: those of the tokens in the rows of a block, which are queries, or, where SIGN
-// is -1, keys, and those of the tokens in its columns. Each element belongs to one score alone: it is read where that
-// is made, and its gradient is stored, never added to.
-template <int SIGN> struct Products {
-    const float *of_rows, *of_cols; // [tokens, width], at the distance 0 of the first token
-    float *grad;                    // of those of the rows, likewise
-    int tokens, width;
-
-    __device__ __forceinline__ Products(const ProductTables &all, const Part &part)
-        : tokens(part.keys), width(2 * all.reach + 1) {
-        size_t first = (size_t(part.head) * all.tokens + part.first_key) * width + all.reach;
-        of_rows = (SIGN > 0 ? all.c : all.g) + first;
-        of_cols = (SIGN > 0 ? all.g : all.c) + first;
-        grad = all.grad + first;
-    }
-
-    // What is added to a score that is not scaled yet. Absent tokens are taken for the last one.
-    __device__ __forceinline__ float of(int row, int col) const {
-        row = min(row, tokens - 1);
-        col = min(col, tokens - 1);
-        int after = SIGN * (col - row);
-        return of_rows[size_t(row) * width + after] + of_cols[size_t(col) * width + after];
-    }
-
-    // The gradient of what the row has, if both tokens are there.
-    __device__ __forceinline__ void write(int row, int col, float gradient) const {
-        if (row < tokens && col < tokens) grad[size_t(row) * width + SIGN * (col - row)] = gradient;
-    }
 };

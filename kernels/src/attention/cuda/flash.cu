@@ -79,7 +79,7 @@ __device__ __forceinline__ void finish(const Forward<bf16> &f, const Part &part,
     store_rows<D>(result, inverse, f.o, first_row, part.heads, part.queries - first_query);
 }
 
-template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f) {
+template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f, const RelativeTables &tables) {
     const int ELEMENTS = TILE * D, N = TILE / 8;
     const Attention &a = f.a;
     Part part = part_of_block(f);
@@ -88,8 +88,7 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
     bf16 *query_tile = dynamic_shared<bf16>(), *stages = query_tile + ELEMENTS;
     Span seen = seen_by_tile(a, first_query, TILE, part.keys);
     Keys<D> keys{stages, f.k, f.v, part.key_row(0), a.heads, seen.end};
-    Bias bias(reinterpret_cast<float *>(stages + 4 * ELEMENTS), f.bias, a);
-    Products<1> products(f.products, part);
+    Relative<QUERY_ROWS> relative(reinterpret_cast<float *>(stages + 4 * ELEMENTS), tables, a, part);
     copy_tile<D>(query_tile, f.q, part.query_row(first_query), a.heads, present);
     commit_copies();
     keys.fetch(seen.begin);
@@ -107,8 +106,7 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
         if (!busy) continue;
         float s[N][4];
         product<D, N>(rows, key_tile, 0, s);
-        if (BIASED) add_bias<1>(s, bias, first_query + warp_row(), first_key);
-        if (PRODUCTS) add_products(s, products, first_query + warp_row(), first_key);
+        add_relative(s, relative, first_query + warp_row(), first_key);
         if (first_key + TILE > seen.end) hide_absent(s, seen.end - first_key);
         hide_distant(s, first_query + warp_row(), first_key, a.window);
         softmax_step<D, N>(s, softmax, result, a.scale * LOG2_E);
@@ -129,15 +127,15 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f)
         attention_flash_forward_##D(const bf16 *q, const bf16 *k, const bf16 *v, const u32 *queries,             \
                                     const u32 *keys, bf16 *o, float *lse, u32 *mask,                             \
                                     Attention a RELATIVE_PARAMETERS) {                                           \
-        forward<D>(Forward<bf16>{q, k, v, queries, keys, o, lse, mask, a, RELATIVE_TABLES});                     \
+        forward<D>(Forward<bf16>{q, k, v, queries, keys, o, lse, mask, a}, RELATIVE_TABLES);                     \
     }
 
 // With a bias or products only for the heads of the models that have them. The many loads of products, all on their way
 // at once, take the registers of a block.
-#if BIASED
+#if defined(BIASED)
 KERNEL(32, 4)
 KERNEL(64, 3)
-#elif PRODUCTS
+#elif defined(PRODUCTS)
 KERNEL(32, 2)
 KERNEL(64, 2)
 #else

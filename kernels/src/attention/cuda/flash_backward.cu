@@ -38,28 +38,52 @@ __device__ __forceinline__ void share_step(float *tile, const float (&ds)[STEP_N
     __syncwarp();
 }
 
-// Writes the gradients of a step to those of the products of its rows, 32 neighbours at a time. The warp has the rows
-// from `row` on, and the columns from `col` on.
+// Gives the gradients of a step to that of what scores have by distance, by way of `tile`, as above. The warp has the
+// rows from `row` on, and the columns from `col` on.
 template <int SIGN>
-__device__ __forceinline__ void write_products(const Products<SIGN> &products, float *tile, float scale,
-                                               const float (&ds)[STEP_N][4], int row, int col) {
+__device__ __forceinline__ void add_gradient(Nothing<SIGN> &, float *, const float (&)[STEP_N][4], int, int) {}
+
+__device__ __forceinline__ void add_gradient(Bias<KEY_ROWS> &, float *, const float (&)[STEP_N][4], int, int) {}
+
+// A lane adds up two diagonals.
+__device__ __forceinline__ void add_gradient(Bias<QUERY_ROWS> &bias, float *tile, const float (&ds)[STEP_N][4],
+                                             int row, int col) {
+    share_step(tile, ds);
+    int rows = min(WARP_ROWS, bias.tokens - row);
+    for (int diagonal = lane_of_warp() - (WARP_ROWS - 1); diagonal < STEP; diagonal += WARP) {
+        float sum = 0.0f;
+        for (int i = max(0, -diagonal); i < min(rows, STEP - diagonal); i++) {
+            sum += tile[i * STEP_STRIDE + i + diagonal];
+        }
+        bias.add_diagonal(col - row + diagonal, sum);
+    }
+}
+
+// A lane writes one of 32 neighbours of each row.
+template <int SIGN>
+__device__ __forceinline__ void add_gradient(Products<SIGN> &products, float *tile, const float (&ds)[STEP_N][4],
+                                             int row, int col) {
     static_assert(STEP == WARP, "a column a lane");
     share_step(tile, ds);
 #pragma unroll 4
     for (int i = 0; i < WARP_ROWS; i++) {
-        products.write(row + i, col + lane_of_warp(), scale * tile[i * STEP_STRIDE + lane_of_warp()]);
+        products.write(row + i, col + lane_of_warp(), tile[i * STEP_STRIDE + lane_of_warp()]);
     }
+}
+
+// What these tiles of all warps take of shared memory, if there is a use for them.
+template <int SIGN> __device__ __forceinline__ constexpr int floats_of_steps() {
+    return Relative<SIGN>::HAS_GRADIENT ? TILE * STEP_STRIDE : 0;
 }
 
 // ---- dk and dv: rows are keys, columns queries ----
 
-// What the columns of a tile of queries have: 64 times lse in base 2, then 64 times delta, a thread each. Zeros from
-// `end` on, where no query is or none is seen: q and do are zeros there as well, so nothing comes of them. With a bias
-// or products, which may be large, an infinite lse keeps 2^(s - lse) from being infinite.
+// What the columns of a tile of queries have: 64 times lse in base 2, then 64 times delta, a thread each. From `end`
+// on no query is or none is seen: q and do are zeros there, so nothing comes of them.
 __device__ __forceinline__ float column_statistic(const Backward<bf16> &b, const Part &part, int first_query,
                                                   int end) {
     int query = first_query + threadIdx.x % TILE;
-    if (query >= end) return (BIASED || PRODUCTS) && threadIdx.x < TILE ? -NEGATIVE_INFINITY : 0.0f;
+    if (query >= end) return threadIdx.x < TILE ? Relative<KEY_ROWS>::absent_lse() : 0.0f;
     u32 row = part.query_row(query);
     return threadIdx.x < TILE ? b.lse[row] * LOG2_E : b.delta[row];
 }
@@ -101,7 +125,8 @@ __device__ __forceinline__ void gradients_by_column(const Attention &a, const St
 
 // `Rows` holds keys and values in registers where there are enough.
 template <int D, typename Rows>
-__device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, bf16 *dk, bf16 *dv) {
+__device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, const RelativeTables &tables, bf16 *dk,
+                                              bf16 *dv) {
     const int ELEMENTS = TILE * D;
     const Attention &a = b.a;
     Part part = part_of_block(b);
@@ -110,11 +135,9 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, bf16 *dk,
     bf16 *key_tile = dynamic_shared<bf16>(), *stages = key_tile + 2 * ELEMENTS;
     float *statistics = reinterpret_cast<float *>(stages + 4 * ELEMENTS);
     u32 *masks = reinterpret_cast<u32 *>(statistics + 2 * THREADS);
-    // Behind them the bias, or a step of gradients of each warp.
-    float *behind = reinterpret_cast<float *>(masks + 2 * THREADS);
-    Bias bias(behind, b.bias, a);
-    Products<-1> products(b.products, part);
-    float *gradients = behind + warp_row() * STEP_STRIDE;
+    float *steps = reinterpret_cast<float *>(masks + 2 * THREADS);
+    Relative<KEY_ROWS> relative(steps + floats_of_steps<KEY_ROWS>(), tables, a, part);
+    steps += warp_row() * STEP_STRIDE;
     if (!drops(a.dropout)) masks[threadIdx.x] = masks[threadIdx.x + THREADS] = 0;
     Span seen = seen_by_tile(a, first_key, TILE, part.queries);
     auto fetch = [&](int first_query) {
@@ -152,11 +175,10 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, bf16 *dk,
             product<D, STEP_N>(key_rows, query_tile, step, s);
             product<D, STEP_N>(value_rows, grad_tile, step, ds);
             int row = first_key + warp_row(), col = first_query + step;
-            if (BIASED) add_bias<-1>(s, bias, row, col);
-            if (PRODUCTS) add_products(s, products, row, col);
+            add_relative(s, relative, row, col);
             hide_distant(s, row, col, a.window);
             gradients_by_column(a, StepMask(masks + stage * THREADS, step), column + step, s, ds);
-            if (PRODUCTS) write_products(products, gradients, a.scale, ds, row, col);
+            add_gradient(relative, steps, ds, row, col);
             accumulate<D, STEP_N>(s, grad_tile, step, value_grad);
             accumulate<D, STEP_N>(ds, query_tile, step, key_grad);
         }
@@ -195,21 +217,8 @@ __device__ __forceinline__ void gradients_by_row(const Attention &a, const RowSt
     }
 }
 
-// Adds the diagonals of the gradients of a step to that of the bias: a lane adds up two. The first key is so far after
-// the first of the `present` queries of this warp; `tile` is [WARP_ROWS, STEP_STRIDE], this warp's own.
-__device__ __forceinline__ void add_diagonals(BiasGradient &gradient, float *tile, const float (&ds)[STEP_N][4],
-                                              int present, int after) {
-    share_step(tile, ds);
-    for (int diagonal = lane_of_warp() - (WARP_ROWS - 1); diagonal < STEP; diagonal += WARP) {
-        float sum = 0.0f;
-        for (int row = max(0, -diagonal); row < min(min(WARP_ROWS, present), STEP - diagonal); row++) {
-            sum += tile[row * STEP_STRIDE + row + diagonal];
-        }
-        gradient.add(after + diagonal, sum);
-    }
-}
-
-template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16> &b, bf16 *dq) {
+template <int D>
+__device__ __forceinline__ void backward_dq(const Backward<bf16> &b, const RelativeTables &tables, bf16 *dq) {
     const int ELEMENTS = TILE * D;
     const Attention &a = b.a;
     Part part = part_of_block(b);
@@ -220,15 +229,10 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
     Keys<D> keys{stages, b.k, b.v, part.key_row(0), a.heads, seen.end};
     copy_pair<D>(query_tile, b.q, b.d_o, part.query_row(first_query), a.heads, present);
     keys.fetch(seen.begin);
-    // Behind the tiles: a step of gradients of each warp, the bias, and the rows of its gradient for each warp.
-    int width = 2 * b.bias.reach + 1;
-    float *gradients = reinterpret_cast<float *>(stages + 4 * ELEMENTS), *column = gradients + TILE * STEP_STRIDE;
-    float *sums = column + width;
-    gradients += warp_row() * STEP_STRIDE;
-    Bias bias(column, b.bias, a);
-    Products<1> products(b.products, part);
-    BiasGradient bias_grad(sums + warp_of_block() * width, b.bias.reach);
-    if (BIASED) fill_zeros(sums, WARPS * width);
+    float *steps = reinterpret_cast<float *>(stages + 4 * ELEMENTS);
+    Relative<QUERY_ROWS> relative(steps + floats_of_steps<QUERY_ROWS>(), tables, a, part);
+    steps += warp_row() * STEP_STRIDE;
+    relative.begin_gradient(WARPS, warp_of_block());
     wait_for_copies<1>();
     __syncthreads();
     HeldRows<D> query_rows(query_tile), grad_rows(query_tile + ELEMENTS);
@@ -247,18 +251,16 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
             product<D, STEP_N>(query_rows, key_tile, step, s);
             product<D, STEP_N>(grad_rows, key_tile + ELEMENTS, step, ds);
             int row = first_query + warp_row(), col = first_key + step;
-            if (BIASED) add_bias<1>(s, bias, row, col);
-            if (PRODUCTS) add_products(s, products, row, col);
+            add_relative(s, relative, row, col);
             if (step + STEP > present_keys) hide_absent(s, present_keys - step);
             hide_distant(s, row, col, a.window);
             gradients_by_row(a, rows, dropped >> step / 2, s, ds);
-            if (BIASED) add_diagonals(bias_grad, gradients, ds, present - warp_row(), col - row);
-            if (PRODUCTS) write_products(products, gradients, a.scale, ds, row, col);
+            add_gradient(relative, steps, ds, row, col);
             accumulate<D, STEP_N>(ds, key_tile, step, query_grad);
         }
     }
     store_scaled<D>(query_grad, a.scale, dq, part.query_row(first_query), a.heads, present);
-    if (BIASED) bias_grad.write(b.bias.grad, sums, WARPS, a.heads);
+    relative.finish();
 }
 
 // DKDV_BLOCKS, or DQ_BLOCKS, fit a multiprocessor at once: what registers are to be found for.
@@ -268,16 +270,16 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
                                           const u32 *queries, const u32 *keys, const float *lse,                 \
                                           const float *delta, const u32 *mask, bf16 *dk, bf16 *dv,               \
                                           Attention a RELATIVE_PARAMETERS) {                                     \
-        Backward<bf16> b{q, k, v, d_o, queries, keys, lse, delta, mask, a, RELATIVE_TABLES};                     \
-        backward_dkdv<D, ROWS<D>>(b, dk, dv);                                                                    \
+        Backward<bf16> b{q, k, v, d_o, queries, keys, lse, delta, mask, a};                                      \
+        backward_dkdv<D, ROWS<D>>(b, RELATIVE_TABLES, dk, dv);                                                   \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, DQ_BLOCKS)                                             \
         attention_flash_backward_dq_##D(const bf16 *q, const bf16 *k, const bf16 *v, const bf16 *d_o,            \
                                         const u32 *queries, const u32 *keys, const float *lse,                   \
                                         const float *delta, const u32 *mask, bf16 *dq,                           \
                                         Attention a RELATIVE_PARAMETERS) {                                       \
-        Backward<bf16> b{q, k, v, d_o, queries, keys, lse, delta, mask, a, RELATIVE_TABLES};                     \
-        backward_dq<D>(b, dq);                                                                                   \
+        Backward<bf16> b{q, k, v, d_o, queries, keys, lse, delta, mask, a};                                      \
+        backward_dq<D>(b, RELATIVE_TABLES, dq);                                                                  \
     }
 
 // Three blocks of 168 registers a thread: what ptxas finds enough for Hopper, but not for Ampere.
@@ -287,7 +289,7 @@ template <int D> __device__ __forceinline__ void backward_dq(const Backward<bf16
 #define DKDV_BLOCKS_64 2
 #endif
 
-#if BIASED || PRODUCTS
+#if defined(BIASED) || defined(PRODUCTS)
 KERNELS(32, HeldRows, 3, 3)
 KERNELS(64, HeldRows, 2, 2)
 #else

@@ -11,7 +11,7 @@
 // g = l / 4 and t = l % 4: so all N elements that it holds of a row have neighbours in only four lanes.
 #pragma once
 #include "ptx.cuh"
-#include "attention.cuh"
+#include "relative.cuh"
 
 #define WARPS 4
 #define THREADS (WARPS * WARP)
@@ -168,26 +168,14 @@ __device__ __forceinline__ void product(const Rows &rows, bf16 *tile, int first,
     }
 }
 
-// Adds the bias to scores. The warp has the rows from `row` on, and the columns from `col` on; columns are keys, or,
-// where SIGN is -1, queries.
+// Adds what scores have by distance. The warp has the rows from `row` on, and the columns from `col` on.
 template <int SIGN, int N>
-__device__ __forceinline__ void add_bias(float (&s)[N][4], const Bias &bias, int row, int col) {
-    int after = col + 2 * lane_t() - row - lane_g();
-#pragma unroll
-    for (int i = 0; i < 4 * N; i++) {
-        int further = i / 4 * 8 + i % 2 - i % 4 / 2 * 8;
-        s[i / 4][i % 4] += bias.of(SIGN * (after + further));
-    }
-}
-
-// Adds the products by distance, likewise.
-template <int SIGN, int N>
-__device__ __forceinline__ void add_products(float (&s)[N][4], const Products<SIGN> &products, int row, int col) {
+__device__ __forceinline__ void add_relative(float (&s)[N][4], const Relative<SIGN> &relative, int row, int col) {
     row += lane_g();
     col += 2 * lane_t();
 #pragma unroll
     for (int i = 0; i < 4 * N; i++) {
-        s[i / 4][i % 4] += products.of(row + i % 4 / 2 * 8, col + i / 4 * 8 + i % 2);
+        relative.add(s[i / 4][i % 4], row + i % 4 / 2 * 8, col + i / 4 * 8 + i % 2);
     }
 }
 
@@ -199,7 +187,7 @@ template <int N> __device__ __forceinline__ void hide_absent(float (&s)[N][4], i
     }
 }
 
-// Nor do those beyond the window. The warp has the rows from `row` on, and the columns from `col` on.
+// Nor do those beyond the window. `row` and `col` as above.
 template <int N> __device__ __forceinline__ void hide_distant(float (&s)[N][4], int row, int col, int window) {
     // Most often each of the rows sees each of the columns.
     if (col - row >= WARP_ROWS - 1 - window && col - row + 8 * N - 1 <= window) return;

@@ -95,7 +95,8 @@ __device__ __forceinline__ void finish(const Forward<hidden> &f, const Part &par
     store_tile<R, D>(out.result, inverse, f.o, part.query_row(first_query), present, f.a);
 }
 
-template <int D, int TILE> __device__ __forceinline__ void forward(const Forward<hidden> &f) {
+template <int D, int TILE>
+__device__ __forceinline__ void forward(const Forward<hidden> &f, const RelativeTables &tables) {
     const int R = TILE / SIDE;
     const Attention &a = f.a;
     Part part = part_of_block(f);
@@ -103,8 +104,7 @@ template <int D, int TILE> __device__ __forceinline__ void forward(const Forward
     if (present <= 0) return;
     float *rows = dynamic_shared<float>(), *cols = rows + TILE * STRIDE(D), *p = cols + TILE * STRIDE(D);
     bool busy = warp_is_busy<R>(present);
-    Bias bias(p + TILE * P_STRIDE(TILE), f.bias, a);
-    Products<1> products(f.products, part);
+    Relative<QUERY_ROWS> relative(p + TILE * P_STRIDE(TILE), tables, a, part);
     Output<R, D> out;
     float s[R][R];
     Span seen = seen_by_tile(a, first_query, TILE, part.keys);
@@ -117,8 +117,7 @@ template <int D, int TILE> __device__ __forceinline__ void forward(const Forward
         if (busy) {
             int query = first_query + thread_y() * R, key = first_key + thread_x() * R;
             dot<R, D>(rows, cols, s);
-            if (BIASED) add_bias<false>(s, bias, query, key);
-            if (PRODUCTS) add_products(s, products, query, key);
+            add_relative(s, relative, query, key);
             weights_of_scores(a, part, query, key, s, out);
         }
         __syncthreads(); // the keys have been read
@@ -167,15 +166,15 @@ __device__ __forceinline__ void gradients_by_column(const Backward<hidden> &b, c
 
 // dk and dv. Rows are keys, columns queries: the transpose of the forward, so that both results are p cols.
 template <int D, int TILE>
-__device__ __forceinline__ void backward_dkdv(const Backward<hidden> &b, hidden *dk, hidden *dv) {
+__device__ __forceinline__ void backward_dkdv(const Backward<hidden> &b, const RelativeTables &tables, hidden *dk,
+                                              hidden *dv) {
     const int R = TILE / SIDE, ELEMENTS = TILE * STRIDE(D);
     Part part = part_of_block(b);
     int first_key = tile_of_block(b.a) * TILE, present = part.keys - first_key;
     if (present <= 0) return;
     float *key_tile = dynamic_shared<float>(), *query_tile = key_tile + 2 * ELEMENTS;
     float *grad_tile = query_tile + ELEMENTS, *p = grad_tile + ELEMENTS;
-    Bias bias(p + TILE * P_STRIDE(TILE), b.bias, b.a);
-    Products<-1> products(b.products, part);
+    Relative<KEY_ROWS> relative(p + TILE * P_STRIDE(TILE), tables, b.a, part);
     bool busy = warp_is_busy<R>(present);
     u32 key_row = part.key_row(first_key);
     float key_grad[R][D / SIDE] = {}, value_grad[R][D / SIDE] = {};
@@ -189,12 +188,11 @@ __device__ __forceinline__ void backward_dkdv(const Backward<hidden> &b, hidden 
         float s[R][R], ds[R][R];
         int key = first_key + thread_y() * R, query = first_query + thread_x() * R;
         dot_pairs<R, D>(key_tile, query_tile, s, ds);
-        if (BIASED) add_bias<true>(s, bias, query, key);
-        if (PRODUCTS) add_products(s, products, key, query);
+        add_relative(s, relative, key, query);
         gradients_by_column<R>(b, part, key, query, s, ds);
         accumulate<R, D>(s, p, grad_tile, value_grad);
         accumulate<R, D>(ds, p, query_tile, key_grad);
-        if (PRODUCTS) write_products<R>(products, p, b.a.scale, first_key, first_query);
+        add_gradient<R>(relative, p, busy, first_key, first_query);
     }
     store_scaled<R, D>(key_grad, b.a.scale, dk, key_row, present, b.a);
     store_scaled<R, D>(value_grad, 1.0f, dv, key_row, present, b.a);
@@ -219,34 +217,16 @@ __device__ __forceinline__ void gradients_by_row(const Backward<hidden> &b, cons
     }
 }
 
-// Adds the diagonals of a tile of gradients to that of the bias, a thread one of them. The first key is so far after
-// the first of the `present` queries; the gradients are in `p` as `accumulate` left them.
-template <int TILE>
-__device__ __forceinline__ void add_diagonals(BiasGradient &gradient, const float *p, int present, int after) {
-    auto slot = [](int row) { return row % (TILE / SIDE) * SIDE + row / (TILE / SIDE); };
-    int diagonal = int(threadIdx.x) - (TILE - 1);
-    if (diagonal >= TILE) return;
-    float sum = 0.0f;
-    for (int row = max(0, -diagonal); row < min(min(TILE, present), TILE - diagonal); row++) {
-        sum += p[slot(row) * P_STRIDE(TILE) + slot(row + diagonal)];
-    }
-    gradient.add(after + diagonal, sum);
-}
-
 // dq. Rows are queries, columns keys, as in the forward.
 template <int D, int TILE>
-__device__ __forceinline__ void backward_dq(const Backward<hidden> &b, hidden *dq) {
+__device__ __forceinline__ void backward_dq(const Backward<hidden> &b, const RelativeTables &tables, hidden *dq) {
     const int R = TILE / SIDE, ELEMENTS = TILE * STRIDE(D);
     Part part = part_of_block(b);
     int first_query = tile_of_block(b.a) * TILE, present = part.queries - first_query;
     if (present <= 0) return;
     float *query_tile = dynamic_shared<float>(), *key_tile = query_tile + 2 * ELEMENTS, *p = key_tile + 2 * ELEMENTS;
-    // Behind the tiles: the bias, and the rows of its gradient.
-    float *column = p + TILE * P_STRIDE(TILE), *sums = column + 2 * b.bias.reach + 1;
-    Bias bias(column, b.bias, b.a);
-    Products<1> products(b.products, part);
-    BiasGradient bias_grad(sums, b.bias.reach);
-    if (BIASED) fill_zeros(sums, 2 * b.bias.reach + 1);
+    Relative<QUERY_ROWS> relative(p + TILE * P_STRIDE(TILE), tables, b.a, part);
+    relative.begin_gradient(1, 0);
     bool busy = warp_is_busy<R>(present);
     u32 query_row = part.query_row(first_query);
     float query_grad[R][D / SIDE] = {};
@@ -260,24 +240,20 @@ __device__ __forceinline__ void backward_dq(const Backward<hidden> &b, hidden *d
             int query = first_query + thread_y() * R, key = first_key + thread_x() * R;
             float s[R][R], ds[R][R];
             dot_pairs<R, D>(query_tile, key_tile, s, ds);
-            if (BIASED) add_bias<false>(s, bias, query, key);
-            if (PRODUCTS) add_products(s, products, query, key);
+            add_relative(s, relative, query, key);
             gradients_by_row<R>(b, part, query, key, s, ds);
             accumulate<R, D>(ds, p, key_tile, query_grad);
-            if (PRODUCTS) write_products<R>(products, p, b.a.scale, first_query, first_key);
         }
-        if (!BIASED) continue;
-        __syncthreads(); // all gradients are there
-        add_diagonals<TILE>(bias_grad, p, present, first_key - first_query);
+        add_gradient<R>(relative, p, busy, first_query, first_key);
     }
     store_scaled<R, D>(query_grad, b.a.scale, dq, query_row, present, b.a);
-    if (BIASED) bias_grad.write(b.bias.grad, sums, 1, b.a.heads);
+    relative.finish();
 }
 
 // Kernels for heads up to D wide, with tiles that fit 99 KiB of shared memory, what every GPU since Ampere has;
 // plan.rs knows the same sizes. BLOCKS fit a multiprocessor at once: what registers are to be found for; those of
 // products have their 8 bytes of each score on their way in the second block's.
-#if BIASED || PRODUCTS
+#if defined(BIASED) || defined(PRODUCTS)
 #define BLOCKS 1
 #else
 #define BLOCKS 2
@@ -286,22 +262,22 @@ __device__ __forceinline__ void backward_dq(const Backward<hidden> &b, hidden *d
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_plain_forward_##D(const hidden *q, const hidden *k, const hidden *v, const u32 *queries,       \
                                     const u32 *keys, hidden *o, float *lse, Attention a RELATIVE_PARAMETERS) {   \
-        forward<D, FORWARD_TILE>(Forward<hidden>{q, k, v, queries, keys, o, lse, nullptr, a, RELATIVE_TABLES});  \
+        forward<D, FORWARD_TILE>(Forward<hidden>{q, k, v, queries, keys, o, lse, nullptr, a}, RELATIVE_TABLES);  \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_plain_backward_dkdv_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,  \
                                           const u32 *queries, const u32 *keys, const float *lse,                 \
                                           const float *delta, hidden *dk, hidden *dv,                            \
                                           Attention a RELATIVE_PARAMETERS) {                                     \
-        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a, RELATIVE_TABLES};                \
-        backward_dkdv<D, BACKWARD_TILE>(b, dk, dv);                                                              \
+        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a};                                 \
+        backward_dkdv<D, BACKWARD_TILE>(b, RELATIVE_TABLES, dk, dv);                                             \
     }                                                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                \
         attention_plain_backward_dq_##D(const hidden *q, const hidden *k, const hidden *v, const hidden *d_o,    \
                                         const u32 *queries, const u32 *keys, const float *lse,                   \
                                         const float *delta, hidden *dq, Attention a RELATIVE_PARAMETERS) {       \
-        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a, RELATIVE_TABLES};                \
-        backward_dq<D, BACKWARD_TILE>(b, dq);                                                                    \
+        Backward<hidden> b{q, k, v, d_o, queries, keys, lse, delta, nullptr, a};                                 \
+        backward_dq<D, BACKWARD_TILE>(b, RELATIVE_TABLES, dq);                                                   \
     }
 
 KERNELS(32, 64, 64)

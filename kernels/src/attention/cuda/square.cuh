@@ -10,7 +10,7 @@
 // Element 16 i + x of a tile in shared memory holds row x R + i ("slot"): the threads of a warp then read rows
 // that are neighbours, free of bank conflicts, though each owns consecutive keys, which share words of Philox.
 #pragma once
-#include "attention.cuh"
+#include "relative.cuh"
 
 #define SIDE 16
 #define THREADS (SIDE * SIDE)
@@ -74,21 +74,11 @@ __device__ __forceinline__ void dot_pairs(const float *rows, const float *cols, 
     dot<R, D>(rows + ELEMENTS, cols + ELEMENTS, ds);
 }
 
-// Adds the bias to scores of this thread, of queries from `query` on and keys from `key` on. Rows are queries, or keys.
-template <bool ROWS_ARE_KEYS, int R>
-__device__ __forceinline__ void add_bias(float (&s)[R][R], const Bias &bias, int query, int key) {
-#pragma unroll
-    for (int i = 0; i < R * R; i++) {
-        int further = i % R - i / R;
-        s[i / R][i % R] += bias.of(key - query + (ROWS_ARE_KEYS ? -further : further));
-    }
-}
-
-// Adds the products by distance to scores of this thread, in rows from `row` on and columns from `col` on.
+// Adds what scores of this thread have by distance, in rows from `row` on and columns from `col` on.
 template <int SIGN, int R>
-__device__ __forceinline__ void add_products(float (&s)[R][R], const Products<SIGN> &products, int row, int col) {
+__device__ __forceinline__ void add_relative(float (&s)[R][R], const Relative<SIGN> &relative, int row, int col) {
 #pragma unroll
-    for (int i = 0; i < R * R; i++) s[i / R][i % R] += products.of(row + i / R, col + i % R);
+    for (int i = 0; i < R * R; i++) relative.add(s[i / R][i % R], row + i / R, col + i % R);
 }
 
 // The elements of a row of the result that a thread has: vectors of this many, 16 threads side by side.
@@ -128,17 +118,39 @@ __device__ __forceinline__ void accumulate(const float (&weights)[R][R], float *
     }
 }
 
-// Writes the gradients of scores to those of the products of their rows, 16 neighbours at a time: they are in `p` as
-// `accumulate` left them, a row private to half a warp. The block has rows from `row` on and columns from `col` on.
+// Gives the gradients of the scores of a block to that of what scores have by distance: they are in `p` as `accumulate`
+// left them. The block has the rows from `row` on, and the columns from `col` on; busy warps have some that exist, and
+// where rows are queries the others call this, too.
 template <int R, int SIGN>
-__device__ __forceinline__ void write_products(const Products<SIGN> &products, const float *p, float scale, int row,
-                                               int col) {
+__device__ __forceinline__ void add_gradient(Nothing<SIGN> &, const float *, bool, int, int) {}
+
+template <int R> __device__ __forceinline__ void add_gradient(Bias<KEY_ROWS> &, const float *, bool, int, int) {}
+
+// A thread adds up one diagonal.
+template <int R>
+__device__ __forceinline__ void add_gradient(Bias<QUERY_ROWS> &bias, const float *p, bool, int row, int col) {
+    const int TILE = R * SIDE;
+    auto slot = [](int i) { return i % R * SIDE + i / R; };
+    __syncthreads(); // all gradients are there
+    int diagonal = int(threadIdx.x) - (TILE - 1), rows = min(TILE, bias.tokens - row);
+    if (diagonal >= TILE) return;
+    float sum = 0.0f;
+    for (int i = max(0, -diagonal); i < min(rows, TILE - diagonal); i++) {
+        sum += p[slot(i) * P_STRIDE(TILE) + slot(i + diagonal)];
+    }
+    bias.add_diagonal(col - row + diagonal, sum);
+}
+
+// Half a warp writes 16 neighbours of a row, which is private to it.
+template <int R, int SIGN>
+__device__ __forceinline__ void add_gradient(Products<SIGN> &products, const float *p, bool busy, int row, int col) {
+    if (!busy) return;
     const float *mine = p + thread_y() * P_STRIDE(R * SIDE);
 #pragma unroll
     for (int i = 0; i < R * R; i++) {
         int further = i % R * SIDE + thread_x(), slot = further % R * SIDE + further / R;
         float ds = mine[i / R * SIDE * P_STRIDE(R * SIDE) + slot];
-        products.write(row + thread_y() * R + i / R, col + further, scale * ds);
+        products.write(row + thread_y() * R + i / R, col + further, ds);
     }
 }
 
