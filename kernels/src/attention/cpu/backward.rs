@@ -1,7 +1,9 @@
 //! The backward of one task, which has all queries of its sequence.
 
 use super::product::{View, add_product, pack, pack_transposed, product};
-use super::{Attention, Block, QUERIES, Qkv, Relative, Task, padded, relative, with_scratch};
+use super::{
+    Attention, Block, Memory, QUERIES, Qkv, Relative, Task, padded, relative, rows, with_memory,
+};
 use crate::parallel::Shared;
 use crate::simd::Element;
 
@@ -25,52 +27,128 @@ pub(super) struct Out<'a, E> {
 
 /// Writes dq, dk, dv and the gradient of what scores have by distance, of the task.
 pub(super) fn task<E: Element>(a: Attention, input: Input<E>, task: &Task, out: &Out<E>) {
-    let (d, all) = (a.head_dim, 0..task.keys);
-    let (row, stride, widest) = (padded(d), padded(all.len()), task.widest());
-    let (keys_t, keys, queries) = (d * stride, all.len() * row, QUERIES * widest);
-    let (rows, [table, lines]) = (QUERIES * row, bias_scratch(a, input.x.relative, widest));
-    let dbias = padded(table);
-    let sizes = [keys_t, keys_t, keys, keys, keys, queries, queries, rows, widest, dbias, lines];
-    with_scratch(sizes, |[k_t, v_t, k, dk, dv, p, ds, rows, mask, dbias, diagonals]| {
-        let mut grad = task.relative_gradient(a, out.relative, &mut dbias[..table]);
-        pack_transposed(task.keys(a, input.x.k, all.clone()), a.scale, k_t);
-        pack_transposed(task.keys(a, input.x.v, all.clone()), 1.0, v_t);
-        pack(task.keys(a, input.x.k, all), a.scale, k);
-        mask.fill(1.0);
-        dk.fill(0.0);
-        dv.fill(0.0);
+    let columns = [a.hidden(), a.head_dim];
+    with_memory(|memory| {
+        let mut scratch = Scratch::new(a, input.x, task, memory);
+        let mut grad = task.relative_gradient(a, out.relative, std::mem::take(&mut scratch.dbias));
         for block in task.blocks() {
-            let (n, s, wide) = (block.queries.len(), block.keys.len(), block.width());
-            let (p, ds, rows) = (&mut p[..n * wide], &mut ds[..n * wide], &mut rows[..n * row]);
-            let (q, d_o) = (task.queries(a, input.x.q, &block), task.queries(a, input.d_o, &block));
-            let [k_t, v_t] =
-                [&k_t, &v_t].map(|x| View::new(&x[block.keys.start..], [d, wide], stride));
-            product(q, k_t, p);
-            product(d_o, v_t, ds);
-            score_gradients(a, input, (task, &block), [p, ds, &mut mask[..wide], diagonals]);
-            relative::add_gradient(a.scale, (task, &block), ds, (&mut grad, diagonals));
-            let (p, ds) = (View::new(p, [n, s], wide), View::new(ds, [n, s], wide));
-            let at = block.keys.start * row..block.keys.end * row;
-            pack(d_o, 1.0, rows);
-            add_product(p.t(), View::new(rows, [n, row], row), &mut dv[at.clone()]);
-            pack(q, a.scale, rows);
-            add_product(ds.t(), View::new(rows, [n, row], row), &mut dk[at.clone()]);
-            product(ds, View::new(&k[at], [s, row], row), rows);
-            task.write(out.dq, [a.hidden(), d], task.query_rows(&block), rows);
+            scratch.score_gradients(a, input, task, &block);
+            relative::add_gradient(a.scale, task, &block, scratch.ds, &mut grad, scratch.diagonals);
+            let dq = scratch.input_gradients(a, input, task, &block);
+            task.write(out.dq, columns, task.query_rows(&block), dq);
         }
-        task.write(out.dk, [a.hidden(), d], task.key_rows(), dk);
-        task.write(out.dv, [a.hidden(), d], task.key_rows(), dv);
+        task.write(out.dk, columns, task.key_rows(), scratch.dk);
+        task.write(out.dv, columns, task.key_rows(), scratch.dv);
         if let (Relative::Bias(out), Relative::Bias(dbias)) = (out.relative, grad) {
-            task.write(out, [a.heads, 1], task.bias_rows(table), dbias);
+            task.write(out, [a.heads, 1], task.bias_rows(dbias.len()), dbias);
         }
     });
 }
 
-/// Elements of dbias and of the diagonals of a block, where there is a bias.
-fn bias_scratch(a: Attention, relative: Relative<&[f32]>, widest: usize) -> [usize; 2] {
-    match relative {
-        Relative::Bias(bias) => [bias.len() / a.heads, QUERIES + widest],
-        _ => [0, 0],
+/// The matrices of a task with S keys, and of its blocks of n queries and s keys, the latter at the beginning of memory
+/// that is enough for each block. Rows are padded.
+struct Scratch<'a> {
+    /// scale k, transposed, `[D, S]`.
+    k_t: &'a mut [f32],
+    /// v, transposed, `[D, S]`.
+    v_t: &'a mut [f32],
+    /// scale k, `[S, D]`.
+    k: &'a mut [f32],
+    /// The gradient of k, `[S, D]`; each block adds to it.
+    dk: &'a mut [f32],
+    /// The gradient of v, `[S, D]`; each block adds to it.
+    dv: &'a mut [f32],
+    /// The gradient of the bias of this head, if there is one, `[2R + 1]`; each block adds to it.
+    dbias: &'a mut [f32],
+    /// Scores of a block, then its probabilities after dropout, `[n, s]`.
+    p: &'a mut [f32],
+    /// do . v of a block, then the gradient of its scores, `[n, s]`.
+    ds: &'a mut [f32],
+    /// Of a block do, then scale q, then dq, `[n, D]`.
+    rows: &'a mut [f32],
+    /// The dropout factors of a query, `[s]`; ones where nothing is dropped.
+    mask: &'a mut [f32],
+    /// The sums of a block's diagonals, if there is a bias, `[n + s - 1]`.
+    diagonals: &'a mut [f32],
+}
+
+impl<'a> Scratch<'a> {
+    /// With the keys and values of the task, gradients of zeros, and a mask of ones.
+    fn new<E: Element>(a: Attention, x: Qkv<E>, task: &Task, memory: &'a mut Memory) -> Self {
+        let (d, row, stride, widest) =
+            (a.head_dim, padded(a.head_dim), padded(task.keys), task.widest());
+        let (bias, diagonals) = match x.relative {
+            Relative::Bias(bias) => (bias.len() / a.heads, QUERIES + widest),
+            _ => (0, 0),
+        };
+        let scratch = memory.carve(|take| Scratch {
+            k_t: take(d * stride),
+            v_t: take(d * stride),
+            k: take(task.keys * row),
+            dk: take(task.keys * row),
+            dv: take(task.keys * row),
+            dbias: take(bias),
+            p: take(QUERIES * widest),
+            ds: take(QUERIES * widest),
+            rows: take(QUERIES * row),
+            mask: take(widest),
+            diagonals: take(diagonals),
+        });
+        let [k, v] = [x.k, x.v].map(|x| task.keys(a, x, 0..task.keys));
+        pack_transposed(k, a.scale, scratch.k_t);
+        pack_transposed(v, 1.0, scratch.v_t);
+        pack(k, a.scale, scratch.k);
+        scratch.dk.fill(0.0);
+        scratch.dv.fill(0.0);
+        scratch.mask.fill(1.0);
+        scratch
+    }
+
+    /// Makes p and ds of a block.
+    fn score_gradients<E: Element>(
+        &mut self,
+        a: Attention,
+        input: Input<E>,
+        task: &Task,
+        block: &Block,
+    ) {
+        let (wide, stride) = (block.width(), padded(task.keys));
+        let [p, ds] = [&mut *self.p, &mut *self.ds].map(|x| &mut x[..block.scores()]);
+        let [k_t, v_t] = [&*self.k_t, &*self.v_t]
+            .map(|x| View::new(&x[block.keys.start..], [a.head_dim, wide], stride));
+        product(task.queries(a, input.x.q, block), k_t, p);
+        product(task.queries(a, input.d_o, block), v_t, ds);
+        relative::add(a, input.x.relative, task, block, p, self.diagonals);
+        let rows = p.chunks_exact_mut(wide).zip(ds.chunks_exact_mut(wide));
+        for (query, (p, ds)) in block.queries.clone().zip(rows) {
+            let mask = &mut self.mask[..wide];
+            if let Some(dropout) = a.dropout {
+                block.mask(dropout, task.row(a, query), mask);
+            }
+            rows::softmax_backward(p, ds, mask, saved(a, input, task, query));
+        }
+        task.hide(block, p, 0.0);
+        task.hide(block, ds, 0.0);
+    }
+
+    /// Adds to dk and dv what a block gives to them, from its p and ds; returns its dq, `[n, D]`.
+    fn input_gradients<E: Element>(
+        &mut self,
+        a: Attention,
+        input: Input<E>,
+        task: &Task,
+        block: &Block,
+    ) -> &[f32] {
+        let (n, s, row) = (block.queries.len(), block.keys.len(), padded(a.head_dim));
+        let [p, ds] = [&*self.p, &*self.ds].map(|x| View::new(x, [n, s], block.width()));
+        let (keys, rows) =
+            (block.keys.start * row..block.keys.end * row, &mut self.rows[..n * row]);
+        pack(task.queries(a, input.d_o, block), 1.0, rows);
+        add_product(p.t(), View::new(rows, [n, row], row), &mut self.dv[keys.clone()]);
+        pack(task.queries(a, input.x.q, block), a.scale, rows);
+        add_product(ds.t(), View::new(rows, [n, row], row), &mut self.dk[keys.clone()]);
+        product(ds, View::new(&self.k[keys], [s, row], row), rows);
+        rows
     }
 }
 
@@ -98,30 +176,9 @@ impl Task {
     }
 }
 
-/// Turns the scores of a block, before what they have by distance, into masked probabilities, and `do . v` into the
-/// gradients ds. `mask` is of ones where nothing is dropped.
-fn score_gradients<E: Element>(
-    a: Attention,
-    input: Input<E>,
-    (task, block): (&Task, &Block),
-    [p, ds, mask, diagonals]: [&mut [f32]; 4],
-) {
-    relative::add(a, input.x.relative, (task, block), [p, diagonals]);
-    let wide = block.width();
-    let rows = p.chunks_exact_mut(wide).zip(ds.chunks_exact_mut(wide));
-    for (query, (p, ds)) in block.queries.clone().zip(rows) {
-        if let Some(dropout) = a.dropout {
-            block.mask(dropout, task.row(a, query), mask);
-        }
-        super::rows::softmax_backward(p, ds, mask, saved(a, input, task, query));
-    }
-    task.hide(block, p, 0.0);
-    task.hide(block, ds, 0.0);
-}
-
 /// lse and delta of a query.
 fn saved<E: Element>(a: Attention, input: Input<E>, task: &Task, query: usize) -> (f32, f32) {
     let at = task.at(a, query);
-    let delta = super::rows::dot(&input.o[at..][..a.head_dim], &input.d_o[at..][..a.head_dim]);
+    let delta = rows::dot(&input.o[at..][..a.head_dim], &input.d_o[at..][..a.head_dim]);
     (input.lse[task.row(a, query) as usize], delta)
 }

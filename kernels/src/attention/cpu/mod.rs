@@ -116,6 +116,11 @@ impl Block {
         padded(self.keys.len())
     }
 
+    /// Elements of all its scores.
+    fn scores(&self) -> usize {
+        self.queries.len() * self.width()
+    }
+
     /// The dropout factors of a row of its scores; it begins with a whole block of Philox, of 4 keys.
     fn mask(&self, dropout: Dropout, row: u32, mask: &mut [f32]) {
         dropout.mask_row(row, (self.keys.start / 4) as u32, mask);
@@ -234,18 +239,34 @@ fn padded(n: usize) -> usize {
     n.next_multiple_of(MAX_LANES)
 }
 
-/// Runs `f` on slices of these sizes, whole vectors each, in memory that the thread keeps; they hold
-/// anything.
-fn with_scratch<const K: usize>(sizes: [usize; K], f: impl FnOnce([&mut [f32]; K])) {
-    thread_local!(static SCRATCH: RefCell<Vec<f32>> = RefCell::default());
-    SCRATCH.with_borrow_mut(|buffer| {
-        let needed = sizes.iter().sum::<usize>() + CACHE_LINE;
-        if buffer.len() < needed {
-            buffer.resize(needed, 0.0);
+/// Runs `f` with memory that the thread keeps.
+fn with_memory(f: impl FnOnce(&mut Memory)) {
+    thread_local!(static MEMORY: RefCell<Memory> = const { RefCell::new(Memory(Vec::new())) });
+    MEMORY.with_borrow_mut(f);
+}
+
+/// Memory for the matrices of a task.
+struct Memory(Vec<f32>);
+
+impl Memory {
+    /// What `f` makes of slices as long as it asks for, each of which begins a vector. They hold anything.
+    ///
+    /// `f` is called twice, first with empty slices, to know the length of all.
+    fn carve<'a, S>(&'a mut self, f: impl Fn(&mut dyn FnMut(usize) -> &'a mut [f32]) -> S) -> S {
+        let mut needed = CACHE_LINE;
+        f(&mut |len| {
+            needed += padded(len);
+            &mut []
+        });
+        if self.0.len() < needed {
+            self.0.resize(needed, 0.0);
         }
         // Vectors that straddle two cache lines take twice as long.
-        let start = buffer.as_ptr().align_offset(CACHE_LINE * size_of::<f32>());
-        let mut rest = &mut buffer[start..];
-        f(sizes.map(|n| rest.split_off_mut(..n).expect("the sizes add up")));
-    });
+        let start = self.0.as_ptr().align_offset(CACHE_LINE * size_of::<f32>());
+        let mut rest = &mut self.0[start..];
+        f(&mut |len| {
+            let slice = rest.split_off_mut(..padded(len)).expect("the lengths add up");
+            &mut slice[..len]
+        })
+    }
 }

@@ -78,15 +78,17 @@ impl Task {
 pub(super) fn add(
     a: Attention,
     relative: Relative<&[f32]>,
-    (task, block): (&Task, &Block),
-    [scores, diagonals]: [&mut [f32]; 2],
+    task: &Task,
+    block: &Block,
+    scores: &mut [f32],
+    diagonals: &mut [f32],
 ) {
     match relative {
         Relative::None => {}
-        Relative::Bias(bias) => add_bias(a, (bias, task.head), block, [scores, diagonals]),
+        Relative::Bias(bias) => add_bias(a, (bias, task.head), block, scores, diagonals),
         Relative::Products(parts) => {
             let own = parts.map(|x| &x[task.products(a, x.len())]);
-            add_products(a.scale, own, (task, block), scores);
+            add_products(a.scale, own, task, block, scores);
         }
     }
 }
@@ -95,7 +97,8 @@ fn add_bias(
     a: Attention,
     (bias, head): (&[f32], usize),
     block: &Block,
-    [scores, diagonals]: [&mut [f32]; 2],
+    scores: &mut [f32],
+    diagonals: &mut [f32],
 ) {
     let rows_of_bias = block.bias_rows(a.reach(Relative::Bias(bias.len())));
     diagonals.iter_mut().zip(rows_of_bias).for_each(|(to, row)| *to = bias[row * a.heads + head]);
@@ -104,12 +107,7 @@ fn add_bias(
     }
 }
 
-fn add_products(
-    scale: f32,
-    [c, g]: [&[f32]; 2],
-    (task, block): (&Task, &Block),
-    scores: &mut [f32],
-) {
+fn add_products(scale: f32, [c, g]: [&[f32]; 2], task: &Task, block: &Block, scores: &mut [f32]) {
     let products = Products::of(c.len(), task.keys);
     for (query, scores) in block.queries.clone().zip(scores.chunks_exact_mut(block.width())) {
         let of_query = &c[products.of_query(query, block)];
@@ -124,18 +122,20 @@ fn add_products(
 /// if it is a bias.
 pub(super) fn add_gradient(
     scale: f32,
-    (task, block): (&Task, &Block),
+    task: &Task,
+    block: &Block,
     ds: &[f32],
-    (grad, diagonals): (&mut Relative<&mut [f32]>, &mut [f32]),
+    grad: &mut Relative<&mut [f32]>,
+    diagonals: &mut [f32],
 ) {
     match grad {
         Relative::None => {}
-        Relative::Bias(dbias) => add_bias_gradient(block, ds, [dbias, diagonals]),
-        Relative::Products(own) => write_product_gradients(scale, (task, block), ds, own),
+        Relative::Bias(dbias) => add_bias_gradient(block, ds, dbias, diagonals),
+        Relative::Products(own) => write_product_gradients(scale, task, block, ds, own),
     }
 }
 
-fn add_bias_gradient(block: &Block, ds: &[f32], [dbias, diagonals]: [&mut [f32]; 2]) {
+fn add_bias_gradient(block: &Block, ds: &[f32], dbias: &mut [f32], diagonals: &mut [f32]) {
     diagonals[..block.diagonals()].fill(0.0);
     for (query, ds) in block.queries.clone().zip(ds.chunks_exact(block.width())) {
         rows::add(&mut diagonals[block.diagonals_of(query)], &ds[..block.keys.len()]);
@@ -147,7 +147,8 @@ fn add_bias_gradient(block: &Block, ds: &[f32], [dbias, diagonals]: [&mut [f32];
 
 fn write_product_gradients(
     scale: f32,
-    (task, block): (&Task, &Block),
+    task: &Task,
+    block: &Block,
     ds: &[f32],
     [dc, dg]: &mut [&mut [f32]; 2],
 ) {
