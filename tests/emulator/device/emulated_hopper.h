@@ -185,7 +185,7 @@ inline void* matrix_place(u64 descriptor, Major major, int mn, int k) {
   return emulator::shared_pointer(swizzled_128(address));
 }
 
-inline float matrix_element(u64 descriptor, Major major, int mn, int k) {
+EMULATOR_UNSEEN float matrix_element(u64 descriptor, Major major, int mn, int k) {
   bf16 element;
   std::memcpy(&element, matrix_place(descriptor, major, mn, k), 2);
   return to_float(element);
@@ -199,7 +199,7 @@ EMULATOR_TWIN void reads_matrix(u64 descriptor, Major major, int first, int mns)
       emulator::reads(emulator::Agent::Products, matrix_place(descriptor, major, mn, k), 16);
 }
 
-inline void compute(const PendingProduct& p) {
+EMULATOR_UNSEEN void compute(const PendingProduct& p) {
   std::vector<float> a(64 * 16), b(16 * p.cols);
   for (int k = 0; k < 16; k++) {
     for (int row = 0; row < 64; row++) a[row * 16 + k] = matrix_element(p.a, p.major_a, row, k);
