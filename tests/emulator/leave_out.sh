@@ -20,7 +20,8 @@ tests() {
 }
 
 # each FILE NAME CACHED CAPABILITY FILTERS...: of a source in the repository, which is compiled under NAME, and whose
-# compiled files begin with CACHED
+# compiled files begin with CACHED; $before is the number of lines that the program puts before it
+before=0
 each() {
   file=$1 name=$2 cached=$3 capability=$4
   shift 4
@@ -32,7 +33,7 @@ each() {
     rm -rf "$broken"
     cp -r "$whole" "$broken"
     rm -f "$broken/$cached"*
-    EMULATOR_OMIT=$name:$line tests "$broken" "$capability" "$@" >"$out/report"
+    EMULATOR_OMIT=$name:$((line + before)) tests "$broken" "$capability" "$@" >"$out/report"
     passed=$?
     if grep -q 'a race on' "$out/report"; then verdict=race
     elif [ $passed = 0 ]; then verdict="NOT NOTICED"
@@ -46,11 +47,15 @@ each matmul/cuda/mma.cu matmul_mma.cu matmul_mma 8.0 matmul::the_products
 each matmul/cuda/product.cuh product.cuh matmul_ 8.0 matmul::the_products
 each matmul/cuda/wgmma.cu matmul_wgmma.cu matmul_wgmma 9.0 matmul::the_products
 each attention/cuda/plain.cu attention_plain.cu attention_plain 8.0 attention::f32_equals
+each attention/cuda/square.cuh square.cuh attention_plain 8.0 attention::f32_equals attention_by_distance::f32
 for file in flash.cu flash_backward.cu; do
   each attention/cuda/$file attention_$file attention_flash 8.0 attention::bf16_equals
 done
-for file in square.cuh fragments.cuh; do
-  each attention/cuda/$file $file attention_flash 8.0 attention::bf16_equals attention_by_distance::bf16
-done
+each attention/cuda/fragments.cuh fragments.cuh attention_flash 8.0 attention::bf16_equals
+# The gradients of scores that its warps share.
+before=1
+each attention/cuda/flash_backward.cu attention_flash_backward_products.cu attention_flash_backward_products 8.0 \
+  attention_by_distance::bf16_products
+before=0
 for op in add_norm embedding layer_norm pooling reduce; do each $op/$op.cu $op.cu $op 8.0 $op::; done
 each cuda/common.cuh common.cuh "" 8.0 layer_norm:: softmax:: cross_entropy::
