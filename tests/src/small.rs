@@ -33,14 +33,9 @@ pub fn classifier(kind: &str, [hidden, inner]: [usize; 2]) -> SequenceClassifier
 
 /// Random tokens in sequences of [`LENS`].
 pub fn batch() -> Batch {
-    batch_of(LENS)
-}
-
-/// Random tokens in sequences of these lengths.
-pub fn batch_of(lens: [usize; LENS.len()]) -> Batch {
     let mut rng = Rng::new(3, 1);
     let mut draw =
-        |n: u64| lens.map(|len| (0..len).map(|_| rng.below(n) as u32).collect::<Vec<_>>());
+        |n: u64| LENS.map(|len| (0..len).map(|_| rng.below(n) as u32).collect::<Vec<_>>());
     let (ids, types) = (draw(VOCAB), draw(2));
     Batch::new(ids.iter().zip(&types).map(|(i, t)| (&i[..], &t[..]))).expect("not empty")
 }

@@ -271,8 +271,7 @@ fn a_step_takes_few_launches_and_no_waiting() {
 /// AdamW may take `most` launches; SGD, which is no fused update, nine a parameter more.
 fn count_launches(kind: &str, model: &SequenceClassifier, most: u64) {
     to_device(&model.params(), &device()).unwrap();
-    // As many sequences as elsewhere, but short: this counts what is launched, and an emulated GPU does it all.
-    let batch = small::batch_of([3, 1, 4, 7, 2]);
+    let batch = batch();
     let step = |optimizer: &mut dyn Optimizer, precision| {
         let pass = Pass::training(1, 0).with_precision(precision);
         let logits = model.forward(&pass, &batch).unwrap();

@@ -23,6 +23,9 @@ const SANITIZE: &str = "EMULATOR_SANITIZE";
 const CAPABILITY: &str = "EMULATED_CAPABILITY";
 const CACHE: &str = "KERNELS_CUDA_CACHE";
 const COMPILATION: [&str; 2] = ["--exact", "runs::compile_every_kernel"];
+/// A test that counts launches, for which kernels need not run: one alone takes as long as ten others.
+const COUNTING: &str = "model::a_step_takes_few_launches_and_no_waiting";
+const WITHOUT_WORK: (&str, &str) = ("EMULATOR_KERNELS", "skip");
 
 #[test]
 fn on_the_gpu_of_this_machine() {
@@ -36,7 +39,8 @@ fn on_the_gpu_of_this_machine() {
 fn on_an_emulated_ampere() {
     let environment = [(CAPABILITY, "8.0"), ("EMULATED_GPUS", "2")];
     emulated("plain", &environment, &COMPILATION);
-    emulated("plain", &environment, &[]);
+    emulated("plain", &environment, &["--skip", COUNTING]);
+    emulated("plain", &[(CAPABILITY, "8.0"), WITHOUT_WORK], &[COUNTING]);
 }
 
 #[test]
@@ -45,8 +49,15 @@ fn on_an_emulated_hopper_under_the_address_sanitizer() {
     let fused = ("EMULATOR_CONTRACT", "fast");
     let environment = [(CAPABILITY, "9.0"), order, fused, ("KERNELS_CUDA_POOL", "off")];
     emulated("address", &environment, &COMPILATION);
-    // Whole commands launch the kernels of whole models, which is slow here.
-    emulated("address", &environment, &["--skip", "program"]);
+    // An emulated GPU runs one kernel at a time: two processes, of as much work each, keep two cores busy. Whole commands
+    // launch the kernels of whole models, which is slow here.
+    let some = ["model::", "attention", "--skip", COUNTING];
+    let others = ["--skip", "model::", "--skip", "attention", "--skip", "program"];
+    std::thread::scope(|scope| {
+        scope.spawn(|| emulated("address", &environment, &some));
+        emulated("address", &environment, &others);
+    });
+    emulated("address", &[(CAPABILITY, "9.0"), WITHOUT_WORK], &[COUNTING]);
 }
 
 /// Barriers of blocks and warps, copies in the background, and blocks that wait for each other. All others take a
