@@ -9,11 +9,12 @@ use std::time::Instant;
 
 use kernels::activation::{self, Activation};
 use kernels::attention::{self, Attention};
-use kernels::cuda::{Array, DType, Device, Result};
+use kernels::cuda::{Array, DType, Device, Offsets, Result};
 use kernels::dropout::Dropout;
 use kernels::matmul::cuda::{self as matmul, After, Linear, Rung};
 use kernels::philox::Key;
-use kernels::rotary::{self, cuda::Rotary};
+use kernels::rotary;
+use kernels::rotary::cuda::{Places, Rotary};
 use kernels::{add_norm, elementwise, gated};
 
 /// Timings of one figure, and launches in one timing.
@@ -174,10 +175,10 @@ impl Bench {
     /// Tokens in sequences of 512, heads and their size.
     fn turn(&self, [tokens, heads, head_dim]: [usize; 3]) -> Result<()> {
         let n = 3 * tokens * heads * head_dim;
-        let places: Vec<u32> = (0..tokens as u32).map(|token| token % 512).collect();
-        let places = Array::from_host(&self.device, &places)?;
+        let lens = (0..tokens).step_by(512).map(|start| (tokens - start).min(512));
+        let places = Places::upload(&self.device, lens)?;
         let table = Array::from_host(&self.device, &rotary::table(head_dim, 1e4, 512))?;
-        let (table, places) = (table.slice(), places.slice());
+        let (table, places) = (table.slice(), &places);
         let settings = Rotary { table, places, heads, head_dim };
         let (qkv, size) = (self.random(DType::BF16, n, 1)?, [tokens, heads, head_dim]);
         let time = self.seconds(|| rotary::cuda::split(settings, qkv.slice()))?;
@@ -230,8 +231,8 @@ impl Bench {
     fn attend(&self, [batch, length, heads, head_dim]: [usize; 4]) -> Result<()> {
         let n = batch * length * heads * head_dim;
         let offsets: Vec<u32> = (0..=batch).map(|i| (i * length) as u32).collect();
-        let there = Array::from_host(&self.device, &offsets)?;
-        let at = attention::cuda::Offsets { queries: there.slice(), keys: there.slice() };
+        let there = Offsets::upload(&self.device, &offsets)?;
+        let at = [&there, &there];
         let [q, k, v, d_o] = [1, 2, 3, 4].map(|seed| self.random(DType::BF16, n, seed));
         let (q, k, v, d_o) = (q?, k?, v?, d_o?);
         let relative = attention::Relative::None;

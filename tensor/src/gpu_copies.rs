@@ -2,30 +2,35 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kernels::cuda::{Array, Device, Element};
+use kernels::cuda::{self, Device};
 
 use crate::Result;
 
-/// The same elements on each GPU that asked for them.
-#[derive(Default)]
-pub(crate) struct GpuCopies(Mutex<Vec<Arc<Array>>>);
+/// The same on each GPU that asked for it.
+pub(crate) struct GpuCopies<T>(Mutex<Vec<(Device, Arc<T>)>>);
 
-impl GpuCopies {
-    /// Those on `gpu`: uploaded when it first asks, the same copy after that. `host` must return the same each time.
+impl<T> GpuCopies<T> {
+    /// That on `gpu`: uploaded when it first asks, the same copy after that.
     ///
     /// # Errors
     /// When the GPU is full.
-    pub(crate) fn on<T: Element, H: AsRef<[T]>>(
+    pub(crate) fn on(
         &self,
         gpu: &Device,
-        host: impl FnOnce() -> H,
-    ) -> Result<Arc<Array>> {
+        upload: impl FnOnce() -> cuda::Result<T>,
+    ) -> Result<Arc<T>> {
         let mut copies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(array) = copies.iter().find(|array| array.device() == gpu) {
-            return Ok(array.clone());
+        if let Some((_, copy)) = copies.iter().find(|(device, _)| device == gpu) {
+            return Ok(copy.clone());
         }
-        let array = Arc::new(Array::from_host(gpu, host().as_ref())?);
-        copies.push(array.clone());
-        Ok(array)
+        let copy = Arc::new(upload()?);
+        copies.push((gpu.clone(), copy.clone()));
+        Ok(copy)
+    }
+}
+
+impl<T> Default for GpuCopies<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
     }
 }

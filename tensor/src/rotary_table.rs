@@ -27,7 +27,7 @@ struct Shared {
 pub(crate) struct Made {
     /// `[P, D]`
     rows: Vec<f32>,
-    uploaded: GpuCopies,
+    uploaded: GpuCopies<Array>,
 }
 
 impl RotaryTable {
@@ -76,7 +76,7 @@ impl Made {
     /// # Errors
     /// When the GPU is full.
     pub(crate) fn on_gpu(&self, gpu: &Device) -> Result<Arc<Array>> {
-        self.uploaded.on(gpu, || self.rows())
+        self.uploaded.on(gpu, || Array::from_host(gpu, self.rows()))
     }
 }
 

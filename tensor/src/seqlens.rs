@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use kernels::cuda::{self, Array};
+use kernels::cuda::{self, Offsets};
+use kernels::rotary::cuda::Places;
 
 use crate::gpu_copies::GpuCopies;
 use crate::{Error, Result};
@@ -25,9 +26,9 @@ pub struct CuSeqLens(Arc<Shared>);
 struct Shared {
     offsets: Vec<u32>,
     /// The offsets on GPUs, where every layer of a step reads them.
-    uploaded: GpuCopies,
+    uploaded: GpuCopies<Offsets>,
     /// The place of each token in its sequence, likewise.
-    places: GpuCopies,
+    places: GpuCopies<Places>,
 }
 
 impl CuSeqLens {
@@ -72,17 +73,16 @@ impl CuSeqLens {
     ///
     /// # Errors
     /// When the GPU is full.
-    pub(crate) fn on_gpu(&self, gpu: &cuda::Device) -> Result<Arc<Array>> {
-        self.0.uploaded.on(gpu, || self.offsets())
+    pub(crate) fn on_gpu(&self, gpu: &cuda::Device) -> Result<Arc<Offsets>> {
+        self.0.uploaded.on(gpu, || Offsets::upload(gpu, self.offsets()))
     }
 
     /// The place of each token in its sequence, `[T]`, on a GPU: as [`on_gpu`](Self::on_gpu).
     ///
     /// # Errors
     /// When the GPU is full.
-    pub(crate) fn places_on_gpu(&self, gpu: &cuda::Device) -> Result<Arc<Array>> {
-        let places = || self.offsets().windows(2).flat_map(|w| 0..w[1] - w[0]).collect::<Vec<_>>();
-        self.0.places.on(gpu, places)
+    pub(crate) fn places_on_gpu(&self, gpu: &cuda::Device) -> Result<Arc<Places>> {
+        self.0.places.on(gpu, || Places::upload(gpu, self.lens()))
     }
 
     /// B, the number of sequences.
@@ -104,7 +104,7 @@ impl CuSeqLens {
     }
 
     /// The length of each sequence.
-    pub fn lens(&self) -> impl Iterator<Item = usize> + '_ {
+    pub fn lens(&self) -> impl Iterator<Item = usize> + Clone + '_ {
         self.offsets().windows(2).map(|w| (w[1] - w[0]) as usize)
     }
 }

@@ -60,7 +60,7 @@ pub fn norm(grads: &[Slice]) -> Result<Array> {
     let mut norm = Array::uninit(device, DType::F32, 1)?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "adamw_norm")?.block(4 * BLOCK);
     // SAFETY: the kernel's parameters; one block reads the sums.
-    unsafe { launch.read(sums.slice()).write(&mut norm).arg(sums.blocks() as i32).start() }?;
+    unsafe { launch.read(sums.slice()).write(&mut norm).int(sums.blocks()).start() }?;
     Ok(norm)
 }
 

@@ -91,7 +91,7 @@ pub fn forward(
     let name = kernel.map_or("add_norm_forward_wide", |kernel| kernel.forward);
     let launch = Launch::new(device, &SOURCE, x.dtype(), name)?;
     let launch = launch.read(x).read(r).read(w).read(b).write(&mut z).write(&mut y);
-    let launch = launch.write(&mut mean).write(&mut rstd).arg(rows as i32).arg(cols as i32);
+    let launch = launch.write(&mut mean).write(&mut rstd).int(rows).int(cols);
     let launch = match kernel {
         Some(_) => launch.grid(rows.div_ceil(BLOCK as usize / WARP)),
         None => launch.grid(rows).arg(i32::from(packed)),
@@ -130,7 +130,7 @@ pub fn backward(saved: Saved, w: Slice, dropout: Option<Dropout>, dy: Slice) -> 
         Some(dx) => launch.write(dx),
         None => launch.none(),
     };
-    let launch = launch.arg(mean.len() as i32).arg(w.len() as i32);
+    let launch = launch.int(mean.len()).int(w.len());
     let dropout = DropoutParam::from(dropout);
     let [dw, db] = match kernel {
         Some(kernel) => in_one(launch.arg(dropout), mean, w.len(), kernel.blocks)?,

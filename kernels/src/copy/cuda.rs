@@ -34,8 +34,10 @@ pub fn row_major(x: Slice, offset: usize, shape: &[usize], strides: &[usize]) ->
     if n == 0 {
         return Ok(y);
     }
-    let last: usize = offset + shape.iter().zip(strides).map(|(n, s)| (n - 1) * s).sum::<usize>();
-    assert!(last < x.len(), "copy: view to {last} of {x:?}");
+    assert!(
+        x.holds(offset, shape, strides),
+        "copy: view from {offset} of {shape:?} with strides {strides:?} of {x:?}"
+    );
     let kernel = kernel(x.dtype(), ["copy_view_16", "copy_view_32"]);
     let launch = Launch::new(x.device(), &SOURCE, DType::F32, kernel)?;
     let (view, blocks) = (view(offset, shape, strides), blocks_for(x.device(), n));

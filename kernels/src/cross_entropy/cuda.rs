@@ -24,7 +24,7 @@ pub fn forward(logits: Slice, labels: &[u32]) -> Result<[Array; 2]> {
     let mut losses = Partials::uninit(device, rows)?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "cross_entropy_rows")?;
     let launch = launch.grid(rows).block(threads(cols)).read(logits).read(labels.slice());
-    let launch = launch.write(losses.array()).write(&mut rsum).arg(cols as i32);
+    let launch = launch.write(losses.array()).write(&mut rsum).int(cols);
     // SAFETY: the kernel's parameters; block i reads row i and its label, which is a column, and writes number i of
     // the losses and of rsum.
     unsafe { launch.start() }?;
@@ -47,7 +47,7 @@ pub fn backward(logits: Slice, labels: &[u32], rsum: Slice, dloss: Slice) -> Res
     let mut dx = Array::uninit(device, DType::F32, logits.len())?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "cross_entropy_backward")?;
     let launch = launch.grid(rows).block(threads(cols)).read(logits).read(labels.slice());
-    let launch = launch.read(rsum).read(dloss).write(&mut dx).arg(cols as i32);
+    let launch = launch.read(rsum).read(dloss).write(&mut dx).int(cols);
     // SAFETY: the kernel's parameters; block i reads row i, its label and its rsum, and writes row i.
     unsafe { launch.start() }?;
     Ok(dx)

@@ -56,6 +56,14 @@ impl From<Option<Dropout>> for DropoutParam {
     }
 }
 
+/// A size as kernels take it, an `int`.
+///
+/// # Panics
+/// When it does not fit: a kernel would walk over other elements than it was launched for.
+pub(crate) fn int(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or_else(|_| panic!("a kernel takes sizes below 2^31, not {n}"))
+}
+
 /// The parameters of one launch, laid out for the driver, which wants the address of each.
 #[derive(Debug)]
 pub(super) struct Arguments {
@@ -65,8 +73,9 @@ pub(super) struct Arguments {
     starts: Vec<usize>,
 }
 
-/// The driver takes 4 KiB of parameters; a multi-tensor update is the largest.
-const ROOM: usize = 4096;
+/// More than any kernel here takes: two tensor maps and a product. The room is moved with each call that adds to a
+/// launch, so it is not the 4 KiB that the driver would take.
+const ROOM: usize = 512;
 
 /// 64 is the alignment of a tensor map, the strictest parameter.
 #[derive(Debug)]

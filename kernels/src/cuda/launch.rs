@@ -2,7 +2,7 @@
 
 use cudarc::driver::{result, sys};
 
-use super::args::Arguments;
+use super::args::{Arguments, int};
 use super::error::reason;
 use super::{Array, DType, Device, Error, Param, Result, Slice, Source, counts};
 
@@ -21,7 +21,7 @@ const UNASKED_SHARED: usize = 48 << 10;
 /// ```text
 /// let launch = Launch::new(device, &SOFTMAX, x.dtype(), "softmax_forward")?;
 /// // SAFETY: ...
-/// unsafe { launch.grid(rows).read(x).write(y).arg(cols as i32).start() }
+/// unsafe { launch.grid(rows).read(x).write(y).int(cols).start() }
 /// ```
 #[must_use]
 #[derive(Debug)]
@@ -103,6 +103,14 @@ impl<'a> Launch<'a> {
     pub fn arg<T: Param>(mut self, value: T) -> Self {
         self.arguments.push(value);
         self
+    }
+
+    /// A size, as an `int`.
+    ///
+    /// # Panics
+    /// When it is 2^31 or more.
+    pub fn int(self, n: usize) -> Self {
+        self.arg(int(n))
     }
 
     /// Starts the kernel and goes on; nothing happens when the grid is empty.

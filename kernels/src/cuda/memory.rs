@@ -226,6 +226,19 @@ impl<'a> Slice<'a> {
         Self { array: self.array, start: self.start + start, len }
     }
 
+    /// Whether it holds every element of a view: from `offset` on, at these strides.
+    pub(crate) fn holds(&self, offset: usize, shape: &[usize], strides: &[usize]) -> bool {
+        if shape.contains(&0) {
+            return true;
+        }
+        // A sum that wraps around would seem to be inside.
+        let last = shape
+            .iter()
+            .zip(strides)
+            .try_fold(offset, |last, (n, stride)| last.checked_add((n - 1).checked_mul(*stride)?));
+        last.is_some_and(|last| last < self.len)
+    }
+
     /// The same elements in bf16: these themselves if they are, else a part of [`Array::rounded`].
     ///
     /// # Errors

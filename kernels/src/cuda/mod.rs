@@ -17,11 +17,12 @@ mod error;
 mod launch;
 mod memory;
 mod module;
+mod offsets;
 mod pool;
 mod staging;
 
-pub(crate) use args::DropoutParam;
 pub use args::Param;
+pub(crate) use args::{DropoutParam, int};
 pub use counts::{Counts, counts};
 pub use device::{Device, Multiprocessor};
 pub use error::{Error, Result};
@@ -31,4 +32,5 @@ pub use memory::{Array, DType, Element, Slice};
 #[doc(hidden)]
 pub use module::ptx;
 pub use module::{SOURCES, Source, precompile};
+pub use offsets::Offsets;
 pub use staging::Pending;

@@ -40,7 +40,7 @@ pub fn binary_row(op: Binary, a: Slice, b: Slice) -> Result<Array> {
     // three are aligned to packs and rows are whole packs.
     unsafe {
         let launch = launch.read(a).read(b).write(&mut y);
-        launch.arg(n).arg(cols as i32).arg(i32::from(packed)).start()
+        launch.arg(n).int(cols).arg(i32::from(packed)).start()
     }?;
     Ok(y)
 }

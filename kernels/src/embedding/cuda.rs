@@ -52,7 +52,7 @@ fn gather(x: Option<Slice>, table: Slice, ids: &[u32], h: usize) -> Result<Array
         None => (launch.none(), packed(table, h)),
     };
     let launch = launch.read(table).read(uploaded.slice()).write(&mut y);
-    let launch = launch.arg(ids.len() as i32).arg(h as i32).arg(packed);
+    let launch = launch.int(ids.len()).int(h).arg(packed);
     // SAFETY: the kernel's parameters; a warp reads columns of a row of the table, which exists, and of x, and writes
     // those of the row of a token; `packed` is true only where rows may be moved by 16 bytes.
     unsafe { launch.start() }?;
@@ -85,13 +85,13 @@ pub fn scatter(dy: Slice, ids: &[u32], h: usize, v: usize) -> Result<Array> {
     // SAFETY: the kernel's parameters; the starts ascend to the length of the order, whose elements are rows of dy;
     // a warp writes columns of a row of the table, or of `partial`, that no other warp writes; `packed` as in
     // `forward`.
-    unsafe { launch.arg(to.len() as i32).arg(h as i32).arg(packed(dy, h)).start() }?;
+    unsafe { launch.int(to.len()).int(h).arg(packed(dy, h)).start() }?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "embedding_add_pieces")?;
     let launch = launch.grid_3([several.len(), column_blocks(h), 1]).block(pieces.threads());
     let launch = launch.read(partial.slice()).read(several).read(ranges).write(&mut table);
     // SAFETY: the kernel's parameters; the ranges ascend to the rows of `partial`; a block writes columns of a row of
     // the table that no other block writes; `packed` as in `forward`.
-    unsafe { launch.arg(h as i32).arg(packed(partial.slice(), h)).start() }?;
+    unsafe { launch.int(h).arg(packed(partial.slice(), h)).start() }?;
     Ok(table)
 }
 

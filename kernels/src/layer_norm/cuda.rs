@@ -48,7 +48,7 @@ pub fn forward(x: Slice, (w, b): (Slice, Option<Slice>), eps: f32, to: DType) ->
         Some(b) => launch.read(b),
         None => launch.none(),
     };
-    let launch = launch.write(&mut y).write(&mut mean).write(&mut rstd).arg(cols as i32).arg(eps);
+    let launch = launch.write(&mut y).write(&mut mean).write(&mut rstd).int(cols).arg(eps);
     // SAFETY: the kernel's parameters; block i reads and writes the `cols` elements of row i, which exist, and
     // number i of mean and rstd.
     unsafe { launch.start() }?;
@@ -72,7 +72,7 @@ pub fn backward_input(x: Slice, w: Slice, [mean, rstd]: [Slice; 2], dy: Slice) -
     let launch = launch.grid(mean.len()).block(threads_of_row(cols));
     let launch = launch.read(x).read(w).read(mean).read(rstd).read(dy);
     // SAFETY: the kernel's parameters; block i reads and writes the `cols` elements of row i, which exist.
-    unsafe { launch.write(&mut dx).arg(cols as i32).start() }?;
+    unsafe { launch.write(&mut dx).int(cols).start() }?;
     Ok(dx)
 }
 
@@ -100,7 +100,7 @@ pub fn backward_params(
     let launch = Launch::new(x.device(), &SOURCE, dy.dtype(), kernel)?;
     let launch = launch.grid_3([blocks, cols.div_ceil(COLUMN_BLOCK as usize), 1]);
     let launch = launch.block(COLUMN_BLOCK).read(x).read(mean).read(rstd).read(dy);
-    let launch = launch.write(&mut partial).arg(mean.len() as i32).arg(cols as i32);
+    let launch = launch.write(&mut partial).int(mean.len()).int(cols);
     // SAFETY: the kernel's parameters; each thread reads one column of at most ROW_BLOCK rows and writes it to its
     // own row of `partial`, which has `blocks` of them.
     unsafe { launch.start() }?;
@@ -114,7 +114,7 @@ pub(crate) fn add_partials(partial: &Array, cols: usize) -> Result<[Array; 2]> {
     let mut db = Array::uninit(device, DType::F32, cols)?;
     let launch = Launch::new(device, &SOURCE, DType::F32, "layer_norm_add_partials")?;
     let launch = launch.grid((2 * cols).div_ceil(WARP)).block(ADD_BLOCK).read(partial.slice());
-    let launch = launch.write(&mut dw).write(&mut db).arg(blocks as i32).arg(cols as i32);
+    let launch = launch.write(&mut dw).write(&mut db).int(blocks).int(cols);
     // SAFETY: the kernel's parameters; a lane reads one of the 2 H columns of rows that are there, and a warp writes
     // one element of dw or db.
     unsafe { launch.start() }?;

@@ -85,7 +85,7 @@ impl Partials {
         let mut y = Array::uninit(device, DType::F32, 1)?;
         let launch = Launch::new(device, &SOURCE, DType::F32, "total")?.read(self.slice());
         // SAFETY: the kernel's parameters; there are that many f64, at an address for them.
-        unsafe { launch.write(&mut y).arg(self.blocks() as i32).arg(factor).start() }?;
+        unsafe { launch.write(&mut y).int(self.blocks()).arg(factor).start() }?;
         Ok(y)
     }
 
@@ -124,7 +124,7 @@ pub fn column_sums(x: Slice, cols: usize) -> Result<Array> {
     let mut y = Array::uninit(x.device(), DType::F32, cols)?;
     let launch = Launch::new(x.device(), &SOURCE, x.dtype(), "column_sums")?;
     let launch = launch.grid_3([strips, chunks, 1]).read(x).write(&mut partial).write(&mut y);
-    let launch = launch.arg(rows as i32).arg(cols as i32).arg(rows.div_ceil(chunks) as i32);
+    let launch = launch.int(rows).int(cols).int(rows.div_ceil(chunks));
     // SAFETY: the kernel's parameters; x is [rows, cols], y [cols] and partial, if there are several chunks,
     // [chunks, cols], with a counter for each strip; with `packed` x is aligned to packs and rows are whole packs.
     unsafe { launch.arg(i32::from(packed)).start() }?;
@@ -161,6 +161,6 @@ pub fn row_argmax(x: Slice, cols: usize) -> Result<Array> {
     let launch = Launch::new(x.device(), &SOURCE, DType::F32, "row_argmax")?;
     let launch = launch.grid(rows.div_ceil(ROWS)).read(x).write(&mut y);
     // SAFETY: the kernel's parameters; x is [rows, cols] and y has an element for each row.
-    unsafe { launch.arg(rows as i32).arg(cols as i32).start() }?;
+    unsafe { launch.int(rows).int(cols).start() }?;
     Ok(y)
 }

@@ -1,17 +1,37 @@
 //! On a GPU: a thread turns 16 bytes of each half of a head, of q and of k, and copies as much of v; see `rotary.cu`.
 
-use crate::cuda::{Array, BLOCK, DType, Launch, Result, Slice, Source};
+use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source};
 
 pub(crate) static SOURCE: Source =
     Source { name: "rotary.cu", text: include_str!("rotary.cu"), hopper: false };
+
+/// The place of each token in its sequence, `[T]`, u32, on a GPU; nobody writes them there.
+#[derive(Debug)]
+pub struct Places {
+    array: Array,
+    /// What all of them are below.
+    longest: usize,
+}
+
+impl Places {
+    /// Of the tokens of sequences of these lengths, copied to a GPU.
+    ///
+    /// # Errors
+    /// When the GPU is full.
+    pub fn upload(device: &Device, lens: impl Iterator<Item = usize> + Clone) -> Result<Self> {
+        let longest = lens.clone().max().unwrap_or(0);
+        let places: Vec<u32> = lens.flat_map(|len| 0..len as u32).collect();
+        Ok(Self { array: Array::from_host(device, &places)?, longest })
+    }
+}
 
 /// What is turned, and how far.
 #[derive(Clone, Copy, Debug)]
 pub struct Rotary<'a> {
     /// What [`table`](super::table) returns, `[P, D]`, f32.
     pub table: Slice<'a>,
-    /// The place of each token in its sequence, `[T]`, u32, all below P.
-    pub places: Slice<'a>,
+    /// Those of the T tokens, all below P.
+    pub places: &'a Places,
     /// N, heads of q, as many of k and of v.
     pub heads: usize,
     /// D, even.
@@ -24,14 +44,14 @@ pub struct Rotary<'a> {
 /// When the GPU refuses or is full.
 ///
 /// # Panics
-/// When lengths or types do not fit. That the places are rows of the table is for the caller to know.
+/// When lengths or types do not fit, or a place is no row of the table.
 pub fn split(rotary: Rotary, qkv: Slice) -> Result<[Array; 3]> {
     let n = rotary.len();
     assert!(qkv.len() == 3 * n && qkv.dtype() != DType::U32, "rotary: {qkv:?}, {rotary:?}");
     let part = || Array::uninit(qkv.device(), qkv.dtype(), n);
     let [mut q, mut k, mut v] = [part()?, part()?, part()?];
     let launch = Launch::new(qkv.device(), &SOURCE, qkv.dtype(), "rotary_split")?;
-    let launch = launch.read(qkv).read(rotary.places).read(rotary.table);
+    let launch = launch.read(qkv).read(rotary.places.array.slice()).read(rotary.table);
     let launch = launch.write(&mut q).write(&mut k).write(&mut v);
     // SAFETY: the kernel's parameters; qkv has a row of 3 N D for each place, each part one of N D.
     unsafe { rotary.start(launch, &[qkv]) }?;
@@ -51,7 +71,8 @@ pub fn join(rotary: Rotary, parts: [Slice; 3]) -> Result<Array> {
     assert!(parts.into_iter().all(fits) && dq.dtype() != DType::U32, "rotary: {parts:?}");
     let mut dqkv = Array::uninit(dq.device(), dq.dtype(), 3 * n)?;
     let launch = Launch::new(dq.device(), &SOURCE, dq.dtype(), "rotary_join")?;
-    let launch = launch.read(dq).read(dk).read(dv).read(rotary.places).read(rotary.table);
+    let launch =
+        launch.read(dq).read(dk).read(dv).read(rotary.places.array.slice()).read(rotary.table);
     // SAFETY: the kernel's parameters; each part has a row of N D for each place, dqkv one of 3 N D.
     unsafe { rotary.start(launch.write(&mut dqkv), &parts) }?;
     Ok(dqkv)
@@ -61,9 +82,10 @@ impl Rotary<'_> {
     /// Elements of q, after a check of everything that both directions take.
     fn len(&self) -> usize {
         let Rotary { table, places, heads, head_dim } = *self;
-        assert!(table.dtype() == DType::F32 && places.dtype() == DType::U32, "rotary: {self:?}");
         assert!(head_dim > 0 && head_dim.is_multiple_of(2), "rotary: {self:?}");
-        places.len() * heads * head_dim
+        let has_rows = table.holds(0, &[places.longest, head_dim], &[head_dim, 1]);
+        assert!(table.dtype() == DType::F32 && has_rows, "rotary: {self:?}");
+        places.array.len() * heads * head_dim
     }
 
     /// Starts a kernel with the parameters that end both lists: a thread takes a pack of pairs where the operands and
@@ -72,7 +94,7 @@ impl Rotary<'_> {
     /// # Safety
     /// The operands are arguments already, and have the rows that [`Rotary`] says.
     unsafe fn start(&self, launch: Launch, operands: &[Slice]) -> Result<()> {
-        let (tokens, half) = (self.places.len(), self.head_dim / 2);
+        let (tokens, half) = (self.places.array.len(), self.head_dim / 2);
         let pack = 16 / operands[0].dtype().size();
         let whole = |x: &Slice| x.packs(pack) * pack == x.len();
         let packed = half.is_multiple_of(pack) && operands.iter().chain([&self.table]).all(whole);

@@ -22,7 +22,7 @@ pub fn forward(x: Slice, cols: usize) -> Result<Array> {
     let kernels = ["softmax_forward_warp", "softmax_forward_block"];
     let launch = teams(x.device(), kernels, [rows, cols])?.read(x).write(&mut y);
     // SAFETY: the kernel's parameters; team i reads and writes the `cols` elements of row i where that exists.
-    unsafe { launch.arg(rows as i32).arg(cols as i32).start() }?;
+    unsafe { launch.int(rows).int(cols).start() }?;
     Ok(y)
 }
 
@@ -44,7 +44,7 @@ pub fn backward(y: Slice, dy: Slice, cols: usize) -> Result<Array> {
     let kernels = ["softmax_backward_warp", "softmax_backward_block"];
     let launch = teams(y.device(), kernels, [rows, cols])?.read(y).read(dy).write(&mut dx);
     // SAFETY: the kernel's parameters; team i reads and writes row i of each, where that exists.
-    unsafe { launch.arg(rows as i32).arg(cols as i32).start() }?;
+    unsafe { launch.int(rows).int(cols).start() }?;
     Ok(dx)
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 pub use kernels::attention::Relative;
 use kernels::attention::{self, Qkv, cuda, reference};
-use kernels::cuda::{Array, Slice};
+use kernels::cuda::{Array, Offsets, Slice};
 use kernels::dropout::Dropout;
 
 use super::{Hidden, dense, expect_shape, hidden, matrix, on_gpu, wide};
@@ -104,7 +104,7 @@ impl Attention {
     }
 
     /// The offsets of queries and keys on a GPU, which has kernels for heads of this size and such a bias.
-    fn on_gpu(&self, head_dim: usize, x: cuda::Qkv) -> Result<[Arc<Array>; 2]> {
+    fn on_gpu(&self, head_dim: usize, x: cuda::Qkv) -> Result<[Arc<Offsets>; 2]> {
         if head_dim > cuda::MAX_HEAD_DIM {
             let expected = format!("heads of at most {} on a GPU", cuda::MAX_HEAD_DIM);
             return Err(Error::Shape { op: OP, expected, got: vec![self.heads, head_dim] });
@@ -232,8 +232,7 @@ fn run_on_gpu(
     backward_follows: bool,
 ) -> Result<(Tensor, Saved)> {
     let [queries, keys] = a.on_gpu(settings.head_dim, x)?;
-    let at = cuda::Offsets { queries: queries.slice(), keys: keys.slice() };
-    let made = cuda::forward(settings, at, x, backward_follows)?;
+    let made = cuda::forward(settings, [&queries, &keys], x, backward_follows)?;
     let rows = a.queries.total();
     let o = Tensor::from_array(made.o, &[rows, settings.heads * settings.head_dim]);
     let lse = Tensor::from_array(made.lse, &[rows, settings.heads]);
@@ -319,9 +318,8 @@ fn run_backward_on_gpu(
     d_o: Slice,
 ) -> Result<Flat> {
     let [queries, keys] = a.on_gpu(settings.head_dim, x)?;
-    let at = cuda::Offsets { queries: queries.slice(), keys: keys.slice() };
     let saved = (o, saved.lse.as_array(OP)?, saved.mask.as_ref().map(Array::slice));
-    let (grads, by_distance) = cuda::backward(settings, at, x, saved, d_o)?;
+    let (grads, by_distance) = cuda::backward(settings, [&queries, &keys], x, saved, d_o)?;
     let flat = |array: Array| {
         let len = array.len();
         Tensor::from_array(array, &[len])

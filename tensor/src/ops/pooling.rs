@@ -1,7 +1,5 @@
 //! One vector per sequence of a ragged batch; see [`kernels::pooling`].
 
-use kernels::cuda::Array;
-use kernels::pooling::cuda::Batch;
 use kernels::pooling::{self, Pooling, reference};
 
 use super::{Hidden, expect_shape, hidden, matrix, wide};
@@ -19,8 +17,8 @@ pub fn forward(how: Pooling, x: &Tensor, batch: &CuSeqLens) -> Result<Tensor> {
     let (shape, cu) = ([batch.batch(), h], batch.offsets());
     Ok(match hidden(OP, [&x])? {
         Hidden::Cuda([v]) => {
-            let ends = batch.on_gpu(v.device())?;
-            let y = pooling::cuda::forward(how, v, on_gpu(&ends, batch), h)?;
+            let offsets = batch.on_gpu(v.device())?;
+            let y = pooling::cuda::forward(how, v, &offsets, h)?;
             Tensor::from_array(y, &shape)
         }
         Hidden::F32([v]) => Tensor::build(&shape, |y| pooling::forward(how, v, cu, h, y)),
@@ -39,17 +37,12 @@ pub fn backward(how: Pooling, dy: &Tensor, batch: &CuSeqLens) -> Result<Tensor> 
     let (shape, cu) = ([batch.total(), h], batch.offsets());
     Ok(match hidden(OP, [&dy])? {
         Hidden::Cuda([v]) => {
-            let ends = batch.on_gpu(v.device())?;
-            let dx = pooling::cuda::backward(how, v, on_gpu(&ends, batch), h)?;
+            let offsets = batch.on_gpu(v.device())?;
+            let dx = pooling::cuda::backward(how, v, &offsets, h)?;
             Tensor::from_array(dx, &shape)
         }
         Hidden::F32([v]) => Tensor::build(&shape, |dx| pooling::backward(how, v, cu, h, dx)),
         Hidden::BF16([v]) => Tensor::build(&shape, |dx| pooling::backward(how, v, cu, h, dx)),
         Hidden::F64([v]) => wide(reference::backward(how, v, cu, h), &shape),
     })
-}
-
-/// The batch as kernels of a GPU take it.
-fn on_gpu<'a>(ends: &'a Array, batch: &CuSeqLens) -> Batch<'a> {
-    Batch { cu_seqlens: ends.slice(), tokens: batch.total() }
 }

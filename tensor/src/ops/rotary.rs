@@ -1,14 +1,10 @@
 //! Queries and keys turned by their places, out of a packed product; see [`kernels::rotary`].
 
-use std::sync::Arc;
-
-use kernels::cuda::{Array, Device};
 use kernels::rotary::{self, Rotary, cuda, reference};
 
 use super::{Hidden, dense, expect_shape, hidden, wide};
 use crate::dtype::HiddenElement;
 use crate::pool::Buffer;
-use crate::rotary_table::Made;
 use crate::{CuSeqLens, Error, Result, RotaryTable, Tensor};
 
 const OP: &str = "rotary";
@@ -29,8 +25,8 @@ pub fn split(
     let rotary = Rotary { table: made.rows(), cu_seqlens: batch.offsets(), heads, head_dim };
     Ok(match hidden(OP, [&qkv])? {
         Hidden::Cuda([x]) => {
-            let [table, places] = on_gpu(&made, batch, x.device())?;
-            let (table, places) = (table.slice(), places.slice());
+            let (table, places) = (made.on_gpu(x.device())?, batch.places_on_gpu(x.device())?);
+            let (table, places) = (table.slice(), &*places);
             let rotary = cuda::Rotary { table, places, heads, head_dim };
             cuda::split(rotary, x)?.map(|part| Tensor::from_array(part, &shape))
         }
@@ -66,8 +62,9 @@ pub fn join(
     let rotary = Rotary { table: made.rows(), cu_seqlens: batch.offsets(), heads, head_dim };
     Ok(match hidden(OP, parts.each_ref())? {
         Hidden::Cuda(parts) => {
-            let [table, places] = on_gpu(&made, batch, parts[0].device())?;
-            let (table, places) = (table.slice(), places.slice());
+            let gpu = parts[0].device();
+            let (table, places) = (made.on_gpu(gpu)?, batch.places_on_gpu(gpu)?);
+            let (table, places) = (table.slice(), &*places);
             let rotary = cuda::Rotary { table, places, heads, head_dim };
             Tensor::from_array(cuda::join(rotary, parts)?, &shape)
         }
@@ -87,9 +84,4 @@ fn shape_of_part(table: &RotaryTable, heads: usize, batch: &CuSeqLens) -> Result
         0 => Err(Error::Shape { op: OP, expected: "[.., heads > 0]".into(), got: shape.into() }),
         _ => Ok(shape),
     }
-}
-
-/// The table and the place of each token, there.
-fn on_gpu(table: &Made, batch: &CuSeqLens, gpu: &Device) -> Result<[Arc<Array>; 2]> {
-    Ok([table.on_gpu(gpu)?, batch.places_on_gpu(gpu)?])
 }

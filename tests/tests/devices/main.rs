@@ -30,3 +30,4 @@ mod residual;
 mod rotary;
 mod runs;
 mod softmax;
+mod trust;

@@ -25,7 +25,8 @@ mod relative;
 
 use super::{Attention, Relative};
 use crate::cuda::{
-    Array, DType, Device, DropoutParam, Launch, Param, Result, Slice, Source, WARP, blocks_for,
+    Array, DType, Device, DropoutParam, Launch, Offsets, Param, Result, Slice, Source, WARP,
+    blocks_for, int,
 };
 use plan::{FLASH_THREADS, FLASH_TILE, Kernel, Path};
 use relative::Gradient;
@@ -69,15 +70,6 @@ pub const MAX_HEAD_DIM: usize = 256;
 
 /// The furthest reach R of a bias that there are kernels for.
 pub const MAX_REACH: usize = 128;
-
-/// The offsets of an [`Attention`] on the GPU, u32.
-#[derive(Clone, Copy, Debug)]
-pub struct Offsets<'a> {
-    /// Of queries, `[B + 1]`.
-    pub queries: Slice<'a>,
-    /// Of keys and values, `[B + 1]`.
-    pub keys: Slice<'a>,
-}
 
 /// Queries, keys and values on the GPU, all f32 or all bf16, and what is added to scores.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +119,7 @@ pub struct Output {
 /// # Panics
 /// When lengths or dtypes do not fit, D is above [`MAX_HEAD_DIM`] or R above [`MAX_REACH`], there is a bias but the
 /// scale is 0, or the mask would have 2^32 words.
-pub fn forward(a: Attention, at: Offsets, x: Qkv, backward_follows: bool) -> Result<Output> {
+pub fn forward(a: Attention, at: [&Offsets; 2], x: Qkv, backward_follows: bool) -> Result<Output> {
     let device = x.q.device();
     let mut o = Array::uninit(device, x.q.dtype(), x.q.len())?;
     let mut lse = Array::uninit(device, DType::F32, super::total(a.queries) * a.heads)?;
@@ -136,7 +128,7 @@ pub fn forward(a: Attention, at: Offsets, x: Qkv, backward_follows: bool) -> Res
     let masked = path.keeps_mask && backward_follows && drops(a);
     let mut mask = masked.then(|| Array::uninit(device, DType::U32, mask_len(a))).transpose()?;
     let (launch, settings) = tiles(device, x.q.dtype(), path.forward, a, a.queries)?;
-    let launch = launch.read(x.q).read(x.k).read(x.v).read(at.queries).read(at.keys);
+    let launch = launch.read(x.q).read(x.k).read(x.v).read(at[0].slice()).read(at[1].slice());
     let launch = launch.write(&mut o).write(&mut lse);
     let launch = match &mut mask {
         Some(mask) => launch.write(mask),
@@ -188,7 +180,7 @@ fn window(a: Attention) -> usize {
 /// As [`forward`], and when that was told that this does not follow.
 pub fn backward<'a>(
     a: Attention,
-    at: Offsets,
+    at: [&Offsets; 2],
     x: Qkv<'a>,
     (o, lse, mask): (Slice<'a>, Slice<'a>, Option<Slice<'a>>),
     d_o: Slice,
@@ -201,7 +193,7 @@ pub fn backward<'a>(
     let mut by_distance = Gradient::zeros(a, path.dq, x.relative)?;
     let read = |launch: Launch<'a>| {
         let launch = launch.read(x.q).read(x.k).read(x.v).read(d_o);
-        let launch = launch.read(at.queries).read(at.keys).read(lse).read(delta.slice());
+        let launch = launch.read(at[0].slice()).read(at[1].slice()).read(lse).read(delta.slice());
         match mask {
             Some(mask) if path.keeps_mask => launch.read(mask),
             None if path.keeps_mask => launch.none(),
@@ -241,10 +233,10 @@ fn delta(a: Attention, o: Slice, d_o: Slice) -> Result<Array> {
         && [o, d_o].iter().all(|x| x.packs(chunk) * chunk == x.len());
     let launch = Launch::new(device, &DELTA, o.dtype(), "attention_delta")?;
     let launch = launch.grid(blocks_for(device, rows * lanes)).read(d_o).read(o).write(&mut delta);
-    let launch = launch.arg(rows as i32).arg(a.head_dim as i32);
+    let launch = launch.int(rows).int(a.head_dim);
     // SAFETY: the kernel's parameters; it walks over the rows of all three; `packed` is true only where rows may be
     // moved by 16 bytes.
-    unsafe { launch.arg(lanes as i32).arg(i32::from(packed)).start() }?;
+    unsafe { launch.int(lanes).arg(i32::from(packed)).start() }?;
     Ok(delta)
 }
 
@@ -265,11 +257,11 @@ fn tiles<'a>(
 ) -> Result<(Launch<'a>, Settings)> {
     let tiles = tiles_of_longest(offsets, kernel.tile);
     let settings = Settings {
-        heads: a.heads as i32,
-        head_dim: a.head_dim as i32,
-        tiles: tiles as i32,
-        key_tiles: key_tiles(a) as i32,
-        window: window(a) as i32,
+        heads: int(a.heads),
+        head_dim: int(a.head_dim),
+        tiles: int(tiles),
+        key_tiles: int(key_tiles(a)),
+        window: int(window(a)),
         scale: a.scale,
         dropout: a.dropout.into(),
     };
@@ -284,14 +276,11 @@ fn tiles_of_longest(offsets: &[u32], tile: usize) -> usize {
     (longest as usize).div_ceil(tile)
 }
 
-fn check(a: Attention, at: Offsets, queries: &[Slice], keys: &[Slice], lse: Slice) {
+fn check(a: Attention, at: [&Offsets; 2], queries: &[Slice], keys: &[Slice], lse: Slice) {
     let lengths = |slices: &[Slice]| slices.iter().map(|x| x.len()).collect::<Vec<_>>();
     a.check_lengths(&lengths(queries), &lengths(keys), lse.len());
     let dtype = queries[0].dtype();
     let same = queries.iter().chain(keys).all(|x| x.dtype() == dtype);
     assert!(same && dtype != DType::U32 && lse.dtype() == DType::F32, "attention: dtypes");
-    for (on_gpu, on_host) in [(at.queries, a.queries), (at.keys, a.keys)] {
-        let fits = on_gpu.dtype() == DType::U32 && on_gpu.len() == on_host.len();
-        assert!(fits, "attention: offsets on the GPU: {on_gpu:?}");
-    }
+    assert!(at.map(Offsets::host) == [a.queries, a.keys], "attention: other offsets on the GPU");
 }

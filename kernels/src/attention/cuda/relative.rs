@@ -44,10 +44,10 @@ pub(super) fn add_parameters<'a>(
         None => launch.none(),
     };
     let launch = match relative {
-        Relative::Products(_) => launch.arg(super::super::total(a.keys) as i32),
+        Relative::Products(_) => launch.int(super::super::total(a.keys)),
         _ => launch,
     };
-    launch.arg(a.reach(relative.map(Slice::len)) as i32)
+    launch.int(a.reach(relative.map(Slice::len)))
 }
 
 /// Where the kernels of a backward write the gradient. Zeros at first: blocks beyond the end of their sequence leave

@@ -4,7 +4,7 @@ use super::map::encode;
 use super::param::{BATCH_AXES, MapParam, ProductParam, StridesParam, merge_axes};
 use super::rung::{Cut, Rung, choose, multiprocessors};
 use super::{After, MMA, NAIVE, Operand, SPLIT, TILED, WGMMA};
-use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source, blocks_for};
+use crate::cuda::{Array, BLOCK, DType, Device, Launch, Result, Slice, Source, blocks_for, int};
 
 /// C `[lead.., m, n]` = A B.
 #[derive(Clone, Copy, Debug)]
@@ -114,22 +114,19 @@ impl<'a> Job<'a> {
         if let Some(residual) = self.after.residual {
             same(residual, self.out, self.m * self.n);
         }
-        let int = |n: usize| i32::try_from(n).is_ok();
-        assert!([self.m, self.n, self.k, self.batch()].into_iter().all(int), "matmul: too large");
+        let fits = |n: usize| i32::try_from(n).is_ok();
+        assert!([self.m, self.n, self.k, self.batch()].into_iter().all(fits), "matmul: too large");
     }
 }
 
 /// # Panics
 /// When an element of the operand lies outside of its values.
 fn inside(x: &Operand, sizes: [usize; 2], lead: &[usize]) {
-    let axes = || lead.iter().chain(&sizes).zip(x.lead.iter().chain(&x.strides));
-    let last: usize = axes().map(|(size, stride)| size.saturating_sub(1) * stride).sum();
-    let empty = axes().any(|(&size, _)| size == 0);
+    let sizes: Vec<usize> = lead.iter().chain(&sizes).copied().collect();
+    let strides: Vec<usize> = x.lead.iter().chain(&x.strides).copied().collect();
     assert!(
-        x.lead.len() == lead.len() && (empty || last < x.values.len()),
-        "matmul: {sizes:?} with strides {:?}, {lead:?} with {:?} in {:?}",
-        x.strides,
-        x.lead,
+        x.lead.len() == lead.len() && x.values.holds(0, &sizes, &strides),
+        "matmul: {sizes:?} with strides {strides:?} in {:?}",
         x.values
     );
 }
@@ -179,13 +176,13 @@ fn parameters(job: &Job, outputs: [Option<&mut Array>; 3], cut: Cut) -> ProductP
         residual,
         gelu,
         partial,
-        m: job.m as i32,
-        n: job.n as i32,
-        k: job.k as i32,
-        ldc: job.n as i32,
-        whole: cut.whole as i32,
-        parts: cut.parts as i32,
-        k_part: cut.depth as i32,
+        m: int(job.m),
+        n: int(job.n),
+        k: int(job.k),
+        ldc: int(job.n),
+        whole: int(cut.whole),
+        parts: int(cut.parts),
+        k_part: int(cut.depth),
         wide: wide.into(),
     }
 }
@@ -209,7 +206,7 @@ impl Start<'_> {
         StridesParam {
             a: a.strides.map(|s| s as i64),
             b: b.strides.map(|s| s as i64),
-            lead: axes.map(|axis| axis[0] as i32),
+            lead: axes.map(|axis| int(axis[0])),
             a_lead: strides(1),
             b_lead: strides(2),
         }
@@ -255,7 +252,7 @@ impl Start<'_> {
             (_, true) => "matmul_mma_tn",
             (_, false) => "matmul_mma_tn_pairs",
         };
-        let distance = |x: &Operand| (x.strides[0] * x.strides[1]) as i32;
+        let distance = |x: &Operand| int(x.strides[0] * x.strides[1]);
         let launch = self.launch(&MMA, name)?.grid(self.cut.pieces()).block(128).shared(SHARED);
         let launch = launch.arg(self.product).arg(distance(&self.job.a)).arg(distance(&self.job.b));
         // SAFETY: as in `naive`; copies are whole by `moves_each_by`, which `choose` has asked.
@@ -297,7 +294,7 @@ impl Start<'_> {
         let Cut { tile, rest, .. } = self.cut;
         let blocks = blocks_for(self.job.device(), (rest * tile.rows * tile.cols).div_ceil(4));
         let launch = self.launch(&SPLIT, name)?.grid(blocks);
-        let launch = launch.arg(self.product).arg(tile.rows as i32).arg(tile.cols as i32);
+        let launch = launch.arg(self.product).int(tile.rows).int(tile.cols);
         // SAFETY: the kernel's parameters; the sums of that many parts were allocated.
         unsafe { launch.start() }
     }

@@ -45,7 +45,12 @@ pub fn set_cap(rung: Rung) {
 
 /// Takes tiles of 256, 192 or 128 columns only where [`Rung::Wgmma`] has the choice, in products that this thread asks
 /// for; `None` takes the best again. Meant for tests, as [`set_cap`].
+///
+/// # Panics
+/// When there are no such tiles.
 pub fn set_columns(columns: Option<usize>) {
+    let known = columns.is_none_or(|columns| [128, 192, 256].contains(&columns));
+    assert!(known, "matmul: tiles of {columns:?} columns");
     COLUMNS.set(columns);
 }
 
