@@ -330,3 +330,17 @@ fn selected_rows_keep_their_dtype() {
         assert!(x.select(&ids(&[4])).is_err());
     }
 }
+
+/// b^2 is not a number of f32 here, the derivatives are.
+#[test]
+fn the_derivatives_of_a_quotient_reach_as_far_as_f32() {
+    for (a, b, want) in [(1e38, 1e20, [1e-20, -1e-2]), (1e-25, 1e-25, [1e25, -1e25])] {
+        let tape = Tape::new();
+        let [a, b] = [a, b].map(|x| tape.input(vector(&[x])));
+        let grads = a.div(&b).unwrap().sum().unwrap().backward().unwrap();
+        for (x, want) in [&a, &b].into_iter().zip(want) {
+            let got: f64 = values(grads.input(x))[0];
+            assert!((got - want).abs() <= 1e-6 * f64::abs(want), "got {got}, expected {want}");
+        }
+    }
+}
