@@ -344,3 +344,20 @@ fn the_derivatives_of_a_quotient_reach_as_far_as_f32() {
         }
     }
 }
+
+/// Hidden states in bf16 are cut and repeated too. Their gradients are bf16; a sum of them is rounded once.
+#[test]
+fn views_of_bf16_have_gradients() {
+    let tape = Tape::new();
+    let x = tape.input(vector(&[1.0, 2.0, 3.0, 4.0]).to_dtype(DType::BF16).unwrap());
+    let part = x.narrow(0, 1, 2).unwrap();
+    let wide = part.broadcast_to(&[300, 1, 2]).unwrap();
+    let dy: Vec<f32> = (0..600).map(|i| if i == 0 { 256.0 } else { 1.0 }).collect();
+    let dy = Var::constant(Tensor::from_vec(dy, &[300, 1, 2]).unwrap());
+    let loss = wide.to_dtype(DType::F32).unwrap().mul(&dy).unwrap().sum().unwrap();
+    let grads = loss.backward().unwrap();
+    let dx = grads.input(&x).unwrap();
+    assert_eq!(dx.dtype(), DType::BF16);
+    // 256 + 299 = 555, between 552 and 556. In bf16 all the way, 256 + 1 is 256 again.
+    assert_eq!(values(Some(dx)), [0.0, 556.0, 300.0, 0.0]);
+}
