@@ -5,8 +5,12 @@ use rayon::prelude::*;
 use crate::parallel::rows_per_task;
 
 /// Elements of a row of the result that are gathered before the next row goes on beside them. The neighbours that came
-/// into the cache with them, a line each, are those of the next rows where the view is a transpose.
-const TILE: usize = 32;
+/// into the cache with them, a line each, are those of the next rows where the view is a transpose. More lines than this
+/// push each other out where their distance is a power of two.
+const TILE: usize = 8;
+
+/// Rows that share such lines, two of f32, at least.
+const TILE_ROWS: usize = 32;
 
 /// An axis: its length, and the step along it.
 type Axis = (usize, usize);
@@ -22,8 +26,7 @@ pub fn row_major<T: Copy + Send + Sync>(x: &[T], shape: &[usize], strides: &[usi
     }
     let mut outer = joined(shape, strides);
     let (n, stride) = outer.pop().unwrap_or((1, 1));
-    // Fewer rows than a tile would fetch its cache lines for little.
-    let rows = rows_per_task(n).max(if stride > 1 { TILE } else { 1 });
+    let rows = rows_per_task(n).max(if stride > 1 { TILE_ROWS } else { 1 });
     y.par_chunks_mut(rows * n).enumerate().for_each(|(task, y)| {
         let first = task * rows;
         let starts: Vec<usize> =
