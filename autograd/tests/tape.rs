@@ -330,3 +330,34 @@ fn selected_rows_keep_their_dtype() {
         assert!(x.select(&ids(&[4])).is_err());
     }
 }
+
+/// b^2 is not a number of f32 here, the derivatives are.
+#[test]
+fn the_derivatives_of_a_quotient_reach_as_far_as_f32() {
+    for (a, b, want) in [(1e38, 1e20, [1e-20, -1e-2]), (1e-25, 1e-25, [1e25, -1e25])] {
+        let tape = Tape::new();
+        let [a, b] = [a, b].map(|x| tape.input(vector(&[x])));
+        let grads = a.div(&b).unwrap().sum().unwrap().backward().unwrap();
+        for (x, want) in [&a, &b].into_iter().zip(want) {
+            let got: f64 = values(grads.input(x))[0];
+            assert!((got - want).abs() <= 1e-6 * f64::abs(want), "got {got}, expected {want}");
+        }
+    }
+}
+
+/// Hidden states in bf16 are cut and repeated too. Their gradients are bf16; a sum of them is rounded once.
+#[test]
+fn views_of_bf16_have_gradients() {
+    let tape = Tape::new();
+    let x = tape.input(vector(&[1.0, 2.0, 3.0, 4.0]).to_dtype(DType::BF16).unwrap());
+    let part = x.narrow(0, 1, 2).unwrap();
+    let wide = part.broadcast_to(&[300, 1, 2]).unwrap();
+    let dy: Vec<f32> = (0..600).map(|i| if i == 0 { 256.0 } else { 1.0 }).collect();
+    let dy = Var::constant(Tensor::from_vec(dy, &[300, 1, 2]).unwrap());
+    let loss = wide.to_dtype(DType::F32).unwrap().mul(&dy).unwrap().sum().unwrap();
+    let grads = loss.backward().unwrap();
+    let dx = grads.input(&x).unwrap();
+    assert_eq!(dx.dtype(), DType::BF16);
+    // 256 + 299 = 555, between 552 and 556. In bf16 all the way, 256 + 1 is 256 again.
+    assert_eq!(values(Some(dx)), [0.0, 556.0, 300.0, 0.0]);
+}

@@ -61,8 +61,8 @@ pub(crate) fn mean2_chunks(
 /// Rows whose contributions to a column sum are added up before the next block of rows is begun.
 pub(crate) const ROW_BLOCK: usize = 64;
 
-/// Column sums over row blocks: `block(i, acc)` adds the rows of block `i` to `acc`; the accumulators
-/// (`[blocks, width]`) are then added into `out` (`[width]`) in the order of the blocks.
+/// Column sums over blocks of rows: `block(rows, acc)` adds these rows, a block of all, to `acc`; the accumulators
+/// (`[blocks, width]`) are then added up in `out` (`[width]`, overwritten) in the order of the blocks.
 pub(crate) fn sum_blocks(
     rows: usize,
     out: &mut [f32],

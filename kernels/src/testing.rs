@@ -60,7 +60,32 @@ pub fn assert_close(what: &str, got: &[f32], want: &[f64], tolerance: f64) {
     for (i, (&got, &want)) in got.iter().zip(want).enumerate() {
         let got = f64::from(got);
         let same = (got.is_nan() && want.is_nan()) || got == want;
-        let near = (got - want).abs() <= tolerance * (1.0 + want.abs());
+        let near = want.is_finite() && (got - want).abs() <= tolerance * (1.0 + want.abs());
         assert!(same || near, "{what}[{i}]: got {got}, expected {want}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_is_within_the_tolerance_or_the_same() {
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        let close = |got: f32, want: f64| {
+            std::panic::catch_unwind(|| assert_close("x", &[got], &[want], 1e-3)).is_ok()
+        };
+        for (got, want) in [(1.0, 1.0019), (-0.0, 0.0009), (f32::MAX, 3.402e38)] {
+            assert!(close(got, want), "{got} {want}");
+        }
+        for (got, want) in [(f32::INFINITY, inf), (f32::NEG_INFINITY, -inf), (f32::NAN, nan)] {
+            assert!(close(got, want), "{got} {want}");
+        }
+        for (got, want) in [(1.0, 1.0021), (1.0, inf), (f32::MAX, -inf), (f32::NEG_INFINITY, inf)] {
+            assert!(!close(got, want), "{got} {want}");
+        }
+        for (got, want) in [(f32::INFINITY, 1.0), (f32::NAN, inf), (f32::NAN, 0.0), (0.0, nan)] {
+            assert!(!close(got, want), "{got} {want}");
+        }
     }
 }

@@ -339,3 +339,24 @@ fn inner_dimensions_must_agree() {
 fn views_lie_inside_their_slice() {
     MatRef::new(&[0.0; 8], 3, 3);
 }
+
+/// 2 strides of half the numbers there are, and as much as wraps that around to an element inside.
+const HALF: usize = 1 << (usize::BITS - 1);
+
+#[test]
+#[should_panic(expected = "matmul: [3, 3] in 9 elements")]
+fn a_stride_that_wraps_around_leaves_the_slice() {
+    MatRef::strided(&[0.0; 9], 3, 3, HALF, 1);
+}
+
+#[test]
+#[should_panic(expected = "matmul: [2, 2] in 9 elements")]
+fn two_strides_that_wrap_around_leave_the_slice() {
+    MatRef::strided(&[0.0; 9], 2, 2, HALF, HALF);
+}
+
+#[test]
+#[should_panic(expected = "matmul: [3, 3] in 9 elements")]
+fn a_stride_of_the_output_that_wraps_around_leaves_the_slice() {
+    MatMut::strided(&mut [0.0; 9], 3, 3, HALF);
+}

@@ -74,8 +74,8 @@ impl Tensor {
 
     /// From an `ndarray` array of any layout.
     pub fn from_ndarray<T: Element>(array: &ArrayD<T>) -> Self {
-        let values: Vec<T> = array.iter().copied().collect();
-        Self::wrap(T::wrap(values), array.shape())
+        let fill = |y: &mut [T]| y.iter_mut().zip(array).for_each(|(y, x)| *y = *x);
+        Self::wrap(T::filled(array.len(), fill), array.shape())
     }
 
     /// A copy as an `ndarray` array.
@@ -103,8 +103,10 @@ impl Tensor {
     }
 
     fn copied<T: Element>(&self) -> Self {
-        let view = self.view::<T>().expect("called with the tensor's own dtype");
-        Self::wrap(T::wrap(view.iter().copied().collect()), self.shape())
+        let Layout { shape, strides, offset } = &self.layout;
+        let values = self.elements::<T>("contiguous").expect("called with the tensor's own dtype");
+        let fill = |y: &mut [T]| copy::row_major(&values[*offset..], shape, strides, y);
+        Self::wrap(T::filled(self.len(), fill), shape)
     }
 
     fn convert_on_gpu(&self, dtype: DType) -> Result<Self> {
@@ -134,12 +136,11 @@ impl Tensor {
     fn cast<T: Element, U: Element>(&self) -> Result<Self> {
         let x = self.contiguous()?;
         let x = x.as_slice::<T>()?;
-        let mut y = vec![U::zeroed(); x.len()];
-        y.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).for_each(|(y, x)| {
-            for (y, x) in y.iter_mut().zip(x) {
-                *y = U::from_f64(x.to_f64());
-            }
-        });
-        Ok(Self::wrap(U::wrap(y), self.shape()))
+        let fill = |y: &mut [U]| {
+            y.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).for_each(|(y, x)| {
+                y.iter_mut().zip(x).for_each(|(y, x)| *y = U::from_f64(x.to_f64()));
+            });
+        };
+        Ok(Self::wrap(U::filled(x.len(), fill), self.shape()))
     }
 }

@@ -85,6 +85,9 @@ pub trait Element: bytemuck::Pod + Send + Sync + std::fmt::Debug + private::Seal
     fn from_f64(x: f64) -> Self;
     #[doc(hidden)]
     fn wrap(values: Vec<Self>) -> Storage;
+    /// New storage, all of which `fill` writes; it may hold anything before.
+    #[doc(hidden)]
+    fn filled(len: usize, fill: impl FnOnce(&mut [Self])) -> Storage;
     #[doc(hidden)]
     fn unwrap(storage: &Storage) -> Option<&[Self]>;
 }
@@ -108,7 +111,7 @@ mod private {
 }
 
 macro_rules! element {
-    ($ty:ty, $variant:ident, $to:expr, $from:expr, $wrap:expr) => {
+    ($ty:ty, $variant:ident, $to:expr, $from:expr, $memory:expr) => {
         impl private::Sealed for $ty {}
         impl Element for $ty {
             const DTYPE: DType = DType::$variant;
@@ -119,7 +122,12 @@ macro_rules! element {
                 $from(x)
             }
             fn wrap(values: Vec<Self>) -> Storage {
-                Storage::$variant($wrap(values))
+                Storage::$variant(Arc::new(values.into()))
+            }
+            fn filled(len: usize, fill: impl FnOnce(&mut [Self])) -> Storage {
+                let mut memory = $memory(len);
+                fill(&mut memory);
+                Storage::$variant(Arc::new(memory))
             }
             fn unwrap(storage: &Storage) -> Option<&[Self]> {
                 match storage {
@@ -131,9 +139,16 @@ macro_rules! element {
     };
 }
 
-element!(f32, F32, f64::from, |x| x as f32, |v| Arc::new(Buffer::from(v)));
-element!(f64, F64, |x| x, |x| x, Arc::new);
-element!(bf16, BF16, f64::from, |x| bf16::from_f32(to_odd(x)), |v| { Arc::new(Buffer::from(v)) });
+fn zeros<T: bytemuck::Zeroable + Clone>(len: usize) -> Vec<T> {
+    vec![T::zeroed(); len]
+}
+
+element!(f32, F32, f64::from, |x| x as f32, Buffer::uninit);
+element!(f64, F64, |x| x, |x| x, zeros);
+element!(bf16, BF16, f64::from, |x| bf16::from_f32(to_odd(x)), Buffer::uninit);
+element!(f16, F16, f64::from, |x| f16::from_f32(to_odd(x)), zeros);
+element!(i64, I64, |x| x as f64, |x| x as i64, zeros);
+element!(u32, U32, f64::from, |x| x as u32, zeros);
 
 /// A type that activations are kept in: the fast kernels take it, its buffers come from the pool.
 pub(crate) trait HiddenElement: Element + kernels::Element + Pooled {
@@ -181,6 +196,3 @@ impl HiddenElement for bf16 {
         MatMut::new(x, rows, cols)
     }
 }
-element!(f16, F16, f64::from, |x| f16::from_f32(to_odd(x)), Arc::new);
-element!(i64, I64, |x| x as f64, |x| x as i64, Arc::new);
-element!(u32, U32, f64::from, |x| x as u32, Arc::new);

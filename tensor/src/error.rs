@@ -38,6 +38,14 @@ pub enum Error {
         /// What it was given.
         got: DType,
     },
+    /// The probability of dropout is not one in [0, 1).
+    #[error("{op}: expected a probability of dropout in [0, 1), got {p}")]
+    Dropout {
+        /// The operation.
+        op: &'static str,
+        /// What it was given.
+        p: f32,
+    },
     /// An axis that the tensor does not have.
     #[error("{op}: axis {axis} of a tensor of shape {shape:?}")]
     Axis {

@@ -39,41 +39,50 @@ impl Pooled for bf16 {
     }
 }
 
-/// An array whose memory comes from the pool and returns to it.
+/// An array whose memory comes from the pool and returns to it. What the pool did not lend, vectors of others and what
+/// is small, goes back to the allocator: the pool would keep it and take none from itself.
 #[derive(Debug)]
 pub struct Buffer<T: Pooled = f32> {
-    /// Fully initialized up to its capacity class.
+    /// Fully initialized; of the pool, up to its capacity class.
     memory: Vec<T>,
     len: usize,
+    pooled: bool,
 }
 
 impl<T: Pooled> Buffer<T> {
     /// `len` elements of unspecified value: those of an earlier use, or zeros.
     pub fn uninit(len: usize) -> Self {
-        if len < SMALLEST {
-            return Self { memory: vec![T::zeroed(); len], len };
-        }
-        let memory = take(len).unwrap_or_else(|| vec![T::zeroed(); capacity_class(len)]);
-        Self { memory, len }
+        Self::reused(len).unwrap_or_else(|| Self::fresh(len))
     }
 
     /// `len` zeros.
     pub fn zeroed(len: usize) -> Self {
-        let reused = (len >= SMALLEST).then(|| take(len)).flatten();
-        match reused {
-            Some(mut memory) => {
-                memory[..len].fill(T::zeroed());
-                Self { memory, len }
+        match Self::reused(len) {
+            Some(mut buffer) => {
+                buffer.fill(T::zeroed());
+                buffer
             }
-            None => Self { memory: vec![T::zeroed(); len.max(capacity_class(len))], len },
+            None => Self::fresh(len),
         }
+    }
+
+    fn reused(len: usize) -> Option<Self> {
+        let memory = if len < SMALLEST { None } else { take(len) };
+        memory.map(|memory| Self { memory, len, pooled: true })
+    }
+
+    /// Zeros from the allocator.
+    fn fresh(len: usize) -> Self {
+        let pooled = len >= SMALLEST;
+        let capacity = if pooled { capacity_class(len) } else { len };
+        Self { memory: vec![T::zeroed(); capacity], len, pooled }
     }
 }
 
 impl<T: Pooled> From<Vec<T>> for Buffer<T> {
     fn from(memory: Vec<T>) -> Self {
         let len = memory.len();
-        Self { memory, len }
+        Self { memory, len, pooled: false }
     }
 }
 
@@ -100,8 +109,8 @@ impl<T: Pooled> DerefMut for Buffer<T> {
 
 impl<T: Pooled> Drop for Buffer<T> {
     fn drop(&mut self) {
-        let memory = std::mem::take(&mut self.memory);
-        if memory.len() >= SMALLEST {
+        if self.pooled {
+            let memory = std::mem::take(&mut self.memory);
             lock::<T>().entry(memory.len()).or_default().push(memory);
         }
     }

@@ -2,9 +2,10 @@
 
 use tensor::ops::{
     self,
+    add_norm::AddNorm,
     attention::{Attention, Relative},
 };
-use tensor::{Activation, CuSeqLens, DType, Pooling, Result, RotaryTable, Tensor};
+use tensor::{Activation, CuSeqLens, DType, Dropout, Pooling, Result, RotaryTable, Tensor, philox};
 
 fn zeros(shape: &[usize]) -> Tensor {
     Tensor::zeros(shape)
@@ -272,4 +273,69 @@ fn seqlens_count_what_they_divide() {
     assert_eq!(batch.lens().collect::<Vec<_>>(), [3, 1, 2]);
     assert_eq!((0..3).map(|i| batch.range(i)).collect::<Vec<_>>(), [0..3, 3..4, 4..6]);
     assert_eq!(CuSeqLens::from_offsets(vec![0, 3, 4, 6]).unwrap(), batch);
+}
+
+/// Nothing to compute with, or nothing that can be scaled up: an error, not a panic, in f32 and f64.
+#[test]
+fn operands_without_elements() {
+    let batch = CuSeqLens::from_lens(&[2, 1]).unwrap();
+    let key = philox::Key { seed: 1, step: 2, site: 3 };
+    for dtype in [DType::F32, DType::F64] {
+        let zeros = |shape: &[usize]| zeros(shape).to_dtype(dtype).unwrap();
+        let (x, none, one) = (zeros(&[3, 8]), zeros(&[3, 0]), zeros(&[]));
+        let ids = ids(&[0, 2, 1]);
+        for result in [
+            ops::embedding::forward(&none, &ids),
+            ops::embedding::add(&none, &none, &ids),
+            ops::embedding::backward(&none, &ids, 5).and_then(|rows| rows.to_dense()),
+        ] {
+            says(result, "embedding: expected shape [.., n > 0], got [3, 0]");
+        }
+        for how in [Pooling::First, Pooling::Mean] {
+            let expected = "pooling: expected shape [.., n > 0], got";
+            says(ops::pooling::forward(how, &none, &batch), &format!("{expected} [3, 0]"));
+            says(
+                ops::pooling::backward(how, &zeros(&[2, 0]), &batch),
+                &format!("{expected} [2, 0]"),
+            );
+        }
+        let attention = Attention::of_all(&batch, 2, None);
+        says(
+            ops::attention::forward(&attention, [&none; 3], Relative::None, true),
+            "attention: expected shape [.., multiple of 2 heads], got [3, 0]",
+        );
+        let expected = "expected shape with at least one element, got [3, 0]";
+        says(ops::mse::backward(&none, &none, &one), &format!("mse: {expected}"));
+        says(
+            ops::bce_with_logits::backward(&none, &none, &one),
+            &format!("bce_with_logits: {expected}"),
+        );
+        for p in [1.0, -0.5, f32::NAN] {
+            let d = Dropout { p, key };
+            let expected = format!("expected a probability of dropout in [0, 1), got {p}");
+            says(ops::dropout::forward(d, &x), &format!("dropout: {expected}"));
+            says(ops::residual::forward(&x, &x, Some(d)), &format!("residual: {expected}"));
+            says(ops::residual::backward(&x, dtype, Some(d)), &format!("residual: {expected}"));
+            let (w, norm) = (zeros(&[8]), AddNorm { dropout: Some(d), eps: 1e-12 });
+            says(ops::add_norm::forward(norm, [&x; 2], [&w; 2]), &format!("add_norm: {expected}"));
+            let attention = Attention { dropout: Some(d), ..attention.clone() };
+            says(
+                ops::attention::forward(&attention, [&x; 3], Relative::None, true),
+                &format!("attention: {expected}"),
+            );
+        }
+    }
+}
+
+/// A sum over nothing is zero, wherever the operands without elements would begin.
+#[test]
+fn products_without_an_inner_axis_are_zero() {
+    for dtype in [DType::F32, DType::F64] {
+        let x = Tensor::full(1.0, &[2, 3]).to_dtype(dtype).unwrap();
+        let none = x.transpose(0, 1).unwrap().narrow(1, 2, 0).unwrap().narrow(0, 1, 2).unwrap();
+        let y = none.matmul(&none.t().unwrap()).unwrap();
+        assert_eq!((y.shape(), y.to_f64_vec().unwrap()), (&[2, 2][..], vec![0.0; 4]));
+        let y = none.t().unwrap().matmul(&none).unwrap();
+        assert_eq!(y.shape(), [0, 0]);
+    }
 }

@@ -1,6 +1,7 @@
 //! Who shares memory with whom, and what the pool does with memory that nobody uses.
 
-use tensor::{Tensor, pool};
+use tensor::ops::{concat, reduce};
+use tensor::{DType, Tensor, pool};
 
 fn address(t: &Tensor) -> *const f32 {
     t.as_slice::<f32>().unwrap().as_ptr()
@@ -57,11 +58,29 @@ fn the_pool_hands_memory_out_again() {
     drop(y);
     // After the first step a training step takes nothing from the system and returns nothing to it.
     let (a, b) = (Tensor::full(1.0, &[128, 96]), Tensor::full(2.0, &[96, 64]));
-    let step = || a.matmul(&b).unwrap().scale(0.5).unwrap().sum().unwrap().item().unwrap();
-    let (sum, at_rest) = (step(), pool::bytes_at_rest());
-    for _ in 0..5 {
-        assert_eq!(step(), sum);
-        assert_eq!(pool::bytes_at_rest(), at_rest);
+    settles("products", || {
+        let sum = a.matmul(&b).unwrap().scale(0.5).unwrap().sum().unwrap().item().unwrap();
+        assert_eq!(sum, 128.0 * 64.0 * 96.0);
+    });
+    let half = a.to_dtype(DType::BF16).unwrap();
+    for (what, x) in [("f32", &a), ("bf16", &half)] {
+        settles(what, || drop(x.t().unwrap().contiguous().unwrap()));
+        settles(what, || drop(concat::forward(&[x, x], 0).unwrap()));
+        settles(what, || drop(concat::forward(&[x, &x.narrow(1, 3, 70).unwrap()], 1).unwrap()));
     }
-    assert_eq!(sum, 128.0 * 64.0 * 96.0);
+    settles("sums", || drop(reduce::sum_axis(&a.reshape(&[4, 32, 96]).unwrap(), 1).unwrap()));
+    // Memory that the pool did not lend goes back to the allocator, and so does what is too small for it.
+    settles("vectors", || drop(Tensor::from_vec(vec![1.0f32; 5000], &[5000]).unwrap()));
+    settles("small", || drop(Tensor::zeros(&[1020])));
+}
+
+/// Repeats a step: the pool holds the same after each, from the first on.
+#[track_caller]
+fn settles(what: &str, step: impl Fn()) {
+    step();
+    let at_rest = pool::bytes_at_rest();
+    for _ in 0..5 {
+        step();
+        assert_eq!(pool::bytes_at_rest(), at_rest, "{what}");
+    }
 }

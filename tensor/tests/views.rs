@@ -1,8 +1,9 @@
 //! Views against `ndarray`, which does its own bookkeeping, on copies.
 
+use half::bf16;
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 use proptest::prelude::*;
-use tensor::{Tensor, ops};
+use tensor::{Element, Tensor, ops};
 
 /// 0, 1, 2, ... under a shape, twice.
 fn ramp(shape: &[usize]) -> (Tensor, ArrayD<f32>) {
@@ -66,6 +67,33 @@ fn view(t: &Tensor, x: &ArrayD<f32>, [kind, a, b, c]: [usize; 4]) -> (Tensor, Ar
     }
 }
 
+/// A tensor of 120 thousand elements, more than one task copies, in this dtype, permuted, cut and repeated: its copy has
+/// the bits that ndarray finds when it walks the view.
+fn assert_copies<T: Element + PartialEq>(settings: &[[usize; 4]]) {
+    let x = ramp(&[4, 50, 3, 200]).0.to_dtype(T::DTYPE).unwrap();
+    let mut y = x;
+    for &[kind, axis, a, b] in settings {
+        let (rank, axis) = (y.rank(), axis % y.rank());
+        y = match kind {
+            0 | 1 => y.transpose(axis, a % rank).unwrap(),
+            2 => {
+                let start = a % y.shape()[axis];
+                y.narrow(axis, start, (y.shape()[axis] - start).min(b)).unwrap()
+            }
+            _ if y.len() > 300_000 => y,
+            _ => {
+                let y = y.unsqueeze(axis).unwrap();
+                let mut shape = y.shape().to_vec();
+                shape[axis] = 1 + a % 3;
+                y.broadcast_to(&shape).unwrap()
+            }
+        };
+    }
+    let want: Vec<T> = y.view::<T>().unwrap().iter().copied().collect();
+    assert!(y.contiguous().unwrap().as_slice::<T>().unwrap() == want, "{settings:?}");
+    assert!(Tensor::from_ndarray(&y.to_ndarray::<T>().unwrap()).to_vec::<T>().unwrap() == want);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
@@ -99,6 +127,36 @@ proptest! {
         prop_assert_eq!(joined.shape(), &shape[..]);
         prop_assert_eq!(joined.to_vec::<f32>().unwrap(), whole.to_vec::<f32>().unwrap());
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+
+    #[test]
+    fn copies_of_large_views_equal_ndarray(
+        settings in prop::collection::vec(
+            (0usize..4, 0usize..6, 0usize..200, 1usize..200).prop_map(|(k, a, b, c)| [k, a, b, c]),
+            1..6,
+        ),
+        dtype in 0usize..4,
+    ) {
+        match dtype {
+            0 => assert_copies::<f32>(&settings),
+            1 => assert_copies::<bf16>(&settings),
+            2 => assert_copies::<u32>(&settings),
+            _ => assert_copies::<f64>(&settings),
+        }
+    }
+}
+
+#[test]
+fn arrays_of_ndarray_may_run_backwards() {
+    let (_, mut x) = ramp(&[3, 700]);
+    x.invert_axis(Axis(1));
+    x.swap_axes(0, 1);
+    let values: Vec<f32> = x.iter().copied().collect();
+    assert_eq!(values[..2], [699.0, 1399.0]);
+    assert_eq!(Tensor::from_ndarray(&x).to_vec::<f32>().unwrap(), values);
 }
 
 #[test]

@@ -46,11 +46,14 @@ impl Var {
     /// # Errors
     /// When the shapes do not fit.
     pub fn div(&self, other: &Var) -> Result<Var> {
-        let (a, b) = (self.value.clone(), other.value.clone());
-        record("div", [self, other], a.div(&b)?, move |dy, [da, db]| {
-            let da = share(da, || Ok(dy.div(&b)?), a.shape())?;
-            let by_b = || Ok(dy.mul(&a)?.div(&b.mul(&b)?)?.scale(-1.0)?);
-            Ok([da, share(db, by_b, b.shape())?])
+        let (b, [a_shape, b_shape]) = (other.value.clone(), shapes(self, other));
+        let y = self.value.div(&b)?;
+        let saved = y.clone();
+        record("div", [self, other], y, move |dy, [da, db]| {
+            let da = share(da, || Ok(dy.div(&b)?), &a_shape)?;
+            // Not dy a / b^2: b^2 leaves the range of f32 where the derivative does not.
+            let by_b = || Ok(dy.mul(&saved)?.div(&b)?.scale(-1.0)?);
+            Ok([da, share(db, by_b, &b_shape)?])
         })
     }
 

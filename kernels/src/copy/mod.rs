@@ -1,5 +1,4 @@
-//! Copies on a GPU: a strided view to row-major order, and tensors side by side. (On the host `ndarray` does
-//! this.)
+//! Copies: a strided view to row-major order, and tensors side by side.
 //!
 //! ```text
 //! row_major       y[i] = x[offset + sum over axes a of i_a strides_a]     i in row-major order of the shape
@@ -10,4 +9,7 @@
 //! the gradient, or a sum, and that of parts are parts. Above: `tensor/src/convert.rs`,
 //! `tensor/src/ops/concat.rs`.
 
+mod cpu;
 pub mod cuda;
+
+pub use cpu::{row_major, side_by_side};

@@ -55,7 +55,7 @@ pub fn gemm(a: MatRef, b: MatRef, c: MatMut, store: Store) {
     }
 }
 
-/// [`gemm`] on this thread alone, for products within work that is parallel already. The same bits.
+/// [`gemm`] on this thread alone: what tests compare its bits with, and benchmarks its speed.
 ///
 /// # Panics
 /// As [`gemm`].

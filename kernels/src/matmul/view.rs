@@ -112,8 +112,8 @@ impl<'a> MatRef<'a> {
     ) -> Self {
         let data = data.into();
         if rows > 0 && cols > 0 {
-            let last = (rows - 1) * row_stride + (cols - 1) * col_stride;
-            assert!(last < data.len(), "matmul: [{rows}, {cols}] in {} elements", data.len());
+            let inside = last(rows, row_stride, cols, col_stride).is_some_and(|i| i < data.len());
+            assert!(inside, "matmul: [{rows}, {cols}] in {} elements", data.len());
         }
         Self { data, rows, cols, row_stride, col_stride }
     }
@@ -256,8 +256,8 @@ impl<'a> MatMut<'a> {
         };
         if rows > 0 && cols > 0 {
             assert!(rows == 1 || row_stride >= cols, "matmul: rows of the output overlap");
-            let last = (rows - 1) * row_stride + cols - 1;
-            assert!(last < len, "matmul: [{rows}, {cols}] in {len} elements");
+            let inside = last(rows, row_stride, cols, 1).is_some_and(|i| i < len);
+            assert!(inside, "matmul: [{rows}, {cols}] in {len} elements");
         }
         Self { data, rows, cols, row_stride }
     }
@@ -275,6 +275,12 @@ impl<'a> MatMut<'a> {
         };
         SharedMat { data, rows, cols, row_stride }
     }
+}
+
+/// Where the last element lies, if that is a number at all: what wrapped around would seem to be inside.
+fn last(rows: usize, row_stride: usize, cols: usize, col_stride: usize) -> Option<usize> {
+    let [row, col] = [(rows - 1).checked_mul(row_stride)?, (cols - 1).checked_mul(col_stride)?];
+    row.checked_add(col)
 }
 
 #[derive(Clone, Copy)]

@@ -4,7 +4,8 @@ use kernels::add_norm::{self, Input, Output, Saved, reference};
 use kernels::dropout::Dropout;
 
 use super::{
-    Floats, Hidden, dense, expect_shape, floats, hidden, last_axis, mixed, on_gpu, same_shape, wide,
+    Floats, Hidden, dense, droppable, expect_shape, floats, hidden, last_axis, mixed, on_gpu,
+    same_shape, wide,
 };
 use crate::dtype::HiddenElement;
 use crate::pool::Buffer;
@@ -50,9 +51,10 @@ pub struct Gradients {
 /// y = layer_norm(r + dropout(x)) w + b: x and r `[.., H]`, w and b `[H]`.
 ///
 /// # Errors
-/// When the shapes do not fit or the dtypes differ; w and b are f32 where x and r are bf16.
+/// When the shapes do not fit or the dtypes differ (w and b are f32 where x and r are bf16), or p is not in [0, 1).
 pub fn forward(a: AddNorm, [x, r]: [&Tensor; 2], [w, b]: [&Tensor; 2]) -> Result<Sum> {
     let h = last_axis(OP, x)?;
+    droppable(OP, a.dropout)?;
     same_shape(OP, x, r)?;
     expect_shape(OP, w, &[h])?;
     expect_shape(OP, b, &[h])?;
@@ -98,13 +100,14 @@ fn run<E: HiddenElement>(
 /// All gradients, from what the forward returned (its y is not read) and the gradient of y.
 ///
 /// # Errors
-/// When the shapes do not fit or the dtypes differ.
+/// When the shapes do not fit or the dtypes differ, or p is not in [0, 1).
 pub fn backward(
     a: AddNorm,
     [z, mean, rstd]: [&Tensor; 3],
     w: &Tensor,
     dy: &Tensor,
 ) -> Result<Gradients> {
+    droppable(OP, a.dropout)?;
     same_shape(OP, z, dy)?;
     expect_shape(OP, w, &[last_axis(OP, z)?])?;
     on_gpu(OP, [z, w, dy])?;

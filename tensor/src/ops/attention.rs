@@ -7,7 +7,7 @@ use kernels::attention::{self, Qkv, cuda, reference};
 use kernels::cuda::{Array, Offsets, Slice};
 use kernels::dropout::Dropout;
 
-use super::{Hidden, dense, expect_shape, hidden, matrix, on_gpu, wide};
+use super::{Hidden, dense, droppable, expect_shape, hidden, matrix, on_gpu, wide};
 use crate::dtype::HiddenElement;
 use crate::pool::Buffer;
 use crate::{CuSeqLens, DType, Element, Error, Result, Tensor};
@@ -122,7 +122,8 @@ impl Attention {
 
     /// What the kernel takes, for hidden size `h`. Scores are scaled by 1 / sqrt(K D), for the sum of K products.
     fn kernel(&self, h: usize, relative: Relative<&Tensor>) -> Result<attention::Attention<'_>> {
-        if self.heads == 0 || !h.is_multiple_of(self.heads) {
+        droppable(OP, self.dropout)?;
+        if self.heads == 0 || h == 0 || !h.is_multiple_of(self.heads) {
             let expected = format!("[.., multiple of {} heads]", self.heads);
             return Err(Error::Shape { op: OP, expected, got: vec![self.queries.total(), h] });
         }
@@ -167,8 +168,8 @@ impl Saved {
 /// those of tokens further apart.
 ///
 /// # Errors
-/// When shapes or dtypes do not fit, Tq or T is not that of the batch, H no multiple of N, or there is a window or
-/// something by distance but queries and keys have offsets of their own.
+/// When shapes or dtypes do not fit, Tq or T is not that of the batch, H is 0 or no multiple of N, p is not in [0, 1), or
+/// there is a window or something by distance but queries and keys have offsets of their own.
 pub fn forward(
     a: &Attention,
     [q, k, v]: [&Tensor; 3],

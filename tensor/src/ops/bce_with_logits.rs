@@ -23,7 +23,7 @@ pub fn forward(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
 /// The gradient of the first operand, from the gradient of the loss.
 ///
 /// # Errors
-/// When the shapes or dtypes differ.
+/// As [`forward`].
 pub fn backward(logits: &Tensor, targets: &Tensor, dloss: &Tensor) -> Result<Tensor> {
     LOSS.backward(logits, targets, dloss)
 }

@@ -1,8 +1,9 @@
 //! Tensors one behind the other.
 
+use half::bf16;
 use kernels::copy;
-use ndarray::{Axis, concatenate};
 
+use crate::shape::count;
 use crate::{DType, Device, Element, Error, Result, Tensor};
 
 const OP: &str = "concat";
@@ -20,11 +21,11 @@ pub fn forward(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
     first.check_axis(OP, axis)?;
     parts.iter().try_for_each(|part| check(first, part, axis))?;
     match first.dtype() {
-        DType::F32 | DType::U32 if first.device() != Device::Cpu => join_on_gpu(parts, axis),
         DType::F32 => join::<f32>(parts, axis),
         DType::F64 => join::<f64>(parts, axis),
+        DType::BF16 => join::<bf16>(parts, axis),
         DType::U32 => join::<u32>(parts, axis),
-        got => Err(Error::DType { op: OP, expected: "f32, f64 or u32", got }),
+        got => Err(Error::DType { op: OP, expected: "f32, f64, bf16 or u32", got }),
     }
 }
 
@@ -41,18 +42,17 @@ fn check(first: &Tensor, part: &Tensor, axis: usize) -> Result<()> {
     Ok(())
 }
 
-fn join<T: Element>(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
-    let views = parts.iter().map(|t| t.view::<T>()).collect::<Result<Vec<_>>>()?;
-    let joined = concatenate(Axis(axis), &views).expect("shapes were checked");
-    Ok(Tensor::from_ndarray(&joined))
-}
-
 /// The axes before `axis` are rows, the others columns: the parts lie side by side.
-fn join_on_gpu(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
+fn join<T: Element>(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
     let mut shape = parts[0].shape().to_vec();
     shape[axis] = parts.iter().map(|part| part.shape()[axis]).sum();
-    let parts = parts.iter().map(|part| part.contiguous()).collect::<Result<Vec<_>>>()?;
-    let arrays = parts.iter().map(|part| part.as_array(OP)).collect::<Result<Vec<_>>>()?;
     let rows = shape[..axis].iter().product();
-    Ok(Tensor::from_array(copy::cuda::side_by_side(&arrays, rows)?, &shape))
+    let parts = parts.iter().map(|part| part.contiguous()).collect::<Result<Vec<_>>>()?;
+    if parts[0].device() != Device::Cpu {
+        let arrays = parts.iter().map(|part| part.as_array(OP)).collect::<Result<Vec<_>>>()?;
+        return Ok(Tensor::from_array(copy::cuda::side_by_side(&arrays, rows)?, &shape));
+    }
+    let slices = parts.iter().map(|part| part.as_slice::<T>()).collect::<Result<Vec<_>>>()?;
+    let fill = |y: &mut [T]| copy::side_by_side(&slices, rows, y);
+    Ok(Tensor::wrap(T::filled(count(&shape), fill), &shape))
 }

@@ -3,7 +3,7 @@
 use kernels::cuda;
 use kernels::dropout::{self, Dropout, reference};
 
-use super::{Floats, floats, last_axis, wide};
+use super::{Floats, droppable, floats, last_axis, wide};
 use crate::{Result, Tensor};
 
 const OP: &str = "dropout";
@@ -11,8 +11,9 @@ const OP: &str = "dropout";
 /// y = x mask / (1 - p), `[.., n] -> [.., n]`; the mask depends on the key and the position only.
 ///
 /// # Errors
-/// When `x` has no last axis or is not f32 or f64.
+/// When `x` has no last axis or is not f32 or f64, or p is not in [0, 1).
 pub fn forward(d: Dropout, x: &Tensor) -> Result<Tensor> {
+    droppable(OP, Some(d))?;
     let (x, cols) = (x.contiguous()?, last_axis(OP, x)?);
     Ok(match floats(OP, [&x])? {
         Floats::Cuda([v]) => {

@@ -119,7 +119,9 @@ impl<'a> Batches<'a> {
 
     fn matrix(&self, i: usize) -> MatRef<'a> {
         let ([rows, cols], [row_stride, col_stride]) = (self.sizes, self.strides);
-        MatRef::strided(&self.values[self.starts[i]..], rows, cols, row_stride, col_stride)
+        // A matrix without elements may begin beyond the storage.
+        let start = self.starts[i].min(self.values.len());
+        MatRef::strided(&self.values[start..], rows, cols, row_stride, col_stride)
     }
 }
 

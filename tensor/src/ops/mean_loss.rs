@@ -49,6 +49,7 @@ impl MeanLoss {
     /// The gradient of x, from the gradient of the loss.
     pub fn backward(&self, x: &Tensor, targets: &Tensor, dloss: &Tensor) -> Result<Tensor> {
         same_shape(self.op, x, targets)?;
+        not_empty(self.op, x)?;
         let (x, t) = (x.contiguous()?, targets.contiguous()?);
         Ok(match floats(self.op, [&x, &t])? {
             Floats::Cuda([v, t]) => {

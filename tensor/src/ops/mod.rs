@@ -31,6 +31,7 @@ pub mod softmax;
 use half::bf16;
 
 use kernels::cuda::Slice;
+use kernels::dropout::Dropout;
 
 use crate::{DType, Device, Error, Result, Tensor};
 
@@ -211,6 +212,14 @@ pub(crate) fn indices<'a>(op: &'static str, ids: &'a Tensor, limit: usize) -> Re
         Some(position) => {
             Err(Error::Index { op, index: u64::from(ids[position]), position, limit })
         }
+    }
+}
+
+/// An error unless what dropout keeps can be scaled: p = 1 keeps nothing.
+pub(crate) fn droppable(op: &'static str, dropout: Option<Dropout>) -> Result<()> {
+    match dropout {
+        Some(Dropout { p, .. }) if !(0.0..1.0).contains(&p) => Err(Error::Dropout { op, p }),
+        _ => Ok(()),
     }
 }
 

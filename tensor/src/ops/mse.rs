@@ -23,7 +23,7 @@ pub fn forward(x: &Tensor, targets: &Tensor) -> Result<Tensor> {
 /// The gradient of the first operand, from the gradient of the loss.
 ///
 /// # Errors
-/// When the shapes or dtypes differ.
+/// As [`forward`].
 pub fn backward(x: &Tensor, targets: &Tensor, dloss: &Tensor) -> Result<Tensor> {
     LOSS.backward(x, targets, dloss)
 }

@@ -2,7 +2,7 @@
 
 use kernels::pooling::{self, Pooling, reference};
 
-use super::{Hidden, expect_shape, hidden, matrix, wide};
+use super::{Hidden, expect_shape, hidden, last_axis, wide};
 use crate::{CuSeqLens, Result, Tensor};
 
 const OP: &str = "pooling";
@@ -10,9 +10,10 @@ const OP: &str = "pooling";
 /// `[T, H] -> [B, H]`: the first token of each sequence, or the mean of its tokens.
 ///
 /// # Errors
-/// When `x` does not have as many rows as the batch has tokens.
+/// When `x` does not have as many rows as the batch has tokens, or no columns.
 pub fn forward(how: Pooling, x: &Tensor, batch: &CuSeqLens) -> Result<Tensor> {
-    let ((_, h), x) = (matrix(OP, x)?, x.contiguous()?);
+    let x = x.contiguous()?;
+    let h = last_axis(OP, &x)?;
     expect_shape(OP, &x, &[batch.total(), h])?;
     let (shape, cu) = ([batch.batch(), h], batch.offsets());
     Ok(match hidden(OP, [&x])? {
@@ -30,9 +31,10 @@ pub fn forward(how: Pooling, x: &Tensor, batch: &CuSeqLens) -> Result<Tensor> {
 /// dx `[T, H]` from dy `[B, H]`.
 ///
 /// # Errors
-/// When `dy` does not have a row for each sequence.
+/// When `dy` does not have a row for each sequence, or no columns.
 pub fn backward(how: Pooling, dy: &Tensor, batch: &CuSeqLens) -> Result<Tensor> {
-    let ((_, h), dy) = (matrix(OP, dy)?, dy.contiguous()?);
+    let dy = dy.contiguous()?;
+    let h = last_axis(OP, &dy)?;
     expect_shape(OP, &dy, &[batch.batch(), h])?;
     let (shape, cu) = ([batch.total(), h], batch.offsets());
     Ok(match hidden(OP, [&dy])? {

@@ -60,7 +60,8 @@ pub fn mean_axis(x: &Tensor, axis: usize) -> Result<Tensor> {
     super::elementwise::scale(1.0 / n as f64, &sum_axis(x, axis)?)
 }
 
-/// Sums `x` down to `shape`, from which it could have been broadcast: the derivative of broadcasting.
+/// Sums `x` down to `shape`, from which it could have been broadcast: the derivative of broadcasting. Sums of bf16 are
+/// f32 and rounded once.
 ///
 /// # Errors
 /// When `shape` does not broadcast to that of `x`.
@@ -71,6 +72,9 @@ pub fn sum_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
     if broadcast_shapes("sum_to", x.shape(), shape)? != x.shape() {
         let (left, right) = (x.shape().to_vec(), shape.to_vec());
         return Err(Error::Shapes { op: "sum_to", left, right });
+    }
+    if x.dtype() == DType::BF16 {
+        return sum_to(&x.to_dtype(DType::F32)?, shape)?.to_dtype(DType::BF16);
     }
     let missing = x.rank() - shape.len();
     let lead: usize = x.shape()[..missing].iter().product();

@@ -4,7 +4,9 @@ use half::bf16;
 use kernels::dropout::Dropout;
 use kernels::residual::{self, reference};
 
-use super::{Floats, Hidden, dense, floats, hidden, last_axis, mixed, on_gpu, same_shape, wide};
+use super::{
+    Floats, Hidden, dense, droppable, floats, hidden, last_axis, mixed, on_gpu, same_shape, wide,
+};
 use crate::{DType, Error, Result, Tensor};
 
 const OP: &str = "residual";
@@ -12,9 +14,10 @@ const OP: &str = "residual";
 /// s = x + dropout(u), all `[.., H]`: x and s are f32, u is f32 or bf16; or all are f64.
 ///
 /// # Errors
-/// When the shapes differ, there is no last axis, or the dtypes do not fit.
+/// When the shapes differ, there is no last axis, the dtypes do not fit, or p is not in [0, 1).
 pub fn forward(x: &Tensor, u: &Tensor, dropout: Option<Dropout>) -> Result<Tensor> {
     let h = last_axis(OP, x)?;
+    droppable(OP, dropout)?;
     same_shape(OP, x, u)?;
     on_gpu(OP, [x, u])?;
     let dropout = dropout.filter(|d| d.p > 0.0);
@@ -40,9 +43,10 @@ pub fn forward(x: &Tensor, u: &Tensor, dropout: Option<Dropout>) -> Result<Tenso
 /// du, `[.., H]`, in the dtype `to` of u: that of the stream, or bf16 where it is f32. (dx is ds.)
 ///
 /// # Errors
-/// When there is no last axis or the dtypes do not fit.
+/// When there is no last axis, the dtypes do not fit, or p is not in [0, 1).
 pub fn backward(ds: &Tensor, to: DType, dropout: Option<Dropout>) -> Result<Tensor> {
     let h = last_axis(OP, ds)?;
+    droppable(OP, dropout)?;
     let Some(dropout) = dropout.filter(|d| d.p > 0.0) else { return ds.to_dtype(to) };
     let ds = ds.contiguous()?;
     Ok(match (floats(OP, [&ds])?, to) {
