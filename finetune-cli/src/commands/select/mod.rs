@@ -326,16 +326,14 @@ fn value(candidate: &Candidate) -> f64 {
 /// The final ranking: who trained furthest and measured best, then the estimates, then the rest.
 fn rank(mut candidates: Vec<(Request, Candidate)>, metric: &str) -> Vec<(Request, Candidate)> {
     let rung = |c: &Candidate| c.verified.as_ref().and_then(|v| v.rungs.last().copied());
+    let rungs = |c: &Candidate| c.verified.as_ref().map_or(0, |v| v.rungs.len());
     candidates.sort_by(|(_, a), (_, b)| {
-        let steps = |c| rung(c).map_or(0, |rung| rung.steps);
         let skipped = |c: &Candidate| c.status == Status::Skipped;
         let estimates = value(b).total_cmp(&value(a));
-        steps(b).cmp(&steps(a)).then(estimates).then(skipped(b).cmp(&skipped(a)))
+        rungs(b).cmp(&rungs(a)).then(estimates).then(skipped(b).cmp(&skipped(a)))
     });
     let mut places = Vec::new();
-    let alike = |a: &(Request, Candidate), b: &(Request, Candidate)| {
-        rung(&a.1).map(|rung| rung.steps) == rung(&b.1).map(|rung| rung.steps)
-    };
+    let alike = |(_, a): &(Request, Candidate), (_, b): &(Request, Candidate)| rungs(a) == rungs(b);
     for group in candidates.chunk_by(alike) {
         let measured: Option<Vec<_>> =
             group.iter().map(|(_, c)| Some(measured(c, &rung(c)?, metric))).collect();
