@@ -106,10 +106,11 @@ impl Data {
         }
         check_metric(&args.recipe, &schema.task)?;
         train::introduce(args.machine.quiet, &schema, &train);
-        let sample = sample(&train, args.sample, args.recipe.optimization.seed)?;
         let seed = args.recipe.optimization.seed;
+        // The rows that are scored, each class with its share.
+        let sample = train.clone().divide(&split::sample(&train.labels, args.sample, seed)).1;
         let folds = estimators::folds(&sample.labels, FOLDS, seed);
-        let points = Points::new(&sample.labels, &folds, args.sample, seed)?;
+        let points = Points::new(&sample.labels, &folds, args.sample, seed);
         if let Some(line) = remarks::small_classes(&points.labels, &schema.task) {
             remark(args.machine.quiet, &line);
         }
@@ -123,16 +124,6 @@ impl Data {
     fn validation_rows(&self) -> usize {
         self.validation.as_ref().map_or(0, Dataset::len)
     }
-}
-
-/// The rows that are scored, each class with its share.
-fn sample(train: &Dataset, rows: usize, seed: u64) -> Result<Dataset> {
-    if train.len() <= rows {
-        return Ok(train.clone());
-    }
-    let share = rows as f64 / train.len() as f64;
-    let (_, drawn) = split::stratified(&train.labels, share, seed)?;
-    Ok(train.clone().divide(&drawn).1)
 }
 
 /// The output folder.
