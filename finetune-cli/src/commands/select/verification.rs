@@ -7,12 +7,13 @@
 //! OUTPUT/cache/verify-KEY/I/STEP/adapter/, optimizer.safetensors             the same with LoRA
 //! ```
 //!
-//! One candidate is in memory at a time. The weights are removed at the end, the figures stay. Weights and moments of
+//! One candidate is in memory at a time. The weights are removed at the end, or by the next verification of other
+//! settings; the figures stay. Weights and moments of
 //! a rung have a folder of their own, so that a call that is broken off never leaves those of two rungs together.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
@@ -67,6 +68,7 @@ impl<'a> Verification<'a> {
         let folder = self.selection.args.output.join("cache").join(format!("verify-{key}"));
         let costs: Vec<Cost> = chosen.iter().map(|&i| cost(&candidates[i].1)).collect();
         let requests: Vec<&Request> = chosen.iter().map(|&i| &candidates[i].0).collect();
+        forget_others(&folder);
         let Some(plan) = self.plan(&folder, &requests, &costs)? else { return Ok(()) };
         let mut contenders = Vec::new();
         for (i, (request, candidate)) in candidates.iter_mut().enumerate() {
@@ -341,6 +343,26 @@ impl<'a> Verification<'a> {
         self.encoded.borrow_mut().insert(key, encoded.clone());
         Ok(encoded)
     }
+}
+
+/// Removes the weights that verifications of other settings left when they were broken off; their figures stay. The
+/// lock of the selection says that none of them is running.
+fn forget_others(folder: &Path) {
+    let folders = |path: &Path, is_one: fn(&str) -> bool| {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        let wanted = move |entry: &DirEntry| {
+            entry.file_type().is_ok_and(|kind| kind.is_dir())
+                && entry.file_name().to_str().is_some_and(is_one)
+        };
+        entries.filter(wanted).map(|entry| entry.path())
+    };
+    let is_number = |name: &str| name.parse::<u64>().is_ok();
+    let cache = folder.parent().into_iter();
+    let all = cache.flat_map(|cache| folders(cache, |name| name.starts_with("verify-")));
+    let others = all.filter(|other| other != folder);
+    let candidates = others.flat_map(|other| folders(&other, is_number));
+    let weights = candidates.flat_map(|candidate| folders(&candidate, is_number));
+    weights.for_each(|weights| drop(fs::remove_dir_all(weights)));
 }
 
 /// Trains on to a step, and gives the seconds that took.
