@@ -6,7 +6,7 @@ use crate::Result;
 use crate::fields::Fields;
 
 /// The most classes a model may have: keeps a hostile `num_labels` from filling the memory.
-const MOST_LABELS: usize = 1 << 16;
+pub const MOST_LABELS: usize = 1 << 16;
 
 /// The labels in the order of their ids; none if the file names neither labels nor their number. `label2id` is not
 /// looked at, as in transformers: what a model answers is `id2label`.

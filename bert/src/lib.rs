@@ -34,6 +34,7 @@ pub use config::{Config, Deberta, Modern, ProblemType};
 pub use encoder::Encoder;
 pub use error::{Error, Mismatch, Result};
 pub use family::Family;
+pub use labels::MOST_LABELS;
 pub use lora::Adaptation;
 pub use masked_lm::MaskedLm;
 pub use save::{SavedDType, save_pretrained};

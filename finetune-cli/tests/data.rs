@@ -263,6 +263,24 @@ fn refuses_a_dictionary_saved_as_rows() {
     );
 }
 
+/// A row of many keys makes a cell of each in all other rows: without a bound 32 bytes for each of 20 million.
+#[test]
+fn refuses_a_file_of_missing_cells() {
+    let many: Vec<String> = (0..990).map(|i| format!("\"k{i}\": 1")).collect();
+    let wide = format!("{{{}}}\n", many.join(", "));
+    let narrow = "{\"text\": \"a\", \"label\": 1}\n";
+    let want = "of 992 different keys, less than one in 16 is there in the objects so far";
+    for rows in [wide.clone() + &narrow.repeat(20_000), narrow.repeat(20_000) + &wide] {
+        let message = refusal("a.jsonl", rows);
+        assert!(message.contains(want), "{message}");
+    }
+    // Few cells may be missing, or many of a small file.
+    let folder = Folder::new();
+    assert_eq!(folder.table("a.jsonl", &(wide + &narrow.repeat(1000))).rows(), 1001);
+    let every_tenth = format!("{}{{\"text\": \"a\", \"k\": 1}}\n", narrow.repeat(9));
+    assert_eq!(folder.table("b.jsonl", &every_tenth.repeat(2000)).rows(), 20_000);
+}
+
 #[test]
 fn survives_deep_nesting() {
     let deep = format!("{{\"text\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
@@ -295,6 +313,26 @@ fn columns_are_guessed() {
         let columns = finetune::data::Columns::choose(&table, &Options::default()).unwrap();
         assert_eq!(columns.text, text, "{header}");
         assert_eq!(columns.label.as_deref(), label, "{header}");
+    }
+}
+
+/// Lists that can't be told apart are in nobody's way where there is a text with its label.
+#[test]
+fn ambiguous_lists_give_way_to_a_text_and_its_label() {
+    let folder = Folder::new();
+    let row = r#"{"text": "a b", "label": "x", "tokens": ["a", "b"], "words": ["a", "b"]}"#;
+    let table = folder.table("a.jsonl", row);
+    let label = Options { label_column: Some("label".into()), ..Options::default() };
+    let delimiter = Options { label_delimiter: Some('|'), ..Options::default() };
+    for options in [Options::default(), label, task(ProblemType::SingleLabel), delimiter] {
+        let columns = finetune::data::Columns::choose(&table, &options).unwrap();
+        assert_eq!((columns.text, columns.label), (strings(&["text"]), Some("label".into())));
+    }
+    // A text alone, or labels of words alone, do not decide.
+    for other in [r#""text": "a b""#, r#""ner_tags": ["x", "y"]"#] {
+        let row = format!(r#"{{{other}, "tokens": ["a", "b"], "words": ["a", "b"]}}"#);
+        let message = refusal("a.jsonl", row);
+        assert!(message.contains("`tokens`, `words` could each be the text"), "{message}");
     }
 }
 
@@ -614,6 +652,26 @@ fn many_integers_need_a_word() {
         refusal("a.csv", format!("text,label\n{}", rows(201))),
         "a.csv: column `label` has 201 different integers, more than 200; pass --problem-type single_label_classification or regression"
     );
+}
+
+/// As many as a saved model may have, and one more.
+#[test]
+fn more_labels_than_a_model_may_have_are_refused() {
+    let rows = |n: usize| {
+        let rows = (0..n).map(|i| format!("a,row-{i}\n")).collect::<String>();
+        format!("text,label\n{rows}")
+    };
+    let (schema, _) = load("a.csv", &rows(65_536), &Options::default());
+    assert_eq!(names(&schema).len(), 65_536);
+    let want = "a.csv: column `label` has 65537 different labels, and a model may have 65536; if it identifies rows, \
+                name another with --label-column";
+    assert_eq!(refusal("a.csv", rows(65_537)), want);
+    let multi = rows(65_537).replace(',', "\t");
+    let options = Options { label_delimiter: Some('|'), ..Options::default() };
+    assert_eq!(refused("a.tsv", multi, &options), want.replace(".csv", ".tsv"));
+    let tags: Vec<String> = (0..65_537).map(|i| format!("a\trow-{i}\n\n")).collect();
+    let message = refusal("a.conll", tags.concat());
+    assert!(message.contains("has 65537 different labels"), "{message}");
 }
 
 #[test]

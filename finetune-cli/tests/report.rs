@@ -131,7 +131,7 @@ fn verified(metric: f64, rungs: usize) -> Verified {
         loss: Some(0.55 - 0.08 * i as f64),
         seconds: 14.0 * f64::from(1 << i),
     };
-    Verified { metric, rungs: (0..rungs).map(rung).collect() }
+    Verified { metric, rungs: (0..rungs).map(rung).collect(), recipe_steps: 651 }
 }
 
 fn unscored(name: &str, status: Status, remark: &str) -> Candidate {
@@ -451,6 +451,7 @@ fn survives_numbers_that_are_none() {
         let bad = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300, 0.0][i % 6];
         candidate.score = Some(Score { value: bad, low: bad, high: bad, tied_with_best: true });
         candidate.verified = Some(Verified {
+            recipe_steps: 0,
             metric: bad,
             rungs: vec![Rung {
                 steps: 0,

@@ -1,7 +1,7 @@
 //! The validation part of training data.
 
 use finetune::data::Labels;
-use finetune::data::split::stratified;
+use finetune::data::split::{sample, stratified};
 
 /// Class k stands `counts[k]` times, one after another.
 fn classes(counts: &[usize]) -> Labels {
@@ -67,6 +67,26 @@ fn scores_and_lists_are_drawn_plainly() {
         let (train, validation) = stratified(&labels, 0.1, 5).unwrap();
         assert_eq!((train.len(), validation.len()), (49, 6));
     }
+}
+
+/// Nothing is held out: a class of one row may be drawn, and the rows are as many as were asked for.
+#[test]
+fn a_sample_may_have_all_of_a_class() {
+    let cases: [(&[usize], usize, &[usize]); 4] = [
+        (&[1; 6], 2, &[1, 1, 0, 0, 0, 0]),
+        (&[1, 1, 10], 6, &[1, 0, 5]),
+        (&[70, 30], 10, &[7, 3]),
+        (&[2, 1], 5, &[2, 1]),
+    ];
+    for (counts, rows, want) in cases {
+        let labels = classes(counts);
+        let drawn = sample(&labels, rows, 3);
+        assert!(drawn.is_sorted());
+        assert_eq!(count(&labels, &drawn, counts.len()), want, "{counts:?} {rows}");
+    }
+    // Where every class can keep a row, the sample is the validation part.
+    let labels = classes(&[60, 25, 15]);
+    assert_eq!(sample(&labels, 20, 3), stratified(&labels, 0.2, 3).unwrap().1);
 }
 
 #[test]

@@ -188,8 +188,8 @@ pub(super) fn read(args: &TrainArgs, inputs: &Inputs) -> Result<(Schema, [Option
     [Some(&train), validation.as_ref(), test.as_ref()].into_iter().flatten().for_each(say_empty);
     if let Some(limit) = args.max_train_samples {
         train.truncate(limit);
-        train.check_classes(schema.task.label_set())?;
     }
+    train.check_classes(schema.task.label_set())?;
     if validation.is_none() && args.validation_fraction > 0.0 {
         let (rest, part) = hold_out(args, &schema.task, train)?;
         (train, validation) = (rest, Some(part));

@@ -23,7 +23,8 @@ use super::table::{Cell, Table};
 /// | their labels, lists | `ner_tags`; `tags`; `pos_tags`; `upos`; `chunk_tags`; `label`, `labels` |
 ///
 /// A file with both lists is about words, unless it has a text and a label of that, or a text and lists that differ in
-/// length: they might be any labels of the text. `--problem-type` and `--label-delimiter` are about texts.
+/// length: they might be any labels of the text. `--problem-type` and `--label-delimiter` are about texts. Lists that
+/// are ambiguous are an error only where there is not a text with its label.
 ///
 /// A column that the user named is no candidate for anything else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,23 +106,34 @@ impl Columns {
     /// When a named column is not there, or nothing or more than one thing could be the text or the label. A
     /// label that cannot be found is left out; [`Schema::infer`](super::Schema::infer) insists on it.
     pub fn choose(table: &Table, options: &Options) -> Result<Self> {
-        let names: Vec<&str> = table.columns().iter().map(|column| column.name.as_str()).collect();
         let named = options.label_column.as_deref();
         let named = named.map(|name| find(table, name, LABEL)).transpose()?;
         let wanted = options.text_columns.as_ref();
         let wanted = wanted.map(|wanted| find_texts(table, wanted)).transpose()?;
-        let words = guess_words(table, wanted.as_deref(), named.as_ref())?;
         let is_open = options.problem_type.is_none() && options.label_delimiter.is_none();
-        let goes_first =
-            |words: &Columns| goes_first(table, words, wanted.as_deref(), named.as_ref());
-        if let Some(words) = words.filter(|words| is_open && goes_first(words)) {
-            return words.distinct();
+        if !is_open {
+            return Self::of_texts(table, wanted, named);
         }
-        let text = match wanted {
+        match guess_words(table, wanted.as_deref(), named.as_ref()) {
+            Ok(Some(words)) if goes_first(table, &words, wanted.as_deref(), named.as_ref()) => {
+                words.distinct()
+            }
+            Ok(_) => Self::of_texts(table, wanted, named),
+            Err(ambiguous) => {
+                let texts = Self::of_texts(table, wanted, named).ok();
+                texts.filter(|columns| columns.label.is_some()).ok_or(ambiguous)
+            }
+        }
+    }
+
+    /// The columns of texts and of their label.
+    fn of_texts(table: &Table, text: Option<Vec<String>>, label: Option<String>) -> Result<Self> {
+        let names: Vec<&str> = table.columns().iter().map(|column| column.name.as_str()).collect();
+        let text = match text {
             Some(text) => text,
-            None => guess_texts(table, &without(&names, named.as_slice()))?,
+            None => guess_texts(table, &without(&names, label.as_slice()))?,
         };
-        let label = match named {
+        let label = match label {
             Some(name) => Some(name),
             None => guess(table, &without(&names, &text), &LABELS, LABEL)?,
         };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::schema::{MAX_INTEGER_CLASSES, ProblemType};
+use super::table::SPARSE;
 
 /// A result whose error is about a data file.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -110,6 +111,11 @@ pub enum Error {
         "{place}: {number} in column `{column}` is none of the {count} classes that the file lists; correct it"
     )]
     NoSuchClass { place: Place, column: String, number: i64, count: usize },
+    #[error(
+        "{place}: of {keys} different keys, less than one in {SPARSE} is there in the objects so far; give every object \
+         the same keys"
+    )]
+    Sparse { place: Place, keys: usize },
     #[error("{place}: more than {limit} different keys; give every object the same keys")]
     TooManyKeys { place: Place, limit: usize },
 
@@ -183,6 +189,12 @@ pub enum Error {
         .path.display(), ProblemType::SingleLabel, ProblemType::Regression
     )]
     ManyIntegers { path: PathBuf, column: String, count: usize },
+    #[error(
+        "{}: column `{column}` has {count} different labels, and a model may have {}; if it identifies rows, name \
+         another with --label-column",
+        .path.display(), bert::MOST_LABELS
+    )]
+    ManyLabels { path: PathBuf, column: String, count: usize },
     #[error("{}: every label is `{label}`; training needs at least two classes", .path.display())]
     OneClass { path: PathBuf, label: String },
     #[error("{}: every list of labels is empty; training needs at least one label", .path.display())]

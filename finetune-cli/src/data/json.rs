@@ -61,6 +61,9 @@ fn add(builder: &mut Builder, place: Place, row: Row) -> Result<()> {
         }
         builder.set(column, cell);
     }
+    if builder.is_sparse() {
+        return Err(Error::Sparse { place, keys: builder.width() });
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use bert::MOST_LABELS;
 pub use bert::ProblemType;
 
 use super::Options;
@@ -117,7 +118,10 @@ impl Schema {
     /// Columns, task and classes from the training file.
     ///
     /// # Errors
-    /// When a column cannot be found, a label is missing or malformed, or all labels are the same.
+    /// When a column cannot be found, a label is missing or malformed, there is one class or more than a model may
+    /// have. Whether more than one of the classes that a file lists is there, [`Dataset::check_classes`] tells.
+    ///
+    /// [`Dataset::check_classes`]: super::Dataset::check_classes
     pub fn infer(training: &Table, options: &Options) -> Result<Self> {
         let columns = Columns::choose(training, options)?;
         let label = columns.label.as_ref().ok_or_else(|| no_label(training))?;
@@ -250,9 +254,16 @@ impl LabelCells<'_> {
 
     /// The classes that the file lists, in its order, or those of these labels.
     fn labels<'a>(&self, labels: impl Iterator<Item = &'a str>) -> Result<LabelSet> {
-        match &self.column.classes[..] {
-            [] => Ok(LabelSet::from_training(labels)),
-            listed => LabelSet::from_names(listed.to_vec()),
+        let set = match &self.column.classes[..] {
+            [] => LabelSet::from_training(labels),
+            listed => LabelSet::from_names(listed.to_vec())?,
+        };
+        match set.len() {
+            count if count > MOST_LABELS => {
+                let (path, column) = (self.table.path().into(), self.column.name.clone());
+                Err(Error::ManyLabels { path, column, count })
+            }
+            _ => Ok(set),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A validation part of the training data, where there is no validation file.
+//! A validation part of the training data, where there is no validation file; a sample of it.
 //!
 //! Each class keeps its share in both parts. Class c of n_c rows gives floor(f n_c) rows to validation, and the
 //! rows still missing to round(f n) go to the classes with the largest remainders f n_c - floor(f n_c) (Hare's
@@ -28,7 +28,8 @@ pub fn stratified(labels: &Labels, fraction: f64, seed: u64) -> Result<(Vec<usiz
     let mut groups = groups(labels);
     let rows = groups.iter().map(Vec::len).sum();
     let mut taken = vec![false; rows];
-    let counts = shares(&groups, fraction, rows);
+    let total = (fraction * rows as f64).round() as usize;
+    let counts = shares(&groups, fraction, total, 1);
     for (group, count) in groups.iter_mut().zip(counts) {
         rng.shuffle(group);
         group[..count].iter().for_each(|&row| taken[row] = true);
@@ -38,6 +39,25 @@ pub fn stratified(labels: &Labels, fraction: f64, seed: u64) -> Result<(Vec<usiz
         return Err(Error::EmptySplit { fraction, rows });
     }
     Ok((train, validation))
+}
+
+/// So many rows, ascending, each class with its share; all if there are no more. The same seed gives the same rows. As
+/// nothing is held out, a class may give its last row, too.
+pub fn sample(labels: &Labels, count: usize, seed: u64) -> Vec<usize> {
+    let mut rng = Rng::new(seed, STREAM);
+    let mut groups = groups(labels);
+    let rows: usize = groups.iter().map(Vec::len).sum();
+    if count >= rows {
+        return (0..rows).collect();
+    }
+    let counts = shares(&groups, count as f64 / rows as f64, count, 0);
+    let mut drawn = Vec::with_capacity(count);
+    for (group, count) in groups.iter_mut().zip(counts) {
+        rng.shuffle(group);
+        drawn.extend(&group[..count]);
+    }
+    drawn.sort_unstable();
+    drawn
 }
 
 /// The rows of each class, or all rows as one group.
@@ -56,15 +76,14 @@ fn groups(labels: &Labels) -> Vec<Vec<usize>> {
     }
 }
 
-/// How many rows of each group go to validation.
-fn shares(groups: &[Vec<usize>], fraction: f64, rows: usize) -> Vec<usize> {
-    let total = (fraction * rows as f64).round() as usize;
+/// How many rows of each group are drawn, `total` if the groups can give as many: each keeps so many of its own.
+fn shares(groups: &[Vec<usize>], fraction: f64, total: usize, kept: usize) -> Vec<usize> {
     let exact: Vec<f64> = groups.iter().map(|group| fraction * group.len() as f64).collect();
-    let most = groups.iter().map(|group| group.len().saturating_sub(1));
+    let most = groups.iter().map(|group| group.len().saturating_sub(kept));
     let mut counts: Vec<usize> =
         exact.iter().zip(most).map(|(share, most)| (share.floor() as usize).min(most)).collect();
     let remainder = |i: usize| exact[i].fract();
-    let may_give = |&i: &usize| remainder(i) > 0.0 && groups[i].len() > counts[i] + 1;
+    let may_give = |&i: &usize| remainder(i) > 0.0 && groups[i].len() > counts[i] + kept;
     let mut order: Vec<usize> = (0..groups.len()).filter(may_give).collect();
     // A stable sort: equal remainders go by size, then by class.
     order.sort_by(|&a, &b| {

@@ -13,6 +13,11 @@ use super::error::{Place, Unit};
 /// the memory with missing cells.
 pub(super) const MOST_COLUMNS: usize = 1000;
 
+/// Of a file of more cells than [`FEW_CELLS`], one in [`SPARSE`] has to be there, for the same reason: a row of a
+/// thousand keys would make as many cells of every short row.
+pub(super) const SPARSE: usize = 16;
+const FEW_CELLS: usize = 1 << 20;
+
 /// One value of a row. A cell of CSV or TSV is always [`Cell::Text`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
@@ -144,12 +149,14 @@ impl Table {
 pub(super) struct Builder {
     table: Table,
     index: HashMap<String, usize>,
+    /// The cells that were put in.
+    filled: usize,
 }
 
 impl Builder {
     pub(super) fn new(path: &Path, unit: Unit) -> Self {
         let table = Table { path: path.into(), columns: Vec::new(), unit, places: Vec::new() };
-        Self { table, index: HashMap::new() }
+        Self { table, index: HashMap::new(), filled: 0 }
     }
 
     /// The number of the column `name`, which is added if it is new.
@@ -171,11 +178,18 @@ impl Builder {
         let cells = &mut self.table.columns[column].cells;
         cells.resize(self.table.places.len() - 1, Cell::Missing);
         cells.push(cell);
+        self.filled += 1;
     }
 
     /// Lists the classes of a column.
     pub(super) fn set_classes(&mut self, column: usize, classes: Vec<String>) {
         self.table.columns[column].classes = classes;
+    }
+
+    /// Whether nearly all cells would be missing: far more than were put in would be kept.
+    pub(super) fn is_sparse(&self) -> bool {
+        let cells = self.table.columns.len() * self.table.places.len();
+        cells > FEW_CELLS.max(SPARSE * self.filled)
     }
 
     /// The number of columns so far.

@@ -14,12 +14,14 @@ pub const TOO_MANY_UNKNOWN: f64 = 1.0 / 3.0;
 
 /// Text with fewer words of upper case than this has none to speak of.
 const FEW_UPPERCASE: f64 = 0.01;
-/// More pieces a word than this are twice what a fitting vocabulary needs.
-const MANY_PIECES: f64 = 2.0;
-/// From this share of cut sequences on it is worth a remark.
-const MANY_CUT: f64 = 0.05;
-/// From this share of unknown tokens on it is worth a remark.
-const SOME_UNKNOWN: f64 = 0.01;
+// From here on a figure is worth a remark, and a mark in the report.
+
+/// Tokens a word: twice what a fitting vocabulary needs.
+pub const MANY_TOKENS: f64 = 2.0;
+/// The share of sequences that are cut.
+pub const MANY_CUT: f64 = 0.05;
+/// The share of tokens that are unknown.
+pub const SOME_UNKNOWN: f64 = 0.01;
 
 /// Measures texts and their encodings. Words are what stands between white space, as the tokenizer has them alone.
 ///
@@ -57,7 +59,7 @@ pub fn remarks(fit: &Fit) -> Vec<String> {
     if fit.unknown_rate >= SOME_UNKNOWN {
         remarks.push(format!("{} of the tokens are unknown to it", percent(fit.unknown_rate)));
     }
-    if fit.tokens_per_word >= MANY_PIECES {
+    if fit.tokens_per_word >= MANY_TOKENS {
         let pieces = fit.tokens_per_word;
         remarks.push(format!("{pieces:.1} tokens a word: its vocabulary is for other text"));
     }

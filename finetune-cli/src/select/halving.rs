@@ -6,8 +6,9 @@
 //! rung i trains the n_i that are left up to step S_i, and measures them
 //! ```
 //!
-//! Every candidate trains by one schedule of S steps, and each rung goes on from the weights, moments and step of the
-//! one before. S is the whole recipe, or what the time allows. Source: Jamieson & Talwalkar, 2016,
+//! A candidate trains by one schedule of S steps, and each rung goes on from the weights, moments and step of the one
+//! before. S is the whole recipe, or the share of it that the time allows, the same for all candidates; the recipes
+//! differ in steps where long sentences are in pieces, of which one tokenizer makes more than another. Source: Jamieson & Talwalkar, 2016,
 //! <https://arxiv.org/abs/1502.07943>; unlike there, what a rung has trained is kept.
 
 /// The fewest steps of the last rung, unless the whole recipe has fewer: in a shorter schedule a candidate is measured
@@ -17,17 +18,17 @@ pub const FEWEST_STEPS: u64 = 100;
 /// Who trains how far.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Plan {
-    /// For each rung, the candidates that train in it and the step that they reach.
-    pub rungs: Vec<(usize, u64)>,
+    /// Steps of the whole recipe for each candidate.
+    pub recipe: Vec<u64>,
+    /// For each rung, how many candidates train in it, and the step that each of all reaches if it does.
+    pub rungs: Vec<(usize, Vec<u64>)>,
 }
 
 /// What a plan has to reckon with.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Steps of the whole recipe.
-    pub steps: u64,
-    /// Seconds of a step, of the slowest candidate.
-    pub step_seconds: f64,
+    /// Seconds of all steps of the recipe, of the slowest candidate.
+    pub recipe_seconds: f64,
     /// Seconds of loading, measuring and saving in a rung, of the slowest candidate.
     pub rung_seconds: f64,
     /// Seconds that are left.
@@ -44,45 +45,56 @@ pub fn contenders(count: usize) -> Vec<usize> {
 }
 
 impl Plan {
-    /// The longest plan for `count` candidates within the limits.
+    /// The longest plan within the limits for candidates whose recipes have so many steps.
     ///
     /// # Errors
     /// When the time is too short for [`FEWEST_STEPS`]: the seconds that the shortest plan takes.
-    pub fn new(count: usize, limits: Limits) -> Result<Self, f64> {
-        let counts = contenders(count);
+    pub fn new(recipe: &[u64], limits: Limits) -> Result<Self, f64> {
+        let counts = contenders(recipe.len());
         let overhead = counts.iter().sum::<usize>() as f64 * limits.rung_seconds;
-        // Steps of all candidates together, as a multiple of S.
+        // The work of all candidates together, in recipes.
         let shares = counts.iter().enumerate().map(|(i, &n)| {
             let before = if i == 0 { 0.0 } else { share(i - 1, counts.len()) };
             n as f64 * (share(i, counts.len()) - before)
         });
-        let work = shares.sum::<f64>() * limits.step_seconds;
-        let least = FEWEST_STEPS.min(limits.steps) as f64;
+        let work = shares.sum::<f64>() * limits.recipe_seconds;
+        let least = |&steps: &u64| FEWEST_STEPS.min(steps) as f64 / steps as f64;
+        let least = recipe.iter().map(least).fold(0.0, f64::max);
         let affordable = (limits.seconds - overhead) / work;
         if affordable < least {
             return Err(overhead + least * work);
         }
-        let steps = affordable.min(limits.steps as f64);
-        let reached = |i| ((steps * share(i, counts.len())).floor() as u64).max(1);
+        let part = affordable.min(1.0);
+        let reached = |i| {
+            let step = |&all: &u64| ((all as f64 * part * share(i, counts.len())) as u64).max(1);
+            recipe.iter().map(step).collect()
+        };
         let rungs = counts.iter().enumerate().map(|(i, &n)| (n, reached(i)));
-        let mut rungs: Vec<(usize, u64)> = rungs.collect();
+        let mut rungs: Vec<(usize, Vec<u64>)> = rungs.collect();
         // Of few steps not every rung has one of its own.
-        rungs.dedup_by_key(|&mut (_, steps)| steps);
-        Ok(Self { rungs })
+        rungs.dedup_by(|(_, steps), (_, before)| steps == before);
+        Ok(Self { recipe: recipe.to_vec(), rungs })
     }
 
-    /// S.
-    pub fn steps(&self) -> u64 {
-        self.rungs.last().map_or(0, |&(_, steps)| steps)
+    /// The step that a candidate, by its place, reaches in each rung; the last one is its S.
+    pub fn steps_of(&self, candidate: usize) -> Vec<u64> {
+        self.rungs.iter().map(|(_, steps)| steps[candidate]).collect()
     }
 
-    /// Steps of all candidates together.
+    /// Whether this is a plan for so many candidates; a damaged file may hold one that is for none.
+    pub fn is_for(&self, count: usize) -> bool {
+        let whole = self.rungs.iter().all(|(_, steps)| steps.len() == count);
+        !self.rungs.is_empty() && self.recipe.len() == count && whole
+    }
+
+    /// Steps of all candidates together, those with the most of them in each rung.
     pub fn all_steps(&self) -> u64 {
         let mut before = 0;
         let mut all = 0;
-        for &(n, steps) in &self.rungs {
-            all += n as u64 * (steps - before);
-            before = steps;
+        for (n, steps) in &self.rungs {
+            let most = steps.iter().copied().max().unwrap_or(0);
+            all += *n as u64 * most.saturating_sub(before);
+            before = most;
         }
         all
     }
@@ -130,8 +142,7 @@ fn share(i: usize, rungs: usize) -> f64 {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { steps: 100, step_seconds: 1.0, rung_seconds: 2.0, seconds: 1e9 };
+    const LIMITS: Limits = Limits { recipe_seconds: 100.0, rung_seconds: 2.0, seconds: 1e9 };
 
     #[test]
     fn half_goes_on_until_two_are_left() {
@@ -143,28 +154,42 @@ mod tests {
 
     #[test]
     fn with_time_enough_the_last_rung_is_the_whole_recipe() {
-        let plan = Plan::new(3, LIMITS).expect("time enough");
-        assert_eq!(plan.rungs, [(3, 50), (2, 100)]);
-        assert_eq!((plan.steps(), plan.all_steps()), (100, 250));
-        assert_eq!(Plan::new(1, LIMITS).expect("time enough").rungs, [(1, 100)]);
+        let plan = Plan::new(&[100; 3], LIMITS).expect("time enough");
+        assert_eq!(plan.rungs, [(3, vec![50; 3]), (2, vec![100; 3])]);
+        assert_eq!((plan.steps_of(2), plan.all_steps()), (vec![50, 100], 250));
+        assert_eq!(Plan::new(&[100], LIMITS).expect("time enough").rungs, [(1, vec![100])]);
+    }
+
+    #[test]
+    fn each_trains_the_same_share_of_its_own_recipe() {
+        let plan = Plan::new(&[100, 300, 200], LIMITS).expect("time enough");
+        assert_eq!([0, 1, 2].map(|i| plan.steps_of(i)), [[50, 100], [150, 300], [100, 200]]);
+        // Half of the recipe fits, and is no less than 100 steps of any.
+        let limits = Limits { recipe_seconds: 300.0, seconds: 10.0 + 2.5 * 150.0, ..LIMITS };
+        let plan = Plan::new(&[200, 300, 200], limits).expect("time enough");
+        assert_eq!([0, 1, 2].map(|i| plan.steps_of(i)), [[50, 100], [75, 150], [50, 100]]);
+        let needed = Plan::new(&[150, 300, 200], limits).expect_err("75 steps are too few");
+        assert!((needed - (10.0 + 2.5 * 200.0)).abs() < 1e-9, "{needed}");
+        assert!(plan.is_for(3) && !plan.is_for(2));
     }
 
     #[test]
     fn a_short_time_shortens_the_rungs() {
         // Five rung visits of 2 s, then 2.5 S steps of 1 s.
-        let plan = Plan::new(3, Limits { steps: 1000, seconds: 510.0, ..LIMITS });
-        let plan = plan.expect("time enough");
-        assert_eq!(plan.rungs, [(3, 100), (2, 200)]);
+        let limits = Limits { recipe_seconds: 1000.0, seconds: 510.0, ..LIMITS };
+        let plan = Plan::new(&[1000; 3], limits).expect("time enough");
+        assert_eq!(plan.rungs, [(3, vec![100; 3]), (2, vec![200; 3])]);
         assert!(plan.all_steps() as f64 + 10.0 <= 510.0);
     }
 
     #[test]
     fn too_short_a_time_is_an_error_that_says_what_fits() {
-        let limits = Limits { steps: 1000, seconds: 200.0, ..LIMITS };
-        let needed = Plan::new(3, limits).expect_err("too short");
+        let limits = Limits { recipe_seconds: 1000.0, seconds: 200.0, ..LIMITS };
+        let needed = Plan::new(&[1000; 3], limits).expect_err("too short");
         assert_eq!(needed, 10.0 + 2.5 * 100.0);
-        let plan = Plan::new(3, Limits { seconds: needed, ..limits }).expect("time enough");
-        assert_eq!(plan.steps(), FEWEST_STEPS);
+        let plan =
+            Plan::new(&[1000; 3], Limits { seconds: needed, ..limits }).expect("time enough");
+        assert_eq!(plan.steps_of(0).last(), Some(&FEWEST_STEPS));
     }
 
     #[test]
@@ -183,9 +208,9 @@ mod tests {
 
     #[test]
     fn a_recipe_of_few_steps_is_run_as_it_is() {
-        let plan = Plan::new(3, Limits { steps: 3, ..LIMITS }).expect("time enough");
-        assert_eq!(plan.rungs, [(3, 1), (2, 3)]);
-        let plan = Plan::new(5, Limits { steps: 1, ..LIMITS }).expect("time enough");
-        assert_eq!(plan.rungs, [(5, 1)]);
+        let plan = Plan::new(&[3; 3], LIMITS).expect("time enough");
+        assert_eq!(plan.rungs, [(3, vec![1; 3]), (2, vec![3; 3])]);
+        let plan = Plan::new(&[1; 5], LIMITS).expect("time enough");
+        assert_eq!(plan.rungs, [(5, vec![1; 5])]);
     }
 }

@@ -6,7 +6,7 @@
 
 use tensor::philox::Rng;
 
-use crate::data::{self, Labels, split};
+use crate::data::{Labels, split};
 
 /// The random stream that draws words (`b"points"` as a number).
 const STREAM: u64 = 0x70_6F_69_6E_74_73;
@@ -25,12 +25,9 @@ pub struct Points {
 
 impl Points {
     /// Of texts with these labels and folds: the texts, or up to `most` words of them.
-    ///
-    /// # Errors
-    /// When there are too few words to draw from.
-    pub fn new(labels: &Labels, folds: &[usize], most: usize, seed: u64) -> data::Result<Self> {
+    pub fn new(labels: &Labels, folds: &[usize], most: usize, seed: u64) -> Self {
         let Labels::Tags(tags) = labels else {
-            return Ok(Self { words: None, labels: labels.clone(), folds: folds.to_vec() });
+            return Self { words: None, labels: labels.clone(), folds: folds.to_vec() };
         };
         let classes = |tags: &Vec<Option<u32>>| tags.iter().flatten().copied().collect();
         let tags: Vec<Vec<u32>> = tags.iter().map(classes).collect();
@@ -38,13 +35,13 @@ impl Points {
         let all = all.flat_map(|(text, tags)| (0..tags.len()).map(move |word| (text, word)));
         let all: Vec<(usize, usize)> = all.collect();
         let class = |&(text, word): &(usize, usize)| tags[text][word];
-        let drawn = draw(&all.iter().map(class).collect::<Vec<_>>(), most, seed)?;
+        let drawn = draw(&all.iter().map(class).collect::<Vec<_>>(), most, seed);
         let drawn: Vec<(usize, usize)> = drawn.into_iter().map(|i| all[i]).collect();
         let mut words = vec![Vec::new(); tags.len()];
         drawn.iter().for_each(|&(text, word)| words[text].push(word));
         let labels = Labels::Class(drawn.iter().map(class).collect());
         let folds = drawn.iter().map(|&(text, _)| folds[text]).collect();
-        Ok(Self { words: Some(words), labels, folds })
+        Self { words: Some(words), labels, folds }
     }
 
     /// N.
@@ -60,9 +57,9 @@ impl Points {
 
 /// Up to `most` of these, ascending: of each class its share, but of the largest no more than half, unless the others
 /// are too few.
-fn draw(classes: &[u32], most: usize, seed: u64) -> data::Result<Vec<usize>> {
+fn draw(classes: &[u32], most: usize, seed: u64) -> Vec<usize> {
     if classes.len() <= most {
-        return Ok((0..classes.len()).collect());
+        return (0..classes.len()).collect();
     }
     let mut counts = vec![0usize; classes.iter().max().map_or(0, |&last| last as usize + 1)];
     classes.iter().for_each(|&class| counts[class as usize] += 1);
@@ -76,15 +73,14 @@ fn draw(classes: &[u32], most: usize, seed: u64) -> data::Result<Vec<usize>> {
         rest if rest >= others.len() => others,
         rest => {
             let labels = Labels::Class(others.iter().map(|&i| classes[i]).collect());
-            let share = rest as f64 / others.len() as f64;
-            let (_, rows) = split::stratified(&labels, share, seed)?;
+            let rows = split::sample(&labels, rest, seed);
             rows.into_iter().map(|row| others[row]).collect()
         }
     };
     Rng::new(seed, STREAM).shuffle(&mut large);
     drawn.extend(&large[..taken]);
     drawn.sort_unstable();
-    Ok(drawn)
+    drawn
 }
 
 #[cfg(test)]
@@ -107,7 +103,7 @@ mod tests {
     #[test]
     fn rare_classes_are_half_of_the_words() {
         let folds: Vec<usize> = (0..40).map(|text| text % 5).collect();
-        let points = Points::new(&tags(), &folds, 100, 1).expect("words");
+        let points = Points::new(&tags(), &folds, 100, 1);
         let Labels::Class(classes) = &points.labels else { panic!("a class a word") };
         let count = |class| classes.iter().filter(|&&c| c == class).count();
         assert_eq!([count(0), count(1), count(2)], [25, 25, 50]);
@@ -120,17 +116,17 @@ mod tests {
             assert_eq!(class, class_of(word));
             assert_eq!(fold, folds[text]);
         }
-        let all = Points::new(&tags(), &folds, 800, 1).expect("words");
+        let all = Points::new(&tags(), &folds, 800, 1);
         assert_eq!(all.len(), 800);
         // All 80 of the others, and what is left.
-        let most = Points::new(&tags(), &folds, 700, 1).expect("words");
+        let most = Points::new(&tags(), &folds, 700, 1);
         assert_eq!(most.len(), 700);
     }
 
     #[test]
     fn words_without_a_label_are_none() {
         let tags = Labels::Tags(vec![vec![None, Some(1), None, Some(0)], vec![Some(1), None]]);
-        let points = Points::new(&tags, &[0, 1], 100, 1).expect("words");
+        let points = Points::new(&tags, &[0, 1], 100, 1);
         assert_eq!(points.words, Some(vec![vec![0, 1], vec![0]]));
         assert_eq!(points.labels, Labels::Class(vec![1, 0, 1]));
         assert_eq!(points.folds, [0, 0, 1]);
@@ -138,7 +134,7 @@ mod tests {
 
     #[test]
     fn texts_are_rows() {
-        let points = Points::new(&Labels::Class(vec![0, 1]), &[1, 0], 1, 1).expect("texts");
+        let points = Points::new(&Labels::Class(vec![0, 1]), &[1, 0], 1, 1);
         assert_eq!((points.words, points.folds), (None, vec![1, 0]));
     }
 }

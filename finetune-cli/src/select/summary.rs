@@ -19,6 +19,21 @@ pub struct Summary {
     pub timing: Timing,
 }
 
+impl Summary {
+    /// Of each candidate, whether it is one of those that the data can't tell from the highest score; that one is, too,
+    /// if there are others.
+    pub fn tied(&self) -> Vec<bool> {
+        let score =
+            |c: &Candidate| c.score.filter(|score| c.is_ranked() && score.value.is_finite());
+        let scores: Vec<Option<Score>> = self.candidates.iter().map(score).collect();
+        let highest = scores.iter().flatten().map(|s| s.value).fold(f64::NEG_INFINITY, f64::max);
+        let tied = |score: Score| score.tied_with_best || score.value == highest;
+        let tied: Vec<bool> = scores.into_iter().map(|score| score.is_some_and(tied)).collect();
+        let alone = tied.iter().filter(|&&tied| tied).count() < 2;
+        tied.into_iter().map(|tied| tied && !alone).collect()
+    }
+}
+
 /// The data and the task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TaskSummary {
@@ -96,6 +111,13 @@ pub struct Candidate {
     pub remarks: Vec<String>,
 }
 
+impl Candidate {
+    /// Whether it has a place in the ranking.
+    pub fn is_ranked(&self) -> bool {
+        matches!(self.status, Status::Verified | Status::Scored)
+    }
+}
+
 /// A fused score and its interval.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Score {
@@ -105,7 +127,7 @@ pub struct Score {
     pub low: f64,
     /// Its upper end.
     pub high: f64,
-    /// Whether the data can't tell it from the best one.
+    /// Whether the data can't tell it from the best one, or it is that one.
     pub tied_with_best: bool,
 }
 
@@ -116,6 +138,9 @@ pub struct Verified {
     pub metric: f64,
     /// The stages of training, each continuing the one before.
     pub rungs: Vec<Rung>,
+    /// Steps of the whole recipe: a sentence that is too long for this candidate's tokens is several rows.
+    #[serde(default)]
+    pub recipe_steps: u64,
 }
 
 /// The state after a stage of training.

@@ -184,3 +184,15 @@ fn a_polynomial_that_would_rise() {
     let out = finetune(&args);
     assert_eq!(out.code, Some(2), "{}", out.stderr);
 }
+
+/// The file lists two classes, and all rows are of one.
+#[test]
+fn one_class_of_those_that_a_file_lists_is_refused() {
+    let file = format!("{}/tests/fixtures/parquet/one_class.parquet", env!("CARGO_MANIFEST_DIR"));
+    let place = Place::new("");
+    refused(
+        &train_args(text(&place.output), &file, &["--validation-fraction", "0"]),
+        &["one_class.parquet: every label is `world`", "two classes"],
+    );
+    place.assert_nothing_left();
+}

@@ -84,6 +84,33 @@ fn what_a_verification_depends_on_is_in_its_key() {
     assert_eq!(verify(&["--max-length", "4"]), 2);
 }
 
+/// What a call that was killed left for other settings than those of the next.
+#[test]
+fn weights_of_a_verification_that_was_broken_off_do_not_stay() {
+    let choice = Choice::of_reviews();
+    let more = ["--verify", "1", "--no-truncate"];
+    choice.select(&[base_model()], &[&more[..], &["--budget", "5m"]].concat());
+    let [folder] = &choice.verifications()[..] else { panic!("one verification") };
+    let weights = folder.join("0/15");
+    fs::create_dir(&weights).unwrap();
+    fs::write(weights.join("model.safetensors"), "large").unwrap();
+    choice.select(&[base_model()], &[&more[..], &["--budget", "6m"]].concat());
+    assert_eq!(choice.verifications().len(), 2);
+    assert_eq!(names(&folder.join("0")), ["rungs.json"]);
+    assert!(folder.join("plan.json").is_file());
+}
+
+/// As many classes as rows, of which some are drawn.
+#[test]
+fn a_sample_of_classes_of_one_row_is_scored() {
+    let row = |i: usize| format!("fin act{},class-{i}\n", " the".repeat(i % 5));
+    let rows = "text,label\n".to_owned() + &(0..30).map(row).collect::<String>();
+    let choice = Choice::new(&rows, &rows);
+    let (summary, _) = choice.select(&[base_model()], &["--sample", "10", "--verify", "0"]);
+    assert_eq!(summary["task"]["sampled_rows"], 10);
+    assert_eq!(candidates(&summary)[0]["status"], "scored", "{summary}");
+}
+
 #[test]
 fn one_step_is_verified_in_one_rung() {
     let train = "text,label\nfin act,good\nbra all,poor\nfin all,good\n";

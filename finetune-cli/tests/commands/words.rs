@@ -267,6 +267,37 @@ fn words_without_a_label_are_not_learned() {
     assert!(objective["head_metric"].as_f64().unwrap() > 0.9, "{objective}");
 }
 
+/// A sentence in pieces is several rows of a training, in the verification as well: the last rung is the training.
+#[test]
+fn a_verification_counts_the_pieces_of_sentences() {
+    let place = Place::new("");
+    let long = |seed: u64| -> Vec<Vec<(String, &'static str)>> {
+        sentences(160, seed).chunks(4).map(<[_]>::concat).collect()
+    };
+    let train_file = place.write("train.conll", conll(&long(5)));
+    let validation = place.write("validation.conll", conll(&long(6)));
+    let recipe = ["--max-length", "8", "--batch-size", "4", "--epochs", "1"];
+    let select = place.path("select");
+    let shallow = format!("{}:1", base_model());
+    let args = ["select", "--models", base_model(), &shallow, &tagged().folder, "--verify", "3"];
+    let files = ["--train", &train_file, "--validation", &validation];
+    let args = [&args[..], &files, &recipe, &["--no-truncate", "--output", text(&select)]].concat();
+    let said = succeeds(&args).stdout;
+    let first = read_json(&select.join("select.json"))["candidates"][0].clone();
+    let (model, run) = (first["path"].as_str().unwrap(), place.path("whole"));
+    let layers = first["truncate"].as_u64().map(|n| n.to_string());
+    let truncate: Vec<&str> = layers.iter().flat_map(|n| ["--truncate", n]).collect();
+    let args = ["train", "--model", model, "--output", text(&run)];
+    succeeds(&[&args[..], &files, &recipe, &truncate].concat());
+    let all = read_json(&run.join("trainer_state.json"))["max_steps"].as_u64().unwrap();
+    // 40 sentences of some 20 words have more rows than sentences.
+    assert!(all > 20, "{all}");
+    assert!(said.contains(&format!("after up to {all} of {all} training steps")), "{said}");
+    let (rungs, steps) = (&first["verified"]["rungs"], &first["verified"]["recipe_steps"]);
+    assert_eq!([&rungs[0]["steps"], &rungs[1]["steps"], steps], [all / 2, all, all]);
+    assert_eq!(rungs[1]["loss"].as_f64().unwrap(), metric(&run, "eval_loss"));
+}
+
 /// A word that is longer than a piece, alone in its batch.
 #[test]
 fn what_goes_on_with_a_long_word_is_no_row() {

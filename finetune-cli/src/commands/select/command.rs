@@ -10,7 +10,7 @@ use crate::args::hardware::DeviceName;
 use crate::args::select::SelectArgs;
 use crate::args::{CheckpointArgs, Cli, Command, TrainArgs};
 use crate::select::candidates::Request;
-use crate::select::summary::{Candidate, Status};
+use crate::select::summary::Candidate;
 
 /// The flags of a training on the data of the selection; model and output are still to be said.
 pub(super) fn base(args: &SelectArgs, model: &Path) -> TrainArgs {
@@ -39,8 +39,7 @@ pub(super) fn train_args(
     args: &SelectArgs,
     candidates: &[(Request, Candidate)],
 ) -> Result<Option<TrainArgs>> {
-    let usable = |c: &Candidate| matches!(c.status, Status::Verified | Status::Scored);
-    let Some((request, _)) = candidates.first().filter(|(_, c)| usable(c)) else {
+    let Some((request, _)) = candidates.first().filter(|(_, c)| c.is_ranked()) else {
         return Ok(None);
     };
     let mut next = base(args, &request.folder()?);

@@ -22,19 +22,34 @@ pub(super) struct Contender<'c> {
     pub(super) request: Request,
     pub(super) candidate: &'c mut Candidate,
     pub(super) folder: PathBuf,
+    /// The step that it reaches in each rung.
+    steps: Vec<u64>,
+    /// Steps of its whole recipe.
+    recipe_steps: u64,
     pub(super) rungs: Vec<Rung>,
 }
 
 impl<'c> Contender<'c> {
-    /// With what an earlier call left in the folder.
+    /// The candidate at a place in the plan, with what an earlier call left in its folder.
     pub(super) fn new(
         request: Request,
         candidate: &'c mut Candidate,
         folder: PathBuf,
-        plan: &Plan,
+        (plan, place): (&Plan, usize),
     ) -> Self {
-        let rungs = read_rungs(&folder, plan);
-        Self { request, candidate, folder, rungs }
+        let (steps, recipe_steps) = (plan.steps_of(place), plan.recipe[place]);
+        let rungs = read_rungs(&folder, &steps);
+        Self { request, candidate, folder, steps, recipe_steps, rungs }
+    }
+
+    /// The step that it reaches in rung `rung` of the plan.
+    pub(super) fn step(&self, rung: usize) -> u64 {
+        self.steps[rung]
+    }
+
+    /// The steps of its schedule: where the last rung ends.
+    pub(super) fn last_step(&self) -> u64 {
+        self.steps.last().copied().unwrap_or(0)
     }
 
     /// The rung before rung `rung` of the plan; an earlier call may have come further.
@@ -97,7 +112,8 @@ impl<'c> Contender<'c> {
             self.rungs.iter().copied().filter(|rung| rung.metric.is_some()).collect();
         if let Some(metric) = rungs.last().and_then(|rung| rung.metric) {
             self.candidate.status = Status::Verified;
-            self.candidate.verified = Some(Verified { metric, rungs });
+            let recipe_steps = self.recipe_steps;
+            self.candidate.verified = Some(Verified { metric, rungs, recipe_steps });
         }
     }
 }
@@ -111,11 +127,10 @@ pub(super) fn measured(candidate: &Candidate, rung: &Rung, metric: &str) -> Meas
     }
 }
 
-/// What an earlier call reached, as far as it followed this plan.
-fn read_rungs(folder: &Path, plan: &Plan) -> Vec<Rung> {
+/// What an earlier call reached, as far as it followed these steps.
+fn read_rungs(folder: &Path, steps: &[u64]) -> Vec<Rung> {
     let text = fs::read(folder.join("rungs.json")).unwrap_or_default();
     let rungs: Vec<Rung> = serde_json::from_slice(&text).unwrap_or_default();
-    let planned = plan.rungs.iter().map(|&(_, steps)| steps);
-    let follows = rungs.into_iter().zip(planned).take_while(|(rung, steps)| rung.steps == *steps);
+    let follows = rungs.into_iter().zip(steps).take_while(|(rung, steps)| rung.steps == **steps);
     follows.map(|(rung, _)| rung).collect()
 }

@@ -106,10 +106,11 @@ impl Data {
         }
         check_metric(&args.recipe, &schema.task)?;
         train::introduce(args.machine.quiet, &schema, &train);
-        let sample = sample(&train, args.sample, args.recipe.optimization.seed)?;
         let seed = args.recipe.optimization.seed;
+        // The rows that are scored, each class with its share.
+        let sample = train.clone().divide(&split::sample(&train.labels, args.sample, seed)).1;
         let folds = estimators::folds(&sample.labels, FOLDS, seed);
-        let points = Points::new(&sample.labels, &folds, args.sample, seed)?;
+        let points = Points::new(&sample.labels, &folds, args.sample, seed);
         if let Some(line) = remarks::small_classes(&points.labels, &schema.task) {
             remark(args.machine.quiet, &line);
         }
@@ -123,16 +124,6 @@ impl Data {
     fn validation_rows(&self) -> usize {
         self.validation.as_ref().map_or(0, Dataset::len)
     }
-}
-
-/// The rows that are scored, each class with its share.
-fn sample(train: &Dataset, rows: usize, seed: u64) -> Result<Dataset> {
-    if train.len() <= rows {
-        return Ok(train.clone());
-    }
-    let share = rows as f64 / train.len() as f64;
-    let (_, drawn) = split::stratified(&train.labels, share, seed)?;
-    Ok(train.clone().divide(&drawn).1)
 }
 
 /// The output folder.
@@ -326,16 +317,14 @@ fn value(candidate: &Candidate) -> f64 {
 /// The final ranking: who trained furthest and measured best, then the estimates, then the rest.
 fn rank(mut candidates: Vec<(Request, Candidate)>, metric: &str) -> Vec<(Request, Candidate)> {
     let rung = |c: &Candidate| c.verified.as_ref().and_then(|v| v.rungs.last().copied());
+    let rungs = |c: &Candidate| c.verified.as_ref().map_or(0, |v| v.rungs.len());
     candidates.sort_by(|(_, a), (_, b)| {
-        let steps = |c| rung(c).map_or(0, |rung| rung.steps);
         let skipped = |c: &Candidate| c.status == Status::Skipped;
         let estimates = value(b).total_cmp(&value(a));
-        steps(b).cmp(&steps(a)).then(estimates).then(skipped(b).cmp(&skipped(a)))
+        rungs(b).cmp(&rungs(a)).then(estimates).then(skipped(b).cmp(&skipped(a)))
     });
     let mut places = Vec::new();
-    let alike = |a: &(Request, Candidate), b: &(Request, Candidate)| {
-        rung(&a.1).map(|rung| rung.steps) == rung(&b.1).map(|rung| rung.steps)
-    };
+    let alike = |(_, a): &(Request, Candidate), (_, b): &(Request, Candidate)| rungs(a) == rungs(b);
     for group in candidates.chunk_by(alike) {
         let measured: Option<Vec<_>> =
             group.iter().map(|(_, c)| Some(measured(c, &rung(c)?, metric))).collect();

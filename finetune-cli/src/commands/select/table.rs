@@ -2,7 +2,7 @@
 
 use crate::memory::human;
 use crate::select::report::duration;
-use crate::select::summary::{Candidate, Status, Summary};
+use crate::select::summary::{Candidate, Summary};
 
 /// Columns that are aligned to the right: all but name and remarks.
 const HEADER: [&str; 8] = ["", "model", "score", "90 %", "metric", "parameters", "time", "memory"];
@@ -10,7 +10,8 @@ const HEADER: [&str; 8] = ["", "model", "score", "90 %", "metric", "parameters",
 /// Table and legend.
 pub(super) fn text(summary: &Summary) -> String {
     let mut rows = vec![header(summary)];
-    rows.extend(summary.candidates.iter().enumerate().map(|(i, c)| row(i, c)));
+    let candidates = summary.candidates.iter().zip(summary.tied()).enumerate();
+    rows.extend(candidates.map(|(i, (candidate, tied))| row(i, candidate, tied)));
     let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..HEADER.len()).map(width).collect();
     let mut text = String::new();
@@ -37,12 +38,12 @@ fn header(summary: &Summary) -> [String; 8] {
     header
 }
 
-fn row(place: usize, candidate: &Candidate) -> [String; 8] {
+fn row(place: usize, candidate: &Candidate, tied: bool) -> [String; 8] {
     let score = candidate.score;
-    let rank = match (candidate.status, score) {
-        (Status::Skipped | Status::Failed, _) => "-".to_owned(),
-        (_, Some(score)) if score.tied_with_best && place > 0 => format!("={}", place + 1),
-        _ => (place + 1).to_string(),
+    let rank = match (candidate.is_ranked(), tied) {
+        (false, _) => "-".to_owned(),
+        (true, true) => format!("={}", place + 1),
+        (true, false) => (place + 1).to_string(),
     };
     let cost = candidate.evidence.as_ref().map(|evidence| evidence.cost);
     let shown = |text: Option<String>| text.unwrap_or_default();
@@ -68,10 +69,10 @@ fn legend(summary: &Summary) -> String {
         task.sampled_rows, task.train_rows, task.epochs, task.batch_size
     );
     task.remarks.iter().for_each(|remark| text += &format!("note: {remark}\n"));
-    let rungs = summary.candidates.iter().filter_map(|c| c.verified.as_ref()?.rungs.last());
-    if let Some(steps) = rungs.map(|rung| rung.steps).max() {
+    let verified = summary.candidates.iter().filter_map(|c| c.verified.as_ref());
+    let steps = verified.filter_map(|v| Some((v.rungs.last()?.steps, v.recipe_steps)));
+    if let Some((steps, all)) = steps.max() {
         let rows = task.validation_rows;
-        let all = task.train_rows.div_ceil(task.batch_size) as u64 * u64::from(task.epochs);
         text += &format!(
             "{}: measured on {rows} validation examples after up to {steps} of {all} training steps\n",
             task.metric
@@ -87,7 +88,38 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    /// Candidates of these scores, in the order of a verification; of each, whether it is tied with the highest score.
+    fn ranked(scores: &[(f64, bool)]) -> Summary {
+        let candidate = |&(value, tied_with_best): &(f64, bool)| {
+            let score = json!({"value": value, "low": value, "high": value, "tied_with_best": tied_with_best});
+            json!({"name": "model", "path": "model", "status": "scored", "score": score, "remarks": []})
+        };
+        let task = json!({"train": "train.csv", "problem_type": "regression", "labels": [], "metric": "pearson",
+            "train_rows": 9, "validation_rows": 9, "sampled_rows": 9, "sampled_words": null, "epochs": 1,
+            "batch_size": 4, "max_length": 8});
+        let candidates: Vec<_> = scores.iter().map(candidate).collect();
+        let timing = json!({"scoring_seconds": 0.0, "verification_seconds": 0.0});
+        let summary =
+            json!({"version": 1, "task": task, "candidates": candidates, "timing": timing});
+        serde_json::from_value(summary).expect("a summary")
+    }
+
+    #[test]
+    fn those_that_are_not_told_apart_have_a_sign() {
+        let places = |scores: &[(f64, bool)]| -> Vec<String> {
+            let text = text(&ranked(scores));
+            let lines = text.lines().skip(1).take(scores.len());
+            lines.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
+        };
+        // The highest is always tied with itself: that is no tie.
+        assert_eq!(places(&[(40.0, false), (60.0, true), (20.0, false)]), ["1", "2", "3"]);
+        assert_eq!(places(&[(40.0, true), (60.0, true), (20.0, false)]), ["=1", "=2", "3"]);
+        assert_eq!(places(&[(60.0, true), (40.0, true)]), ["=1", "=2"]);
+    }
 
     #[test]
     fn a_name_is_one_line() {

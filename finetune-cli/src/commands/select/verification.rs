@@ -7,12 +7,13 @@
 //! OUTPUT/cache/verify-KEY/I/STEP/adapter/, optimizer.safetensors             the same with LoRA
 //! ```
 //!
-//! One candidate is in memory at a time. The weights are removed at the end, the figures stay. Weights and moments of
+//! One candidate is in memory at a time. The weights are removed at the end, or by the next verification of other
+//! settings; the figures stay. Weights and moments of
 //! a rung have a folder of their own, so that a call that is broken off never leaves those of two rungs together.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
@@ -25,7 +26,7 @@ use super::Selection;
 use super::contender::Contender;
 use crate::batches::Examples;
 use crate::classifier::Classifier;
-use crate::data::{Dataset, LabelSet};
+use crate::data::{Dataset, LabelSet, Task};
 use crate::folder::Folder;
 use crate::predictions::standard_error;
 use crate::progress::{bar, remark};
@@ -66,12 +67,15 @@ impl<'a> Verification<'a> {
         let key = self.key(candidates, &chosen)?;
         let folder = self.selection.args.output.join("cache").join(format!("verify-{key}"));
         let costs: Vec<Cost> = chosen.iter().map(|&i| cost(&candidates[i].1)).collect();
-        let Some(plan) = self.plan(&folder, &costs)? else { return Ok(()) };
+        let requests: Vec<&Request> = chosen.iter().map(|&i| &candidates[i].0).collect();
+        forget_others(&folder);
+        let Some(plan) = self.plan(&folder, &requests, &costs)? else { return Ok(()) };
         let mut contenders = Vec::new();
         for (i, (request, candidate)) in candidates.iter_mut().enumerate() {
             if let Some(place) = chosen.iter().position(|&c| c == i) {
                 let folder = folder.join(place.to_string());
-                contenders.push(Contender::new(request.clone(), candidate, folder, &plan));
+                let place = (&plan, place);
+                contenders.push(Contender::new(request.clone(), candidate, folder, place));
             }
         }
         self.race(&plan, &mut contenders)?;
@@ -120,13 +124,14 @@ impl<'a> Verification<'a> {
     }
 
     /// The plan of an earlier call, or a new one; none if the time is too short, which is said.
-    fn plan(&self, folder: &Path, costs: &[Cost]) -> Result<Option<Plan>> {
+    fn plan(&self, folder: &Path, requests: &[&Request], costs: &[Cost]) -> Result<Option<Plan>> {
         let path = folder.join("plan.json");
-        if let Some(plan) = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok())
-        {
+        let plan = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        if let Some(plan) = plan.filter(|plan: &Plan| plan.is_for(costs.len())) {
             return Ok(Some(plan));
         }
-        match Plan::new(costs.len(), self.limits(costs)) {
+        let recipes: Vec<u64> = requests.iter().map(|request| self.recipe_steps(request)).collect();
+        match Plan::new(&recipes, self.limits(costs)) {
             Ok(plan) => {
                 fs::create_dir_all(folder)
                     .with_context(|| format!("{}: can't be written", folder.display()))?;
@@ -134,17 +139,34 @@ impl<'a> Verification<'a> {
                 Ok(Some(plan))
             }
             Err(needed) => {
-                self.too_short(costs, needed);
+                self.too_short(&recipes, costs, needed);
                 Ok(None)
             }
         }
     }
 
+    /// Steps of the whole recipe, as `train` has them for this candidate.
+    fn recipe_steps(&self, request: &Request) -> u64 {
+        let selection = self.selection;
+        let (task, recipe) = (&selection.data.schema.task, &selection.args.recipe);
+        let rows = || -> Result<usize> {
+            let folder = score::open(request, task, &selection.device)?;
+            Ok(self.encoded(&folder)?.0.len())
+        };
+        let rows = match task {
+            // Sentences that are too long are several rows. What can't be opened fails in its turn.
+            Task::Tags(_) => rows().unwrap_or(self.rows()),
+            _ => self.rows(),
+        };
+        trainer::steps_per_epoch(rows, recipe) * u64::from(recipe.epochs)
+    }
+
     /// Says what would fit.
-    fn too_short(&self, costs: &[Cost], needed: f64) {
+    fn too_short(&self, recipes: &[u64], costs: &[Cost], needed: f64) {
         let args = self.selection.args;
         let (left, spent) = (self.selection.time_left(), self.selection.start.elapsed());
-        let fits = (1..costs.len()).rev().find(|&n| Plan::new(n, self.limits(&costs[..n])).is_ok());
+        let fits = |&n: &usize| Plan::new(&recipes[..n], self.limits(&costs[..n])).is_ok();
+        let fits = (1..costs.len()).rev().find(fits);
         let fewer = fits.map_or(String::new(), |n| format!(", or --verify {n}"));
         let budget = (spent.as_secs_f64() + needed).ceil();
         remark(
@@ -161,7 +183,8 @@ impl<'a> Verification<'a> {
     fn limits(&self, costs: &[Cost]) -> Limits {
         let (recipe, data) = (&self.selection.args.recipe, self.selection.data);
         let most = |f: &dyn Fn(&Cost) -> f64| costs.iter().map(f).fold(0.0, f64::max);
-        let step = |cost: &Cost| cost.seconds_per_example.unwrap_or(0.0) * recipe.batch_size as f64;
+        let examples = self.rows() as f64 * f64::from(recipe.epochs);
+        let whole = |cost: &Cost| cost.seconds_per_example.unwrap_or(0.0) * examples;
         // A forward pass is a third of a training step, half of one with adapters, and all of one on a frozen encoder.
         let adapted = self.selection.args.lora.lora_r.is_some();
         let forward = match (adapted, recipe.freeze_encoder) {
@@ -174,8 +197,7 @@ impl<'a> Verification<'a> {
                 + cost.parameters as f64 * 4.0 * SECONDS_PER_BYTE
         };
         Limits {
-            steps: trainer::steps_per_epoch(self.rows(), recipe) * u64::from(recipe.epochs),
-            step_seconds: most(&step),
+            recipe_seconds: most(&whole),
             rung_seconds: most(&rung),
             seconds: self.selection.time_left(),
         }
@@ -186,7 +208,7 @@ impl<'a> Verification<'a> {
         let bar = bar(plan.all_steps(), self.selection.args.machine.quiet);
         let metric = self.selection.data.metric(self.selection.args);
         let mut left: Vec<usize> = (0..contenders.len()).collect();
-        for (rung, &(count, steps)) in plan.rungs.iter().enumerate() {
+        for (rung, &(count, _)) in plan.rungs.iter().enumerate() {
             if rung > 0 && self.selection.time_left() <= 0.0 {
                 let line = "the time of --budget is over: the race ends with rung";
                 remark(self.selection.args.machine.quiet, &format!("{line} {rung}"));
@@ -202,7 +224,8 @@ impl<'a> Verification<'a> {
             bar.set_prefix(format!("rung {}/{}", rung + 1, plan.rungs.len()));
             for &i in &left {
                 if contenders[i].rungs.len() <= rung {
-                    self.train(&mut contenders[i], steps, plan, &bar)?;
+                    let steps = contenders[i].step(rung);
+                    self.train(&mut contenders[i], steps, &bar)?;
                 }
                 contenders[i].note();
             }
@@ -212,18 +235,12 @@ impl<'a> Verification<'a> {
     }
 
     /// One candidate, up to a step. What goes wrong stands in its row.
-    fn train(
-        &self,
-        contender: &mut Contender,
-        steps: u64,
-        plan: &Plan,
-        bar: &ProgressBar,
-    ) -> Result<()> {
+    fn train(&self, contender: &mut Contender, steps: u64, bar: &ProgressBar) -> Result<()> {
         bar.set_message(contender.request.name.clone());
         let folder = &contender.folder;
         fs::create_dir_all(folder)
             .with_context(|| format!("{}: can't be written", folder.display()))?;
-        let rung = self.advance(contender, steps, plan, bar);
+        let rung = self.advance(contender, steps, bar);
         tensor::pool::clear();
         match rung {
             Ok(rung) => {
@@ -248,23 +265,18 @@ impl<'a> Verification<'a> {
     }
 
     /// The rung that a contender reaches by training on to a step.
-    fn advance(
-        &self,
-        contender: &Contender,
-        steps: u64,
-        plan: &Plan,
-        bar: &ProgressBar,
-    ) -> Result<Rung> {
+    fn advance(&self, contender: &Contender, steps: u64, bar: &ProgressBar) -> Result<Rung> {
         let task = &self.selection.data.schema.task;
         let folder = score::open(&contender.request, task, &self.selection.device)?;
         let encoded = self.encoded(&folder)?;
         let ((model, adapter), before) = self.model(contender, &folder)?;
-        let mut trainer = Trainer::with_steps(&model, &self.selection.args.recipe, plan.steps());
+        let recipe = &self.selection.args.recipe;
+        let mut trainer = Trainer::with_steps(&model, recipe, contender.last_step());
         if let Some(before) = before {
             trainer.resume(&optim::State::load(&contender.moments(before.steps))?)?;
         }
         let seconds = train_to(&mut trainer, steps, &encoded.0, bar)?;
-        if steps < plan.steps() {
+        if steps < contender.last_step() {
             contender.keep(steps, &folder, (&model, adapter.as_ref()), &mut trainer)?;
         }
         let seconds = seconds + before.map_or(0.0, |rung| rung.seconds);
@@ -331,6 +343,26 @@ impl<'a> Verification<'a> {
         self.encoded.borrow_mut().insert(key, encoded.clone());
         Ok(encoded)
     }
+}
+
+/// Removes the weights that verifications of other settings left when they were broken off; their figures stay. The
+/// lock of the selection says that none of them is running.
+fn forget_others(folder: &Path) {
+    let folders = |path: &Path, is_one: fn(&str) -> bool| {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        let wanted = move |entry: &DirEntry| {
+            entry.file_type().is_ok_and(|kind| kind.is_dir())
+                && entry.file_name().to_str().is_some_and(is_one)
+        };
+        entries.filter(wanted).map(|entry| entry.path())
+    };
+    let is_number = |name: &str| name.parse::<u64>().is_ok();
+    let cache = folder.parent().into_iter();
+    let all = cache.flat_map(|cache| folders(cache, |name| name.starts_with("verify-")));
+    let others = all.filter(|other| other != folder);
+    let candidates = others.flat_map(|other| folders(&other, is_number));
+    let weights = candidates.flat_map(|candidate| folders(&candidate, is_number));
+    weights.for_each(|weights| drop(fs::remove_dir_all(weights)));
 }
 
 /// Trains on to a step, and gives the seconds that took.

@@ -4,16 +4,13 @@ use super::html::{Element, element, with_text};
 use super::numbers::{NONE, decimal, finite, fixed, or_dash, percent};
 use super::rows::{self, Row};
 use super::table::{Table, columns, number};
+use crate::select::fit::{MANY_CUT, MANY_TOKENS, SOME_UNKNOWN};
 use crate::select::summary::{Evidence, Fit, Objective};
 
 /// Labels of a head at most in a cell.
 const LABELS: usize = 6;
 
-/// From here on a figure deserves a look: tokens per word; the share of tokens that are unknown, of sequences
-/// that are cut, of words whose case is lost.
-const MANY_TOKENS: f64 = 2.0;
-const UNKNOWN: f64 = 0.01;
-const CUT: f64 = 0.1;
+/// From this share of words on whose case is lost, that deserves a look.
 const CASE: f64 = 0.1;
 
 /// Two tables; none if nothing was measured.
@@ -52,8 +49,8 @@ fn cells(fit: &Fit) -> [Element; 7] {
     [
         marked(form(fit.tokens_per_word, |v| fixed(v, 2)), fit.tokens_per_word >= MANY_TOKENS),
         number(form(fit.whole_words, percent)),
-        marked(form(fit.unknown_rate, percent), fit.unknown_rate >= UNKNOWN),
-        marked(form(fit.truncation_rate, percent), fit.truncation_rate >= CUT),
+        marked(form(fit.unknown_rate, percent), fit.unknown_rate >= SOME_UNKNOWN),
+        marked(form(fit.truncation_rate, percent), fit.truncation_rate >= MANY_CUT),
         number(form(fit.mean_tokens, |v| fixed(v, 1))),
         case(fit),
         number(or_dash(fit.pseudo_perplexity, decimal)),

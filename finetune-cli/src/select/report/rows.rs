@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::html::{Element, element, with_text};
 use super::numbers::finite;
-use crate::select::summary::{Candidate, Evidence, Score, Status, Summary};
+use crate::select::summary::{Candidate, Evidence, Score, Summary};
 
 /// A candidate and its place in the report.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Row<'a> {
     pub name: &'a str,
     /// Where it lies, if the name does not say so and not all lie there.
     pub folder: Option<&'a str>,
-    /// Whether the data can't tell it from another one that is best.
+    /// Whether it is one of several that the data can't tell from the highest score.
     pub tied: bool,
 }
 
@@ -28,38 +28,22 @@ pub fn rows<'a>(summary: &'a Summary) -> Vec<Row<'a>> {
         *seen.entry(last_part(&candidate.name)).or_default() += 1;
     }
     let one = |folder| summary.candidates.iter().all(|c| folder_of(&c.name) == folder);
-    let row = |(candidate, rank): (&'a Candidate, Option<usize>)| {
+    let row = |((candidate, tied), rank): ((&'a Candidate, bool), Option<usize>)| {
         let (whole, last) = (candidate.name.as_str(), last_part(&candidate.name));
         let name = if seen[last] == 1 { last } else { whole };
         let folder = folder_of(whole);
         let told = name == whole || folder.is_empty() || one(folder);
-        Row { candidate, rank, name, folder: (!told).then_some(folder), tied: false }
+        Row { candidate, rank, name, folder: (!told).then_some(folder), tied }
     };
-    let (ranked, others): (Vec<_>, Vec<_>) = summary.candidates.iter().partition(|c| is_ranked(c));
+    let all = summary.candidates.iter().zip(summary.tied());
+    let (ranked, others): (Vec<_>, Vec<_>) = all.partition(|(c, _)| c.is_ranked());
     let ranks = (1..=ranked.len()).map(Some).chain(std::iter::repeat(None));
-    mark_ties(ranked.into_iter().chain(others).zip(ranks).map(row).collect())
-}
-
-/// Marks those that are tied with the best score, and that one, if there are any besides it.
-fn mark_ties(mut rows: Vec<Row>) -> Vec<Row> {
-    let value = |row: &Row| row.rank.and(row.score()).map(|score| score.value);
-    let best = rows.iter().filter_map(value).fold(f64::NEG_INFINITY, f64::max);
-    for row in &mut rows {
-        let score = row.rank.and(row.score());
-        row.tied = score.is_some_and(|score| score.tied_with_best || score.value == best);
-    }
-    let alone = rows.iter().filter(|row| row.tied).count() < 2;
-    rows.iter_mut().filter(|_| alone).for_each(|row| row.tied = false);
-    rows
+    ranked.into_iter().chain(others).zip(ranks).map(row).collect()
 }
 
 /// What is before the last part.
 fn folder_of(name: &str) -> &str {
     name[..name.rfind(last_part(name)).unwrap_or(0)].trim_end_matches('/')
-}
-
-fn is_ranked(candidate: &Candidate) -> bool {
-    matches!(candidate.status, Status::Verified | Status::Scored)
 }
 
 fn last_part(name: &str) -> &str {
