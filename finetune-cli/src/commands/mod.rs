@@ -106,6 +106,19 @@ fn compare_texts(args: &InferenceArgs, folder: &Folder, texts: usize) {
     }
 }
 
+/// Says how many texts were cut, and how to have more of them read.
+fn remark_truncated(args: &InferenceArgs, folder: &Folder, truncated: usize) {
+    if truncated == 0 {
+        return;
+    }
+    let (length, limit) = (folder.trained_length(args.max_length), folder.config.max_length());
+    let mut line = format!("{truncated} texts truncated to {length} tokens");
+    if length < limit {
+        line += &format!("; --max-length may be up to {limit}");
+    }
+    remark(args.machine.quiet, &line);
+}
+
 /// The threshold: as typed, for a model that has one, or the usual one.
 fn threshold(args: &InferenceArgs, task: &Task) -> Result<f32> {
     match (args.threshold, task) {

@@ -34,18 +34,20 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
             "--pair: the model takes single texts; its task is {task}"
         )));
     }
-    let predictor = Predictor { args, folder, model, task, threshold };
+    let mut predictor = Predictor { args, folder, model, task, threshold, truncated: 0 };
     match input {
         Input::Texts(texts) => {
             predictor.compare(if args.pair.is_empty() { 1 } else { 2 });
-            predictor.answer(texts)
+            predictor.answer(texts)?;
         }
-        Input::Table(table) => predictor.answer_table(table),
+        Input::Table(table) => predictor.answer_table(table)?,
         Input::Lines(name, lines) => {
             predictor.compare(1);
-            predictor.answer_lines(&name, lines)
+            predictor.answer_lines(&name, lines)?;
         }
     }
+    super::remark_truncated(&args.inference, &predictor.folder, predictor.truncated);
+    Ok(())
 }
 
 /// Where the texts come from; files are opened before the weights are read.
@@ -130,6 +132,8 @@ struct Predictor<'a> {
     task: Task,
     /// From this probability on a label holds, where any of them may.
     threshold: f32,
+    /// How many texts were cut so far.
+    truncated: usize,
 }
 
 impl Predictor<'_> {
@@ -137,7 +141,7 @@ impl Predictor<'_> {
         super::compare_texts(&self.args.inference, &self.folder, texts);
     }
 
-    fn answer_table(&self, table: Table) -> Result<()> {
+    fn answer_table(&mut self, table: Table) -> Result<()> {
         let schema =
             self.folder.unlabelled(&table, &self.args.inference.file.options(), &self.task)?;
         self.compare(schema.columns.text.len());
@@ -145,7 +149,7 @@ impl Predictor<'_> {
     }
 
     /// Answers as soon as no whole line is left in the buffer, so that a pipe gets its answers in time.
-    fn answer_lines(&self, name: &str, input: Box<dyn Read>) -> Result<()> {
+    fn answer_lines(&mut self, name: &str, input: Box<dyn Read>) -> Result<()> {
         let mut input = BufReader::with_capacity(CHUNK, input);
         let (mut texts, mut line, mut number) = (Vec::new(), String::new(), 0);
         loop {
@@ -169,12 +173,13 @@ impl Predictor<'_> {
         }
     }
 
-    fn answer(&self, texts: Vec<Example>) -> Result<()> {
+    fn answer(&mut self, texts: Vec<Example>) -> Result<()> {
         if texts.is_empty() {
             return Ok(());
         }
         let max_length = self.folder.trained_length(self.args.inference.max_length);
         let examples = self.folder.examples(&self.task, &texts, Labels::Absent, max_length)?;
+        self.truncated += examples.truncated();
         let (size, precision) =
             (self.args.inference.batch_size, self.args.inference.precision.into());
         let result = trainer::evaluate(&self.model, &self.task, &examples, size, precision)?;

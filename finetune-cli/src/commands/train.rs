@@ -235,7 +235,7 @@ fn tokenize(
     let (mut truncated, mut split) = (0, 0);
     let mut encode = |data: Dataset| -> Result<Examples> {
         let examples = folder.examples(&schema.task, &data.examples, data.labels, max_length)?;
-        truncated += examples.encodings.iter().filter(|e| e.truncated).count();
+        truncated += examples.truncated();
         split += examples.pieces.iter().filter(|&&pieces| pieces > 1).count();
         Ok(examples)
     };

@@ -195,6 +195,48 @@ fn the_length_of_the_training_holds_for_the_model() {
     assert_ne!(scores[0], scores[1]);
 }
 
+/// The folder of a run as another program would have left it: without the flags of the training.
+fn from_elsewhere(place: &Place, model_max_length: Value) -> String {
+    let model = place.copy_of(&trained().folder);
+    fs::remove_file(model.join("train.toml")).unwrap();
+    let path = model.join("tokenizer_config.json");
+    let mut settings = read_json(&path);
+    settings["model_max_length"] = model_max_length;
+    fs::write(path, settings.to_string()).unwrap();
+    text(&model).to_owned()
+}
+
+/// transformers' pipelines cut at `model_max_length`; where it is larger than the model, as in many folders, at the
+/// last position.
+#[test]
+fn texts_for_a_model_from_elsewhere_are_cut_where_its_tokenizer_says() {
+    let long = "the ".repeat(80);
+    for (noted, cut) in [(json!(10), 10), (json!(1e30), 64), (json!(100), 64)] {
+        let place = Place::new("");
+        let model = from_elsewhere(&place, noted);
+        let answers = |more: &[&str]| {
+            succeeds(&[&["predict", "--model", &model, "--json", "the hot act", &long], more].concat())
+        };
+        let (plain, typed) = (answers(&[]), answers(&["--max-length", &cut.to_string()]));
+        assert_eq!(plain.stdout, typed.stdout);
+        let says = format!("1 texts truncated to {cut} tokens");
+        assert!(plain.stderr.contains(&says), "{}", plain.stderr);
+        assert_eq!(plain.stderr.contains("--max-length may be up to 64"), cut < 64);
+        assert_eq!(answers(&["--quiet"]).stderr, "");
+    }
+}
+
+#[test]
+fn texts_that_were_cut_are_counted_for_programs_too() {
+    let evaluated = evaluated(&["--json", "--max-length", "4"]);
+    let cut = json_lines(&evaluated.stdout)[0]["truncated"].as_u64().unwrap();
+    assert!(evaluated.stderr.contains(&format!("{cut} texts truncated to 4 tokens")) && cut > 0);
+    let csv = fs::read_to_string(&trained().test).unwrap();
+    let answers =
+        finetune_with_input(&predict(&["--max-length", "4"]), texts(&csv).join("\n").as_bytes());
+    assert!(answers.stderr.contains(&format!("{cut} texts truncated")), "{}", answers.stderr);
+}
+
 #[test]
 fn columns_that_predict_does_not_need_may_be_anything() {
     let place = Place::new("");
