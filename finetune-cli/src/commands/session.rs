@@ -147,7 +147,7 @@ impl<'a> Session<'a> {
         if let Some(validation) = &self.job.splits.validation {
             let result = self.evaluate(validation)?;
             add(&mut entry, "eval", &result);
-            line += &format!("  validation {}", summary(&result));
+            line += &format!("  validation {}", self.summary(&result));
             self.keep_best(epoch, &result);
         }
         self.run.log(entry);
@@ -210,6 +210,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The loss, and the figure that decides on the best epoch.
+    fn summary(&self, result: &Evaluation) -> String {
+        summary(result, best_metric(&self.args.recipe, &self.job.task))
+    }
+
     /// The parameters that change.
     fn trained(&self) -> Vec<Param> {
         self.job.model.params().into_iter().filter(|param| !param.is_frozen()).collect()
@@ -230,7 +235,7 @@ impl<'a> Session<'a> {
         }
         let Some(test) = &self.job.splits.test else { return Ok(None) };
         let result = self.evaluate(test)?;
-        report(format_args!("test  {}  {:.0} examples/s", summary(&result), result.speed));
+        report(format_args!("test  {}  {:.0} examples/s", self.summary(&result), result.speed));
         report(result.report.as_ref().expect("test data has labels"));
         let mut entry = json!({"test_samples_per_second": result.speed});
         add(&mut entry, "test", &result);
@@ -329,10 +334,10 @@ fn add(entry: &mut Value, prefix: &str, result: &Evaluation) {
     }
 }
 
-/// `loss 0.2931 accuracy 0.8830`
-fn summary(result: &Evaluation) -> String {
-    let first = result.report.as_ref().and_then(|report| report.metrics.first());
-    let figure = first.map(|(name, value)| format!(" {name} {value:.4}")).unwrap_or_default();
+/// `loss 0.2931 accuracy 0.8830`: the loss, and the figure of this name.
+fn summary(result: &Evaluation, name: &str) -> String {
+    let figure = result.figure(name).filter(|_| name != "loss");
+    let figure = figure.map(|value| format!(" {name} {value:.4}")).unwrap_or_default();
     format!("loss {:.4}{figure}", result.loss.unwrap_or(f64::NAN))
 }
 

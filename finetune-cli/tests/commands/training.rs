@@ -143,9 +143,14 @@ fn scores() {
     };
     let place = Place::new(rows(240, 1));
     let test = place.write("test.csv", rows(60, 2));
-    place.train(&["--learning-rate", "2e-3", "--epochs", "6", "--test", &test]);
+    let out = place.train(&["--learning-rate", "2e-3", "--epochs", "6", "--test", &test]);
     let pearson = metric(&place.output, "test_pearson");
     assert!(pearson > 0.9, "{pearson}");
+    // What is shown is what picks the epoch.
+    let state = read_json(&place.output.join("trainer_state.json"));
+    let best = format!(" pearson {:.4}  ", state["best_metric"].as_f64().unwrap());
+    assert!(out.stdout.lines().any(|l| l.starts_with("epoch") && l.contains(&best)), "{}", out.stdout);
+    assert!(out.stdout.contains(&format!(" pearson {pearson:.4}  ")), "{}", out.stdout);
     let config = read_json(&place.output.join("config.json"));
     assert_eq!(config["problem_type"], "regression");
     assert_eq!(config["id2label"], json!({"0": "LABEL_0"}));
