@@ -8,6 +8,7 @@ use bert::{Config, SavedDType, save_pretrained};
 use indicatif::ProgressBar;
 use nn::Module;
 use serde_json::{Map, Value, json};
+use tempfile::TempDir;
 
 use super::best::{Best, best_metric};
 use super::interruption::{Interrupted, Watch, going_on};
@@ -298,16 +299,17 @@ pub(super) fn clean_up(args: &TrainArgs, output: &Path) -> Result<()> {
 }
 
 /// What is said when a trained model can't be saved where it should be, a full disk say: it is saved in the folder for
-/// temporary files, if that can be written.
+/// temporary files, if that can be written, under a name that nobody has: a number of a process is soon used again.
 fn rescued(error: bert::Error, save: impl Fn(&Path) -> bert::Result<()>) -> anyhow::Error {
-    let place = std::env::temp_dir().join(format!("finetune-{}", std::process::id()));
-    match save(&place) {
-        Ok(()) => anyhow::Error::from(error)
-            .context(format!("the trained model is in {} instead", place.display())),
-        Err(_) => {
-            let _ = std::fs::remove_dir_all(&place);
-            error.into()
+    let place = tempfile::Builder::new().prefix("finetune-").tempdir();
+    // A folder that is not kept is removed.
+    let saved = place.ok().filter(|place| save(place.path()).is_ok()).map(TempDir::keep);
+    let error = anyhow::Error::from(error);
+    match saved {
+        Some(place) => {
+            error.context(format!("the trained model is in {} instead", place.display()))
         }
+        None => error,
     }
 }
 
