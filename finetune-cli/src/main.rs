@@ -16,7 +16,7 @@ fn main() -> ExitCode {
             }
             if let Some(stopped) = error.downcast_ref::<commands::Interrupted>() {
                 warn(stopped);
-                return ExitCode::from(commands::STOPPED);
+                return ExitCode::from(stopped.code);
             }
             // One line, whatever a file name or a library's message holds.
             warn(format!("error: {error:#}").replace(['\n', '\r'], " "));

@@ -29,7 +29,7 @@ use crate::hub;
 use crate::predictions::THRESHOLD;
 use crate::progress::remark;
 use crate::run;
-pub use interruption::{Interrupted, STOPPED};
+pub use interruption::Interrupted;
 
 /// Runs the subcommand.
 ///

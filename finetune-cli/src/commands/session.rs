@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::best::{Best, best_metric};
-use super::interruption::{Interrupted, Watch, going_on};
+use super::interruption::{Watch, going_on};
 use super::stretch::Stretch;
 use super::train::Job;
 use crate::args::TrainArgs;
@@ -165,7 +165,7 @@ impl<'a> Session<'a> {
         self.save_checkpoint(stop)?;
         if stop {
             self.bar.abandon();
-            return Err(Interrupted { step, steps }.into());
+            return Err(self.watch.interruption(step, steps).into());
         }
         Ok(())
     }

@@ -63,7 +63,7 @@ fn a_run_that_was_broken_off_goes_on_to_the_same_bits() {
     let job = job(4);
     let whole = job.place.path("whole");
     succeeds(&[&job.pretrain(&LONG)[..], &["--output", text(&whole)]].concat());
-    for (signal, code) in [("-TERM", Some(130)), ("-KILL", None)] {
+    for (signal, code) in [("-TERM", Some(143)), ("-HUP", Some(129)), ("-KILL", None)] {
         let mut child = command(&job.pretrain(&LONG)).spawn().unwrap();
         under_way(&mut child, &job.partial(), 30);
         // While it stands still, nobody else may write there.
@@ -86,6 +86,22 @@ fn a_run_that_was_broken_off_goes_on_to_the_same_bits() {
         assert_eq!(history.as_array().unwrap().len(), metrics(&whole).len());
         fs::remove_dir_all(&job.place.output).unwrap();
     }
+}
+
+/// `nohup` has the signal of a lost terminal ignored.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_under_nohup_outlives_its_terminal() {
+    let job = job(4);
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_finetune")])
+        .args(job.pretrain(&LONG))
+        .spawn()
+        .unwrap();
+    under_way(&mut child, &job.partial(), 10);
+    send("-HUP", &child);
+    assert!(child.wait().unwrap().success());
+    assert!(job.place.output.exists());
 }
 
 #[test]
@@ -230,7 +246,7 @@ pub fn goes_on_to_the_same_bits(
         let output = stopped(command(&args(place, &place.output, flags)), &partial, signal, step);
         if signal == "-TERM" {
             let saved = checkpoint(&partial);
-            assert_eq!(output.code, Some(130), "{}", output.stderr);
+            assert_eq!(output.code, Some(143), "{}", output.stderr);
             assert!(
                 output.stderr.contains(&format!("stopped at step {saved} of")) && saved >= step
             );
@@ -414,7 +430,7 @@ fn without_an_output_the_run_with_the_same_settings_goes_on() {
     let runs = desk.path().join("runs");
     let train = |args: &[&str]| output_of(here(args).spawn().unwrap());
     let output = stopped(here(&same_settings), &runs.join("train.partial"), "-TERM", 30);
-    assert_eq!(output.code, Some(130), "{}", output.stderr);
+    assert_eq!(output.code, Some(143), "{}", output.stderr);
     let other = train(&["train", "--epochs", "1", "--max-train-samples", "64"]);
     assert!(other.stdout.contains("\nsaved to runs/train-2\n"), "{}", other.stdout);
     assert!(!other.stderr.contains("going on"), "{}", other.stderr);
