@@ -378,12 +378,24 @@ fn a_checkpoint_that_cannot_be_written_ends_no_pretraining() {
 }
 
 #[test]
+fn flags_that_change_no_weights_may_be_others() {
+    let (place, long) = (labelled(), ["--epochs", "20"]);
+    let whole = place.path("whole");
+    succeeds(&args(&place, &whole, &long));
+    stopped(command(&args(&place, &place.output, &long)), &place.path("run.partial"), "-TERM", 20);
+    let other = [&long[..], &["--save-steps", "500", "--logging-steps", "50"]].concat();
+    let output = succeeds(&args(&place, &place.output, &other));
+    assert!(output.stderr.contains("going on from step"), "{}", output.stderr);
+    assert!(weights(&place.output) == weights(&whole), "the weights differ");
+}
+
+#[test]
 fn a_training_with_other_flags_or_data_is_not_gone_on_with() {
     let (place, long) = (labelled(), ["--epochs", "30"]);
     let partial = place.path("run.partial");
     stopped(command(&args(&place, &place.output, &long)), &partial, "-TERM", 20);
     let other = args(&place, &place.output, &["--epochs", "1"]);
-    refused(&other, &["run.partial", "other flags", "--overwrite"]);
+    refused(&other, &["run.partial", "other flags", "(--epochs)", "--overwrite"]);
     let data = fs::read_to_string(&place.train).unwrap();
     fs::write(&place.train, data.replacen("good", "poor", 1)).unwrap();
     let parts = ["can't go on", "remove", "run.partial", "the data is not what"];
