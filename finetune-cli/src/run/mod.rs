@@ -71,7 +71,7 @@ impl Run {
         let history = Vec::new();
         let (lacks_lines, finished) = (false, false);
         let run = Self { destination, overwrite, partial, metrics, history, lacks_lines, finished };
-        let noted = fs::write(run.partial.join(settings.file), settings.text);
+        let noted = write_through(&run.partial.join(settings.file), settings.text);
         noted.with_context(|| cannot_write(&run.partial))?;
         Ok(run)
     }
