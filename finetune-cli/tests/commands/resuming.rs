@@ -96,6 +96,8 @@ fn a_run_under_nohup_outlives_its_terminal() {
     let mut child = std::process::Command::new("sh")
         .args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_finetune")])
         .args(job.pretrain(&LONG))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
     under_way(&mut child, &job.partial(), 10);
