@@ -162,8 +162,14 @@ fn inspect_shows_what_is_there() {
     assert_eq!(object["parameters"], elements);
     assert_eq!(object["memory"]["weights"], 4 * elements);
     assert_eq!(object["config"]["hidden_size"], 32);
+    assert_eq!(object["task"], "single_label_classification");
+    assert_eq!(object["problem_type"], object["task"]);
+    assert_eq!(object["labels"], json!(["good", "poor"]));
     let base = succeeds(&["inspect", base_model()]).stdout;
     assert!(base.contains("task: none"), "{base}");
+    let base = succeeds(&["inspect", base_model(), "--json"]).stdout;
+    let base: Value = serde_json::from_str(&base).unwrap();
+    assert!(["task", "problem_type", "labels"].iter().all(|key| base[key].is_null()), "{base}");
 }
 
 #[test]
