@@ -18,8 +18,8 @@ fn main() -> ExitCode {
                 warn(stopped);
                 return ExitCode::from(stopped.code);
             }
-            // One line, whatever a file name or a library's message holds.
-            warn(format!("error: {error:#}").replace(['\n', '\r'], " "));
+            // One line that leaves the terminal alone, whatever a file name or a library's message holds.
+            warn(format!("error: {error:#}").replace(char::is_control, " "));
             ExitCode::FAILURE
         }
     }

@@ -221,7 +221,9 @@ fn texts_for_a_model_from_elsewhere_are_cut_where_its_tokenizer_says() {
         let place = Place::new("");
         let model = from_elsewhere(&place, noted);
         let answers = |more: &[&str]| {
-            succeeds(&[&["predict", "--model", &model, "--json", "the hot act", &long], more].concat())
+            succeeds(
+                &[&["predict", "--model", &model, "--json", "the hot act", &long], more].concat(),
+            )
         };
         let (plain, typed) = (answers(&[]), answers(&["--max-length", &cut.to_string()]));
         assert_eq!(plain.stdout, typed.stdout);

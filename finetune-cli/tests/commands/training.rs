@@ -149,7 +149,11 @@ fn scores() {
     // What is shown is what picks the epoch.
     let state = read_json(&place.output.join("trainer_state.json"));
     let best = format!(" pearson {:.4}  ", state["best_metric"].as_f64().unwrap());
-    assert!(out.stdout.lines().any(|l| l.starts_with("epoch") && l.contains(&best)), "{}", out.stdout);
+    assert!(
+        out.stdout.lines().any(|l| l.starts_with("epoch") && l.contains(&best)),
+        "{}",
+        out.stdout
+    );
     assert!(out.stdout.contains(&format!(" pearson {pearson:.4}  ")), "{}", out.stdout);
     let config = read_json(&place.output.join("config.json"));
     assert_eq!(config["problem_type"], "regression");
