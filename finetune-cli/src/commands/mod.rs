@@ -38,7 +38,11 @@ pub use interruption::Interrupted;
 pub fn run(cli: Cli) -> Result<()> {
     // Here and not on the thread that computes first.
     tensor::isa::cap().map_err(|message| anyhow!("{message}; correct it, or unset it"))?;
-    match &cli.command {
+    dispatch(&cli.command).map_err(|error| cli.command.explain(error))
+}
+
+fn dispatch(command: &Command) -> Result<()> {
+    match command {
         Command::Train(args) => on_threads(args.machine.hardware.threads, || train::run(args)),
         Command::Adapt(args) => {
             on_threads(args.learning.machine.hardware.threads, || masked_lm::adapt(args))

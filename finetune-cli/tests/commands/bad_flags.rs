@@ -168,3 +168,18 @@ fn usage_is_that_of_the_typed_flags() {
     let shown = |out: &Output| out.stderr.lines().next().unwrap().to_owned();
     assert_eq!(shown(&output), shown(&typed));
 }
+
+/// Of flags that do not go together as of one that is wrong by itself.
+#[test]
+fn the_usage_is_that_of_the_subcommand() {
+    let test = &trained().test;
+    let threshold = ["evaluate", "--model", &trained().folder, test, "--threshold", "0.5"];
+    for (args, usage) in [
+        (&threshold[..], "Usage: finetune evaluate [OPTIONS] <FILE>"),
+        (&["predict", "--pair", "a", "--pair", "b", "c"], "Usage: finetune predict [OPTIONS]"),
+        (&["train", "--lora-r", "2", "--freeze-encoder"], "Usage: finetune train [OPTIONS]"),
+    ] {
+        let out = finetune(args);
+        assert!(out.code == Some(2) && out.stderr.contains(usage), "{args:?}\n{}", out.stderr);
+    }
+}
