@@ -277,7 +277,10 @@ pub struct OptimizationArgs {
     /// The update rule
     #[arg(long, value_enum, default_value_t = OptimizerName::Adamw)]
     pub optimizer: OptimizerName,
-    /// Decay rate of Adam's mean, or SGD's momentum
+    /// SGD's momentum; not for adamw
+    #[arg(long, value_name = "RATE", default_value_t = 0.0, value_parser = flags::share)]
+    pub momentum: f64,
+    /// Decay rate of Adam's mean; not for sgd
     #[arg(long, value_name = "RATE", default_value_t = 0.9, value_parser = flags::share)]
     pub adam_beta1: f64,
     /// Decay rate of Adam's mean square; not for sgd

@@ -33,6 +33,7 @@ fn numbers_out_of_range() {
         ("--max-grad-norm", "inf", "0 or more"),
         ("--validation-fraction", "1", "from 0 to below 1"),
         ("--warmup-ratio", "1.5", "from 0 to below 1"),
+        ("--momentum", "1", "from 0 to below 1"),
         ("--adam-beta1", "1", "from 0 to below 1"),
         ("--adam-beta2", "-0.1", "from 0 to below 1"),
         ("--seed", "-1", "invalid digit"),
@@ -78,7 +79,8 @@ fn flags_that_do_not_go_together() {
     wrong(&["predict", "--model", &run.folder, "--threshold", "0.5", "a"], "one of 2 classes");
     let more = ["evaluate", "--model", &run.folder, &run.test, "--threshold", "0.5"];
     wrong(&more, "--threshold is for models that give any of several labels");
-    for flag in ["--adam-beta2=0.99", "--adam-epsilon=1e-6"] {
+    wrong(&["train", "--momentum", "0.5"], "--momentum is for --optimizer sgd");
+    for flag in ["--adam-beta1=0.5", "--adam-beta2=0.99", "--adam-epsilon=1e-6"] {
         wrong(&["train", "--optimizer", "sgd", flag], "are for --optimizer adamw");
         let select = ["select", "--models", "m", "--train", "t.csv", "--optimizer", "sgd", flag];
         wrong(&select, "are for --optimizer adamw");

@@ -254,11 +254,26 @@ fn sgd_turns_a_trained_model_round() {
     let model = &trained().folder[..];
     let before = succeeds(&["evaluate", "--model", model, &test, "--json"]).stdout;
     assert!(json_lines(&before)[0]["accuracy"].as_f64().unwrap() < 0.1, "{before}");
-    let recipe = "--optimizer sgd --learning-rate 0.02 --epochs 5 --weight-decay 0";
+    let recipe = "--optimizer sgd --momentum 0.9 --learning-rate 0.02 --epochs 5 --weight-decay 0";
     let flags = recipe.split_whitespace().chain(["--test", &test, "--model", model]);
     place.train(&flags.collect::<Vec<_>>());
     let accuracy = metric(&place.output, "test_accuracy");
     assert!(accuracy > 0.9, "{accuracy}");
+}
+
+/// As torch's SGD without arguments: the weights move by the learning rate times the gradient, so by its norm. With
+/// momentum, what is left of the first step is added in the second.
+#[test]
+fn sgd_has_no_momentum_unless_asked_for() {
+    let steps = |momentum: &[&str]| {
+        let place = Place::new(reviews(64, 1));
+        let recipe = "--optimizer sgd --epochs 1 --batch-size 32 --weight-decay 0 --max-grad-norm 0 \
+             --lr-scheduler-type constant --warmup-ratio 0 --learning-rate 1e-3 --logging-steps 1 \
+             --validation-fraction 0";
+        place.train(&recipe.split_whitespace().chain(momentum.iter().copied()).collect::<Vec<_>>());
+        weights(&place.output)
+    };
+    assert!(steps(&[]) == steps(&["--momentum", "0"]) && steps(&[]) != steps(&["--momentum", "0.9"]));
 }
 
 #[test]
