@@ -45,7 +45,8 @@ pub struct PredictArgs {
     /// Texts from a file: CSV, TSV, JSONL, JSON, Parquet, CoNLL (words), or one a line in a .txt
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Print one JSON object a line, with the scores of all labels (of words: of the likeliest)
+    /// Print one JSON object a line, with the scores of all labels (of words: of the likeliest) and the other columns
+    /// of a file
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use super::answer::Answers;
 use crate::args::inference::PredictArgs;
 use crate::args::wrong_flags;
 use crate::classifier::Classifier;
-use crate::data::{self, Dataset, Example, Labels, Options, Table, Task};
+use crate::data::{self, Column, Dataset, Example, Labels, Options, Table, Task};
 use crate::folder::Folder;
 use crate::trained::Trained;
 use crate::trainer;
@@ -38,7 +38,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     match input {
         Input::Texts(texts) => {
             predictor.compare(if args.pair.is_empty() { 1 } else { 2 });
-            predictor.answer(texts)?;
+            predictor.answer(texts, &[])?;
         }
         Input::Table(table) => predictor.answer_table(table)?,
         Input::Lines(name, lines) => {
@@ -145,7 +145,8 @@ impl Predictor<'_> {
         let schema =
             self.folder.unlabelled(&table, &self.args.inference.file.options(), &self.task)?;
         self.compare(schema.columns.text.len());
-        self.answer(Dataset::new(table, &schema)?.examples)
+        let data = Dataset::new(table, &schema)?;
+        self.answer(data.examples, &data.other)
     }
 
     /// Answers as soon as no whole line is left in the buffer, so that a pipe gets its answers in time.
@@ -160,7 +161,7 @@ impl Predictor<'_> {
                 format!("{name}, line {number}: can't be read; save it as UTF-8")
             })?;
             if read == 0 {
-                return self.answer(texts);
+                return self.answer(texts, &[]);
             }
             let text = line.strip_suffix('\n').unwrap_or(&line);
             let text = text.strip_suffix('\r').unwrap_or(text);
@@ -168,12 +169,13 @@ impl Predictor<'_> {
                 if number == 1 { text.trim_start_matches('\u{feff}') } else { text }.to_owned();
             texts.push(Example::Text(text));
             if !input.buffer().contains(&b'\n') {
-                self.answer(std::mem::take(&mut texts))?;
+                self.answer(std::mem::take(&mut texts), &[])?;
             }
         }
     }
 
-    fn answer(&mut self, texts: Vec<Example>) -> Result<()> {
+    /// Prints a line for each text; `other` are the columns of its file beside it, which objects repeat.
+    fn answer(&mut self, texts: Vec<Example>, other: &[Column]) -> Result<()> {
         if texts.is_empty() {
             return Ok(());
         }
@@ -185,9 +187,10 @@ impl Predictor<'_> {
         let result = trainer::evaluate(&self.model, &self.task, &examples, size, precision)?;
         let answers = Answers { task: &self.task, threshold: self.threshold };
         let mut out = std::io::stdout().lock();
-        for (example, prediction) in texts.iter().zip(&result.predictions) {
+        for (row, (example, prediction)) in texts.iter().zip(&result.predictions).enumerate() {
+            let cells = other.iter().map(|column| (column.name.as_str(), &column.cells[row]));
             match self.args.json {
-                true => writeln!(out, "{}", answers.object(example, prediction))?,
+                true => writeln!(out, "{}", answers.object(example, prediction, cells))?,
                 false => writeln!(out, "{}", answers.line(example, prediction))?,
             }
         }

@@ -108,6 +108,21 @@ fn a_text_with_line_breaks_stays_on_one_line() {
 }
 
 #[test]
+fn objects_repeat_the_other_columns_of_a_file() {
+    let place = Place::new("");
+    let rows = r#"{"id": 7, "text": "the hot act", "label": "-1", "meta": {"a": [1, null]}}
+{"id": "x", "text": "the dam was", "label": "-1", "meta": null}"#;
+    let answers = json_lines(
+        &succeeds(&predict(&["--file", &place.write("t.jsonl", rows), "--json"])).stdout,
+    );
+    let columns = |i: usize| (&answers[i]["id"], &answers[i]["meta"]);
+    assert_eq!(columns(0), (&json!(7), &json!({"a": [1, null]})));
+    assert_eq!(columns(1), (&json!("x"), &Value::Null));
+    // What is answered stands where the placeholder was.
+    assert!(answers[0]["label"] == "good" && answers[1]["label"] == "poor", "{answers:?}");
+}
+
+#[test]
 fn placeholders_for_labels_do_not_disturb_predictions() {
     let place = Place::new("id,text,label\n7,the hot act,-1\n8,,-1\n");
     let out = succeeds(&predict(&["--file", text(&place.train)])).stdout;
