@@ -278,7 +278,8 @@ fn a_training_goes_on_in_the_middle_of_an_epoch_and_after_the_best_one() {
 #[test]
 fn a_frozen_and_truncated_encoder_goes_on() {
     let frozen = ["--freeze-encoder", "--truncate", "1", "--optimizer", "sgd", "--epochs", "80"];
-    let flags = [&frozen[..], &["--momentum", "0.9", "--precision", "bf16", "--save-steps", "200"]].concat();
+    let flags = [&frozen[..], &["--momentum", "0.9", "--precision", "bf16", "--save-steps", "200"]]
+        .concat();
     goes_on_to_the_same_bits(&labelled(), &flags, "-KILL", &[210, 410]);
 }
 

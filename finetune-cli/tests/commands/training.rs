@@ -273,7 +273,9 @@ fn sgd_has_no_momentum_unless_asked_for() {
         place.train(&recipe.split_whitespace().chain(momentum.iter().copied()).collect::<Vec<_>>());
         weights(&place.output)
     };
-    assert!(steps(&[]) == steps(&["--momentum", "0"]) && steps(&[]) != steps(&["--momentum", "0.9"]));
+    assert!(
+        steps(&[]) == steps(&["--momentum", "0"]) && steps(&[]) != steps(&["--momentum", "0.9"])
+    );
 }
 
 #[test]
