@@ -8,8 +8,8 @@
 //! | entities of a text | `person 0.9876 Ada Lovelace  the text` | `entities` |
 //! | labels of words | a line a word, as in CoNLL files | `tokens`, `tags`, `scores` |
 //!
-//! Objects repeat the other columns of a file. The keys are those of transformers' pipelines: `text-classification`, and `token-classification` with an
-//! aggregation strategy, whose `start` and `end` count characters.
+//! Objects repeat the other columns of a file. The keys are those of transformers' pipelines: `text-classification`,
+//! and `token-classification` with an aggregation strategy, whose `start` and `end` count characters.
 
 use std::ops::Range;
 
@@ -84,8 +84,8 @@ impl Answers<'_> {
         }
     }
 
-    /// For programs. `other` are the cells of the other columns in the same row, an identifier say, by their names; where
-    /// the answer has a key of such a name, that is it.
+    /// For programs. `other` are the cells of the other columns in the same row, an identifier say, by their names;
+    /// where the answer has a key of such a name, that is it.
     pub(super) fn object<'c>(
         &self,
         example: &Example,
