@@ -53,7 +53,7 @@ fn numbers_out_of_range() {
     }
     wrong(&["predict", "--model", "m", "--threshold=1.1", "text"], "from 0 to 1");
     wrong(&["inspect", "m", "--batch-size", "0"], "whole number from 1");
-    wrong(&["bench", "step", "--batch", "0"], "whole number from 1");
+    wrong(&["bench", "step", "--batch-size", "0"], "whole number from 1");
     wrong(&["bench", "step", "--shape", "huge"], "invalid value 'huge'");
     wrong(&["bench", "matmul", "--sizes", "2x3"], "three whole numbers from 1");
     wrong(&["bench", "matmul", "--sizes", "2x0x3"], "three whole numbers from 1");
@@ -109,7 +109,7 @@ fn help_stands_in_for_nothing_and_names_every_default() {
             let name = block.split_whitespace().next().unwrap();
             // Switches are off, these must be given, and help is no setting.
             let takes_value = block.lines().next().unwrap().contains('<');
-            let required = ["model", "train", "eval"].contains(&name);
+            let required = ["model", "train", "validation"].contains(&name);
             let described = block.contains("[default:") || name == "file";
             assert!(!takes_value || required || described, "{command} --{block}");
         }
