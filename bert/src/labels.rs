@@ -49,8 +49,17 @@ fn in_order(fields: &Fields, id2label: &Map<String, Value>) -> Result<Vec<String
                 format!("{keys} ..."),
             )
         })?;
-        let text = value.as_str().map(str::to_owned);
-        text.ok_or_else(|| fields.unexpected(&format!("id2label.{i}"), "a string", value))
+        let key = format!("id2label.{i}");
+        match value.as_str() {
+            // Names are shown: no line break cuts a line in two, and no sequence of signs paints the terminal.
+            Some(name) if name.contains(char::is_control) => Err(fields.unexpected(
+                &key,
+                "a name without control characters",
+                format!("{name:?}"),
+            )),
+            Some(name) => Ok(name.to_owned()),
+            None => Err(fields.unexpected(&key, "a string", value)),
+        }
     };
     (0..n).map(label).collect()
 }

@@ -407,6 +407,8 @@ fn labels_are_those_of_id2label_in_order() {
         (json!({"zero": "a"}), "zero"),
         (json!({"0": 1}), "id2label.0"),
         (json!({"0": "a", "1": "a"}), "a twice"),
+        (json!({"0": "a", "1": "p\nq\u{1b}[31m"}), r#"id2label.1: expected a name without"#),
+        (json!({"0": "a", "1": "p\nq\u{1b}[31m"}), r#""p\nq\u{1b}[31m""#),
         (json!(["a"]), "an object"),
     ] {
         assert_refused(labels(id2label, Value::Null), &["id2label", part]);

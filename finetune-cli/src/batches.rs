@@ -63,6 +63,11 @@ impl Examples {
         if self.pieces.is_empty() { self.len() } else { self.pieces.len() }
     }
 
+    /// How many texts were too long, and cut.
+    pub fn truncated(&self) -> usize {
+        self.encodings.iter().filter(|encoding| encoding.truncated).count()
+    }
+
     /// The number of rows.
     pub fn len(&self) -> usize {
         self.encodings.len()

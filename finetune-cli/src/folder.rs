@@ -205,9 +205,13 @@ impl Folder {
         typed.unwrap_or(DEFAULT_LENGTH.min(self.config.max_length()))
     }
 
-    /// The length for a fine-tuned model: as typed, or as in training, or the usual one.
+    /// The length for a fine-tuned model: as typed, or as in training; of a model that was trained elsewhere, the
+    /// tokenizer's `model_max_length`, as in transformers' pipelines, or all positions.
     pub fn trained_length(&self, typed: Option<usize>) -> usize {
-        self.max_length(typed.or(self.trained.max_length()))
+        let positions = self.config.max_length();
+        typed.or(self.trained.max_length()).unwrap_or_else(|| {
+            self.tokenizer.model_max_length().map_or(positions, |length| length.min(positions))
+        })
     }
 
     /// The examples of a task as tokens, with their labels. Where words have labels, one that is too long has several

@@ -16,10 +16,10 @@ fn main() -> ExitCode {
             }
             if let Some(stopped) = error.downcast_ref::<commands::Interrupted>() {
                 warn(stopped);
-                return ExitCode::from(commands::STOPPED);
+                return ExitCode::from(stopped.code);
             }
-            // One line, whatever a file name or a library's message holds.
-            warn(format!("error: {error:#}").replace(['\n', '\r'], " "));
+            // One line that leaves the terminal alone, whatever a file name or a library's message holds.
+            warn(format!("error: {error:#}").replace(char::is_control, " "));
             ExitCode::FAILURE
         }
     }

@@ -31,11 +31,20 @@ const POLYNOMIAL_END: f64 = 1e-7;
 /// When it would, or there are some.
 pub fn check_flags(args: &OptimizationArgs, peak: f64) -> Result<()> {
     let usual = AdamOptions::default();
-    let of_adam = (args.adam_beta2, args.adam_epsilon) != (usual.beta2, usual.eps);
-    if args.optimizer == OptimizerName::Sgd && of_adam {
-        return Err(wrong_flags(
-            "--adam-beta2 and --adam-epsilon are for --optimizer adamw; sgd takes its momentum from --adam-beta1 alone",
-        ));
+    let of_adam = (args.adam_beta1, args.adam_beta2, args.adam_epsilon)
+        != (usual.beta1, usual.beta2, usual.eps);
+    match args.optimizer {
+        OptimizerName::Sgd if of_adam => {
+            return Err(wrong_flags(
+                "--adam-beta1, --adam-beta2 and --adam-epsilon are for --optimizer adamw; sgd has --momentum",
+            ));
+        }
+        OptimizerName::Adamw if args.momentum != 0.0 => {
+            return Err(wrong_flags(
+                "--momentum is for --optimizer sgd; that of adamw is --adam-beta1",
+            ));
+        }
+        OptimizerName::Sgd | OptimizerName::Adamw => {}
     }
     match args.lr_scheduler_type == ScheduleName::Polynomial && peak <= POLYNOMIAL_END {
         false => Ok(()),
@@ -331,7 +340,7 @@ fn optimizer(args: &OptimizationArgs, params: &[Param]) -> Box<dyn Optimizer> {
             Box::new(Adam::with_options(groups, AdamOptions { beta1, beta2, eps }))
         }
         OptimizerName::Sgd => {
-            Box::new(Sgd::new(groups, SgdOptions { momentum: beta1, nesterov: false }))
+            Box::new(Sgd::new(groups, SgdOptions { momentum: args.momentum, nesterov: false }))
         }
     }
 }

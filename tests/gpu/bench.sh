@@ -45,8 +45,8 @@ bench_warm() {
   done
   if [ -d "$gpu/model" ]; then
     head -n 300 "$gpu/data/train.csv" >"$gpu/few.csv"
-    in_time python3 "$root/tests/gpu/torch_epoch.py" --model "$gpu/model" --train "$gpu/few.csv" --eval "$gpu/few.csv" \
-      --epochs 1 >/dev/null &
+    in_time python3 "$root/tests/gpu/torch_epoch.py" --model "$gpu/model" --train "$gpu/few.csv" \
+      --validation "$gpu/few.csv" --epochs 1 >/dev/null &
   fi
   wait
 }
@@ -70,7 +70,7 @@ bench_epochs() {
   fi
   for batch in 32 256; do
     for _ in $rounds; do
-      set -- --model "$gpu/model" --train "$gpu/data/train.csv" --eval "$gpu/data/test.csv" --batch-size "$batch"
+      set -- --model "$gpu/model" --train "$gpu/data/train.csv" --validation "$gpu/data/test.csv" --batch-size "$batch"
       try "$gpu/finetune" bench train "$@" --device cuda --precision bf16 --epochs 2
       try python3 "$root/tests/gpu/torch_epoch.py" "$@"
     done

@@ -4,7 +4,7 @@ Texts are tokenized and batches made before the clock starts, padded to their lo
 autocast, compiled for shapes that change, fused AdamW, clipping at 1.0, losses left on the GPU until the end. One JSON
 object an epoch, with the keys of `bench train`; the first epoch holds the compiling, the second is the one to compare.
 
-    python3 torch_epoch.py --model DIR --train FILE.csv --eval FILE.csv [--batch-size 32]
+    python3 torch_epoch.py --model DIR --train FILE.csv --validation FILE.csv [--batch-size 32]
 """
 
 import argparse
@@ -19,7 +19,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, get_
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", required=True)
 parser.add_argument("--train", required=True)
-parser.add_argument("--eval", required=True)
+parser.add_argument("--validation", required=True)
 parser.add_argument("--epochs", type=int, default=2)
 parser.add_argument("--batch-size", type=int, default=32)
 parser.add_argument("--learning-rate", type=float, default=5e-5)
@@ -38,7 +38,7 @@ def read(path):
 
 
 tokenizer = AutoTokenizer.from_pretrained(args.model)
-(train_texts, train_labels), (eval_texts, eval_labels) = read(args.train), read(args.eval)
+(train_texts, train_labels), (eval_texts, eval_labels) = read(args.train), read(args.validation)
 names = sorted(set(train_labels) | set(eval_labels))
 
 

@@ -1,4 +1,5 @@
-//! The flags of `finetune bench`: names and defaults of the PyTorch programs it is compared with.
+//! The flags of `finetune bench`: the names of `train`, the defaults of the PyTorch programs it is compared with. Where
+//! those have other names, these are taken too, so that one list of flags serves both.
 
 use std::path::PathBuf;
 
@@ -36,11 +37,12 @@ pub struct BenchStepArgs {
     #[arg(long, value_enum, default_value_t = ShapeName::Minilm)]
     pub shape: ShapeName,
     /// Sequences in a step
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = flags::count::<usize>)]
-    pub batch: usize,
+    #[arg(long, alias = "batch", value_name = "N", default_value_t = 16, value_parser = flags::count::<usize>)]
+    pub batch_size: usize,
     /// Tokens of each sequence
-    #[arg(long, value_name = "TOKENS", default_value_t = 128, value_parser = flags::count::<usize>)]
-    pub length: usize,
+    #[arg(long, alias = "length", value_name = "TOKENS", default_value_t = 128,
+        value_parser = flags::count::<usize>)]
+    pub max_length: usize,
     /// What the forward and backward passes compute in
     #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
     pub precision: PrecisionName,
@@ -82,8 +84,8 @@ pub struct BenchTrainArgs {
     #[arg(long, value_name = "FILE")]
     pub train: PathBuf,
     /// Data that is measured after each epoch
-    #[arg(long, value_name = "FILE")]
-    pub eval: PathBuf,
+    #[arg(long, alias = "eval", value_name = "FILE")]
+    pub validation: PathBuf,
     /// What the forward and backward passes compute in
     #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
     pub precision: PrecisionName,
@@ -101,8 +103,8 @@ pub struct BenchTrainArgs {
     #[arg(long, value_name = "TOKENS", value_parser = flags::length)]
     pub max_length: Option<usize>,
     /// Train on the first N examples only [default: all]
-    #[arg(long, value_name = "N", value_parser = flags::count::<usize>)]
-    pub limit: Option<usize>,
+    #[arg(long, alias = "limit", value_name = "N", value_parser = flags::count::<usize>)]
+    pub max_train_samples: Option<usize>,
     /// Chooses the shuffling, the dropout masks and the first weights of the head
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,

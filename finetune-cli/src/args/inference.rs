@@ -45,7 +45,8 @@ pub struct PredictArgs {
     /// Texts from a file: CSV, TSV, JSONL, JSON, Parquet, CoNLL (words), or one a line in a .txt
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Print one JSON object a line, with the scores of all labels (of words: of the likeliest)
+    /// Print one JSON object a line, with the scores of all labels (of words: of the likeliest) and the other columns
+    /// of a file
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -72,7 +73,8 @@ pub struct InferenceArgs {
     #[allow(missing_docs)]
     pub file: FileArgs,
     /// Tokens of a sequence, special ones included; longer ones are truncated, or if words have
-    /// labels, cut into pieces [default: as in training]
+    /// labels, cut into pieces [default: as in training; of a model
+    /// from elsewhere, model_max_length of its tokenizer, or all positions]
     #[arg(long, value_name = "TOKENS", value_parser = flags::length, help_heading = "Data")]
     pub max_length: Option<usize>,
     #[command(flatten)]

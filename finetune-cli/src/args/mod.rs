@@ -51,9 +51,41 @@ pub enum Command {
     Bench(bench::BenchArgs),
 }
 
-/// The error of flags that do not go together: shown as those of a single flag, exit code 2.
+impl Command {
+    /// As it is typed.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Train(_) => "train",
+            Self::Adapt(_) => "adapt",
+            Self::Pretrain(_) => "pretrain",
+            Self::Select(_) => "select",
+            Self::Evaluate(_) => "evaluate",
+            Self::Predict(_) => "predict",
+            Self::Inspect(_) => "inspect",
+            Self::Bench(_) => "bench",
+        }
+    }
+
+    /// An error of this subcommand: that of [`wrong_flags`] is shown as those of a single flag, with the usage and exit
+    /// code 2.
+    pub fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        let Some(wrong) = error.downcast_ref::<WrongFlags>() else { return error };
+        let mut cli = Cli::command();
+        // Gives the subcommand its whole name, `finetune train`.
+        cli.build();
+        let command = cli.find_subcommand_mut(self.name()).expect("all have their names");
+        command.error(ErrorKind::ArgumentConflict, wrong).into()
+    }
+}
+
+/// Flags that do not go together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongFlags(String);
+
+/// The error of flags that do not go together, which [`Command::explain`] shows.
 pub fn wrong_flags(message: impl std::fmt::Display) -> anyhow::Error {
-    Cli::command().error(ErrorKind::ArgumentConflict, message).into()
+    WrongFlags(message.to_string()).into()
 }
 
 /// How the machine is used.
@@ -245,7 +277,10 @@ pub struct OptimizationArgs {
     /// The update rule
     #[arg(long, value_enum, default_value_t = OptimizerName::Adamw)]
     pub optimizer: OptimizerName,
-    /// Decay rate of Adam's mean, or SGD's momentum
+    /// SGD's momentum; not for adamw
+    #[arg(long, value_name = "RATE", default_value_t = 0.0, value_parser = flags::share)]
+    pub momentum: f64,
+    /// Decay rate of Adam's mean; not for sgd
     #[arg(long, value_name = "RATE", default_value_t = 0.9, value_parser = flags::share)]
     pub adam_beta1: f64,
     /// Decay rate of Adam's mean square; not for sgd

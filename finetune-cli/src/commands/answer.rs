@@ -8,14 +8,14 @@
 //! | entities of a text | `person 0.9876 Ada Lovelace  the text` | `entities` |
 //! | labels of words | a line a word, as in CoNLL files | `tokens`, `tags`, `scores` |
 //!
-//! The keys are those of transformers' pipelines: `text-classification`, and `token-classification` with an
-//! aggregation strategy, whose `start` and `end` count characters.
+//! Objects repeat the other columns of a file. The keys are those of transformers' pipelines: `text-classification`,
+//! and `token-classification` with an aggregation strategy, whose `start` and `end` count characters.
 
 use std::ops::Range;
 
 use serde_json::{Map, Value, json};
 
-use crate::data::{self, Example, Task};
+use crate::data::{self, Cell, Example, Task};
 use crate::metrics;
 use crate::predictions::{Prediction, above, argmax};
 
@@ -84,8 +84,14 @@ impl Answers<'_> {
         }
     }
 
-    /// For programs.
-    pub(super) fn object(&self, example: &Example, prediction: &Prediction) -> Value {
+    /// For programs. `other` are the cells of the other columns in the same row, an identifier say, by their names;
+    /// where the answer has a key of such a name, that is it.
+    pub(super) fn object<'c>(
+        &self,
+        example: &Example,
+        prediction: &Prediction,
+        other: impl Iterator<Item = (&'c str, &'c Cell)>,
+    ) -> Value {
         let mut object = Map::new();
         if let Example::Text(text) | Example::Pair([text, _]) = example {
             object.insert("text".into(), json!(text));
@@ -107,6 +113,9 @@ impl Answers<'_> {
             Prediction::Tags(words) => self.words(example, words),
         };
         object.extend(fields.as_object().cloned().unwrap_or_default());
+        for (name, cell) in other {
+            object.entry(name).or_insert_with(|| json!(cell));
+        }
         object.into()
     }
 

@@ -23,7 +23,8 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     data.empty_texts().iter().for_each(|line| remark(args.inference.machine.quiet, line));
     let max_length = folder.trained_length(args.inference.max_length);
     let examples = folder.examples(&task, &data.examples, data.labels, max_length)?;
-    let truncated = examples.encodings.iter().filter(|e| e.truncated).count();
+    let truncated = examples.truncated();
+    super::remark_truncated(&args.inference, &folder, truncated);
     let precision = args.inference.precision.into();
     let result = trainer::evaluate(&model, &task, &examples, args.inference.batch_size, precision)?;
     let report = report_at(threshold, &task, &result.predictions, &result.labels);
@@ -32,14 +33,9 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
         let mut line = serde_json::to_value(&report)?;
         line["loss"] = json!(result.loss);
         line["examples"] = json!(examples.texts());
+        line["truncated"] = json!(truncated);
         line["examples_per_second"] = json!(result.speed);
         return Ok(say(line)?);
-    }
-    if truncated > 0 {
-        remark(
-            args.inference.machine.quiet,
-            &format!("{truncated} texts truncated to {max_length} tokens"),
-        );
     }
     let (n, loss) = (examples.texts(), result.loss.unwrap_or(f64::NAN));
     let speed = result.speed;

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use bert::{Config, StoredTensor};
+use bert::{Config, ProblemType, StoredTensor};
 use serde_json::{Value, json};
 
 use crate::args::InspectArgs;
-use crate::data::Task;
+use crate::data::{LabelSet, Task};
 use crate::folder::Folder;
 use crate::memory::{Memory, human};
 use crate::progress::say;
@@ -24,11 +24,11 @@ pub(super) fn run(args: &InspectArgs) -> Result<()> {
     let params = rows.iter().map(elements).sum();
     let batch = [args.batch_size as u64, args.max_length as u64];
     let memory = Memory::of_step(&folder.config, params, batch, false);
-    let task = describe(folder.task(&checkpoint).ok());
+    let task = folder.task(&checkpoint).ok();
     if args.json {
-        return Ok(say(as_json(&folder.config, &task, &rows, memory))?);
+        return Ok(say(as_json(&folder.config, task.as_ref(), &rows, memory))?);
     }
-    say(config_text(&folder, &task))?;
+    say(config_text(&folder, &describe(task)))?;
     say(table_text(&rows, params))?;
     Ok(say(format_args!(
         "Training at batch size {} and length {} takes about {}: weights {}, gradients {}, Adam {}, \
@@ -79,14 +79,17 @@ fn table_text(rows: &[StoredTensor], params: u64) -> String {
     text
 }
 
-fn as_json(config: &Config, task: &str, rows: &[StoredTensor], memory: Memory) -> Value {
+/// The task by its name, its `problem_type` in a `config.json`, which labels of words have none of, and its labels.
+fn as_json(config: &Config, task: Option<&Task>, rows: &[StoredTensor], memory: Memory) -> Value {
     let tensors: Vec<Value> = rows
         .iter()
         .map(|r| json!({"name": r.name, "shape": r.shape, "dtype": r.dtype, "elements": elements(r)}))
         .collect();
     json!({
         "config": config.to_json(),
-        "task": task,
+        "task": task.map(Task::name),
+        "problem_type": task.and_then(Task::problem_type).map(ProblemType::as_str),
+        "labels": task.and_then(Task::label_set).map(LabelSet::names),
         "parameters": rows.iter().map(elements).sum::<u64>(),
         "memory": memory,
         "memory_total": memory.total(),

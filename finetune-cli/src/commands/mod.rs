@@ -29,7 +29,7 @@ use crate::hub;
 use crate::predictions::THRESHOLD;
 use crate::progress::remark;
 use crate::run;
-pub use interruption::{Interrupted, STOPPED};
+pub use interruption::Interrupted;
 
 /// Runs the subcommand.
 ///
@@ -38,7 +38,11 @@ pub use interruption::{Interrupted, STOPPED};
 pub fn run(cli: Cli) -> Result<()> {
     // Here and not on the thread that computes first.
     tensor::isa::cap().map_err(|message| anyhow!("{message}; correct it, or unset it"))?;
-    match &cli.command {
+    dispatch(&cli.command).map_err(|error| cli.command.explain(error))
+}
+
+fn dispatch(command: &Command) -> Result<()> {
+    match command {
         Command::Train(args) => on_threads(args.machine.hardware.threads, || train::run(args)),
         Command::Adapt(args) => {
             on_threads(args.learning.machine.hardware.threads, || masked_lm::adapt(args))
@@ -104,6 +108,19 @@ fn compare_texts(args: &InferenceArgs, folder: &Folder, texts: usize) {
     if let Some(doubt) = folder.trained.doubt(texts) {
         remark(args.machine.quiet, doubt);
     }
+}
+
+/// Says how many texts were cut, and how to have more of them read.
+fn remark_truncated(args: &InferenceArgs, folder: &Folder, truncated: usize) {
+    if truncated == 0 {
+        return;
+    }
+    let (length, limit) = (folder.trained_length(args.max_length), folder.config.max_length());
+    let mut line = format!("{truncated} texts truncated to {length} tokens");
+    if length < limit {
+        line += &format!("; --max-length may be up to {limit}");
+    }
+    remark(args.machine.quiet, &line);
 }
 
 /// The threshold: as typed, for a model that has one, or the usual one.

@@ -10,7 +10,7 @@ use super::answer::Answers;
 use crate::args::inference::PredictArgs;
 use crate::args::wrong_flags;
 use crate::classifier::Classifier;
-use crate::data::{self, Dataset, Example, Labels, Options, Table, Task};
+use crate::data::{self, Column, Dataset, Example, Labels, Options, Table, Task};
 use crate::folder::Folder;
 use crate::trained::Trained;
 use crate::trainer;
@@ -34,18 +34,20 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
             "--pair: the model takes single texts; its task is {task}"
         )));
     }
-    let predictor = Predictor { args, folder, model, task, threshold };
+    let mut predictor = Predictor { args, folder, model, task, threshold, truncated: 0 };
     match input {
         Input::Texts(texts) => {
             predictor.compare(if args.pair.is_empty() { 1 } else { 2 });
-            predictor.answer(texts)
+            predictor.answer(texts, &[])?;
         }
-        Input::Table(table) => predictor.answer_table(table),
+        Input::Table(table) => predictor.answer_table(table)?,
         Input::Lines(name, lines) => {
             predictor.compare(1);
-            predictor.answer_lines(&name, lines)
+            predictor.answer_lines(&name, lines)?;
         }
     }
+    super::remark_truncated(&args.inference, &predictor.folder, predictor.truncated);
+    Ok(())
 }
 
 /// Where the texts come from; files are opened before the weights are read.
@@ -130,6 +132,8 @@ struct Predictor<'a> {
     task: Task,
     /// From this probability on a label holds, where any of them may.
     threshold: f32,
+    /// How many texts were cut so far.
+    truncated: usize,
 }
 
 impl Predictor<'_> {
@@ -137,15 +141,16 @@ impl Predictor<'_> {
         super::compare_texts(&self.args.inference, &self.folder, texts);
     }
 
-    fn answer_table(&self, table: Table) -> Result<()> {
+    fn answer_table(&mut self, table: Table) -> Result<()> {
         let schema =
             self.folder.unlabelled(&table, &self.args.inference.file.options(), &self.task)?;
         self.compare(schema.columns.text.len());
-        self.answer(Dataset::new(table, &schema)?.examples)
+        let data = Dataset::new(table, &schema)?;
+        self.answer(data.examples, &data.other)
     }
 
     /// Answers as soon as no whole line is left in the buffer, so that a pipe gets its answers in time.
-    fn answer_lines(&self, name: &str, input: Box<dyn Read>) -> Result<()> {
+    fn answer_lines(&mut self, name: &str, input: Box<dyn Read>) -> Result<()> {
         let mut input = BufReader::with_capacity(CHUNK, input);
         let (mut texts, mut line, mut number) = (Vec::new(), String::new(), 0);
         loop {
@@ -156,7 +161,7 @@ impl Predictor<'_> {
                 format!("{name}, line {number}: can't be read; save it as UTF-8")
             })?;
             if read == 0 {
-                return self.answer(texts);
+                return self.answer(texts, &[]);
             }
             let text = line.strip_suffix('\n').unwrap_or(&line);
             let text = text.strip_suffix('\r').unwrap_or(text);
@@ -164,25 +169,28 @@ impl Predictor<'_> {
                 if number == 1 { text.trim_start_matches('\u{feff}') } else { text }.to_owned();
             texts.push(Example::Text(text));
             if !input.buffer().contains(&b'\n') {
-                self.answer(std::mem::take(&mut texts))?;
+                self.answer(std::mem::take(&mut texts), &[])?;
             }
         }
     }
 
-    fn answer(&self, texts: Vec<Example>) -> Result<()> {
+    /// Prints a line for each text; `other` are the columns of its file beside it, which objects repeat.
+    fn answer(&mut self, texts: Vec<Example>, other: &[Column]) -> Result<()> {
         if texts.is_empty() {
             return Ok(());
         }
         let max_length = self.folder.trained_length(self.args.inference.max_length);
         let examples = self.folder.examples(&self.task, &texts, Labels::Absent, max_length)?;
+        self.truncated += examples.truncated();
         let (size, precision) =
             (self.args.inference.batch_size, self.args.inference.precision.into());
         let result = trainer::evaluate(&self.model, &self.task, &examples, size, precision)?;
         let answers = Answers { task: &self.task, threshold: self.threshold };
         let mut out = std::io::stdout().lock();
-        for (example, prediction) in texts.iter().zip(&result.predictions) {
+        for (row, (example, prediction)) in texts.iter().zip(&result.predictions).enumerate() {
+            let cells = other.iter().map(|column| (column.name.as_str(), &column.cells[row]));
             match self.args.json {
-                true => writeln!(out, "{}", answers.object(example, prediction))?,
+                true => writeln!(out, "{}", answers.object(example, prediction, cells))?,
                 false => writeln!(out, "{}", answers.line(example, prediction))?,
             }
         }

@@ -8,9 +8,10 @@ use bert::{Config, SavedDType, save_pretrained};
 use indicatif::ProgressBar;
 use nn::Module;
 use serde_json::{Map, Value, json};
+use tempfile::TempDir;
 
 use super::best::{Best, best_metric};
-use super::interruption::{Interrupted, Watch, going_on};
+use super::interruption::{Watch, going_on};
 use super::stretch::Stretch;
 use super::train::Job;
 use crate::args::TrainArgs;
@@ -147,7 +148,7 @@ impl<'a> Session<'a> {
         if let Some(validation) = &self.job.splits.validation {
             let result = self.evaluate(validation)?;
             add(&mut entry, "eval", &result);
-            line += &format!("  validation {}", summary(&result));
+            line += &format!("  validation {}", self.summary(&result));
             self.keep_best(epoch, &result);
         }
         self.run.log(entry);
@@ -164,7 +165,7 @@ impl<'a> Session<'a> {
         self.save_checkpoint(stop)?;
         if stop {
             self.bar.abandon();
-            return Err(Interrupted { step, steps }.into());
+            return Err(self.watch.interruption(step, steps).into());
         }
         Ok(())
     }
@@ -210,6 +211,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The loss, and the figure that decides on the best epoch.
+    fn summary(&self, result: &Evaluation) -> String {
+        summary(result, best_metric(&self.args.recipe, &self.job.task))
+    }
+
     /// The parameters that change.
     fn trained(&self) -> Vec<Param> {
         self.job.model.params().into_iter().filter(|param| !param.is_frozen()).collect()
@@ -230,7 +236,7 @@ impl<'a> Session<'a> {
         }
         let Some(test) = &self.job.splits.test else { return Ok(None) };
         let result = self.evaluate(test)?;
-        report(format_args!("test  {}  {:.0} examples/s", summary(&result), result.speed));
+        report(format_args!("test  {}  {:.0} examples/s", self.summary(&result), result.speed));
         report(result.report.as_ref().expect("test data has labels"));
         let mut entry = json!({"test_samples_per_second": result.speed});
         add(&mut entry, "test", &result);
@@ -293,16 +299,17 @@ pub(super) fn clean_up(args: &TrainArgs, output: &Path) -> Result<()> {
 }
 
 /// What is said when a trained model can't be saved where it should be, a full disk say: it is saved in the folder for
-/// temporary files, if that can be written.
+/// temporary files, if that can be written, under a name that nobody has: a number of a process is soon used again.
 fn rescued(error: bert::Error, save: impl Fn(&Path) -> bert::Result<()>) -> anyhow::Error {
-    let place = std::env::temp_dir().join(format!("finetune-{}", std::process::id()));
-    match save(&place) {
-        Ok(()) => anyhow::Error::from(error)
-            .context(format!("the trained model is in {} instead", place.display())),
-        Err(_) => {
-            let _ = std::fs::remove_dir_all(&place);
-            error.into()
+    let place = tempfile::Builder::new().prefix("finetune-").tempdir();
+    // A folder that is not kept is removed.
+    let saved = place.ok().filter(|place| save(place.path()).is_ok()).map(TempDir::keep);
+    let error = anyhow::Error::from(error);
+    match saved {
+        Some(place) => {
+            error.context(format!("the trained model is in {} instead", place.display()))
         }
+        None => error,
     }
 }
 
@@ -329,10 +336,10 @@ fn add(entry: &mut Value, prefix: &str, result: &Evaluation) {
     }
 }
 
-/// `loss 0.2931 accuracy 0.8830`
-fn summary(result: &Evaluation) -> String {
-    let first = result.report.as_ref().and_then(|report| report.metrics.first());
-    let figure = first.map(|(name, value)| format!(" {name} {value:.4}")).unwrap_or_default();
+/// `loss 0.2931 accuracy 0.8830`: the loss, and the figure of this name.
+fn summary(result: &Evaluation, name: &str) -> String {
+    let figure = result.figure(name).filter(|_| name != "loss");
+    let figure = figure.map(|value| format!(" {name} {value:.4}")).unwrap_or_default();
     format!("loss {:.4}{figure}", result.loss.unwrap_or(f64::NAN))
 }
 

@@ -60,6 +60,11 @@ impl LabelSet {
         &self.names
     }
 
+    /// The first name with control characters, a line break say, which would break the lines in which names are shown.
+    pub fn unprintable(&self) -> Option<&str> {
+        self.names.iter().map(String::as_str).find(|name| name.contains(char::is_control))
+    }
+
     /// The name of class `id`. Panics when there is no such class.
     pub fn name(&self, id: u32) -> &str {
         &self.names[id as usize]

@@ -62,7 +62,7 @@ impl Run {
         let destination = &resolved(destination);
         check_destination(destination, overwrite)?;
         let partial = sibling(destination, "partial")?;
-        clear_away(&partial, overwrite)?;
+        clear_away(&partial, overwrite, settings)?;
         fs::create_dir_all(&partial).with_context(|| cannot_write(&partial))?;
         let metrics = fs::File::create_new(partial.join(METRICS));
         let metrics = metrics.with_context(|| cannot_write(&partial))?;
@@ -71,7 +71,7 @@ impl Run {
         let history = Vec::new();
         let (lacks_lines, finished) = (false, false);
         let run = Self { destination, overwrite, partial, metrics, history, lacks_lines, finished };
-        let noted = fs::write(run.partial.join(settings.file), settings.text);
+        let noted = write_through(&run.partial.join(settings.file), settings.text);
         noted.with_context(|| cannot_write(&run.partial))?;
         Ok(run)
     }
@@ -176,7 +176,7 @@ impl Drop for Run {
 }
 
 /// Removes what a killed run left behind; refuses a living one, one that could go on, and anything else.
-fn clear_away(partial: &Path, overwrite: bool) -> Result<()> {
+fn clear_away(partial: &Path, overwrite: bool, settings: Settings) -> Result<()> {
     if is_free(partial) {
         return Ok(());
     }
@@ -184,7 +184,7 @@ fn clear_away(partial: &Path, overwrite: bool) -> Result<()> {
         bail!("{}: {hindrance} or choose another --output", partial.display());
     }
     if checkpoint::newest(partial).is_some() && !overwrite {
-        bail!("{}", resume::other_flags(partial));
+        bail!("{}", resume::other_flags(partial, settings));
     }
     fs::remove_dir_all(partial).with_context(|| cannot_write(partial))
 }

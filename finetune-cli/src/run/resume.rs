@@ -1,11 +1,13 @@
 //! Going on with a run that was broken off after a checkpoint.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result, bail};
 use serde_json::{Value, json};
+use toml::Table;
 
 use super::checkpoint::{self, Snapshot};
 use super::{
@@ -13,11 +15,14 @@ use super::{
     resolved, sibling,
 };
 
+/// Flags that say when something is written: a run may go on with others.
+const FREE: [&str; 2] = ["save-steps", "logging-steps"];
+
 /// What is in the way of a run that is about to begin.
 pub enum Earlier {
     /// Nothing that it could go on with.
     Nothing,
-    /// A run with the same flags, and its newest checkpoint.
+    /// A run with the same flags, but for those that change no weights, and its newest checkpoint.
     Unfinished(Run, PathBuf),
     /// A run with the same flags that was complete but for its name, and has it now: this one.
     Complete(PathBuf),
@@ -38,12 +43,11 @@ impl Run {
         if !complete && checkpoint.is_none() {
             return Ok(Earlier::Nothing);
         }
-        let noted = fs::read_to_string(partial.join(settings.file)).unwrap_or_default();
-        if noted != settings.text {
+        if !differing(&partial, settings).is_empty() {
             // With `overwrite` it is `create` that clears it away.
             return match complete || overwrite {
                 true => Ok(Earlier::Nothing),
-                false => bail!("{}", other_flags(&partial)),
+                false => bail!("{}", other_flags(&partial, settings)),
             };
         }
         let metrics = File::options().append(true).open(partial.join(METRICS));
@@ -109,10 +113,9 @@ impl Run {
 /// Whether a run with these flags was broken off on its way to this name, and nobody goes on with it now.
 pub(super) fn is_waiting(destination: &Path, settings: Settings) -> bool {
     let partial = sibling(destination, "partial").expect("it has a name");
-    let noted = fs::read_to_string(partial.join(settings.file));
     let can_go_on = || checkpoint::newest(&partial).is_some() && hindrance(&partial).is_none();
     is_free(destination)
-        && noted.is_ok_and(|noted| noted == settings.text)
+        && differing(&partial, settings).is_empty()
         && (partial.join(STATE).exists() || can_go_on())
 }
 
@@ -126,11 +129,25 @@ pub fn damaged(checkpoint: &Path) -> String {
     )
 }
 
+/// The flags that are not those of the run in a folder, of flags that matter to its weights; all of them where its
+/// settings can't be read.
+fn differing(partial: &Path, settings: Settings) -> Vec<String> {
+    let noted = fs::read_to_string(partial.join(settings.file)).ok();
+    let noted = noted.and_then(|text| text.parse::<Table>().ok()).unwrap_or_default();
+    let typed: Table = settings.text.parse().unwrap_or_default();
+    let keys: BTreeSet<&String> = noted.keys().chain(typed.keys()).collect();
+    let differs = |key: &&String| {
+        !FREE.contains(&key.as_str()) && noted.get(key.as_str()) != typed.get(key.as_str())
+    };
+    keys.into_iter().filter(differs).map(|key| format!("--{key}")).collect()
+}
+
 /// What to say of a run that could go on, but not with these flags.
-pub(super) fn other_flags(partial: &Path) -> String {
+pub(super) fn other_flags(partial: &Path, settings: Settings) -> String {
     format!(
-        "{}: holds a run with other flags that was broken off; give its flags to go on with it (they are in its .toml \
-         file), or pass --overwrite to start again",
-        partial.display()
+        "{}: holds a run with other flags that was broken off ({}); give its flags to go on with it (they are in its \
+         .toml file), or pass --overwrite to start again",
+        partial.display(),
+        differing(partial, settings).join(", ")
     )
 }

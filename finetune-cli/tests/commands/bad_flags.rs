@@ -33,6 +33,7 @@ fn numbers_out_of_range() {
         ("--max-grad-norm", "inf", "0 or more"),
         ("--validation-fraction", "1", "from 0 to below 1"),
         ("--warmup-ratio", "1.5", "from 0 to below 1"),
+        ("--momentum", "1", "from 0 to below 1"),
         ("--adam-beta1", "1", "from 0 to below 1"),
         ("--adam-beta2", "-0.1", "from 0 to below 1"),
         ("--seed", "-1", "invalid digit"),
@@ -52,7 +53,7 @@ fn numbers_out_of_range() {
     }
     wrong(&["predict", "--model", "m", "--threshold=1.1", "text"], "from 0 to 1");
     wrong(&["inspect", "m", "--batch-size", "0"], "whole number from 1");
-    wrong(&["bench", "step", "--batch", "0"], "whole number from 1");
+    wrong(&["bench", "step", "--batch-size", "0"], "whole number from 1");
     wrong(&["bench", "step", "--shape", "huge"], "invalid value 'huge'");
     wrong(&["bench", "matmul", "--sizes", "2x3"], "three whole numbers from 1");
     wrong(&["bench", "matmul", "--sizes", "2x0x3"], "three whole numbers from 1");
@@ -78,7 +79,8 @@ fn flags_that_do_not_go_together() {
     wrong(&["predict", "--model", &run.folder, "--threshold", "0.5", "a"], "one of 2 classes");
     let more = ["evaluate", "--model", &run.folder, &run.test, "--threshold", "0.5"];
     wrong(&more, "--threshold is for models that give any of several labels");
-    for flag in ["--adam-beta2=0.99", "--adam-epsilon=1e-6"] {
+    wrong(&["train", "--momentum", "0.5"], "--momentum is for --optimizer sgd");
+    for flag in ["--adam-beta1=0.5", "--adam-beta2=0.99", "--adam-epsilon=1e-6"] {
         wrong(&["train", "--optimizer", "sgd", flag], "are for --optimizer adamw");
         let select = ["select", "--models", "m", "--train", "t.csv", "--optimizer", "sgd", flag];
         wrong(&select, "are for --optimizer adamw");
@@ -107,7 +109,7 @@ fn help_stands_in_for_nothing_and_names_every_default() {
             let name = block.split_whitespace().next().unwrap();
             // Switches are off, these must be given, and help is no setting.
             let takes_value = block.lines().next().unwrap().contains('<');
-            let required = ["model", "train", "eval"].contains(&name);
+            let required = ["model", "train", "validation"].contains(&name);
             let described = block.contains("[default:") || name == "file";
             assert!(!takes_value || required || described, "{command} --{block}");
         }
@@ -167,4 +169,19 @@ fn usage_is_that_of_the_typed_flags() {
     let typed = finetune(&["train", "--model", "m", "--epoch", "3"]);
     let shown = |out: &Output| out.stderr.lines().next().unwrap().to_owned();
     assert_eq!(shown(&output), shown(&typed));
+}
+
+/// Of flags that do not go together as of one that is wrong by itself.
+#[test]
+fn the_usage_is_that_of_the_subcommand() {
+    let test = &trained().test;
+    let threshold = ["evaluate", "--model", &trained().folder, test, "--threshold", "0.5"];
+    for (args, usage) in [
+        (&threshold[..], "Usage: finetune evaluate [OPTIONS] <FILE>"),
+        (&["predict", "--pair", "a", "--pair", "b", "c"], "Usage: finetune predict [OPTIONS]"),
+        (&["train", "--lora-r", "2", "--freeze-encoder"], "Usage: finetune train [OPTIONS]"),
+    ] {
+        let out = finetune(args);
+        assert!(out.code == Some(2) && out.stderr.contains(usage), "{args:?}\n{}", out.stderr);
+    }
 }

@@ -196,3 +196,18 @@ fn one_class_of_those_that_a_file_lists_is_refused() {
     );
     place.assert_nothing_left();
 }
+
+/// A line break would cut the line of a prediction in two, an escape sequence paint the terminal.
+#[test]
+fn labels_with_control_characters() {
+    let csv = "text,label\na,\"p\nq\u{1b}[31m\"\nb,r\n";
+    Place::new(csv).refuses(&[], &["train.csv", r#""p\nq\u{1b}[31m""#, "control characters"]);
+    let place = Place::new("");
+    let model = place.copy_of(&trained().folder);
+    edit_config(&model, "id2label", json!({"0": "p\nq\u{1b}[31m", "1": "r"}));
+    let parts = ["config.json", "id2label.0", r#""p\nq\u{1b}[31m""#, "control characters"];
+    refused(&["predict", "--model", text(&model), "a"], &parts);
+    refused(&["inspect", text(&model)], &parts);
+    let out = finetune(&["predict", "--model", "/nowhere/\u{1b}[31m", "a"]);
+    assert!(out.code == Some(1) && !out.stderr.contains('\u{1b}'), "{}", out.stderr);
+}

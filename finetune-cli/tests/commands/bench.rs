@@ -21,7 +21,7 @@ fn assert_keys(line: &Value, keys: &[&str]) {
 
 #[test]
 fn step_prints_what_the_peer_prints() {
-    let size = ["--shape", "tiny", "--batch", "2", "--length", "8", "--steps", "1"];
+    let size = ["--shape", "tiny", "--batch-size", "2", "--max-length", "8", "--steps", "1"];
     let output = succeeds(&[&["bench", "step", "--threads", "1"], &size[..]].concat());
     let lines = json_lines(&output.stdout);
     let keys = [
@@ -57,8 +57,17 @@ fn step_prints_what_the_peer_prints() {
 fn train_prints_a_line_an_epoch() {
     let place = Place::new(reviews(40, 1));
     let eval = place.write("eval.csv", reviews(20, 2));
-    let files = ["--model", base_model(), "--train", text(&place.train), "--eval", &eval];
-    let more = ["--epochs", "2", "--limit", "33", "--batch-size", "8", "--learning-rate", "1e-3"];
+    let files = ["--model", base_model(), "--train", text(&place.train), "--validation", &eval];
+    let more = [
+        "--epochs",
+        "2",
+        "--max-train-samples",
+        "33",
+        "--batch-size",
+        "8",
+        "--learning-rate",
+        "1e-3",
+    ];
     let run = || succeeds(&[&["bench", "train"], &files[..], &more].concat());
     let output = run();
     let lines = json_lines(&output.stdout);
@@ -87,7 +96,7 @@ fn train_is_the_training_of_train() {
     let place = Place::new(reviews(40, 1));
     let eval = place.write("eval.csv", reviews(20, 2));
     let train = text(&place.train);
-    let files = ["--model", base_model(), "--train", train, "--eval", &eval];
+    let files = ["--model", base_model(), "--train", train, "--validation", &eval];
     let line = &json_lines(&succeeds(&[&["bench", "train"], &files[..]].concat()).stdout)[2];
     let recipe = ["--batch-size", "32", "--learning-rate", "5e-5", "--seed", "0"];
     place.train(&[&recipe[..], &["--validation", &eval]].concat());
@@ -113,9 +122,12 @@ fn matmul_prints_a_line_a_size() {
 
 #[test]
 fn what_can_not_be_measured_is_refused() {
-    refused(&["bench", "step", "--length", "513"], &["--length 513", "512 or less"]);
+    refused(&["bench", "step", "--max-length", "513"], &["--max-length 513", "512 or less"]);
     if cfg!(target_os = "linux") {
-        refused(&["bench", "step", "--batch", "4294967295"], &["--batch 4294967295", "use less"]);
+        refused(
+            &["bench", "step", "--batch-size", "4294967295"],
+            &["--batch-size 4294967295", "use less"],
+        );
         let sizes = "4294967295x4294967295x4294967295";
         refused(&["bench", "matmul", "--sizes", sizes], &[sizes, "use less"]);
     }
@@ -123,7 +135,10 @@ fn what_can_not_be_measured_is_refused() {
     let (model, train, none) =
         (base_model(), text(&place.train), text(&place.path("none.csv")).to_owned());
     let bench = |model, train, eval, parts: &[&str]| {
-        refused(&["bench", "train", "--model", model, "--train", train, "--eval", eval], parts);
+        refused(
+            &["bench", "train", "--model", model, "--train", train, "--validation", eval],
+            parts,
+        );
     };
     bench(model, train, &none, &["none.csv", "no such file"]);
     bench(model, &none, train, &["none.csv", "no such file"]);

@@ -108,6 +108,21 @@ fn a_text_with_line_breaks_stays_on_one_line() {
 }
 
 #[test]
+fn objects_repeat_the_other_columns_of_a_file() {
+    let place = Place::new("");
+    let rows = r#"{"id": 7, "text": "the hot act", "label": "-1", "meta": {"a": [1, null]}}
+{"id": "x", "text": "the dam was", "label": "-1", "meta": null}"#;
+    let answers = json_lines(
+        &succeeds(&predict(&["--file", &place.write("t.jsonl", rows), "--json"])).stdout,
+    );
+    let columns = |i: usize| (&answers[i]["id"], &answers[i]["meta"]);
+    assert_eq!(columns(0), (&json!(7), &json!({"a": [1, null]})));
+    assert_eq!(columns(1), (&json!("x"), &Value::Null));
+    // What is answered stands where the placeholder was.
+    assert!(answers[0]["label"] == "good" && answers[1]["label"] == "poor", "{answers:?}");
+}
+
+#[test]
 fn placeholders_for_labels_do_not_disturb_predictions() {
     let place = Place::new("id,text,label\n7,the hot act,-1\n8,,-1\n");
     let out = succeeds(&predict(&["--file", text(&place.train)])).stdout;
@@ -162,8 +177,14 @@ fn inspect_shows_what_is_there() {
     assert_eq!(object["parameters"], elements);
     assert_eq!(object["memory"]["weights"], 4 * elements);
     assert_eq!(object["config"]["hidden_size"], 32);
+    assert_eq!(object["task"], "single_label_classification");
+    assert_eq!(object["problem_type"], object["task"]);
+    assert_eq!(object["labels"], json!(["good", "poor"]));
     let base = succeeds(&["inspect", base_model()]).stdout;
     assert!(base.contains("task: none"), "{base}");
+    let base = succeeds(&["inspect", base_model(), "--json"]).stdout;
+    let base: Value = serde_json::from_str(&base).unwrap();
+    assert!(["task", "problem_type", "labels"].iter().all(|key| base[key].is_null()), "{base}");
 }
 
 #[test]
@@ -193,6 +214,50 @@ fn the_length_of_the_training_holds_for_the_model() {
     let scores: Vec<Value> =
         json_lines(&succeeds(&longer).stdout).iter().map(|a| a["score"].clone()).collect();
     assert_ne!(scores[0], scores[1]);
+}
+
+/// The folder of a run as another program would have left it: without the flags of the training.
+fn from_elsewhere(place: &Place, model_max_length: Value) -> String {
+    let model = place.copy_of(&trained().folder);
+    fs::remove_file(model.join("train.toml")).unwrap();
+    let path = model.join("tokenizer_config.json");
+    let mut settings = read_json(&path);
+    settings["model_max_length"] = model_max_length;
+    fs::write(path, settings.to_string()).unwrap();
+    text(&model).to_owned()
+}
+
+/// transformers' pipelines cut at `model_max_length`; where it is larger than the model, as in many folders, at the
+/// last position.
+#[test]
+fn texts_for_a_model_from_elsewhere_are_cut_where_its_tokenizer_says() {
+    let long = "the ".repeat(80);
+    for (noted, cut) in [(json!(10), 10), (json!(1e30), 64), (json!(100), 64)] {
+        let place = Place::new("");
+        let model = from_elsewhere(&place, noted);
+        let answers = |more: &[&str]| {
+            succeeds(
+                &[&["predict", "--model", &model, "--json", "the hot act", &long], more].concat(),
+            )
+        };
+        let (plain, typed) = (answers(&[]), answers(&["--max-length", &cut.to_string()]));
+        assert_eq!(plain.stdout, typed.stdout);
+        let says = format!("1 texts truncated to {cut} tokens");
+        assert!(plain.stderr.contains(&says), "{}", plain.stderr);
+        assert_eq!(plain.stderr.contains("--max-length may be up to 64"), cut < 64);
+        assert_eq!(answers(&["--quiet"]).stderr, "");
+    }
+}
+
+#[test]
+fn texts_that_were_cut_are_counted_for_programs_too() {
+    let evaluated = evaluated(&["--json", "--max-length", "4"]);
+    let cut = json_lines(&evaluated.stdout)[0]["truncated"].as_u64().unwrap();
+    assert!(evaluated.stderr.contains(&format!("{cut} texts truncated to 4 tokens")) && cut > 0);
+    let csv = fs::read_to_string(&trained().test).unwrap();
+    let answers =
+        finetune_with_input(&predict(&["--max-length", "4"]), texts(&csv).join("\n").as_bytes());
+    assert!(answers.stderr.contains(&format!("{cut} texts truncated")), "{}", answers.stderr);
 }
 
 #[test]

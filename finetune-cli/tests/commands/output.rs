@@ -158,15 +158,21 @@ fn what_comes_to_the_output_during_a_run_is_not_lost() {
 fn a_model_that_can_not_be_saved_in_its_place_is_saved_elsewhere() {
     let (place, elsewhere) = (Place::new(reviews(240, 1)), tempfile::tempdir().unwrap());
     let mut run = command(&train_args(text(&place.output), text(&place.train), &LONG));
-    let child = run.env("TMPDIR", elsewhere.path()).spawn();
+    let child = run.env("TMPDIR", elsewhere.path()).spawn().unwrap();
+    // The model of an earlier run, whose process had the same number.
+    let earlier = elsewhere.path().join(format!("finetune-{}", child.id()));
+    fs::create_dir(&earlier).unwrap();
+    fs::write(earlier.join("model.safetensors"), "theirs").unwrap();
     wait_for_a_step(&place);
     // Where the weights are written before they have their name.
     fs::create_dir(place.path("run.partial/model.safetensors.partial")).unwrap();
-    let output = output_of(child.unwrap());
+    let output = output_of(child);
     assert_eq!(output.code, Some(1), "{}", output.stderr);
     assert!(output.stderr.contains("the trained model is in"), "{}", output.stderr);
     place.assert_nothing_left();
-    let saved = fs::read_dir(elsewhere.path()).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(fs::read(earlier.join("model.safetensors")).unwrap(), b"theirs");
+    fs::remove_dir_all(&earlier).unwrap();
+    let saved = elsewhere.path().join(&names(elsewhere.path())[0]);
     succeeds(&["predict", "--model", text(&saved), "the cat"]);
 }
 

@@ -63,7 +63,7 @@ fn a_run_that_was_broken_off_goes_on_to_the_same_bits() {
     let job = job(4);
     let whole = job.place.path("whole");
     succeeds(&[&job.pretrain(&LONG)[..], &["--output", text(&whole)]].concat());
-    for (signal, code) in [("-TERM", Some(130)), ("-KILL", None)] {
+    for (signal, code) in [("-TERM", Some(143)), ("-HUP", Some(129)), ("-KILL", None)] {
         let mut child = command(&job.pretrain(&LONG)).spawn().unwrap();
         under_way(&mut child, &job.partial(), 30);
         // While it stands still, nobody else may write there.
@@ -86,6 +86,24 @@ fn a_run_that_was_broken_off_goes_on_to_the_same_bits() {
         assert_eq!(history.as_array().unwrap().len(), metrics(&whole).len());
         fs::remove_dir_all(&job.place.output).unwrap();
     }
+}
+
+/// `nohup` has the signal of a lost terminal ignored.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_under_nohup_outlives_its_terminal() {
+    let job = job(4);
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_finetune")])
+        .args(job.pretrain(&LONG))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    under_way(&mut child, &job.partial(), 10);
+    send("-HUP", &child);
+    assert!(child.wait().unwrap().success());
+    assert!(job.place.output.exists());
 }
 
 #[test]
@@ -230,7 +248,7 @@ pub fn goes_on_to_the_same_bits(
         let output = stopped(command(&args(place, &place.output, flags)), &partial, signal, step);
         if signal == "-TERM" {
             let saved = checkpoint(&partial);
-            assert_eq!(output.code, Some(130), "{}", output.stderr);
+            assert_eq!(output.code, Some(143), "{}", output.stderr);
             assert!(
                 output.stderr.contains(&format!("stopped at step {saved} of")) && saved >= step
             );
@@ -260,7 +278,8 @@ fn a_training_goes_on_in_the_middle_of_an_epoch_and_after_the_best_one() {
 #[test]
 fn a_frozen_and_truncated_encoder_goes_on() {
     let frozen = ["--freeze-encoder", "--truncate", "1", "--optimizer", "sgd", "--epochs", "80"];
-    let flags = [&frozen[..], &["--precision", "bf16", "--save-steps", "200"]].concat();
+    let flags = [&frozen[..], &["--momentum", "0.9", "--precision", "bf16", "--save-steps", "200"]]
+        .concat();
     goes_on_to_the_same_bits(&labelled(), &flags, "-KILL", &[210, 410]);
 }
 
@@ -362,12 +381,24 @@ fn a_checkpoint_that_cannot_be_written_ends_no_pretraining() {
 }
 
 #[test]
+fn flags_that_change_no_weights_may_be_others() {
+    let (place, long) = (labelled(), ["--epochs", "20"]);
+    let whole = place.path("whole");
+    succeeds(&args(&place, &whole, &long));
+    stopped(command(&args(&place, &place.output, &long)), &place.path("run.partial"), "-TERM", 20);
+    let other = [&long[..], &["--save-steps", "500", "--logging-steps", "50"]].concat();
+    let output = succeeds(&args(&place, &place.output, &other));
+    assert!(output.stderr.contains("going on from step"), "{}", output.stderr);
+    assert!(weights(&place.output) == weights(&whole), "the weights differ");
+}
+
+#[test]
 fn a_training_with_other_flags_or_data_is_not_gone_on_with() {
     let (place, long) = (labelled(), ["--epochs", "30"]);
     let partial = place.path("run.partial");
     stopped(command(&args(&place, &place.output, &long)), &partial, "-TERM", 20);
     let other = args(&place, &place.output, &["--epochs", "1"]);
-    refused(&other, &["run.partial", "other flags", "--overwrite"]);
+    refused(&other, &["run.partial", "other flags", "(--epochs)", "--overwrite"]);
     let data = fs::read_to_string(&place.train).unwrap();
     fs::write(&place.train, data.replacen("good", "poor", 1)).unwrap();
     let parts = ["can't go on", "remove", "run.partial", "the data is not what"];
@@ -414,7 +445,7 @@ fn without_an_output_the_run_with_the_same_settings_goes_on() {
     let runs = desk.path().join("runs");
     let train = |args: &[&str]| output_of(here(args).spawn().unwrap());
     let output = stopped(here(&same_settings), &runs.join("train.partial"), "-TERM", 30);
-    assert_eq!(output.code, Some(130), "{}", output.stderr);
+    assert_eq!(output.code, Some(143), "{}", output.stderr);
     let other = train(&["train", "--epochs", "1", "--max-train-samples", "64"]);
     assert!(other.stdout.contains("\nsaved to runs/train-2\n"), "{}", other.stdout);
     assert!(!other.stderr.contains("going on"), "{}", other.stderr);

@@ -143,9 +143,18 @@ fn scores() {
     };
     let place = Place::new(rows(240, 1));
     let test = place.write("test.csv", rows(60, 2));
-    place.train(&["--learning-rate", "2e-3", "--epochs", "6", "--test", &test]);
+    let out = place.train(&["--learning-rate", "2e-3", "--epochs", "6", "--test", &test]);
     let pearson = metric(&place.output, "test_pearson");
     assert!(pearson > 0.9, "{pearson}");
+    // What is shown is what picks the epoch.
+    let state = read_json(&place.output.join("trainer_state.json"));
+    let best = format!(" pearson {:.4}  ", state["best_metric"].as_f64().unwrap());
+    assert!(
+        out.stdout.lines().any(|l| l.starts_with("epoch") && l.contains(&best)),
+        "{}",
+        out.stdout
+    );
+    assert!(out.stdout.contains(&format!(" pearson {pearson:.4}  ")), "{}", out.stdout);
     let config = read_json(&place.output.join("config.json"));
     assert_eq!(config["problem_type"], "regression");
     assert_eq!(config["id2label"], json!({"0": "LABEL_0"}));
@@ -245,11 +254,28 @@ fn sgd_turns_a_trained_model_round() {
     let model = &trained().folder[..];
     let before = succeeds(&["evaluate", "--model", model, &test, "--json"]).stdout;
     assert!(json_lines(&before)[0]["accuracy"].as_f64().unwrap() < 0.1, "{before}");
-    let recipe = "--optimizer sgd --learning-rate 0.02 --epochs 5 --weight-decay 0";
+    let recipe = "--optimizer sgd --momentum 0.9 --learning-rate 0.02 --epochs 5 --weight-decay 0";
     let flags = recipe.split_whitespace().chain(["--test", &test, "--model", model]);
     place.train(&flags.collect::<Vec<_>>());
     let accuracy = metric(&place.output, "test_accuracy");
     assert!(accuracy > 0.9, "{accuracy}");
+}
+
+/// As torch's SGD without arguments: the weights move by the learning rate times the gradient, so by its norm. With
+/// momentum, what is left of the first step is added in the second.
+#[test]
+fn sgd_has_no_momentum_unless_asked_for() {
+    let steps = |momentum: &[&str]| {
+        let place = Place::new(reviews(64, 1));
+        let recipe = "--optimizer sgd --epochs 1 --batch-size 32 --weight-decay 0 --max-grad-norm 0 \
+             --lr-scheduler-type constant --warmup-ratio 0 --learning-rate 1e-3 --logging-steps 1 \
+             --validation-fraction 0";
+        place.train(&recipe.split_whitespace().chain(momentum.iter().copied()).collect::<Vec<_>>());
+        weights(&place.output)
+    };
+    assert!(
+        steps(&[]) == steps(&["--momentum", "0"]) && steps(&[]) != steps(&["--momentum", "0.9"])
+    );
 }
 
 #[test]

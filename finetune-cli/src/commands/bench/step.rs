@@ -37,10 +37,13 @@ pub(super) fn run(args: &BenchStepArgs) -> Result<()> {
     let device = args.hardware.device.open(false)?;
     to_device(&model.params(), &device)?;
     let params = count(&model.params()) as u64;
-    let batch = [args.batch, args.length].map(|n| n as u64);
+    let batch = [args.batch_size, args.max_length].map(|n| n as u64);
     let memory = Memory::of_step(&config, params, batch, args.checkpoint_activations).total();
     if device == Device::Cpu {
-        check_memory(&format!("--batch {} of --length {}", args.batch, args.length), memory)?;
+        check_memory(
+            &format!("--batch-size {} of --max-length {}", args.batch_size, args.max_length),
+            memory,
+        )?;
     }
     let examples = examples(args, &mut Rng::new(0, 0));
     let laps = train(args, &model, &examples)?;
@@ -71,10 +74,12 @@ fn config(shape: ShapeName) -> Config {
 }
 
 fn check(args: &BenchStepArgs, config: &Config) -> Result<()> {
-    let (length, limit) = (args.length, config.max_length());
+    let (length, limit) = (args.max_length, config.max_length());
     match length <= limit {
         true => Ok(()),
-        false => bail!("--length {length}: the model has {limit} positions; use {limit} or less"),
+        false => {
+            bail!("--max-length {length}: the model has {limit} positions; use {limit} or less")
+        }
     }
 }
 
@@ -82,15 +87,15 @@ fn check(args: &BenchStepArgs, config: &Config) -> Result<()> {
 fn examples(args: &BenchStepArgs, rng: &mut Rng) -> Examples {
     // Below 1000 are special tokens and single characters.
     let mut token = || 1000 + rng.below(29_000) as u32;
-    let mut ids = || (0..args.length).map(|_| token()).collect();
+    let mut ids = || (0..args.max_length).map(|_| token()).collect();
     let mut encoding = || Encoding {
         ids: ids(),
-        type_ids: vec![0; args.length],
+        type_ids: vec![0; args.max_length],
         truncated: false,
         words: Vec::new(),
     };
-    let encodings = (0..args.batch).map(|_| encoding()).collect();
-    let labels = (0..args.batch).map(|_| rng.below(OUTPUTS as u64) as u32).collect();
+    let encodings = (0..args.batch_size).map(|_| encoding()).collect();
+    let labels = (0..args.batch_size).map(|_| rng.below(OUTPUTS as u64) as u32).collect();
     Examples::new(encodings, Labels::Class(labels), OUTPUTS)
 }
 
@@ -98,7 +103,7 @@ fn recipe(args: &BenchStepArgs) -> RecipeArgs {
     let recipe = RecipeArgs::default();
     RecipeArgs {
         epochs: WARM_UP.saturating_add(args.steps),
-        batch_size: args.batch,
+        batch_size: args.batch_size,
         learning_rate: 2e-5,
         optimization: OptimizationArgs {
             lr_scheduler_type: ScheduleName::Constant,
@@ -115,7 +120,7 @@ fn recipe(args: &BenchStepArgs) -> RecipeArgs {
 
 fn train(args: &BenchStepArgs, model: &Classifier, examples: &Examples) -> Result<Vec<Lap>> {
     let (recipe, rows) = (recipe(args), rows(args));
-    let mut trainer = Trainer::new(model, &recipe, args.batch);
+    let mut trainer = Trainer::new(model, &recipe, args.batch_size);
     let mut laps = rounds(args.steps, || {
         let (log, whole) = timed(|| trainer.step(examples, &rows))?;
         Ok(Lap { whole, parts: log.map(|log| log.times).unwrap_or_default() })
@@ -143,7 +148,7 @@ fn infer(args: &BenchStepArgs, model: &Classifier, examples: &Examples) -> Resul
 }
 
 fn rows(args: &BenchStepArgs) -> Vec<usize> {
-    (0..args.batch).collect()
+    (0..args.batch_size).collect()
 }
 
 fn line(args: &BenchStepArgs, device: &Device, laps: &[Lap], passes: &[f64]) -> Value {
@@ -153,10 +158,10 @@ fn line(args: &BenchStepArgs, device: &Device, laps: &[Lap], passes: &[f64]) -> 
         Device::Cuda(_) => Value::Null,
     };
     let (step, pass) = (median(laps.iter().map(|lap| lap.whole)), median(passes.iter().copied()));
-    let flops = flops::forward(&config(args.shape), vec![args.length; args.batch]);
+    let flops = flops::forward(&config(args.shape), vec![args.max_length; args.batch_size]);
     let shape = format!("{:?}", args.shape).to_lowercase();
     json!({
-        "shape": shape, "batch": args.batch, "length": args.length,
+        "shape": shape, "batch": args.batch_size, "length": args.max_length,
         "precision": args.precision, "device": device.label(), "threads": rayon::current_num_threads(),
         "step_ms": rounded(step * 1e3, 2),
         "forward_ms": ms(|lap| lap.parts.forward),

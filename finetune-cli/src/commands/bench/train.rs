@@ -62,10 +62,10 @@ fn read(args: &BenchTrainArgs) -> Result<(Schema, [Dataset; 2])> {
         bail!("{}: expected one class an example, for accuracy is measured", args.train.display());
     }
     let mut train = Dataset::new(table, &schema)?;
-    if let Some(limit) = args.limit {
+    if let Some(limit) = args.max_train_samples {
         train.truncate(limit);
     }
-    let eval = Dataset::labelled(data::read_table(&args.eval, &options)?, &schema)?;
+    let eval = Dataset::labelled(data::read_table(&args.validation, &options)?, &schema)?;
     Ok((schema, [train, eval]))
 }
 

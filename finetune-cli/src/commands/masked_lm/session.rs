@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::prepare::Corpora;
 use super::{Job, Start};
 use crate::batches;
-use crate::commands::interruption::{Interrupted, Watch};
+use crate::commands::interruption::Watch;
 use crate::commands::stretch::Stretch;
 use crate::masked_lm::corpus::Corpus;
 use crate::masked_lm::held_out::HeldOut;
@@ -112,7 +112,7 @@ impl<'a> Session<'a> {
             }
             if stop {
                 bar.abandon();
-                return Err(Interrupted { step, steps }.into());
+                return Err(watch.interruption(step, steps).into());
             }
         }
         bar.finish_and_clear();
