@@ -73,8 +73,8 @@ pub struct InferenceArgs {
     #[allow(missing_docs)]
     pub file: FileArgs,
     /// Tokens of a sequence, special ones included; longer ones are truncated, or if words have
-    /// labels, cut into pieces [default: as in training; of a model
-    /// from elsewhere, model_max_length of its tokenizer, or all positions]
+    /// labels, cut into pieces [default: as in training; of a model from elsewhere,
+    /// model_max_length of its tokenizer, or all positions]
     #[arg(long, value_name = "TOKENS", value_parser = flags::length, help_heading = "Data")]
     pub max_length: Option<usize>,
     #[command(flatten)]

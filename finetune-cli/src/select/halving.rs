@@ -8,8 +8,8 @@
 //!
 //! A candidate trains by one schedule of S steps, and each rung goes on from the weights, moments and step of the one
 //! before. S is the whole recipe, or the share of it that the time allows, the same for all candidates; the recipes
-//! differ in steps where long sentences are in pieces, of which one tokenizer makes more than another. Source: Jamieson & Talwalkar, 2016,
-//! <https://arxiv.org/abs/1502.07943>; unlike there, what a rung has trained is kept.
+//! differ in steps where long sentences are in pieces, of which one tokenizer makes more than another. Source:
+//! Jamieson & Talwalkar, 2016, <https://arxiv.org/abs/1502.07943>; unlike there, what a rung has trained is kept.
 
 /// The fewest steps of the last rung, unless the whole recipe has fewer: in a shorter schedule a candidate is measured
 /// while it warms up, and the ranking gets worse than that of the estimates (the test bed, `sts15`, 42 steps).

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! One candidate is in memory at a time. The weights are removed at the end, or by the next verification of other
-//! settings; the figures stay. Weights and moments of
-//! a rung have a folder of their own, so that a call that is broken off never leaves those of two rungs together.
+//! settings; the figures stay. Weights and moments of a rung have a folder of their own, so that a call that is broken
+//! off never leaves those of two rungs together.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
