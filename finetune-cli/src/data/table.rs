@@ -15,8 +15,8 @@ pub(super) const MOST_COLUMNS: usize = 1000;
 
 /// Of a file of more cells than [`FEW_CELLS`], one in [`SPARSE`] has to be there, for the same reason: a row of a
 /// thousand keys would make as many cells of every short row.
-pub(super) const SPARSE: usize = 16;
-const FEW_CELLS: usize = 1 << 20;
+pub(super) const SPARSE: usize = 64;
+const FEW_CELLS: usize = 1 << 22;
 
 /// One value of a row. A cell of CSV or TSV is always [`Cell::Text`].
 #[derive(Clone, Debug, PartialEq)]

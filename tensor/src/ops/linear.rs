@@ -19,7 +19,7 @@ use super::{
     mixed, on_gpu, wide,
 };
 use crate::dtype::HiddenElement;
-use crate::{Activation, Device, Error, Result, Tensor};
+use crate::{Activation, Device, Element, Error, Result, Tensor};
 
 const OP: &str = "linear";
 
@@ -29,17 +29,21 @@ const OP: &str = "linear";
 /// When the shapes do not fit or the dtypes differ.
 pub fn forward(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
     let Operands { x, w, b, layer, shape } = Operands::new(x, w, b)?;
-    Ok(match (hidden(OP, [&x])?, floats(OP, [&w, &b])?) {
-        (Hidden::F32([x]), Floats::F32(weights)) => run(x, weights, &shape),
-        (Hidden::BF16([x]), Floats::F32(weights)) => run(x, weights, &shape),
-        (Hidden::Cuda([x]), Floats::Cuda([w, b])) => {
-            let after = After { bias: Some(b), ..After::default() };
+    Ok(match (hidden(OP, [&x])?, floats(OP, [&w])?) {
+        (Hidden::F32([x]), Floats::F32([w])) => run(x, w, values(&b)?, layer, &shape),
+        (Hidden::BF16([x]), Floats::F32([w])) => run(x, w, values(&b)?, layer, &shape),
+        (Hidden::Cuda([x]), Floats::Cuda([w])) => {
+            let bias = b.as_ref().map(|b| b.as_array(OP)).transpose()?;
+            let after = After { bias, ..After::default() };
             Tensor::from_array(matmul::forward(x, like(w, x)?, layer, after)?, &shape)
         }
-        (Hidden::F64([x]), Floats::F64([w, b])) => {
+        (Hidden::F64([x]), Floats::F64([w])) => {
             let Linear { rows, inputs: i, outputs: o } = layer;
             let mut y = reference::product(x, &reference::transpose(w, o, i), rows, o);
-            y.chunks_mut(o.max(1)).for_each(|row| row.iter_mut().zip(b).for_each(|(y, b)| *y += b));
+            if let Some(b) = values(&b)? {
+                let add = |row: &mut [f64]| row.iter_mut().zip(b).for_each(|(y, b)| *y += b);
+                y.chunks_mut(o.max(1)).for_each(add);
+            }
             wide(y, &shape)
         }
         _ => return Err(mixed(OP, &x, &w)),
@@ -57,9 +61,10 @@ pub fn forward_activated(f: Activation, x: &Tensor, w: &Tensor, b: &Tensor) -> R
         return Ok([z, y]);
     }
     let Operands { x, w, b, layer, shape } = Operands::new(x, w, Some(b))?;
-    match (hidden(OP, [&x])?, floats(OP, [&w, &b])?) {
-        (Hidden::Cuda([x]), Floats::Cuda([w, b])) => {
-            let after = After { bias: Some(b), ..After::default() };
+    match (hidden(OP, [&x])?, floats(OP, [&w])?) {
+        (Hidden::Cuda([x]), Floats::Cuda([w])) => {
+            let bias = b.as_ref().map(|b| b.as_array(OP)).transpose()?;
+            let after = After { bias, ..After::default() };
             let both = matmul::forward_gelu(x, like(w, x)?, layer, after)?;
             Ok(both.map(|array| Tensor::from_array(array, &shape)))
         }
@@ -108,8 +113,7 @@ fn plus(mut y: Tensor, sum: Option<&Tensor>) -> Result<Tensor> {
 struct Operands {
     x: Tensor,
     w: Tensor,
-    /// Zeros where there is none.
-    b: Tensor,
+    b: Option<Tensor>,
     layer: Linear,
     /// Of y.
     shape: Vec<usize>,
@@ -120,24 +124,34 @@ impl Operands {
         let (outputs, inputs) = matrix(OP, w)?;
         let layer = Linear { rows: rows_of(x, inputs)?, inputs, outputs };
         let (x, w) = (x.contiguous()?, w.contiguous()?);
-        let b = match b {
-            Some(b) => b.contiguous()?,
-            None => Tensor::zeros_on(&[outputs], &w.device())?.to_dtype(w.dtype())?,
-        };
-        expect_shape(OP, &b, &[outputs])?;
-        on_gpu(OP, [&x, &w, &b])?;
+        on_gpu(OP, [&x, &w])?;
+        let b = b.map(Tensor::contiguous).transpose()?;
+        if let Some(b) = &b {
+            expect_shape(OP, b, &[outputs])?;
+            // Of one dtype, on one device.
+            floats(OP, [&w, b])?;
+        }
         let mut shape = x.shape().to_vec();
         *shape.last_mut().expect("checked by rows_of") = outputs;
         Ok(Self { x, w, b, layer, shape })
     }
 }
 
-fn run<E: HiddenElement>(x: &[E], [w, b]: [&[f32]; 2], shape: &[usize]) -> Tensor {
-    let o = b.len();
-    let rows: usize = shape[..shape.len() - 1].iter().product();
-    let i = w.len() / o.max(1);
+/// The elements of a bias, if there is one.
+fn values<T: Element>(b: &Option<Tensor>) -> Result<Option<&[T]>> {
+    b.as_ref().map(Tensor::as_slice).transpose()
+}
+
+fn run<E: HiddenElement>(
+    x: &[E],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    layer: Linear,
+    shape: &[usize],
+) -> Tensor {
+    let Linear { rows, inputs: i, outputs: o } = layer;
     Tensor::build(shape, |y: &mut [E]| {
-        let store = Store { bias: Some(b), ..Store::default() };
+        let store = Store { bias, ..Store::default() };
         gemm(E::matrix(x, rows, i), f32::matrix(w, o, i).t(), E::matrix_mut(y, rows, o), store);
     })
 }
