@@ -23,7 +23,7 @@ const SANITIZE: &str = "EMULATOR_SANITIZE";
 const CAPABILITY: &str = "EMULATED_CAPABILITY";
 const CACHE: &str = "KERNELS_CUDA_CACHE";
 const COMPILATION: [&str; 2] = ["--exact", "runs::compile_every_kernel"];
-/// A test that counts launches, for which kernels need not run: one alone takes as long as ten others.
+/// A test that counts launches, for which kernels need not run.
 const COUNTING: &str = "model::a_step_takes_few_launches_and_no_waiting";
 const WITHOUT_WORK: (&str, &str) = ("EMULATOR_KERNELS", "skip");
 
