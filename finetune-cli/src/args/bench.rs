@@ -21,7 +21,8 @@ pub struct BenchArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Bench {
     /// One training step and one inference pass of a model of a given shape: random weights and tokens,
-    /// full length, AdamW, dropout 0.1. The step is that of `train`, its gradient norm included
+    /// full length, AdamW, dropout 0.1 (modernbert: none, as in its configuration). The step is that of `train`,
+    /// its gradient norm included
     Step(BenchStepArgs),
     /// Fine-tuning on labelled text: speed, accuracy and memory of each epoch. Nothing is saved. Texts are
     /// tokenized once; that time counts in the first epoch
