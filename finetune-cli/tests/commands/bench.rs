@@ -145,4 +145,6 @@ fn what_can_not_be_measured_is_refused() {
     bench("no-model", train, train, &["no-model", "no such folder"]);
     let scores = place.write("scores.csv", "text,label\na,0.5\nb,1.25\nc,2.5\n");
     bench(model, &scores, &scores, &["scores.csv", "one class an example"]);
+    let control = place.write("control.csv", "text,label\na,\"p\nq\u{1b}[31m\"\nb,r\n");
+    bench(model, &control, train, &["control.csv", r#""p\nq\u{1b}[31m""#, "control characters"]);
 }
