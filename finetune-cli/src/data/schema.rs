@@ -118,8 +118,9 @@ impl Schema {
     /// Columns, task and classes from the training file.
     ///
     /// # Errors
-    /// When a column cannot be found, a label is missing, malformed or not printable, there is one class or more than a
-    /// model may have. Whether more than one of the classes that a file lists is there, [`Dataset::check_classes`] tells.
+    /// When a column cannot be found, a label is missing, malformed or has control characters, there is one class or
+    /// more than a model may have. Whether more than one of the classes that a file lists is there,
+    /// [`Dataset::check_classes`] tells.
     ///
     /// [`Dataset::check_classes`]: super::Dataset::check_classes
     pub fn infer(training: &Table, options: &Options) -> Result<Self> {
