@@ -5,14 +5,14 @@
 //! ```
 //!
 //! Classes: the share of rows whose class has the most votes; among classes with equally many, that of the closest
-//! neighbour. Labels: the micro F1 of the labels that more than half of the neighbours have (0 when there
-//! are neither labels nor predictions). Scores: Pearson's correlation of the score with the mean of the neighbours'. Among
-//! equally distant rows those of an earlier fold come first, then earlier rows. NaN where all rows are of one group, or
-//! a side of the correlation is constant.
+//! neighbour. Labels: the micro F1 of the labels that more than half of the neighbours have (0 when there are neither
+//! labels nor predictions). Scores: Pearson's correlation of the score with the mean of the neighbours'. Among equally
+//! distant rows those of an earlier fold come first, then earlier rows. NaN where all rows are of one group, or a side
+//! of the correlation is constant.
 //!
 //! A text is a group by itself: its row is left out when it is asked about. The words of a sentence are one group. Their
-//! states know of one another, so the next word of an entity is close and of its label, whatever the encoder; the words
-//! of a new text have no such neighbours.
+//! states know of one another: the next word of an entity is close and has its label in any encoder, and the words of a
+//! new text have no such neighbours.
 //!
 //! Each row keeps its 5 closest of every fold; those of any union of folds are among them, so one pass over the
 //! distances answers for every fold that is left out. Memory: N K 5 neighbours; products by blocks of rows.

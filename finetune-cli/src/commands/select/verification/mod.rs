@@ -69,13 +69,15 @@ impl<'a> Verification<'a> {
     /// The first K scored candidates, and a truncation of the first that was offered besides.
     fn entrants<'c>(&self, candidates: &'c mut [(Request, Candidate)]) -> Vec<Entrant<'c>> {
         let wanted = self.selection.args.verify;
-        let is_offered = |request: &Request| !self.selection.typed.contains(request);
+        let mut entrants: Vec<Entrant> = Vec::new();
         let scored = candidates.iter_mut().filter(|(_, c)| c.status == Status::Scored);
-        let enters = |(i, (request, _)): &(usize, &mut (Request, Candidate))| {
-            *i < wanted || (wanted > 0 && is_offered(request))
-        };
-        let entrants = scored.enumerate().filter(enters);
-        entrants.map(|(_, (request, candidate))| (&*request, candidate)).collect()
+        for (request, candidate) in scored {
+            let is_offered = !self.selection.typed.contains(request);
+            if entrants.len() < wanted || (is_offered && wanted > 0) {
+                entrants.push((request, candidate));
+            }
+        }
+        entrants
     }
 
     /// A hash of what the figures depend on: the task, the settings, the data, the models.
@@ -109,7 +111,8 @@ impl<'a> Verification<'a> {
                 remark(quiet, &format!("{line} {rung}"));
                 break;
             }
-            left = self.go_on(left, contenders, (rung, count));
+            left = self.survivors(left, contenders, rung);
+            left.truncate(count);
             bar.set_prefix(format!("rung {}/{}", rung + 1, plan.rungs.len()));
             for &i in &left {
                 let contender = &mut contenders[i];
@@ -123,18 +126,13 @@ impl<'a> Verification<'a> {
         Ok(())
     }
 
-    /// Which of those that are left run in a rung: the best by the rung before, so many of them. Who failed is out.
-    fn go_on(
-        &self,
-        mut left: Vec<usize>,
-        contenders: &[Contender],
-        (rung, count): (usize, usize),
-    ) -> Vec<usize> {
+    /// Of those that are left, the ones that did not fail in the rung before, the best in it first.
+    fn survivors(&self, mut left: Vec<usize>, contenders: &[Contender], rung: usize) -> Vec<usize> {
         let metric = self.selection.data.metric(self.selection.args);
         left.retain(|&i| !contenders[i].has_failed(rung));
         let measured: Vec<Measured> =
             left.iter().map(|&i| contenders[i].measured(rung, metric)).collect();
-        order(&measured).into_iter().take(count).map(|place| left[place]).collect()
+        order(&measured).into_iter().map(|place| left[place]).collect()
     }
 }
 
