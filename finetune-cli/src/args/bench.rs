@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::PrecisionName;
 use super::hardware::HardwareArgs;
+use super::lora::LoraArgs;
 use crate::flags;
 
 /// `finetune bench`
@@ -109,6 +110,9 @@ pub struct BenchTrainArgs {
     /// Chooses the shuffling, the dropout masks and the first weights of the head
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub lora: LoraArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub hardware: HardwareArgs,
