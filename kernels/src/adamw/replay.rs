@@ -3,14 +3,14 @@
 //! Most of a row's updates change no weight but by decay: m falls by beta1 each time, and 200 updates after its
 //! last gradient the step is less than half a unit in the last place of w, so that the subtraction rounds to what
 //! was there. Where that is certain for a whole block of updates, quotient and root are left out: same bits, a tenth
-//! of the time. It is certain where |m| < quiet |w|, both from the beginning of the block, with
-//! quiet = eps NEGLIGIBLE / rate. For then, in each update,
+//! of the time. It is certain where |m| < quiet |w| at the beginning of the block, with quiet = eps NEGLIGIBLE / rate.
+//! For each of its updates, in which these have become m' and, decayed, w', is then
 //!
 //! ```text
 //! |step| = rate |m'| / (sqrt(vhat) + eps)
 //!       <= rate |m| / eps                 (a) moments fall, and v is not negative
 //!        < 2^-28 |w|                      (b) quiet, with NEGLIGIBLE = 2^-28
-//!        < 2^-27 |w'|                     (c) w', the decayed w, is 0.72 |w| at least: LEAST_KEEP^BLOCK
+//!        < 2^-27 |w'|                     (c) |w'| is 0.72 |w| at least: LEAST_KEEP^BLOCK
 //!        < 2^-25 |w'|                     (d) a factor of 4 for what was rounded on the way
 //!       <= half of what lies between w' and its neighbours: w' - step rounds to w', which (e) is not subnormal
 //! ```
@@ -24,7 +24,7 @@ const BLOCK: usize = 64;
 /// (b) A step below this share of |w|, at the beginning of a block, rounds away in all of it.
 const NEGLIGIBLE: f32 = 1.0 / (1u32 << 28) as f32;
 
-/// (c) The least factor of a decay that is judged: so many shrink w to 0.73 of what it was.
+/// (c) The least factor of a decay that is judged: a block of them leaves 0.72 of w.
 const LEAST_KEEP: f32 = 0.995;
 
 /// (d) Rates from here on are not judged: they multiply what a quotient loses that is subnormal, up to 2^-150.

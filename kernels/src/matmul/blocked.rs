@@ -245,9 +245,9 @@ impl Product<'_> {
     }
 }
 
-/// Steps of K in a block.
+/// Elements of K in a block.
 fn k_block(kernel: MicroKernel) -> usize {
-    K_BLOCK * kernel.word.steps()
+    K_BLOCK * kernel.word.elements()
 }
 
 /// The products of all panels of A with as many panels of B as the target has columns, the first one at column
