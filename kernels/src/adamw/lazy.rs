@@ -18,7 +18,12 @@ use crate::parallel::{pick_rows, rows_per_task};
 /// Which updates each row of a table `[V, H]` has yet to see.
 ///
 /// Everything that happens to the table goes through it; before something else reads or writes the table,
-/// [`Lazy::flush`].
+/// [`Lazy::flush`]. Between two calls, of each row i:
+///
+/// ```text
+/// steps[seen[i]..]   are the updates that it has missed, in order; none if its bits are those of the whole table
+/// !moving[i]         its moments are zeros and stay so in all of these, which only decay its w
+/// ```
 #[derive(Clone, Debug)]
 pub struct Lazy {
     /// The updates since the last flush.

@@ -1,9 +1,19 @@
 //! Updates of one row without a gradient, many at once: w, m and v stay in registers from one to the next.
 //!
 //! Most of a row's updates change no weight but by decay: m falls by beta1 each time, and 200 updates after its
-//! last gradient lr mhat / (sqrt(vhat) + eps) is less than half a unit in the last place of w, so that the
-//! subtraction rounds to what was there. Where a bound shows that this holds for a whole block of updates,
-//! quotient and root are left out: same bits, a tenth of the time.
+//! last gradient the step is less than half a unit in the last place of w, so that the subtraction rounds to what
+//! was there. Where that is certain for a whole block of updates, quotient and root are left out: same bits, a tenth
+//! of the time. It is certain where |m| < quiet |w| at the beginning of the block, with quiet = eps NEGLIGIBLE / rate.
+//! For each of its updates, in which these have become m' and, decayed, w', is then
+//!
+//! ```text
+//! |step| = rate |m'| / (sqrt(vhat) + eps)
+//!       <= rate |m| / eps                 (a) moments fall, and v is not negative
+//!        < 2^-28 |w|                      (b) quiet, with NEGLIGIBLE = 2^-28
+//!        < 2^-27 |w'|                     (c) |w'| is 0.72 |w| at least: LEAST_KEEP^BLOCK
+//!        < 2^-25 |w'|                     (d) a factor of 4 for what was rounded on the way
+//!       <= half of what lies between w' and its neighbours: w' - step rounds to w', which (e) is not subnormal
+//! ```
 
 use super::cpu::{Factors, Lanes};
 use crate::simd::{Simd, dispatch, each_vector, inlined, load, store};
@@ -11,14 +21,16 @@ use crate::simd::{Simd, dispatch, each_vector, inlined, load, store};
 /// Updates between two looks at the bound.
 const BLOCK: usize = 64;
 
-/// The least factor of a decay that is judged: so many shrink w to 0.73 of what it was.
-const LEAST_KEEP: f32 = 0.995;
-
-/// A step below this share of |w|, at the beginning of a block, rounds away in all of it. Half the distance from
-/// w to its neighbours is 2^-26 |w| at least; 2^-28 leaves room for the decay and for rounding.
+/// (b) A step below this share of |w|, at the beginning of a block, rounds away in all of it.
 const NEGLIGIBLE: f32 = 1.0 / (1u32 << 28) as f32;
 
-/// Weights below are not judged: their neighbours may be subnormal.
+/// (c) The least factor of a decay that is judged: a block of them leaves 0.72 of w.
+const LEAST_KEEP: f32 = 0.995;
+
+/// (d) Rates from here on are not judged: they multiply what a quotient loses that is subnormal, up to 2^-150.
+const TOO_FAST: f32 = 1e3;
+
+/// (e) Weights up to this are not judged: decayed they may be subnormal.
 const LEAST_WEIGHT: f32 = 1e-30;
 
 /// Vectors whose decay is interleaved: one alone would wait for each product.
@@ -31,28 +43,33 @@ impl Factors {
         let all = [self.rate, self.correction, self.grad_scale, self.first[0], self.second[0]];
         all.into_iter().all(sound) && self.eps > 0.0
     }
+
+    /// Whether it is an update of which the bound holds: (a), (c) and (d).
+    fn is_bounded(&self) -> bool {
+        let falls = self.first[0] <= 1.0 && self.second[0] <= 1.0;
+        let decays_little = (LEAST_KEEP..=1.0).contains(&self.keep);
+        self.leaves_zeros() && falls && decays_little && self.rate < TOO_FAST
+    }
 }
 
-/// What holds for all updates of a block.
+/// Updates of a row, with what is known of all of them.
 struct Block<'a> {
     steps: &'a [Factors],
-    /// A moment below this share of |w| does not show in w; 0 if nothing is known.
+    /// An m below this share of |w| does not show in w; 0 if nothing is known.
     quiet: f32,
 }
 
 impl<'a> Block<'a> {
     fn new(steps: &'a [Factors]) -> Self {
-        let known = |f: &Factors| {
-            let same = f.first == steps[0].first && f.second == steps[0].second;
-            let falls = f.first[0] <= 1.0 && f.second[0] <= 1.0 && f.rate < 1e3;
-            same && falls && f.leaves_zeros() && (LEAST_KEEP..=1.0).contains(&f.keep)
-        };
+        // `fade` takes the rates of decay of the first update for those of all.
+        let betas = |f: &Factors| [f.first, f.second];
+        let known = |f: &Factors| f.is_bounded() && betas(f) == betas(&steps[0]);
         if !steps.iter().all(known) {
             return Self { steps, quiet: 0.0 };
         }
+        // At most 1 and at most eps: neither quiet |w| nor the quotient, at most |m| / eps, overflows.
         let rate = steps.iter().map(|f| f.rate).fold(NEGLIGIBLE, f32::max);
         let eps = steps.iter().map(|f| f.eps).fold(1.0, f32::min);
-        // rate m / (sqrt(vhat) + eps) <= rate m / eps. At most eps, so that m / eps stays finite.
         Self { steps, quiet: eps * (NEGLIGIBLE / rate) }
     }
 }
@@ -92,7 +109,7 @@ fn replay_vector<S: Simd>(s: S, block: &Block, mut x: [S::F; 3]) -> [S::F; 3] {
     x
 }
 
-/// Whether no lane's w will move but by decay.
+/// Whether the bound holds in all lanes: no w will move but by decay.
 #[inline(always)]
 fn is_quiet<S: Simd>(s: S, quiet: f32, [w, m, v]: [S::F; 3]) -> bool {
     let (zero, one, size) = (s.splat(0.0), s.splat(1.0), s.abs(w));

@@ -35,7 +35,7 @@ pub struct Source {
 }
 
 /// What kernels include.
-const HEADERS: [(&str, &str); 11] = [
+const HEADERS: [(&str, &str); 12] = [
     ("common.cuh", include_str!("common.cuh")),
     ("normal.cuh", include_str!("normal.cuh")),
     ("ptx.cuh", include_str!("ptx.cuh")),
@@ -44,6 +44,7 @@ const HEADERS: [(&str, &str); 11] = [
     ("attention.cuh", include_str!("../attention/cuda/attention.cuh")),
     ("relative.cuh", include_str!("../attention/cuda/relative.cuh")),
     ("fragments.cuh", include_str!("../attention/cuda/fragments.cuh")),
+    ("mask.cuh", include_str!("../attention/cuda/mask.cuh")),
     ("square.cuh", include_str!("../attention/cuda/square.cuh")),
     ("product.cuh", include_str!("../matmul/cuda/product.cuh")),
     ("strided.cuh", include_str!("../matmul/cuda/strided.cuh")),

@@ -25,7 +25,7 @@ use rayon::prelude::*;
 
 use super::kernel::{MicroKernel, Tile};
 use super::narrow::Narrow;
-use super::pack::{Buffer, pack};
+use super::pack::{Buffer, Layout, pack};
 use super::view::{MatMut, MatRef, SharedMat, Store};
 use crate::parallel::Shared;
 
@@ -145,14 +145,13 @@ impl Product<'_> {
         let mut packed = std::mem::take(&mut scratch.b);
         for cols in blocks(0..self.b.cols(), COLS) {
             for k in blocks(0..self.a.cols(), self.k_packed(kernel, cols.len())) {
-                let data = packed.take(kernel.b().packed_len(cols.len(), k.len()));
-                let mut rest = &mut *data;
-                for k in blocks(k.clone(), k_block(kernel)) {
-                    let len = kernel.b().packed_len(cols.len(), k.len());
-                    let out = rest.split_off_mut(..len).expect("the lengths add up");
-                    pack(self.b.block(k, cols.clone()).t(), kernel.b(), out);
+                let extent = Extent { layout: kernel.b(), k, cols: cols.clone() };
+                let data = packed.take(extent.len());
+                for k in blocks(extent.k.clone(), k_block(kernel)) {
+                    let out = &mut data[extent.part(&k, &cols)];
+                    pack(self.b.block(k, cols.clone()).t(), extent.layout, out);
                 }
-                let panels = PanelsB { data, k, cols: cols.clone() };
+                let panels = PackedB { data, extent };
                 for rows in blocks(0..self.a.rows(), MAX_TILE_ROWS.next_multiple_of(kernel.rows)) {
                     // SAFETY: the caller's contract.
                     unsafe { self.tile(kernel, rows, cols.clone(), &panels, scratch) };
@@ -171,8 +170,8 @@ impl Product<'_> {
         let across = n.div_ceil(tile_cols);
         let tiles = self.a.rows().div_ceil(tile_rows) * across;
         for k in blocks(0..self.a.cols(), self.k_packed(kernel, n)) {
-            let data = shared.take(kernel.b().packed_len(n, k.len()));
-            let packing = Packing::new(self.b, kernel, k, data);
+            let extent = Extent { layout: kernel.b(), k, cols: 0..n };
+            let packing = Packing::new(self.b, kernel, shared.take(extent.len()), extent);
             (0..tiles).into_par_iter().with_max_len(1).for_each(|i| {
                 let rows = part(i / across, tile_rows, self.a.rows());
                 let cols = part(i % across, tile_cols, n);
@@ -214,26 +213,27 @@ impl Product<'_> {
         kernel: MicroKernel,
         rows: Range<usize>,
         cols: Range<usize>,
-        b: &PanelsB,
+        b: &PackedB,
         scratch: &mut Scratch,
     ) {
         let mut target =
             Tile { c: self.c, rows: rows.clone(), cols: cols.clone(), store: self.store };
-        let (n, wait) = (cols.len(), self.c.is_bf16() && b.k.len() > k_block(kernel));
+        let (n, wait) = (cols.len(), self.c.is_bf16() && b.extent.k.len() > k_block(kernel));
         let sums = scratch.sums.take(if wait { rows.len() * n } else { 0 });
         if wait {
             let c = MatMut::new(&mut *sums, rows.len(), n).share();
             target = Tile { c, rows: 0..rows.len(), cols: 0..n, store: Store::default() };
         }
-        for k in blocks(b.k.clone(), k_block(kernel)) {
+        for k in blocks(b.extent.k.clone(), k_block(kernel)) {
             let a = scratch.a.take(kernel.a().packed_len(rows.len(), k.len()));
             pack(self.a.block(rows.clone(), k.clone()), kernel.a(), a);
             let store = target.store.of_block(k.start);
-            for part in blocks(target.cols.clone(), COLS) {
-                let first = cols.start + part.start - target.cols.start;
-                let target = Tile { store, cols: part, ..target.clone() };
+            for part in blocks(0..n, COLS) {
+                let part_of = |cols: &Range<usize>| cols.start + part.start..cols.start + part.end;
+                let b = b.part(&k, &part_of(&cols));
+                let target = Tile { store, cols: part_of(&target.cols), ..target.clone() };
                 // SAFETY: the caller's contract; the sums are this tile's.
-                unsafe { panels(kernel, a, (b, first, k.clone()), &target) };
+                unsafe { panels(kernel, k.len(), (a, b), &target) };
             }
         }
         if wait {
@@ -245,29 +245,24 @@ impl Product<'_> {
     }
 }
 
-/// Steps of K in a block.
+/// Elements of K in a block.
 fn k_block(kernel: MicroKernel) -> usize {
-    K_BLOCK * kernel.word.steps()
+    K_BLOCK * kernel.word.elements()
 }
 
-/// The products of all panels of A with as many panels of B as the target has columns, the first one at column
-/// `first`, for a block of K.
+/// The products of all panels in `a` with all in `b`, a block of `k` of K, for as many rows and columns as the target
+/// has.
 ///
 /// # Safety
 /// Nobody else uses the target.
-unsafe fn panels(
-    kernel: MicroKernel,
-    a: &[u32],
-    (b, first, k): (&PanelsB, usize, Range<usize>),
-    target: &Tile,
-) {
+unsafe fn panels(kernel: MicroKernel, k: usize, (a, b): (&[u32], &[u32]), target: &Tile) {
+    let panel_a = kernel.a().packed_len(kernel.rows, k);
+    let panel_b = kernel.b().packed_len(kernel.cols, k);
     // SAFETY: the kernel is of the instruction set in use.
     unsafe { (kernel.enter)() };
-    let panel = kernel.a().packed_len(kernel.rows, k.len());
-    for (rows, a) in blocks(target.rows.clone(), kernel.rows).zip(a.chunks_exact(panel)) {
-        for to in blocks(target.cols.clone(), kernel.cols) {
-            let b = b.panel(kernel, first + to.start - target.cols.start, k.clone());
-            let tile = Tile { rows: rows.clone(), cols: to, ..target.clone() };
+    for (rows, a) in blocks(target.rows.clone(), kernel.rows).zip(a.chunks_exact(panel_a)) {
+        for (cols, b) in blocks(target.cols.clone(), kernel.cols).zip(b.chunks_exact(panel_b)) {
+            let tile = Tile { rows: rows.clone(), cols, ..target.clone() };
             // SAFETY: the kernel is of the instruction set in use and entered; the caller's contract.
             unsafe { (kernel.run)(a, b, &tile) };
         }
@@ -281,23 +276,22 @@ unsafe fn panels(
 struct Packing<'a> {
     b: MatRef<'a>,
     kernel: MicroKernel,
-    /// The rows of B that are packed.
-    k: Range<usize>,
     out: Shared<'a, u32>,
+    extent: Extent,
     next: AtomicUsize,
     done: AtomicUsize,
 }
 
 impl<'a> Packing<'a> {
-    fn new(b: MatRef<'a>, kernel: MicroKernel, k: Range<usize>, out: &'a mut [u32]) -> Self {
+    fn new(b: MatRef<'a>, kernel: MicroKernel, out: &'a mut [u32], extent: Extent) -> Self {
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { b, kernel, k, out: Shared::new(out), next, done }
+        Self { b, kernel, out: Shared::new(out), extent, next, done }
     }
 
     /// All of B, once it is packed.
-    fn help(&self) -> PanelsB<'_> {
-        let (across, blocks) = (self.b.cols().div_ceil(PACKED_COLS), self.k.len());
-        let parts = across * blocks.div_ceil(k_block(self.kernel));
+    fn help(&self) -> PackedB<'_> {
+        let across = self.extent.cols.len().div_ceil(PACKED_COLS);
+        let parts = across * self.extent.k.len().div_ceil(k_block(self.kernel));
         loop {
             let i = self.next.fetch_add(1, Ordering::Relaxed);
             if i >= parts {
@@ -313,43 +307,57 @@ impl<'a> Packing<'a> {
             if waited % SPINS == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
         }
         // SAFETY: every part is packed, and nobody writes any more.
-        let data = unsafe { self.out.read(0, self.len()) };
-        PanelsB { data, k: self.k.clone(), cols: 0..self.b.cols() }
-    }
-
-    fn len(&self) -> usize {
-        self.kernel.b().packed_len(self.b.cols(), self.k.len())
+        let data = unsafe { self.out.read(0, self.extent.len()) };
+        PackedB { data, extent: self.extent.clone() }
     }
 
     /// Packs part `col` of the columns of block `block` of K.
     fn pack(&self, block: usize, col: usize) {
-        let (layout, step) = (self.kernel.b(), k_block(self.kernel));
-        let start = self.k.start + block * step;
-        let k = start..(start + step).min(self.k.end);
-        let cols = part(col, PACKED_COLS, self.b.cols());
-        let before = layout.packed_len(self.b.cols(), block * step);
-        let at = before + layout.packed_len(cols.start, k.len());
+        let Range { start, end } = self.extent.k;
+        let k = start + block * k_block(self.kernel);
+        let k = k..(k + k_block(self.kernel)).min(end);
+        let cols = part(col, PACKED_COLS, self.extent.cols.len());
+        let to = self.extent.part(&k, &cols);
         // SAFETY: parts do not overlap, each is taken by one thread, and nobody reads before all are done.
-        let out = unsafe { self.out.slice(at, layout.packed_len(cols.len(), k.len())) };
-        pack(self.b.block(k, cols).t(), layout, out);
+        let out = unsafe { self.out.slice(to.start, to.len()) };
+        pack(self.b.block(k, cols).t(), self.extent.layout, out);
     }
 }
 
-/// Rows `k` and columns `cols` of B, packed: a block of K after the other, in each a panel after the other.
-struct PanelsB<'a> {
-    data: &'a [u32],
+/// Rows `k` and columns `cols` of B, and how they lie when they are packed: a block of K after the other, in each a
+/// panel after the other.
+#[derive(Clone)]
+struct Extent {
+    layout: Layout,
     k: Range<usize>,
     cols: Range<usize>,
 }
 
-impl PanelsB<'_> {
-    /// The block `k` of the panel that begins at column `col`.
-    fn panel(&self, kernel: MicroKernel, col: usize, k: Range<usize>) -> &[u32] {
-        let before = kernel.b().words(k.start - self.k.start);
-        let words = kernel.b().words(k.len());
-        let start = before * self.cols.len().next_multiple_of(kernel.cols)
-            + (col - self.cols.start) * words;
-        &self.data[start..start + kernel.cols * words]
+impl Extent {
+    /// Words of all.
+    fn len(&self) -> usize {
+        self.layout.packed_len(self.cols.len(), self.k.len())
+    }
+
+    /// Where the panels of columns `cols` are in block `k`; the first of them begins a panel.
+    fn part(&self, k: &Range<usize>, cols: &Range<usize>) -> Range<usize> {
+        let blocks_before = self.layout.packed_len(self.cols.len(), k.start - self.k.start);
+        let panels_before = self.layout.packed_len(cols.start - self.cols.start, k.len());
+        let start = blocks_before + panels_before;
+        start..start + self.layout.packed_len(cols.len(), k.len())
+    }
+}
+
+/// Packed B, or part of it.
+struct PackedB<'a> {
+    data: &'a [u32],
+    extent: Extent,
+}
+
+impl PackedB<'_> {
+    /// The panels of columns `cols` in block `k`.
+    fn part(&self, k: &Range<usize>, cols: &Range<usize>) -> &[u32] {
+        &self.data[self.extent.part(k, cols)]
     }
 }
 

@@ -10,7 +10,6 @@ use std::ops::Range;
 
 use super::pack::{Layout, Word};
 use super::view::{SharedMat, Store};
-#[cfg(target_arch = "x86_64")]
 use crate::isa::{self, Isa};
 
 /// Multiplies the panels `a` and `b` and stores the result.
@@ -66,26 +65,29 @@ impl MicroKernel {
     /// The one for the instruction set in use, for operands of f32 or, where one of them is bf16, of bf16. Where
     /// the CPU cannot multiply pairs, the values of bf16 are multiplied as f32.
     pub(super) fn current(bf16: bool) -> Self {
-        #[cfg(target_arch = "x86_64")]
-        match isa::current() {
-            Isa::Amx if bf16 => return super::amx::KERNEL,
-            Isa::Avx512Bf16 if bf16 => return super::avx512bf16::KERNEL,
-            _ => {}
-        }
-        match bf16 {
-            false => Self::of_f32(),
-            true => Self { word: Word::Rounded, ..Self::of_f32() },
+        match (Self::of(isa::current()), bf16) {
+            ((plain, _), false) => plain,
+            ((_, Some(pairs)), true) => pairs,
+            ((plain, None), true) => Self { word: Word::Rounded, ..plain },
         }
     }
 
-    fn of_f32() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        match isa::current() {
-            Isa::Portable => {}
-            Isa::Avx2 => return super::avx2::KERNEL,
-            Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => return super::avx512::KERNEL,
+    /// The one for f32, and the one for pairs of bf16 if there is one.
+    #[cfg(target_arch = "x86_64")]
+    fn of(isa: Isa) -> (Self, Option<Self>) {
+        use super::{amx, avx2, avx512, avx512bf16, portable};
+        match isa {
+            Isa::Portable => (portable::KERNEL, None),
+            Isa::Avx2 => (avx2::KERNEL, None),
+            Isa::Avx512 => (avx512::KERNEL, None),
+            Isa::Avx512Bf16 => (avx512::KERNEL, Some(avx512bf16::KERNEL)),
+            Isa::Amx => (avx512::KERNEL, Some(amx::KERNEL)),
         }
-        super::portable::KERNEL
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn of(_: Isa) -> (Self, Option<Self>) {
+        (super::portable::KERNEL, None)
     }
 }
 

@@ -16,8 +16,9 @@
 //! sums are f32, and rounded once if C is bf16.
 //!
 //! From the inside out: `portable`, `avx2`, `avx512`, `avx512bf16` and `amx` hold the micro-kernels, `pack` the
-//! copies that feed them, `blocked` the loops around them; `narrow` does without all of these. [`ladder`] climbs
-//! from the definition to there, a step a file. Above: `tensor/src/ops/matmul.rs`.
+//! copies that feed them, `blocked` the loops around them; `narrow` does without all of these. `kernels/README.md`
+//! has a table of which runs when. [`ladder`] climbs from the definition to there, a step a file. Above:
+//! `tensor/src/ops/matmul.rs`.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -66,7 +67,8 @@ pub fn gemm_serial(a: MatRef, b: MatRef, c: MatMut, store: Store) {
     }
 }
 
-/// `batch` products of one shape, in parallel where there is work for several threads: C_i = A_i B_i with `operands(i)` = (A_i, B_i).
+/// `batch` products of one shape, in parallel where there is work for several threads: C_i = A_i B_i with
+/// `operands(i)` = (A_i, B_i).
 ///
 /// `c` is `[batch, M, N]` without gaps; `store` holds for each product.
 ///

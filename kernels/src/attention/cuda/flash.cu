@@ -1,5 +1,5 @@
 // Attention forward on tensor cores, bf16. kernels/src/attention/mod.rs has the equations, fragments.cuh the
-// layout.
+// layout, mask.cuh dropout.
 //
 // The queries of a warp, its scores against a tile of keys, and its part of o stay in registers; keys and values
 // pass through shared memory in two stages, one filled by cp.async while the other is read. Scores are kept as
@@ -21,7 +21,7 @@
 // backward takes 24 bytes: both kernels read 8 and write 4. So memory bounds them, whatever the length. Lanes read
 // where their fragments are, 8 neighbours of a token's row in one or two accesses: what else comes with them is in the
 // L1 cache for the next ones, so a pass through shared memory would save none of the bytes.
-#include "fragments.cuh"
+#include "mask.cuh"
 
 // From scores to 2^(score scale - maximum scale); o shrinks by what the maximum grew. `scale` has the log2(e).
 // The sums of a row stay apart in its four lanes to the end. fmaxf passes NaN by, but the sum does not.
@@ -52,10 +52,10 @@ __device__ __forceinline__ void softmax_step(float (&s)[N][4], RowSoftmax (&soft
 }
 
 // What is kept is not scaled here but once at the end.
-template <int N> __device__ __forceinline__ void drop(float (&s)[N][4], u32 dropped) {
+template <int N> __device__ __forceinline__ void drop(float (&s)[N][4], const QueryRowsMask &mask) {
 #pragma unroll
     for (int i = 0; i < 4 * N; i++) {
-        if (dropped >> fragment_bit(i / 4, i % 4) & 1) s[i / 4][i % 4] = 0.0f;
+        if (mask.has(i / 4, i % 4)) s[i / 4][i % 4] = 0.0f;
     }
 }
 
@@ -111,10 +111,10 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f,
         hide_distant(s, first_query + warp_row(), first_key, a.window);
         softmax_step<D, N>(s, softmax, result, a.scale * LOG2_E);
         if (drops(a.dropout)) {
-            u32 dropped = draw_mask(a.dropout, mask_rows, first_key);
+            QueryRowsMask mask = draw_mask(a.dropout, mask_rows, first_key);
             u32 words = mask_of_tile(a, part, tile_of_block(a), first_key / TILE);
-            if (f.mask) f.mask[words + fragment_word()] = dropped;
-            drop(s, dropped);
+            if (f.mask) f.mask[words + mask.place()] = mask.word;
+            drop(s, mask);
         }
         accumulate<D, N>(s, key_tile + ELEMENTS, 0, result);
     }

@@ -1,5 +1,5 @@
 // Attention backward on tensor cores, bf16. kernels/src/attention/mod.rs has the equations, fragments.cuh the
-// layout.
+// layout, mask.cuh dropout.
 //
 // Two kernels make the scores again, one with a block for each tile of keys (dk, dv), one for each tile of
 // queries (dq): two products more than one kernel would need, but no atomics, so the same bits each time. The
@@ -7,7 +7,7 @@
 // three results, what the next one takes, without a transpose through shared memory. The maximum is known, lse,
 // so that nothing needs a whole tile of scores at a time: STEP columns do, which saves registers. The scale must
 // be positive.
-#include "fragments.cuh"
+#include "mask.cuh"
 
 #define STEP 32
 #define STEP_N (STEP / 8)
@@ -78,47 +78,48 @@ template <int SIGN> __device__ __forceinline__ constexpr int floats_of_steps() {
 
 // ---- dk and dv: rows are keys, columns queries ----
 
-// What the columns of a tile of queries have: 64 times lse in base 2, then 64 times delta, a thread each. From `end`
-// on no query is or none is seen: q and do are zeros there, so nothing comes of them.
-__device__ __forceinline__ float column_statistic(const Backward<bf16> &b, const Part &part, int first_query,
-                                                  int end) {
-    int query = first_query + threadIdx.x % TILE;
-    if (query >= end) return threadIdx.x < TILE ? Relative<KEY_ROWS>::absent_lse() : 0.0f;
-    u32 row = part.query_row(query);
-    return threadIdx.x < TILE ? b.lse[row] * LOG2_E : b.delta[row];
-}
+// The queries that a block of keys walks over, in two stages as `Keys` are. A stage has tiles of q and do, the mask,
+// and what columns have: 64 times lse in base 2, then 64 times delta. Mask and statistics are an element a thread.
+template <int D> struct Queries {
+    const Backward<bf16> &b;
+    const Part &part;
+    Span seen;
+    int key_tile;
+    bf16 *tiles;
+    float *statistics;
+    u32 *masks;
 
-// The mask of a step where rows are keys. c[n][e] is in the word that a lane of the forward, of the warp with the
-// queries 8 n .., had for this tile: two words for each of two warps, of which a byte is about the keys of this warp.
-struct StepMask {
-    u32 words[STEP_N / 2][2] = {};
+    // Where the stage for the queries from `first` on begins in `statistics` and in `masks`.
+    static __device__ __forceinline__ int stage(int first) { return first / TILE % 2 * THREADS; }
 
-    // `tile`: the words of the tile, in shared memory.
-    __device__ __forceinline__ StepMask(const u32 *tile, int step) {
-        int keys = warp_of_block() * 8 + lane_g() % 2;
-#pragma unroll
-        for (int i = 0; i < STEP_N / 2; i++) {
-            const u32 *warp = tile + (step / WARP_ROWS + i) * WARP;
-            uint2 pair = *reinterpret_cast<const uint2 *>(warp + lane_t() * 8 + lane_g() / 2 * 2);
-            words[i][0] = pair.x >> keys;
-            words[i][1] = pair.y >> keys;
+    __device__ __forceinline__ void fetch(int first) const {
+        if (drops(b.a.dropout)) {
+            u32 word = mask_of_tile(b.a, part, first / TILE, key_tile) + threadIdx.x;
+            copy_async<4>(masks + stage(first) + threadIdx.x, b.mask + word, true);
         }
+        bf16 *tile = stage_of<D>(tiles, first);
+        copy_pair<D>(tile, b.q, b.d_o, part.query_row(first), b.a.heads, seen.end - first);
     }
 
-    // n counts queries here and e / 2 keys, which was the other way round.
-    __device__ __forceinline__ bool has(int n, int e) const {
-        return words[n / 2][e % 2] >> (n % 2 * 4 + e / 2 * 2) & 1;
+    // The statistic that this thread puts there. From `seen.end` on no query is or none is seen: q and do are zeros
+    // there, so nothing comes of them.
+    __device__ __forceinline__ float statistic(int first) const {
+        int query = first + threadIdx.x % TILE;
+        if (query >= seen.end) return threadIdx.x < TILE ? Relative<KEY_ROWS>::absent_lse() : 0.0f;
+        u32 row = part.query_row(query);
+        return threadIdx.x < TILE ? b.lse[row] * LOG2_E : b.delta[row];
     }
 };
 
 // The gradients of a step. `column`: the statistics of this lane's first query.
-__device__ __forceinline__ void gradients_by_column(const Attention &a, const StepMask &dropped, const float *column,
-                                                    float (&s)[STEP_N][4], float (&ds)[STEP_N][4]) {
+__device__ __forceinline__ void gradients_by_column(const Attention &a, const KeyRowsMask<STEP_N> &mask,
+                                                    const float *column, float (&s)[STEP_N][4],
+                                                    float (&ds)[STEP_N][4]) {
     float kept = scale_of_kept(a);
 #pragma unroll
     for (int i = 0; i < STEP_N * 4; i++) {
         int n = i / 4, e = i % 4, at = 8 * n + e % 2;
-        float factor = dropped.has(n, e) ? 0.0f : kept;
+        float factor = mask.has(n, e) ? 0.0f : kept;
         score_gradient(s[n][e], ds[n][e], a.scale * LOG2_E, factor, column[at], column[at + TILE]);
     }
 }
@@ -132,6 +133,7 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, const Rel
     Part part = part_of_block(b);
     int first_key = tile_of_block(a) * TILE, present = part.keys - first_key;
     if (present <= 0) return;
+    // Shared memory: k and v; two stages of q and do, of statistics, of masks; gradients of steps; what distances need.
     bf16 *key_tile = dynamic_shared<bf16>(), *stages = key_tile + 2 * ELEMENTS;
     float *statistics = reinterpret_cast<float *>(stages + 4 * ELEMENTS);
     u32 *masks = reinterpret_cast<u32 *>(statistics + 2 * THREADS);
@@ -140,17 +142,10 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, const Rel
     steps += warp_row() * STEP_STRIDE;
     if (!drops(a.dropout)) masks[threadIdx.x] = masks[threadIdx.x + THREADS] = 0;
     Span seen = seen_by_tile(a, first_key, TILE, part.queries);
-    auto fetch = [&](int first_query) {
-        if (drops(a.dropout)) {
-            u32 word = mask_of_tile(a, part, first_query / TILE, first_key / TILE) + threadIdx.x;
-            copy_async<4>(masks + first_query / TILE % 2 * THREADS + threadIdx.x, b.mask + word, true);
-        }
-        bf16 *stage = stage_of<D>(stages, first_query);
-        copy_pair<D>(stage, b.q, b.d_o, part.query_row(first_query), a.heads, seen.end - first_query);
-    };
+    Queries<D> queries{b, part, seen, first_key / TILE, stages, statistics, masks};
     copy_pair<D>(key_tile, b.k, b.v, part.key_row(first_key), a.heads, present);
-    fetch(seen.begin);
-    statistics[seen.begin / TILE % 2 * THREADS + threadIdx.x] = column_statistic(b, part, seen.begin, seen.end);
+    queries.fetch(seen.begin);
+    statistics[queries.stage(seen.begin) + threadIdx.x] = queries.statistic(seen.begin);
     wait_for_copies<1>();
     __syncthreads();
     Rows key_rows(key_tile), value_rows(key_tile + ELEMENTS);
@@ -158,16 +153,16 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, const Rel
     bool busy = warp_row() < present; // short sequences leave most of a tile empty
     float key_grad[D / 8][4] = {}, value_grad[D / 8][4] = {};
     for (int first_query = seen.begin; first_query < seen.end; first_query += TILE) {
-        int stage = first_query / TILE % 2, next = first_query + TILE;
+        int stage = queries.stage(first_query), next = first_query + TILE;
         wait_for_copies<0>();
         __syncthreads(); // all copies are there, and the other stage has been read
         float next_statistic = 0.0f;
         if (next < seen.end) {
-            fetch(next);
-            next_statistic = column_statistic(b, part, next, seen.end);
+            queries.fetch(next);
+            next_statistic = queries.statistic(next); // on its way until the end of this tile
         }
         bf16 *query_tile = stage_of<D>(stages, first_query), *grad_tile = query_tile + ELEMENTS;
-        const float *column = statistics + stage * THREADS + 2 * lane_t();
+        const float *column = statistics + stage + 2 * lane_t();
         int steps_end = busy ? min(TILE, seen.end - first_query) : 0;
 #pragma unroll 1
         for (int step = 0; step < steps_end; step += STEP) {
@@ -177,12 +172,13 @@ __device__ __forceinline__ void backward_dkdv(const Backward<bf16> &b, const Rel
             int row = first_key + warp_row(), col = first_query + step;
             add_relative(s, relative, row, col);
             hide_distant(s, row, col, a.window);
-            gradients_by_column(a, StepMask(masks + stage * THREADS, step), column + step, s, ds);
+            KeyRowsMask<STEP_N> mask(masks + stage, step);
+            gradients_by_column(a, mask, column + step, s, ds);
             add_gradient(relative, steps, ds, row, col);
             accumulate<D, STEP_N>(s, grad_tile, step, value_grad);
             accumulate<D, STEP_N>(ds, query_tile, step, key_grad);
         }
-        statistics[(1 - stage) * THREADS + threadIdx.x] = next_statistic;
+        statistics[THREADS - stage + threadIdx.x] = next_statistic; // of the other stage
     }
     store_scaled<D>(key_grad, a.scale, dk, part.key_row(first_key), a.heads, present);
     store_scaled<D>(value_grad, 1.0f, dv, part.key_row(first_key), a.heads, present);
@@ -205,14 +201,15 @@ struct RowStatistics {
     }
 };
 
-// The gradients of a step of keys, of whose mask `dropped` has the lower bits.
-__device__ __forceinline__ void gradients_by_row(const Attention &a, const RowStatistics &rows, u32 dropped,
-                                                 float (&s)[STEP_N][4], float (&ds)[STEP_N][4]) {
+// The gradients of a step of keys. `mask`: from the first of them on.
+__device__ __forceinline__ void gradients_by_row(const Attention &a, const RowStatistics &rows,
+                                                 const QueryRowsMask &mask, float (&s)[STEP_N][4],
+                                                 float (&ds)[STEP_N][4]) {
     float kept = scale_of_kept(a);
 #pragma unroll
     for (int i = 0; i < STEP_N * 4; i++) {
         int n = i / 4, e = i % 4;
-        float factor = dropped >> fragment_bit(n, e) & 1 ? 0.0f : kept;
+        float factor = mask.has(n, e) ? 0.0f : kept;
         score_gradient(s[n][e], ds[n][e], a.scale * LOG2_E, factor, rows.lse[e / 2], rows.delta[e / 2]);
     }
 }
@@ -244,7 +241,7 @@ __device__ __forceinline__ void backward_dq(const Backward<bf16> &b, const Relat
         bf16 *key_tile = keys.next(first_key);
         int present_keys = seen.end - first_key, steps_end = busy ? min(TILE, present_keys) : 0;
         u32 words = mask_of_tile(a, part, tile_of_block(a), first_key / TILE);
-        u32 dropped = busy && drops(a.dropout) ? b.mask[words + fragment_word()] : 0;
+        QueryRowsMask mask{busy && drops(a.dropout) ? b.mask[words + QueryRowsMask::place()] : 0};
 #pragma unroll 1
         for (int step = 0; step < steps_end; step += STEP) {
             float s[STEP_N][4], ds[STEP_N][4];
@@ -254,7 +251,7 @@ __device__ __forceinline__ void backward_dq(const Backward<bf16> &b, const Relat
             add_relative(s, relative, row, col);
             if (step + STEP > present_keys) hide_absent(s, present_keys - step);
             hide_distant(s, row, col, a.window);
-            gradients_by_row(a, rows, dropped >> step / 2, s, ds);
+            gradients_by_row(a, rows, mask.from(step), s, ds);
             add_gradient(relative, steps, ds, row, col);
             accumulate<D, STEP_N>(ds, key_tile, step, query_grad);
         }

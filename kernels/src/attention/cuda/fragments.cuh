@@ -1,4 +1,4 @@
-// Attention on tensor cores: tiles in shared memory, products of fragments, dropout of fragments.
+// Attention on tensor cores: tiles in shared memory and products of fragments. mask.cuh has dropout.
 //
 // A block of four warps has a tile of 64 rows, 16 a warp, and walks over tiles of 64 columns (keys where rows are
 // queries, queries where rows are keys). Tiles are bf16 [64, D]. Products take them as they lie or transposed:
@@ -240,63 +240,4 @@ __device__ __forceinline__ void store_scaled(const float (&c)[D / 8][4], float f
                                              int apart, int present) {
     float factors[2] = {factor, factor};
     store_rows<D>(c, factors, to, first_row, apart, present);
-}
-
-// ---- Dropout ----
-//
-// The forward draws the mask, and leaves it to the backward as it has it: a word a lane for each tile of 64 queries
-// and 64 keys. Bit fragment_bit(n, e) of the word of lane (g, t) is that of its c[n][e] where rows are queries; 1 is
-// dropped. A warp has 32 words side by side, in an order that makes neighbours of the two words a lane needs where
-// rows are keys: g / 2, t, g % 2.
-
-// Byte n / 2 has the keys 16 (n / 2) .. + 15, which are one warp's where rows are keys.
-__device__ __forceinline__ constexpr int fragment_bit(int n, int e) {
-    return n / 2 * 8 + e / 2 * 4 + n % 2 * 2 + e % 2;
-}
-
-// What is kept is multiplied by this.
-__device__ __forceinline__ float scale_of_kept(const Attention &a) {
-    return drops(a.dropout) ? a.dropout.scale : 1.0f;
-}
-
-// Where the word of this lane is among those of its tile.
-__device__ __forceinline__ int fragment_word() {
-    return warp_of_block() * WARP + lane_g() / 2 * 8 + lane_t() * 2 + lane_g() % 2;
-}
-
-// Where the words of the mask are for a tile of queries of this part and a tile of keys that it sees; a word a thread
-// of the forward. A sequence has the tiles of queries that it needs or one more, and each of them as many tiles of keys
-// as any sees, in a ring: a place that each block finds by itself.
-__device__ __forceinline__ u32 mask_of_tile(const Attention &a, const Part &part, int query_tile, int key_tile) {
-    u32 first = u32(part.first_query + (TILE - 1) * part.sequence) / TILE;
-    return (((first + query_tile) * part.heads + part.head) * a.key_tiles + key_tile % a.key_tiles) * THREADS;
-}
-
-// Which of the four keys of a call of Philox are dropped, in the bits from `bit` on of `to`.
-__device__ __forceinline__ void draw_four(const Dropout &d, u32 block, u32 row, int bit, u32 &to) {
-    uint4 bits = philox(d, block, row);
-    if (bits.x < d.threshold) to += 1 << bit; // a comparison and an addition under its predicate
-    if (bits.y < d.threshold) to += 2 << bit;
-    if (bits.z < d.threshold) to += 4 << bit;
-    if (bits.w < d.threshold) to += 8 << bit;
-}
-
-// Draws the word of this lane for keys from `first_key` on, a multiple of 64. Rows g and g + 8 of this lane have mask
-// rows rows[0] and rows[1].
-//
-// Four keys of a row are two lanes' business, and these two lanes have four such fours in each 16 keys: the even lane
-// does the first eight keys of both rows, the odd one the others. Three products of the 20 in Philox depend on the keys
-// alone, and the compiler does them once for both rows; one depends on the row alone.
-__device__ __forceinline__ u32 draw_mask(const Dropout &d, const u32 (&rows)[2], int first_key) {
-    int odd = lane_t() & 1;
-    u32 mine = 0, block = first_key / 4 + 2 * odd + lane_t() / 2;
-#pragma unroll 1
-    for (int i = TILE / 16 - 1; i >= 0; i--) {
-        mine <<= 8;
-        draw_four(d, block + 4 * i, rows[0], 0, mine);
-        draw_four(d, block + 4 * i, rows[1], 4, mine);
-    }
-    u32 theirs = __shfl_xor_sync(FULL_WARP, mine, 1);
-    u32 first = (odd ? theirs : mine) >> 2 * odd, second = (odd ? mine : theirs) >> 2 * odd;
-    return (first & 0x33333333u) | (second & 0x33333333u) << 2;
 }

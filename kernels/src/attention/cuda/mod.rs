@@ -15,10 +15,10 @@
 //! backward makes the scores again in each of two kernels, one for dk and dv, one for dq, which costs two
 //! products of seven, and needs no atomics: the same bits in every run. Dropout takes one call of Philox for
 //! four scores, except in tiles below 64. On tensor cores it would cost more than the softmax: there the forward
-//! leaves the mask to the backward, a bit a score. `flash.cu` counts what bounds the forward. Kernels for scores that
-//! depend on distance are compiled apart (`relative.cuh`). With a bias they have their head's in shared memory, and dq
-//! adds up the diagonals of ds there; products are read where they are, and ds is written to the places of their
-//! gradients.
+//! leaves the mask to the backward, a bit a score (`mask.cuh`). `flash.cu` counts what bounds the forward. Kernels for
+//! scores that depend on distance are compiled apart (`relative.cuh`). With a bias they have their head's in shared
+//! memory, and dq adds up the diagonals of ds there; products are read where they are, and ds is written to the places
+//! of their gradients.
 
 mod plan;
 mod relative;

@@ -1,9 +1,24 @@
 //! Copies of blocks in the order in which the micro-kernel reads them.
 //!
-//! A block `[lanes, K]` becomes panels of `width` lanes; a panel is a group of words for each step, in the order
-//! in which the micro-kernel walks through it, without a gap. A is packed as it is, B as its transpose: one
-//! routine serves both operands and, as the view carries the strides, all transpositions. f32 becomes bf16 on
-//! the way where the kernel wants that: weights need no copy of their own. [`Layout`] says what a kernel wants.
+//! A block `[lanes, K]` becomes panels of `width` lanes, a panel becomes groups of words, one behind the other as the
+//! micro-kernel walks through them. A is packed as it is, B as its transpose: one routine serves both. f32 becomes
+//! bf16 on the way where the kernel wants that: weights need no copy of their own. [`Layout`] says what a kernel wants.
+//! A panel of three lanes a, b, c and K = 4, with brackets around its groups:
+//!
+//! ```text
+//! Whole, Rounded       [a0 b0 c0] [a1 b1 c1] [a2 b2 c2] [a3 b3 c3]
+//! Pair                 [a0a1 b0b1 c0c1] [a2a3 b2b3 c2c3]
+//! Pair, 2 together     [a0a1 a2a3   b0b1 b2b3   c0c1 c2c3]
+//! ```
+//!
+//! As views carry strides, all transpositions are alike to the caller. How a group comes about depends on what is
+//! contiguous in the block, and on whether words of a lane lie apart in the panel or together:
+//!
+//! ```text
+//!                        lanes contiguous    K contiguous    neither
+//! apart       words.rs   copy                transpose       gather
+//! together    steps.rs   transpose           copy            gather
+//! ```
 
 mod steps;
 mod words;
@@ -23,8 +38,8 @@ pub(super) enum Word {
 }
 
 impl Word {
-    /// Steps of K in a word.
-    pub(super) fn steps(self) -> usize {
+    /// Elements of K in a word.
+    pub(super) fn elements(self) -> usize {
         if self == Self::Pair { 2 } else { 1 }
     }
 }
@@ -50,7 +65,7 @@ impl Layout {
 
     /// Words of a lane that hold something.
     fn filled(self, k: usize) -> usize {
-        k.div_ceil(self.word.steps())
+        k.div_ceil(self.word.elements())
     }
 
     /// Words of a lane.
@@ -68,8 +83,8 @@ impl Layout {
 #[derive(Debug, Default)]
 pub(super) struct Buffer<T = u32>(Vec<T>);
 
-/// Words that a transposing copy makes of a lane before it turns to the next: 64 x 32 lanes fill 8 KiB of a panel. A multiple
-/// of 4 and of every `Layout::depth`, and no less than any `Layout::width`.
+/// Words that a transposing copy makes of a lane before it turns to the next: 64 x 32 lanes fill 8 KiB of a panel. A
+/// multiple of 4 and of every `Layout::depth`, and no less than any `Layout::width`.
 const TURNED_STRETCH: usize = 64;
 
 /// Bytes of a cache line: vectors loaded from the start of a panel should not straddle two.
@@ -123,7 +138,7 @@ fn each_panel(x: MatRef, layout: Layout, out: &mut [u32], fill: impl Fn(MatRef, 
 /// Word `at` of each lane; zeros beyond K.
 #[inline(always)]
 fn copy_group(x: MatRef, word: Word, at: usize, out: &mut [u32]) {
-    let row = at * word.steps();
+    let row = at * word.elements();
     if row >= x.rows() {
         return out.fill(0);
     }
@@ -200,7 +215,8 @@ fn turn_words(words: &[[u32; TURNED_STRETCH]; 4], out: &mut [u32], width: usize)
 fn gather(x: MatRef, layout: Layout, out: &mut [u32]) {
     let Layout { width, word, together, .. } = layout;
     for at in 0..layout.filled(x.cols()) {
-        let (start, first) = (at / together * width * together + at % together, at * word.steps());
+        let (start, first) =
+            (at / together * width * together + at % together, at * word.elements());
         for lane in 0..x.rows() {
             let get = |k: usize| if k < x.cols() { x.get(lane, k) } else { 0.0 };
             out[start + lane * together] = match word {
@@ -209,5 +225,75 @@ fn gather(x: MatRef, layout: Layout, out: &mut [u32]) {
                 Word::Pair => get(first).bf16_bits() | get(first + 1).bf16_bits() << 16,
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{each_isa, random};
+    use half::bf16;
+
+    /// Around the lanes of a panel, and the words of a vector, a step and a stretch.
+    const LANES: [usize; 4] = [1, 5, 32, 70];
+    const KS: [usize; 9] = [1, 2, 16, 33, 63, 64, 65, 128, 193];
+
+    /// Of every micro-kernel, on whatever CPU: packing needs no instructions of its own.
+    fn layouts() -> impl Iterator<Item = Layout> {
+        let words = [Word::Whole, Word::Rounded, Word::Pair];
+        let plain = [4, 6, 8, 12, 16, 32].into_iter();
+        let plain = plain.flat_map(move |width| words.map(|word| Layout::plain(width, word)));
+        let amx = |together| Layout { width: 32, word: Word::Pair, depth: 16, together };
+        plain.chain([1, 16].map(amx))
+    }
+
+    /// Word `at` of a lane, by what `Word` says.
+    fn word(x: MatRef, word: Word, lane: usize, at: usize) -> u32 {
+        let rounded = |k| u32::from(bf16::from_f32(x.get(lane, k)).to_bits());
+        let first = at * word.elements();
+        match word {
+            _ if lane >= x.rows() || first >= x.cols() => 0,
+            Word::Whole => x.get(lane, first).to_bits(),
+            Word::Rounded => rounded(first) << 16,
+            Word::Pair if first + 1 == x.cols() => rounded(first),
+            Word::Pair => rounded(first) | rounded(first + 1) << 16,
+        }
+    }
+
+    /// A panel after the other, in each a group after the other, of `together` words of each lane.
+    fn defined(x: MatRef, layout: Layout) -> Vec<u32> {
+        let Layout { width, together, .. } = layout;
+        let mut out = Vec::new();
+        for panel in (0..x.rows()).step_by(width) {
+            for group in (0..layout.words(x.cols())).step_by(together) {
+                for lane in panel..panel + width {
+                    out.extend((group..group + together).map(|at| word(x, layout.word, lane, at)));
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn panels_are_as_their_layout_says() {
+        let values = random(2 * 70 * 200, 1.0, 5);
+        let rounded: Vec<bf16> = values.iter().map(|&x| bf16::from_f32(x)).collect();
+        let check = |x: MatRef, layout: Layout, what: &str| {
+            let mut out = vec![0xdead_beef; layout.packed_len(x.rows(), x.cols())];
+            pack(x, layout, &mut out);
+            assert!(out == defined(x, layout), "{:?} {what}, {layout:?}", x.shape());
+        };
+        each_isa(|_| {
+            for layout in layouts() {
+                for (lanes, k) in LANES.iter().flat_map(|&lanes| KS.map(|k| (lanes, k))) {
+                    for data in [Values::from(&values), Values::from(&rounded[..])] {
+                        let strided = |row, col| MatRef::strided(data, lanes, k, row, col);
+                        check(strided(1, lanes), layout, "with contiguous lanes");
+                        check(strided(k, 1), layout, "with contiguous K");
+                        check(strided(2 * k, 2), layout, "with neither");
+                    }
+                }
+            }
+        });
     }
 }

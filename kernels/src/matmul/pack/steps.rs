@@ -1,4 +1,4 @@
-//! Panels in which the words of a step lie together: a group is one step of each lane.
+//! Panels in which the words of a lane lie together: a group is one step of each lane, `[width, together]`.
 
 use super::{Layout, TURNED_STRETCH, Word, copy_group, each_panel, gather, row_words, turn_words};
 use crate::matmul::view::MatRef;
@@ -8,14 +8,14 @@ use crate::simd::{Simd, inlined};
 #[inline(always)]
 pub(super) fn body<S: Simd>(_: S, x: MatRef, layout: Layout, out: &mut [u32]) {
     if x.t().has_contiguous_rows() {
-        return turn_lanes(x.t(), layout, out);
+        return transpose(x.t(), layout, out);
     }
     each_panel(
         x,
         layout,
         out,
         inlined!(|x, panel| match x.has_contiguous_rows() {
-            true => copy_steps(x, layout, panel),
+            true => copy(x, layout, panel),
             false => gather(x, layout, panel),
         }),
     );
@@ -23,7 +23,7 @@ pub(super) fn body<S: Simd>(_: S, x: MatRef, layout: Layout, out: &mut [u32]) {
 
 /// Lanes are neighbours in `x`, `[K, lanes]`: a group is a transposed copy.
 #[inline(always)]
-fn turn_lanes(x: MatRef, layout: Layout, out: &mut [u32]) {
+fn transpose(x: MatRef, layout: Layout, out: &mut [u32]) {
     let Layout { width, word, together, .. } = layout;
     let words = layout.words(x.rows());
     for first in (0..words).step_by(together) {
@@ -50,9 +50,9 @@ fn turn_group(x: MatRef, word: Word, first: usize, (group, width): (&mut [u32], 
 
 /// K is contiguous: the words of a step lie together in `x` too.
 #[inline(always)]
-fn copy_steps(x: MatRef, layout: Layout, out: &mut [u32]) {
+fn copy(x: MatRef, layout: Layout, out: &mut [u32]) {
     let Layout { width, word, together, .. } = layout;
-    let step = together * word.steps();
+    let step = together * word.elements();
     let groups = out.chunks_exact_mut(width * together);
     for (first, group) in (0..x.cols()).step_by(step).zip(groups) {
         let x = x.block(0..x.rows(), first..(first + step).min(x.cols()));

@@ -1,4 +1,4 @@
-//! Panels in which the words of a lane lie apart: a group is one word of each lane.
+//! Panels in which the words of a lane lie apart: a group is one word of each lane, `[width]`.
 
 use super::{
     LINE, Layout, TURNED_STRETCH, Word, copy_group, each_panel, gather, row_words, turn_words,
@@ -27,7 +27,7 @@ pub(super) fn body<S: Simd>(_: S, x: MatRef, layout: Layout, out: &mut [u32]) {
 #[inline(always)]
 fn pack_width<const W: usize>(x: MatRef, layout: Layout, out: &mut [u32]) {
     if x.t().has_contiguous_rows() {
-        return copy_lanes::<W>(x.t(), layout, out);
+        return copy::<W>(x.t(), layout, out);
     }
     each_panel(
         x,
@@ -43,8 +43,8 @@ fn pack_width<const W: usize>(x: MatRef, layout: Layout, out: &mut [u32]) {
 /// Lanes are neighbours in `x`, `[K, lanes]`: a group is a copy. All panels take a few words before the next few,
 /// as each k may be on a page of its own.
 #[inline(always)]
-fn copy_lanes<const W: usize>(x: MatRef, layout: Layout, out: &mut [u32]) {
-    let words = layout.words(x.rows());
+fn copy<const W: usize>(x: MatRef, layout: Layout, out: &mut [u32]) {
+    let (words, elements) = (layout.words(x.rows()), layout.word.elements());
     for first in (0..words).step_by(STRETCH) {
         let last = (first + STRETCH).min(words);
         for (i, panel) in out.chunks_exact_mut(W * words).enumerate() {
@@ -52,9 +52,10 @@ fn copy_lanes<const W: usize>(x: MatRef, layout: Layout, out: &mut [u32]) {
             let x = x.block(0..x.rows(), lanes);
             let (groups, _) = panel[first * W..last * W].as_chunks_mut::<W>();
             for (at, group) in (first..last).zip(groups) {
-                prefetch(x, (at + STRETCH) * layout.word.steps());
-                if !copy_whole_group(x, layout.word, at, group) {
-                    copy_group(x, layout.word, at, group);
+                prefetch(x, (at + STRETCH) * elements);
+                match x.cols() == W && (at + 1) * elements <= x.rows() {
+                    true => copy_whole_group(x, layout.word, at, group),
+                    false => copy_group(x, layout.word, at, group),
                 }
             }
         }
@@ -78,22 +79,17 @@ fn prefetch_next(stretch: Values) {
     );
 }
 
-/// Word `at` of each lane, where there are as many as a group has room for and K goes on beyond the word; else
-/// nothing and `false`.
+/// As `copy_group`, for as many lanes as a group has room for and a word within K.
 #[inline(always)]
-fn copy_whole_group<const W: usize>(x: MatRef, word: Word, at: usize, out: &mut [u32; W]) -> bool {
-    let row = at * word.steps();
-    if x.cols() != W || row + word.steps() > x.rows() {
-        return false;
-    }
-    match (word, x.row(row), x.row(row + word.steps() - 1)) {
+fn copy_whole_group<const W: usize>(x: MatRef, word: Word, at: usize, out: &mut [u32; W]) {
+    let row = at * word.elements();
+    match (word, x.row(row), x.row(row + word.elements() - 1)) {
         (Word::Whole, Values::F32(x), _) => each(x, out, f32::to_bits),
         (Word::Pair, Values::F32(low), Values::F32(high)) => join_each(low, high, out),
         (Word::Pair, Values::Bf16(low), Values::Bf16(high)) => join_each(low, high, out),
         (_, Values::F32(x), _) => each(x, out, |x| x.bf16_bits() << 16),
         (_, Values::Bf16(x), _) => each(x, out, |x| x.bf16_bits() << 16),
     }
-    true
 }
 
 /// As `convert`, for as many elements as there are words. A loop, not a `map`: what the library calls for each
@@ -106,6 +102,7 @@ fn each<E: Element, const N: usize>(x: &[E], out: &mut [u32; N], f: impl Fn(E) -
     }
 }
 
+/// As `join`, for as many elements as there are words.
 #[inline(always)]
 fn join_each<E: Element, const N: usize>(low: &[E], high: &[E], out: &mut [u32; N]) {
     let [low, high]: [&[E; N]; 2] = [low, high].map(|x| x.try_into().expect("as above"));
@@ -119,7 +116,7 @@ fn join_each<E: Element, const N: usize>(low: &[E], high: &[E], out: &mut [u32; 
 #[inline(always)]
 fn transpose<const W: usize>(x: MatRef, word: Word, out: &mut [u32]) {
     let stretches = out.chunks_mut(TURNED_STRETCH * W);
-    let step = TURNED_STRETCH * word.steps();
+    let step = TURNED_STRETCH * word.elements();
     for (first, out) in (0..x.cols()).step_by(step).zip(stretches) {
         let x = x.block(0..x.rows(), first..(first + step).min(x.cols()));
         for lane in (0..x.rows()).step_by(4) {
@@ -139,7 +136,7 @@ fn transpose<const W: usize>(x: MatRef, word: Word, out: &mut [u32]) {
     }
 }
 
-/// The words of a lane that fill `out`.
+/// As `row_words`, for as many words as `out` has room for.
 #[inline(always)]
 fn whole_row_words(x: Values, word: Word, out: &mut [u32; TURNED_STRETCH]) {
     match (word, x) {
@@ -151,7 +148,7 @@ fn whole_row_words(x: Values, word: Word, out: &mut [u32; TURNED_STRETCH]) {
     }
 }
 
-/// Sixteen words at a time.
+/// As `join_neighbours`, sixteen words at a time.
 #[inline(always)]
 fn pairs<E: Element>(x: &[E], out: &mut [u32; TURNED_STRETCH]) {
     let (blocks, _) = x.as_chunks::<32>();
@@ -160,7 +157,7 @@ fn pairs<E: Element>(x: &[E], out: &mut [u32; TURNED_STRETCH]) {
     }
 }
 
-/// The same for fewer lanes than four.
+/// As `turn_words`, for fewer lanes than four.
 #[inline(always)]
 fn scatter(words: &[[u32; TURNED_STRETCH]], out: &mut [u32], width: usize) {
     for (at, group) in out.chunks_mut(width).enumerate() {
