@@ -63,7 +63,9 @@ mod x86 {
         let x = black_box(_mm256_set1_ps(0.5));
         let mut sums = black_box([x; CHAINS]);
         for _ in 0..STEPS {
-            sums = sums.map(|sum| _mm256_fmadd_ps(x, x, sum));
+            for sum in &mut sums {
+                *sum = _mm256_fmadd_ps(x, x, *sum);
+            }
         }
         black_box(sums);
         2 * 8 * CHAINS * STEPS
@@ -76,7 +78,9 @@ mod x86 {
         let x = black_box(_mm512_set1_ps(0.5));
         let mut sums = black_box([x; CHAINS]);
         for _ in 0..STEPS {
-            sums = sums.map(|sum| _mm512_fmadd_ps(x, x, sum));
+            for sum in &mut sums {
+                *sum = _mm512_fmadd_ps(x, x, *sum);
+            }
         }
         black_box(sums);
         2 * 16 * CHAINS * STEPS
@@ -91,7 +95,9 @@ mod x86 {
         let pair = unsafe { transmute::<__m512, __m512bh>(one) };
         let mut sums = black_box([one; CHAINS]);
         for _ in 0..STEPS {
-            sums = sums.map(|sum| _mm512_dpbf16_ps(sum, pair, pair));
+            for sum in &mut sums {
+                *sum = _mm512_dpbf16_ps(*sum, pair, pair);
+            }
         }
         black_box(sums);
         4 * 16 * CHAINS * STEPS
