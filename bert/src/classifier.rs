@@ -8,7 +8,7 @@
 //! What the logits mean is the configuration's `problem_type`: one of C classes, any of C labels, or a
 //! number (C = 1). This is `BertForSequenceClassification` of transformers, to the names of the weights, and the class
 //! of that name for the rest of the [`Family`](crate::Family): DistilBERT has a ReLU in place of tanh, ELECTRA and
-//! DeBERTa a GELU; RoBERTa and ELECTRA drop units of h_first, too, and DeBERTa may; ModernBERT has a GELU and a LayerNorm
+//! DeBERTa a GELU; RoBERTa, MPNet and ELECTRA drop units of h_first, too, and DeBERTa may; ModernBERT has a GELU and a LayerNorm
 //! behind it, and in some models the mean of all states in place of the first.
 
 use autograd::{Param, Var};

@@ -3,7 +3,9 @@
 //! A target is the end of the name that a map has in its file, as `peft` matches it: `query` is
 //! `bert.encoder.layer.0.attention.self.query` and those of all other layers; `dense` three maps of each layer;
 //! `output.dense` two of them, and `attention.output.dense` one. DistilBERT calls its maps `q_lin`, `lin1`, ...,
-//! DeBERTa three of them `query_proj`, ..., ModernBERT `Wqkv`, `Wo` (two of them) and `Wi`. The maps of the head are no targets: they are trained as they are.
+//! MPNet
+//! `q`, `k`, `v`, `o`, DeBERTa three of them `query_proj`, ..., ModernBERT `Wqkv`, `Wo` (two of them) and `Wi`. The
+//! maps of the head are no targets: they are trained as they are.
 //!
 //! Source: Hu et al., 2021, <https://arxiv.org/abs/2106.09685>, section 4.2: queries and values; `peft`,
 //! <https://huggingface.co/docs/peft/package_reference/lora>.

@@ -1,4 +1,13 @@
 //! Examples to batches: ragged, shuffled by seed and epoch.
+//!
+//! ```text
+//! text      an example of the file: a text, a pair of texts, or a sentence of words
+//! row       a sequence of a batch: a text, or of a sentence that is too long a piece
+//! target    what a label and a row of logits belong to: a row, or a word
+//! ```
+//!
+//! Where words have labels, those without one are left out here, in [`Examples::of_words`], with the pieces that have
+//! no others. From then on a row has as many words as labels, and as many rows of logits.
 
 use bert::{Batch, Encoding, Targets};
 use tensor::{Tensor, philox::Rng};
@@ -13,36 +22,40 @@ const SHUFFLE: u64 = 0x5348_5546_0000_0000;
 pub struct Examples {
     /// The tokens of each row.
     pub encodings: Vec<Encoding>,
-    /// The labels of each row, which may be absent.
+    /// The labels of each row, or of the words of each, which may be absent.
     pub labels: Labels,
     /// C, the number of labels of the task.
     pub outputs: usize,
-    /// Of texts that are split into words, of how many rows each is; the others are a row each, and this is empty.
+    /// Of how many rows each text is: one, or the pieces of a sentence.
     pub pieces: Vec<usize>,
+    /// Whether a target is a word.
+    of_words: bool,
 }
 
 impl Examples {
-    /// A row for each encoding.
+    /// Texts or pairs of them, each of which is a row and has a label.
     pub fn new(encodings: Vec<Encoding>, labels: Labels, outputs: usize) -> Self {
-        Self { encodings, labels, outputs, pieces: Vec::new() }
+        let pieces = vec![1; encodings.len()];
+        Self { encodings, labels, outputs, pieces, of_words: false }
     }
 
-    /// Rows of texts that are split into words: each text has some pieces. Where there are labels, a row has the places
-    /// of those words alone that have one, and a piece without any is no row: it is neither learned from nor measured.
+    /// Sentences in pieces, whose words have labels. A word without one is neither learned from nor measured, and a
+    /// piece without any other is no row.
     ///
     /// # Panics
-    /// When labels of words are not as many as the places of words.
-    pub fn of_words(mut texts: Vec<Vec<Encoding>>, labels: Labels, outputs: usize) -> Self {
+    /// When a sentence has not as many labels as words.
+    pub fn of_words(mut sentences: Vec<Vec<Encoding>>, labels: Labels, outputs: usize) -> Self {
         let labels = match labels {
-            Labels::Tags(tags) => Labels::Tags(keep_labelled(&mut texts, &tags)),
+            Labels::Tags(tags) => Labels::Tags(keep_labelled(&mut sentences, tags)),
             other => other,
         };
-        let pieces: Vec<usize> = texts.iter().map(Vec::len).collect();
-        Self { encodings: texts.into_iter().flatten().collect(), labels, outputs, pieces }
+        let pieces = sentences.iter().map(Vec::len).collect();
+        let encodings = sentences.into_iter().flatten().collect();
+        Self { encodings, labels, outputs, pieces, of_words: true }
     }
 
-    /// The predictions of rows as those of texts, and their labels likewise.
-    pub fn whole(&self, rows: Vec<Prediction>) -> (Vec<Prediction>, Labels) {
+    /// The predictions of rows as those of texts, with the labels of texts.
+    pub fn by_text(&self, rows: Vec<Prediction>) -> (Vec<Prediction>, Labels) {
         if self.pieces.iter().all(|&pieces| pieces == 1) {
             return (rows, self.labels.clone());
         }
@@ -60,7 +73,7 @@ impl Examples {
 
     /// The number of texts, or pairs of them.
     pub fn texts(&self) -> usize {
-        if self.pieces.is_empty() { self.len() } else { self.pieces.len() }
+        self.pieces.len()
     }
 
     /// How many texts were too long, and cut.
@@ -113,36 +126,40 @@ impl Examples {
         }
     }
 
-    /// How many rows of logits these rows have: one each, or one for each of their words.
-    pub fn targets_of(&self, rows: &[usize]) -> usize {
-        match self.pieces.is_empty() {
-            true => rows.len(),
-            false => rows.iter().map(|&row| self.encodings[row].words.len()).sum(),
+    /// How many targets these rows have.
+    pub fn count_targets(&self, rows: &[usize]) -> usize {
+        match self.of_words {
+            true => rows.iter().map(|&row| self.encodings[row].words.len()).sum(),
+            false => rows.len(),
         }
     }
 }
 
-/// Keeps of each text the words that have a label, and the pieces that have such words; gives the labels of each piece.
-fn keep_labelled(texts: &mut [Vec<Encoding>], tags: &[Vec<Option<u32>>]) -> Vec<Vec<Option<u32>>> {
+/// The labels of words, row by row; none of a word without one.
+type Tags = Vec<Vec<Option<u32>>>;
+
+/// Leaves out the words without a label, and the pieces that are without words then. From the labels of sentences, gives
+/// those of the pieces that are left.
+fn keep_labelled(sentences: &mut [Vec<Encoding>], tags: Tags) -> Tags {
     let mut rows = Vec::new();
-    for (pieces, tags) in texts.iter_mut().zip(tags) {
-        let mut rest = &tags[..];
-        pieces.retain_mut(|piece| {
-            let (own, behind) = rest.split_at(piece.words.len());
-            rest = behind;
-            let mut labels = own.iter();
-            piece.words.retain(|_| labels.next().is_some_and(Option::is_some));
-            let labelled: Vec<_> = own.iter().copied().filter(Option::is_some).collect();
-            let is_row = !labelled.is_empty();
-            rows.extend(is_row.then_some(labelled));
-            is_row
-        });
-        assert!(rest.is_empty(), "batches: labels of words");
+    for (pieces, tags) in sentences.iter_mut().zip(tags) {
+        let words: usize = pieces.iter().map(|piece| piece.words.len()).sum();
+        assert_eq!(words, tags.len(), "batches: labels of words");
+        let mut tags = tags.into_iter();
+        for piece in pieces.iter_mut() {
+            let words = std::mem::take(&mut piece.words).into_iter().zip(tags.by_ref());
+            let targets = words.filter(|(_, tag)| tag.is_some());
+            let (words, row): (Vec<_>, Vec<_>) = targets.unzip();
+            piece.words = words;
+            rows.push(row);
+        }
+        pieces.retain(|piece| !piece.words.is_empty());
     }
+    rows.retain(|row: &Vec<_>| !row.is_empty());
     rows
 }
 
-/// The pieces of each text, one behind the other.
+/// The rows of each text, one behind the other.
 fn join<T>(pieces: &[usize], rows: impl IntoIterator<Item = Vec<T>>) -> Vec<Vec<T>> {
     let mut rows = rows.into_iter();
     pieces.iter().map(|&count| rows.by_ref().take(count).flatten().collect()).collect()
@@ -169,6 +186,24 @@ pub fn in_order(rows: usize, batch_size: usize) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_without_a_label_are_no_targets() {
+        let piece = |words: u32| {
+            let (ids, type_ids) = (vec![7; words as usize + 2], vec![0; words as usize + 2]);
+            let words = (1..=words).map(|place| place..place + 1).collect();
+            Encoding { ids, type_ids, truncated: false, words }
+        };
+        let sentences = vec![vec![piece(2), piece(1), piece(1)], vec![piece(2)]];
+        let tags = vec![vec![None, Some(3), None, Some(1)], vec![Some(0), Some(2)]];
+        let examples = Examples::of_words(sentences, Labels::Tags(tags), 4);
+        assert_eq!((examples.texts(), examples.len()), (2, 3));
+        assert_eq!(examples.pieces, [2, 1]);
+        assert_eq!(examples.encodings[0].words, std::slice::from_ref(&(2..3)));
+        let left = vec![vec![Some(3)], vec![Some(1)], vec![Some(0), Some(2)]];
+        assert_eq!(examples.labels, Labels::Tags(left));
+        assert_eq!(examples.count_targets(&[0, 1, 2]), 4);
+    }
 
     #[test]
     fn an_epoch_visits_every_row_once() {

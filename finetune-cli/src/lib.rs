@@ -12,6 +12,8 @@
 //! batches             examples to shuffled, ragged batches
 //! optimization        a step of any training: schedule, clipping, update
 //! trainer             the training loop of a classifier, evaluation
+//! predictions         logits to answers
+//! progress            the line that says how far it is
 //! masked_lm           masked-language modelling on plain text
 //! select              choosing a starting point: estimates, costs, ranking
 //! flops, memory       what a model costs

@@ -189,27 +189,28 @@ pub fn evaluate(
     precision: Precision,
 ) -> Result<Evaluation> {
     let start = Instant::now();
-    let (mut rows_predicted, mut total, mut targets_seen) =
-        (Vec::with_capacity(examples.len()), None, 0);
+    let mut by_row = Vec::with_capacity(examples.len());
+    let (mut loss_sum, mut targets_seen) = (0.0, 0);
     for rows in batches::in_order(examples.len(), batch_size) {
         let pass = Pass::inference().with_precision(precision);
         let logits = model.forward(&pass, &examples.batch(&rows)?)?;
         if let Some(targets) = examples.targets(&rows) {
             let loss = bert::loss(&logits, &targets)?.value().item()?;
-            *total.get_or_insert(0.0) += loss * examples.targets_of(&rows) as f64;
-            targets_seen += examples.targets_of(&rows);
+            let count = examples.count_targets(&rows);
+            loss_sum += loss * count as f64;
+            targets_seen += count;
         }
         let values = logits.value().to_vec::<f32>()?;
         let mut rest = &values[..];
         for row in rows {
-            let (own, behind) = rest.split_at(examples.targets_of(&[row]) * examples.outputs);
-            rows_predicted.push(Prediction::from_logits(task, own));
+            let (own, behind) = rest.split_at(examples.count_targets(&[row]) * examples.outputs);
+            by_row.push(Prediction::from_logits(task, own));
             rest = behind;
         }
     }
-    let (predictions, labels) = examples.whole(rows_predicted);
+    let (predictions, labels) = examples.by_text(by_row);
     let speed = predictions.len() as f64 / start.elapsed().as_secs_f64().max(1e-9);
     let report = predictions::report(task, &predictions, &labels);
-    let loss = total.map(|total: f64| total / targets_seen.max(1) as f64);
+    let loss = (targets_seen > 0).then(|| loss_sum / targets_seen as f64);
     Ok(Evaluation { predictions, labels, loss, report, speed })
 }

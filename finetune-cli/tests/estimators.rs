@@ -24,13 +24,14 @@ struct Case {
     labels: Labels,
     outputs: usize,
     folds: Vec<usize>,
+    groups: Vec<usize>,
 }
 
 impl Case {
     fn sample(&self) -> Sample<'_> {
-        let Self { states, width, labels, outputs, folds } = self;
+        let Self { states, width, labels, outputs, folds, groups } = self;
         let fold_count = folds.iter().max().map_or(1, |last| last + 1).max(5);
-        Sample { states, width: *width, labels, outputs: *outputs, folds, fold_count }
+        Sample { states, width: *width, labels, outputs: *outputs, folds, fold_count, groups }
     }
 
     fn estimate(&self) -> Vec<(Estimator, Estimate)> {
@@ -63,12 +64,14 @@ fn case(value: &Value, scale: f64) -> Case {
             Labels::Multi(rows.map(row).collect())
         }
     };
+    let folds = indices(&value["folds"]);
     Case {
         states: numbers(&value["states"]).iter().map(|x| (x / scale) as f32).collect(),
         width: number("width"),
         labels,
         outputs: number("outputs"),
-        folds: indices(&value["folds"]),
+        groups: (0..folds.len()).collect(),
+        folds,
     }
 }
 
@@ -100,6 +103,57 @@ fn values_and_jackknife_are_those_of_numpy_and_scikit_learn() {
         let want = value["accuracy"].as_f64().unwrap_or(f64::NAN);
         assert_all(&[accuracy], &[want], &format!("{}, accuracy", value["name"]));
     }
+}
+
+/// The accuracy of the five nearest neighbours of other groups among these rows, by its definition.
+fn held_out_accuracy(case: &Case, rows: &[usize]) -> f64 {
+    let Labels::Class(classes) = &case.labels else { panic!("classes") };
+    let state = |row: usize| &case.states[row * case.width..(row + 1) * case.width];
+    let distance = |a: usize, b: usize| {
+        let differences = state(a).iter().zip(state(b)).map(|(a, b)| f64::from(*a) - f64::from(*b));
+        differences.map(|d| d * d).sum::<f64>()
+    };
+    let is_right = |&&row: &&usize| {
+        let mut others: Vec<usize> = rows.to_vec();
+        others.retain(|&other| case.groups[other] != case.groups[row]);
+        others.sort_by(|&a, &b| distance(row, a).total_cmp(&distance(row, b)));
+        let votes: Vec<u32> = others.iter().take(5).map(|&other| classes[other]).collect();
+        let count = |class: u32| votes.iter().filter(|&&vote| vote == class).count();
+        let most = votes.iter().map(|&vote| count(vote)).max().expect("votes");
+        votes.iter().find(|&&vote| count(vote) == most) == Some(&classes[row])
+    };
+    rows.iter().filter(is_right).count() as f64 / rows.len() as f64
+}
+
+/// Words of one sentence lie together and share a label, whatever it is: neighbours out of the sentence would tell it.
+#[test]
+fn neighbours_of_the_same_group_do_not_vote() {
+    let mut rng = Rng::new(3, 3);
+    let (rows, width, sentences) = (150, 3, 25);
+    let centres: Vec<f64> = (0..sentences * width).map(|_| 4.0 * rng.normal()).collect();
+    let of_sentence: Vec<u32> = (0..sentences).map(|_| rng.below(3) as u32).collect();
+    let groups: Vec<usize> = (0..rows).map(|_| rng.below(sentences as u64) as usize).collect();
+    let places = groups.iter().flat_map(|group| (0..width).map(move |i| group * width + i));
+    let states = places.map(|place| (centres[place] + 0.1 * rng.normal()) as f32).collect();
+    let labels = Labels::Class(groups.iter().map(|&group| of_sentence[group]).collect());
+    let folds = groups.iter().map(|group| group % 5).collect();
+    let mut case = Case { states, width, labels, outputs: 3, folds, groups };
+    let knn = |case: &Case| case.estimate().swap_remove(2).1;
+    let got = knn(&case);
+    let kept = |out: Option<usize>| -> Vec<usize> {
+        (0..rows).filter(|&row| Some(case.folds[row]) != out).collect()
+    };
+    assert_eq!(got.value, held_out_accuracy(&case, &kept(None)));
+    let without: Vec<f64> =
+        (0..5).map(|fold| held_out_accuracy(&case, &kept(Some(fold)))).collect();
+    assert_eq!(got.without, without);
+    assert_eq!(profile(&case.sample()).expect("a sample").knn, got.value);
+    // Where only the row itself is left out, its sentence gives it away.
+    case.groups = (0..rows).collect();
+    assert!(knn(&case).value > got.value + 0.3, "{} {}", knn(&case).value, got.value);
+    // Where there is one sentence, nobody is left to vote.
+    case.groups = vec![7; rows];
+    assert!(knn(&case).value.is_nan());
 }
 
 #[test]
@@ -239,8 +293,8 @@ fn folds_are_level_and_the_same_again() {
 
 fn refused(change: impl Fn(&mut Case)) -> Error {
     let labels = Labels::Class(vec![0, 1, 1]);
-    let mut case =
-        Case { states: vec![0.5; 6], width: 2, labels, outputs: 2, folds: vec![0, 1, 2] };
+    let (folds, groups) = (vec![0, 1, 2], vec![0, 1, 2]);
+    let mut case = Case { states: vec![0.5; 6], width: 2, labels, outputs: 2, folds, groups };
     change(&mut case);
     estimate(&case.sample()).expect_err("a bad sample")
 }
@@ -250,8 +304,9 @@ fn bad_samples_are_refused() {
     assert_eq!(refused(|case| case.labels = Labels::Absent), Error::Unlabelled);
     assert_eq!(refused(|case| case.outputs = 0), Error::Empty);
     assert_eq!(refused(|case| case.states[3] = f32::NAN), Error::NotFinite { row: 1 });
-    let shape = Error::Shape { states: 5, width: 2, labels: 3, folds: 3 };
-    assert_eq!(refused(|case| case.states.truncate(5)), shape);
+    let shape = |states, groups| Error::Shape { states, width: 2, labels: 3, groups, folds: 3 };
+    assert_eq!(refused(|case| case.states.truncate(5)), shape(5, 3));
+    assert_eq!(refused(|case| case.groups.truncate(2)), shape(6, 2));
     let label = Error::Label { row: 1, class: 1.0, outputs: 1 };
     assert_eq!(refused(|case| case.outputs = 1), label);
     let multi = |case: &mut Case| case.labels = Labels::Multi(vec![vec![], vec![0, 7], vec![]]);
@@ -264,6 +319,7 @@ fn bad_samples_are_refused() {
         labels: Labels::Class(vec![0, 1, 1]),
         outputs: 2,
         folds: vec![0, 5, 1],
+        groups: vec![0, 1, 2],
     };
     let sample = Sample { fold_count: 3, ..case.sample() };
     assert_eq!(estimate(&sample), Err(Error::Fold { row: 1, fold: 5, count: 3 }));
@@ -277,7 +333,7 @@ fn two_classes(rows: usize, width: usize, seed: u64) -> Case {
     let states: Vec<f32> = (0..rows * width).map(state).map(|x| x as f32).collect();
     let labels = Labels::Class(labels);
     let folds = folds(&labels, 5, seed);
-    Case { states, width, labels, outputs: 2, folds }
+    Case { states, width, labels, outputs: 2, folds, groups: (0..rows).collect() }
 }
 
 /// The states through an orthogonal map (a reflection at a random direction) and a shift.
@@ -296,13 +352,14 @@ fn moved(case: &Case, reflect: bool, shift: f32) -> Vec<f32> {
 
 /// Whether a value stays, up to the rounding of the moved states to f32.
 fn stays(case: &Case, states: Vec<f32>, estimators: &[Estimator]) -> bool {
-    let Case { width, labels, outputs, folds, .. } = case;
+    let Case { width, labels, outputs, folds, groups, .. } = case;
     let other = Case {
         states,
         width: *width,
         labels: labels.clone(),
         outputs: *outputs,
         folds: folds.clone(),
+        groups: groups.clone(),
     };
     let near =
         |a: f64, b: f64| a.is_nan() && b.is_nan() || (a - b).abs() <= 2e-3 * a.abs().max(1.0);
@@ -351,8 +408,10 @@ proptest! {
             _ => Labels::Score((0..rows).map(|_| class() as f32).collect()),
         };
         let folds = folds(&labels, count, seed);
-        let (states, labels, folds) = (&states, &labels, &folds);
-        let sample = Sample { states, width, labels, outputs, folds, fold_count: count };
+        // Some rows share a group, in one fold or not; or all do.
+        let groups: Vec<usize> = (0..rows).map(|row| row * rows.min(5) / 5 % 6).collect();
+        let (states, labels, folds, groups) = (&states, &labels, &folds, &groups);
+        let sample = Sample { states, width, labels, outputs, folds, fold_count: count, groups };
         let all = estimate(&sample).expect("a sample");
         for (estimator, estimate) in all {
             prop_assert_eq!(estimate.without.len(), count);

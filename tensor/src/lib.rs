@@ -1,7 +1,8 @@
 //! Tensors: shape, strides, dtype and shared storage over the [`kernels`].
 //!
 //! A [`Tensor`] is an immutable, strided view of storage that other tensors may share: [`Tensor::reshape`],
-//! [`Tensor::transpose`], [`Tensor::narrow`] and [`Tensor::broadcast_to`] copy nothing. Arithmetic lives in
+//! [`Tensor::transpose`], [`Tensor::narrow`] and [`Tensor::broadcast_to`] copy nothing, but for the
+//! reshape of a strided view. Arithmetic lives in
 //! [`ops`], one file per op: it checks shapes, allocates the result and calls the kernel. `f32` runs the
 //! fast kernels; `f64` runs their plain definitions, so that anything built on tensors can be checked in
 //! double precision without a second implementation. Tensors that were brought to a GPU

@@ -1,9 +1,10 @@
 //! What the tests over the whole stack share: golden values, a GPU, and the project's own source.
 //!
 //! The tests themselves are in `tests/tests`, one file a question: are the derivatives right
-//! (`gradients`), do values agree with PyTorch (`golden_ops`, `golden_bert`, `golden_training`) and with a
-//! real checkpoint (`golden_minilm`), does a GPU compute the same (`devices`), do its kernels compile
-//! (`kernel_resources`), do the layers keep to their places (`layering`).
+//! (`gradients`), do values agree with PyTorch and transformers (`golden_*`, of which `golden_minilm` wants a real
+//! checkpoint), does a batch equal its members and learn what it should (`encoder`, `masked_lm`, `bf16`), does a GPU
+//! compute the same (`devices`), do its kernels compile (`kernel_resources`), do the layers keep to their places
+//! (`layering`).
 #![forbid(unsafe_code)]
 
 pub mod compare;

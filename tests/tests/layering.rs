@@ -93,8 +93,8 @@ fn unsafe_lives_in_kernels_alone() {
     }
 }
 
-/// Folders of `kernels/src` that are no ops: what ops share on the CPU and on a GPU, and a copy that the host leaves
-/// to `ndarray`.
+/// Folders of `kernels/src` that are no ops: what ops share on the CPU and on a GPU, and copies, in which there is no
+/// arithmetic to define.
 const NO_OPS: [&str; 3] = ["copy", "cuda", "simd"];
 
 /// What an op lacks, and why.

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::PrecisionName;
 use super::hardware::HardwareArgs;
+use super::lora::LoraArgs;
 use crate::flags;
 
 /// `finetune bench`
@@ -21,7 +22,8 @@ pub struct BenchArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Bench {
     /// One training step and one inference pass of a model of a given shape: random weights and tokens,
-    /// full length, AdamW, dropout 0.1. The step is that of `train`, its gradient norm included
+    /// full length, AdamW, dropout 0.1 (modernbert: none, as in its configuration). The step is that of `train`,
+    /// its gradient norm included
     Step(BenchStepArgs),
     /// Fine-tuning on labelled text: speed, accuracy and memory of each epoch. Nothing is saved. Texts are
     /// tokenized once; that time counts in the first epoch
@@ -108,6 +110,9 @@ pub struct BenchTrainArgs {
     /// Chooses the shuffling, the dropout masks and the first weights of the head
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub lora: LoraArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub hardware: HardwareArgs,

@@ -26,7 +26,7 @@ pub struct LoraArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora_dropout: Option<f64>,
     /// The linear maps that have them, by the ends of their names, or all-linear for all of the layers [default:
-    /// query,value; of a DistilBERT q_lin,v_lin, a DeBERTa query_proj,value_proj, a ModernBERT Wqkv]
+    /// query,value; of a DistilBERT q_lin,v_lin, an MPNet q,v, a DeBERTa query_proj,value_proj, a ModernBERT Wqkv]
     #[arg(long, value_name = "NAME,..", value_delimiter = ',', action = ArgAction::Set, requires = "lora_r")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora_target_modules: Option<Vec<String>>,

@@ -102,7 +102,7 @@ pub struct LearningArgs {
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Text")]
 pub struct TextArgs {
-    /// Files of text: .txt with one text a line, or CSV, TSV, JSONL, JSON, Parquet; labels are not looked at
+    /// Files of text: .txt with one text a line, or CSV, TSV, JSONL, JSON, Parquet, CoNLL; labels are not looked at
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub text: Vec<PathBuf>,
     /// Files of held-out text [default: a part of the text]

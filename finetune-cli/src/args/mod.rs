@@ -23,7 +23,7 @@ use crate::{bundled, flags};
 
 /// Fine-tune pretrained encoders on your data.
 #[derive(Debug, Parser)]
-#[command(name = "finetune", version, about, args_override_self = true)]
+#[command(name = "finetune", version, args_override_self = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -337,7 +337,7 @@ pub enum ScheduleName {
 pub enum OptimizerName {
     /// Adam with decoupled weight decay.
     Adamw,
-    /// Stochastic gradient descent with momentum.
+    /// Stochastic gradient descent; see --momentum.
     Sgd,
 }
 

@@ -15,7 +15,7 @@ use crate::args::{RecipeArgs, TrainArgs, wrong_flags};
 use crate::batches::Examples;
 use crate::bundled;
 use crate::classifier::Classifier;
-use crate::data::{self, Columns, Dataset, LabelSet, Schema, Task, split};
+use crate::data::{self, Columns, Dataset, Schema, Task, split};
 use crate::folder::Folder;
 use crate::optimization::check_flags;
 use crate::predictions::metric_names;
@@ -179,12 +179,6 @@ pub(super) fn read(args: &TrainArgs, inputs: &Inputs) -> Result<(Schema, [Option
     let (options, quiet) = (args.data.options(), args.machine.quiet);
     let table = data::read_table(&inputs.train, &options)?;
     let schema = Schema::infer(&table, &options)?;
-    if let Some(name) = schema.task.label_set().and_then(LabelSet::unprintable) {
-        let file = inputs.train.display();
-        bail!(
-            "{file}: the label {name:?} has control characters; use labels without line breaks and the like"
-        );
-    }
     let other = |path: &Option<PathBuf>| {
         path.as_ref().map(|path| labelled(path, &options, &schema)).transpose()
     };

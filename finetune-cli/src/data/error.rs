@@ -195,6 +195,11 @@ pub enum Error {
         .path.display(), bert::MOST_LABELS
     )]
     ManyLabels { path: PathBuf, column: String, count: usize },
+    #[error(
+        "{}: the label {label:?} has control characters; use labels without line breaks and the like",
+        .path.display()
+    )]
+    UnprintableLabel { path: PathBuf, label: String },
     #[error("{}: every label is `{label}`; training needs at least two classes", .path.display())]
     OneClass { path: PathBuf, label: String },
     #[error("{}: every list of labels is empty; training needs at least one label", .path.display())]

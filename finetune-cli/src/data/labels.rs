@@ -61,7 +61,7 @@ impl LabelSet {
     }
 
     /// The first name with control characters, a line break say, which would break the lines in which names are shown.
-    pub fn unprintable(&self) -> Option<&str> {
+    pub(super) fn unprintable(&self) -> Option<&str> {
         self.names.iter().map(String::as_str).find(|name| name.contains(char::is_control))
     }
 

@@ -20,6 +20,7 @@ mod delimited;
 mod error;
 mod example;
 mod format;
+mod guess;
 mod json;
 mod labels;
 mod nesting;

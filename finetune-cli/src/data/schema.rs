@@ -118,8 +118,9 @@ impl Schema {
     /// Columns, task and classes from the training file.
     ///
     /// # Errors
-    /// When a column cannot be found, a label is missing or malformed, there is one class or more than a model may
-    /// have. Whether more than one of the classes that a file lists is there, [`Dataset::check_classes`] tells.
+    /// When a column cannot be found, a label is missing, malformed or has control characters, there is one class or
+    /// more than a model may have. Whether more than one of the classes that a file lists is there,
+    /// [`Dataset::check_classes`] tells.
     ///
     /// [`Dataset::check_classes`]: super::Dataset::check_classes
     pub fn infer(training: &Table, options: &Options) -> Result<Self> {
@@ -258,10 +259,13 @@ impl LabelCells<'_> {
             [] => LabelSet::from_training(labels),
             listed => LabelSet::from_names(listed.to_vec())?,
         };
+        let path = || self.table.path().into();
+        if let Some(label) = set.unprintable() {
+            return Err(Error::UnprintableLabel { path: path(), label: label.into() });
+        }
         match set.len() {
             count if count > MOST_LABELS => {
-                let (path, column) = (self.table.path().into(), self.column.name.clone());
-                Err(Error::ManyLabels { path, column, count })
+                Err(Error::ManyLabels { path: path(), column: self.column.name.clone(), count })
             }
             _ => Ok(set),
         }

@@ -23,7 +23,7 @@ use crate::select::summary::Evidence;
 
 /// Part of every key, as the version of the program is: a new layout of the files, or a new meaning of what is in
 /// them, has a new one.
-const VERSION: u64 = 4;
+const VERSION: u64 = 5;
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 20;

@@ -21,13 +21,16 @@ pub struct Points {
     pub labels: Labels,
     /// The fold of each row: that of its text.
     pub folds: Vec<usize>,
+    /// The text of each row, by its number.
+    pub texts: Vec<usize>,
 }
 
 impl Points {
     /// Of texts with these labels and folds: the texts, or up to `most` words of them.
     pub fn new(labels: &Labels, folds: &[usize], most: usize, seed: u64) -> Self {
         let Labels::Tags(tags) = labels else {
-            return Self { words: None, labels: labels.clone(), folds: folds.to_vec() };
+            let texts = (0..folds.len()).collect();
+            return Self { words: None, labels: labels.clone(), folds: folds.to_vec(), texts };
         };
         let classes = |tags: &Vec<Option<u32>>| tags.iter().flatten().copied().collect();
         let tags: Vec<Vec<u32>> = tags.iter().map(classes).collect();
@@ -40,8 +43,9 @@ impl Points {
         let mut words = vec![Vec::new(); tags.len()];
         drawn.iter().for_each(|&(text, word)| words[text].push(word));
         let labels = Labels::Class(drawn.iter().map(class).collect());
-        let folds = drawn.iter().map(|&(text, _)| folds[text]).collect();
-        Self { words: Some(words), labels, folds }
+        let texts: Vec<usize> = drawn.iter().map(|&(text, _)| text).collect();
+        let folds = texts.iter().map(|&text| folds[text]).collect();
+        Self { words: Some(words), labels, folds, texts }
     }
 
     /// N.
@@ -108,13 +112,13 @@ mod tests {
         let count = |class| classes.iter().filter(|&&c| c == class).count();
         assert_eq!([count(0), count(1), count(2)], [25, 25, 50]);
         assert_eq!(points.len(), 100);
-        // Labels and folds are those of the words that were drawn.
+        // Labels, folds and texts are those of the words that were drawn.
         let words = points.words.as_ref().expect("words");
         let drawn =
             words.iter().enumerate().flat_map(|(text, words)| words.iter().map(move |w| (text, w)));
-        for ((text, &word), (&class, &fold)) in drawn.zip(classes.iter().zip(&points.folds)) {
-            assert_eq!(class, class_of(word));
-            assert_eq!(fold, folds[text]);
+        for (row, (text, &word)) in drawn.enumerate() {
+            assert_eq!(classes[row], class_of(word));
+            assert_eq!((points.folds[row], points.texts[row]), (folds[text], text));
         }
         let all = Points::new(&tags(), &folds, 800, 1);
         assert_eq!(all.len(), 800);
@@ -129,12 +133,12 @@ mod tests {
         let points = Points::new(&tags, &[0, 1], 100, 1);
         assert_eq!(points.words, Some(vec![vec![0, 1], vec![0]]));
         assert_eq!(points.labels, Labels::Class(vec![1, 0, 1]));
-        assert_eq!(points.folds, [0, 0, 1]);
+        assert_eq!((points.folds, points.texts), (vec![0, 0, 1], vec![0, 0, 1]));
     }
 
     #[test]
     fn texts_are_rows() {
         let points = Points::new(&Labels::Class(vec![0, 1]), &[1, 0], 1, 1);
-        assert_eq!((points.words, points.folds), (None, vec![1, 0]));
+        assert_eq!((points.words, points.folds, points.texts), (None, vec![1, 0], vec![0, 1]));
     }
 }

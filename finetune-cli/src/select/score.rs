@@ -234,6 +234,7 @@ impl Scorer<'_> {
             outputs: self.task.outputs(),
             folds: &self.points.folds,
             fold_count: self.fold_count,
+            groups: &self.points.texts,
         }
     }
 

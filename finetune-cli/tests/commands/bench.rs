@@ -97,12 +97,16 @@ fn train_is_the_training_of_train() {
     let eval = place.write("eval.csv", reviews(20, 2));
     let train = text(&place.train);
     let files = ["--model", base_model(), "--train", train, "--validation", &eval];
-    let line = &json_lines(&succeeds(&[&["bench", "train"], &files[..]].concat()).stdout)[2];
     let recipe = ["--batch-size", "32", "--learning-rate", "5e-5", "--seed", "0"];
-    place.train(&[&recipe[..], &["--validation", &eval]].concat());
-    for (key, name) in [("loss", "train_loss"), ("eval_accuracy", "eval_accuracy")] {
-        let (here, there) = (line[key].as_f64().unwrap(), metric(&place.output, name));
-        assert!((here - there).abs() <= 5e-5, "{key}: {here} and {there}");
+    let lora = ["--lora-r", "2", "--lora-alpha", "64", "--lora-target-modules", "query,key"];
+    for lora in [&[][..], &lora] {
+        let bench = succeeds(&[&["bench", "train"], &files[..], lora].concat());
+        let line = &json_lines(&bench.stdout)[2];
+        place.train(&[&recipe[..], &["--validation", &eval, "--overwrite"], lora].concat());
+        for (key, name) in [("loss", "train_loss"), ("eval_accuracy", "eval_accuracy")] {
+            let (here, there) = (line[key].as_f64().unwrap(), metric(&place.output, name));
+            assert!((here - there).abs() <= 5e-5, "{key} {lora:?}: {here} and {there}");
+        }
     }
 }
 
@@ -145,4 +149,6 @@ fn what_can_not_be_measured_is_refused() {
     bench("no-model", train, train, &["no-model", "no such folder"]);
     let scores = place.write("scores.csv", "text,label\na,0.5\nb,1.25\nc,2.5\n");
     bench(model, &scores, &scores, &["scores.csv", "one class an example"]);
+    let control = place.write("control.csv", "text,label\na,\"p\nq\u{1b}[31m\"\nb,r\n");
+    bench(model, &control, train, &["control.csv", r#""p\nq\u{1b}[31m""#, "control characters"]);
 }

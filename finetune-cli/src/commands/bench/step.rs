@@ -56,7 +56,7 @@ fn config(shape: ShapeName) -> Config {
         json!({"model_type": "bert", "hidden_size": hidden, "num_hidden_layers": layers,
             "num_attention_heads": heads, "intermediate_size": 4 * hidden})
     };
-    // All else, the dropout rate of 0.1 too, is transformers' default.
+    // All else, the dropout rate too (0.1, but none in a ModernBERT), is transformers' default.
     let json = match shape {
         ShapeName::Tiny => bert(128, 2, 2),
         ShapeName::Minilm => bert(384, 6, 12),

@@ -1,6 +1,6 @@
 //! `finetune bench train`: fine-tuning on labelled text, measured epoch by epoch.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use tensor::Device;
 
@@ -31,13 +31,16 @@ pub(super) fn run(args: &BenchTrainArgs) -> Result<()> {
         Ok(Data { examples, seconds })
     };
     let (mut train, mut eval) = (tokenize(train)?, tokenize(eval)?);
-    let (model, _) = folder.classifier(&schema.task, args.seed)?;
+    let (mut model, _) = folder.classifier(&schema.task, args.seed)?;
+    if let Some(adaptation) = args.lora.adaptation(&folder.config).context("LoRA")? {
+        model.adapt(adaptation, None, args.seed)?;
+    }
     let recipe = recipe(args);
     let mut trainer = Trainer::new(&model, &recipe, train.examples.len());
     for epoch in 1..=args.epochs {
         let (loss, seconds) = timed(|| one_epoch(&mut trainer, &train.examples))?;
         let trained = (loss, seconds + std::mem::take(&mut train.seconds));
-        let measured = evaluate(args, &model, &schema.task, &mut eval)?;
+        let measured = evaluate(args, &model.merged()?, &schema.task, &mut eval)?;
         let sizes = (train.examples.len(), eval.examples.len());
         say(line(args, epoch, sizes, trained, measured))?;
     }

@@ -12,6 +12,7 @@ use crate::classifier::Classifier;
 use crate::folder::Folder;
 use crate::metrics;
 use crate::run::checkpoint::ADAPTER;
+use crate::select::cache::write_whole;
 use crate::select::candidates::Request;
 use crate::select::halving::{Measured, Plan};
 use crate::select::summary::{Candidate, Rung, Status, Verified};
@@ -19,41 +20,53 @@ use crate::trainer::Trainer;
 
 /// A candidate in the race.
 pub(super) struct Contender<'c> {
-    pub(super) request: Request,
-    pub(super) candidate: &'c mut Candidate,
-    pub(super) folder: PathBuf,
-    /// The step that it reaches in each rung.
-    steps: Vec<u64>,
+    pub(super) request: &'c Request,
+    candidate: &'c mut Candidate,
+    folder: PathBuf,
+    /// The step up to which it trains in each rung.
+    goals: Vec<u64>,
     /// Steps of its whole recipe.
     recipe_steps: u64,
-    pub(super) rungs: Vec<Rung>,
+    /// The rungs that it has run, the last one perhaps in vain.
+    rungs: Vec<Rung>,
 }
 
 impl<'c> Contender<'c> {
-    /// The candidate at a place in the plan, with what an earlier call left in its folder.
+    /// The candidate at a place in the plan, with what an earlier call left in its folder, which is in that of the
+    /// verification.
     pub(super) fn new(
-        request: Request,
-        candidate: &'c mut Candidate,
-        folder: PathBuf,
+        (request, candidate): (&'c Request, &'c mut Candidate),
+        verification: &Path,
         (plan, place): (&Plan, usize),
     ) -> Self {
-        let (steps, recipe_steps) = (plan.steps_of(place), plan.recipe[place]);
-        let rungs = read_rungs(&folder, &steps);
-        Self { request, candidate, folder, steps, recipe_steps, rungs }
+        let folder = verification.join(place.to_string());
+        let (goals, recipe_steps) = (plan.steps_of(place), plan.recipe[place]);
+        let rungs = read_rungs(&folder, &goals);
+        Self { request, candidate, folder, goals, recipe_steps, rungs }
     }
 
-    /// The step that it reaches in rung `rung` of the plan.
-    pub(super) fn step(&self, rung: usize) -> u64 {
-        self.steps[rung]
+    /// The step up to which it trains in rung `rung` of the plan.
+    pub(super) fn goal(&self, rung: usize) -> u64 {
+        self.goals[rung]
     }
 
     /// The steps of its schedule: where the last rung ends.
-    pub(super) fn last_step(&self) -> u64 {
-        self.steps.last().copied().unwrap_or(0)
+    pub(super) fn last_goal(&self) -> u64 {
+        self.goals.last().copied().unwrap_or(0)
+    }
+
+    /// Whether it has run rung `rung`, in this call or an earlier one.
+    pub(super) fn has_run(&self, rung: usize) -> bool {
+        self.rungs.len() > rung
+    }
+
+    /// Whether something went wrong before rung `rung`.
+    pub(super) fn has_failed(&self, rung: usize) -> bool {
+        self.before(rung).is_some_and(|before| before.metric.is_none())
     }
 
     /// The rung before rung `rung` of the plan; an earlier call may have come further.
-    pub(super) fn before(&self, rung: usize) -> Option<&Rung> {
+    fn before(&self, rung: usize) -> Option<&Rung> {
         self.rungs.get(rung.checked_sub(1)?)
     }
 
@@ -61,6 +74,31 @@ impl<'c> Contender<'c> {
     pub(super) fn measured(&self, rung: usize, metric: &str) -> Measured {
         let none = Measured { figure: 0.0, standard_error: 0.0, estimate: value(self.candidate) };
         self.before(rung).map_or(none, |before| measured(self.candidate, before, metric))
+    }
+
+    /// The last rung that it has run, if its weights are there to go on from.
+    pub(super) fn kept(&self) -> Option<Rung> {
+        self.rungs.last().copied().filter(|rung| self.moments(rung.steps).is_file())
+    }
+
+    /// Notes a rung that it has run, and removes the weights of those before.
+    pub(super) fn reached(&mut self, rung: Rung) -> Result<()> {
+        self.rungs.push(rung);
+        write_whole(&rungs_file(&self.folder), &serde_json::to_vec(&self.rungs)?)?;
+        self.forget_weights(Some(rung.steps));
+        Ok(())
+    }
+
+    /// Notes in its row why it did not get to a step.
+    pub(super) fn failed(&mut self, steps: u64, error: &anyhow::Error) {
+        self.candidate.remarks.push(format!("verification failed: {error:#}"));
+        let (metric, standard_error, loss) = (None, None, None);
+        self.rungs.push(Rung { steps, metric, standard_error, loss, seconds: 0.0 });
+    }
+
+    /// Makes its folder.
+    pub(super) fn make_folder(&self) -> Result<()> {
+        make_folder(&self.folder)
     }
 
     /// Where the weights at a step are.
@@ -87,8 +125,7 @@ impl<'c> Contender<'c> {
         trainer: &mut Trainer,
     ) -> Result<()> {
         let weights = self.weights(step);
-        fs::create_dir_all(&weights)
-            .with_context(|| format!("{}: can't be written", weights.display()))?;
+        make_folder(&weights)?;
         match adapter {
             Some(adapter) => adapter.save(&self.adapter(step))?,
             None => {
@@ -127,10 +164,19 @@ pub(super) fn measured(candidate: &Candidate, rung: &Rung, metric: &str) -> Meas
     }
 }
 
-/// What an earlier call reached, as far as it followed these steps.
-fn read_rungs(folder: &Path, steps: &[u64]) -> Vec<Rung> {
-    let text = fs::read(folder.join("rungs.json")).unwrap_or_default();
+fn make_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("{}: can't be written", folder.display()))
+}
+
+/// Where a contender notes the rungs that it has run.
+fn rungs_file(folder: &Path) -> PathBuf {
+    folder.join("rungs.json")
+}
+
+/// The rungs that an earlier call ran, as far as they had these goals.
+fn read_rungs(folder: &Path, goals: &[u64]) -> Vec<Rung> {
+    let text = fs::read(rungs_file(folder)).unwrap_or_default();
     let rungs: Vec<Rung> = serde_json::from_slice(&text).unwrap_or_default();
-    let follows = rungs.into_iter().zip(steps).take_while(|(rung, steps)| rung.steps == **steps);
-    follows.map(|(rung, _)| rung).collect()
+    let same = rungs.into_iter().zip(goals).take_while(|(rung, goal)| rung.steps == **goal);
+    same.map(|(rung, _)| rung).collect()
 }

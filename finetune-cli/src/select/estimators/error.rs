@@ -14,8 +14,8 @@ pub enum Error {
     Empty,
     /// Lengths that do not fit together.
     #[error(
-        "estimators: expected states of {folds} rows of {width} and {folds} labels, \
-         got {states} numbers and {labels} labels"
+        "estimators: expected states of {folds} rows of {width}, {folds} labels and {folds} groups, \
+         got {states} numbers, {labels} labels and {groups} groups"
     )]
     Shape {
         /// Numbers that there are.
@@ -24,6 +24,8 @@ pub enum Error {
         width: usize,
         /// Labels that there are.
         labels: usize,
+        /// Groups that there are.
+        groups: usize,
         /// Rows, by the folds.
         folds: usize,
     },

@@ -1,14 +1,18 @@
-//! Leave-one-out nearest neighbours: how well the 5 closest other rows tell the truth of a row.
+//! Held-out nearest neighbours: how well the 5 closest rows of other groups tell the truth of a row.
 //!
 //! ```text
 //! d(i, j)^2 = |x_i|^2 + |x_j|^2 - 2 x_i x_j            Euclidean, on the states as they are
 //! ```
 //!
 //! Classes: the share of rows whose class has the most votes; among classes with equally many, that of the closest
-//! neighbour. Labels: the micro F1 of the labels that more than half of the neighbours have (0 when there
-//! are neither labels nor predictions). Scores: Pearson's correlation of the score with the mean of the neighbours'. Among
-//! equally distant rows those of an earlier fold come first, then earlier rows. NaN for a single row, or
-//! when a side of the correlation is constant.
+//! neighbour. Labels: the micro F1 of the labels that more than half of the neighbours have (0 when there are neither
+//! labels nor predictions). Scores: Pearson's correlation of the score with the mean of the neighbours'. Among equally
+//! distant rows those of an earlier fold come first, then earlier rows. NaN where all rows are of one group, or a side
+//! of the correlation is constant.
+//!
+//! A text is a group by itself: its row is left out when it is asked about. The words of a sentence are one group. Their
+//! states know of one another: the next word of an entity is close and has its label in any encoder, and the words of a
+//! new text have no such neighbours.
 //!
 //! Each row keeps its 5 closest of every fold; those of any union of folds are among them, so one pass over the
 //! distances answers for every fold that is left out. Memory: N K 5 neighbours; products by blocks of rows.
@@ -30,7 +34,7 @@ const BLOCK: usize = 128;
 /// A squared distance and a row.
 type Neighbour = (f64, usize);
 
-/// The closest other rows of every row.
+/// The closest rows of other groups of every row.
 pub(super) struct Neighbours {
     /// For each row and fold: at most [`NEIGHBOURS`], closest first.
     lists: Vec<Vec<Vec<Neighbour>>>,
@@ -66,7 +70,8 @@ impl Neighbours {
     /// The value over the rows that are kept.
     pub fn value(&self, rows: &Rows, left_out: Option<usize>) -> f64 {
         let kept = rows.kept(left_out);
-        if kept.len() < 2 {
+        let mut pairs = kept.windows(2);
+        if pairs.all(|pair| rows.groups[pair[0]] == rows.groups[pair[1]]) {
             return f64::NAN;
         }
         let voters = kept.iter().map(|&row| (row, self.of(row, left_out)));
@@ -78,7 +83,7 @@ impl Neighbours {
     }
 }
 
-/// The closest rows of each fold to row `query`, whose products with all rows are given.
+/// The closest rows of each fold to row `query`, whose products with all rows are given; none of its own group.
 fn closest(rows: &Rows, squares: &[f64], products: &[f64], query: usize) -> Vec<Vec<Neighbour>> {
     let fold = |range: &std::ops::Range<usize>| {
         let mut list: Vec<Neighbour> = Vec::with_capacity(NEIGHBOURS + 1);
@@ -86,7 +91,7 @@ fn closest(rows: &Rows, squares: &[f64], products: &[f64], query: usize) -> Vec<
         for row in range.clone() {
             // The square of the query itself is the same for all.
             let distance = squares[row] - 2.0 * products[row];
-            if distance < limit && row != query {
+            if distance < limit && rows.groups[row] != rows.groups[query] {
                 let place = list.partition_point(|&(other, _)| other <= distance);
                 list.insert(place, (distance, row));
                 list.truncate(NEIGHBOURS);

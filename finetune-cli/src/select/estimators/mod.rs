@@ -3,7 +3,7 @@
 //! ```text
 //! h_score     spread between classes over spread of the states       [0, C - 1]; labels, scores [0, 1]
 //! log_me      evidence of a linear map, per row                      any
-//! knn         accuracy of the 5 nearest neighbours                   [0, 1]; scores [-1, 1]
+//! knn         accuracy of the 5 nearest of other texts               [0, 1]; scores [-1, 1]
 //! probe       ln p of a linear model on rows it has not seen         below 0; scores [-1, 1]
 //! transrate   code length that knowing the class saves               any
 //! nleep       ln p of the label, given the cluster                   below 0

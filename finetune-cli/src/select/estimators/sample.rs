@@ -28,6 +28,9 @@ pub struct Sample<'a> {
     pub folds: &'a [usize],
     /// K.
     pub fold_count: usize,
+    /// What each row is a part of, by any number; rows of one group are in one fold. A text that is a row has a group
+    /// of its own, the words of a sentence share one.
+    pub groups: &'a [usize],
 }
 
 /// What kind of truth the targets are.
@@ -50,6 +53,8 @@ pub(super) struct Rows {
     pub targets: Matrix,
     /// The columns of each fold.
     pub folds: Vec<Range<usize>>,
+    /// The group of each column.
+    pub groups: Vec<usize>,
     /// The sums over each fold.
     pub parts: Vec<Moments>,
     /// The sums over all rows.
@@ -68,9 +73,9 @@ impl Sample<'_> {
         if rows == 0 || self.width == 0 || self.outputs == 0 {
             return Err(Error::Empty);
         }
-        let states = self.states.len();
-        if labels != rows || states != rows * self.width {
-            return Err(Error::Shape { states, width: self.width, labels, folds: rows });
+        let (states, width, groups) = (self.states.len(), self.width, self.groups.len());
+        if labels != rows || groups != rows || states != rows * width {
+            return Err(Error::Shape { states, width, labels, groups, folds: rows });
         }
         Ok(rows)
     }
@@ -155,11 +160,11 @@ impl Rows {
         order.iter().for_each(|row| states.extend(state(row).iter().map(|&x| f64::from(x))));
         let states = Matrix::from_columns(sample.width, states);
         let targets = sample.targets(&order);
-        let folds = cut(&order);
+        let (folds, groups) = (cut(&order), order.iter().map(|&row| sample.groups[row]).collect());
         let parts: Vec<Moments> = folds.iter().map(|f| sums(&states, &targets, f)).collect();
         let mut whole = Moments::new(states.rows(), targets.rows());
         parts.iter().for_each(|part| whole.merge(part));
-        Ok(Self { kind: sample.kind(), states, targets, folds, parts, whole })
+        Ok(Self { kind: sample.kind(), states, targets, folds, groups, parts, whole })
     }
 
     /// N.

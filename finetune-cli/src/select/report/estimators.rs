@@ -133,7 +133,7 @@ fn meaning(name: &str) -> Option<&'static str> {
     Some(match name {
         "h_score" => "how much of the states' variance the labels explain",
         "logme" => "the evidence for a Bayesian linear model from states to labels",
-        "knn" => "how well the nearest other rows tell a row's label",
+        "knn" => "how well the nearest rows of other texts tell a row's label",
         "probe" => "what a linear model on the frozen states reaches on rows it has not seen",
         "transrate" => "the information that the states hold about the labels",
         "nleep" => "how well clusters of the states predict the labels",
