@@ -14,9 +14,11 @@ const STEPS: usize = 4096;
 /// # Panics
 /// When the CPU lacks `isa`.
 pub fn burst(isa: Isa, bf16: bool) -> Option<usize> {
-    assert!(isa <= crate::isa::widest(), "peak: {isa:?} asked for");
+    assert!(crate::isa::is_supported(isa), "peak: {isa:?} asked for");
     match (isa, bf16) {
         (Isa::Portable, false) => Some(portable()),
+        #[cfg(target_arch = "aarch64")]
+        (Isa::Neon, false) => Some(neon()),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the CPU has it, by the assertion.
         (Isa::Avx2, false) => Some(unsafe { x86::avx2() }),
@@ -42,6 +44,26 @@ fn portable() -> usize {
     }
     black_box(sums);
     2 * LANES * STEPS
+}
+
+/// As many chains as a product has: more than any core needs (up to four a cycle, of 4 cycles).
+#[cfg(target_arch = "aarch64")]
+fn neon() -> usize {
+    use std::arch::aarch64::*;
+
+    const CHAINS: usize = 24;
+    // SAFETY: every AArch64 has the instructions.
+    unsafe {
+        let x = black_box(vdupq_n_f32(0.5));
+        let mut sums = black_box([x; CHAINS]);
+        for _ in 0..STEPS {
+            for sum in &mut sums {
+                *sum = vfmaq_f32(*sum, x, x);
+            }
+        }
+        black_box(sums);
+    }
+    2 * 4 * CHAINS * STEPS
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::pack::{Layout, Word};
 use super::view::{SharedMat, Store};
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::isa::{self, Isa};
 
 /// Multiplies the panels `a` and `b` and stores the result.
@@ -81,9 +81,13 @@ impl MicroKernel {
     fn of_f32() -> Self {
         #[cfg(target_arch = "x86_64")]
         match isa::current() {
-            Isa::Portable => {}
+            Isa::Portable | Isa::Neon => {}
             Isa::Avx2 => return super::avx2::KERNEL,
             Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => return super::avx512::KERNEL,
+        }
+        #[cfg(target_arch = "aarch64")]
+        if isa::current() == Isa::Neon {
+            return super::neon::KERNEL;
         }
         super::portable::KERNEL
     }

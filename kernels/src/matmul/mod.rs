@@ -32,6 +32,8 @@ pub mod cuda;
 mod kernel;
 pub mod ladder;
 mod narrow;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pack;
 mod portable;
 pub mod reference;
