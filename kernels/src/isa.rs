@@ -1,34 +1,45 @@
 //! Which instruction set the kernels use.
 //!
 //! The choice is made once, at run time, from what the CPU reports. `KERNELS_ISA` caps it (`portable`,
-//! `avx2`, `avx512`, `avx512bf16` or `amx`), unless it is empty, which is how one machine tests and measures every path;
+//! `avx2`, `avx512`, `avx512bf16` or `amx`, and on AArch64 `portable` or `neon`), unless it is empty, which is how one machine tests and measures every path;
 //! a program that does not want to panic looks at it first, by [`cap`]. Results
 //! may differ in the last bits between instruction sets; on one instruction set they never depend on the number
 //! of threads.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// An instruction set that has kernels of its own, each with all that the ones before it have.
+/// An instruction set that has kernels of its own, each with all that the ones before it have on that CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Isa {
     /// Plain Rust, vectorized by the compiler for the baseline of the target.
     Portable = 1,
-    /// 8 lanes of f32, with fused multiply-add.
-    Avx2 = 2,
+    /// AArch64: 8 lanes of f32 in two registers, with fused multiply-add.
+    Neon,
+    /// x86-64: 8 lanes of f32, with fused multiply-add.
+    Avx2,
     /// 16 lanes of f32.
-    Avx512 = 3,
+    Avx512,
     /// The same, and products of pairs of bf16.
-    Avx512Bf16 = 4,
+    Avx512Bf16,
     /// The same, and products of tiles of bf16, on Linux.
-    Amx = 5,
+    Amx,
 }
 
-/// Every instruction set, narrowest first.
-const ALL: [Isa; 5] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16, Isa::Amx];
-
-/// What `KERNELS_ISA` may be.
-const NAMES: &str = "portable, avx2, avx512, avx512bf16 or amx";
+/// The instruction sets of this architecture by their names in `KERNELS_ISA`, narrowest first.
+const ALL: &[(&str, Isa)] = &[
+    ("portable", Isa::Portable),
+    #[cfg(target_arch = "aarch64")]
+    ("neon", Isa::Neon),
+    #[cfg(target_arch = "x86_64")]
+    ("avx2", Isa::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    ("avx512", Isa::Avx512),
+    #[cfg(target_arch = "x86_64")]
+    ("avx512bf16", Isa::Avx512Bf16),
+    #[cfg(target_arch = "x86_64")]
+    ("amx", Isa::Amx),
+];
 
 /// 0 until the first call of [`current`].
 static CURRENT: AtomicU8 = AtomicU8::new(0);
@@ -62,7 +73,7 @@ pub fn widest() -> Isa {
             _ => {}
         }
     }
-    Isa::Portable
+    if cfg!(target_arch = "aarch64") { Isa::Neon } else { Isa::Portable }
 }
 
 /// Uses `isa` from now on, in the whole process; meant for tests and benches that walk over all of them.
@@ -70,7 +81,7 @@ pub fn widest() -> Isa {
 /// # Panics
 /// When the CPU does not have it.
 pub fn set(isa: Isa) {
-    assert!(isa <= widest(), "isa: {isa:?} asked for, this CPU has {:?}", widest());
+    assert!(is_supported(isa), "isa: {isa:?} asked for, this CPU has {:?}", widest());
     CURRENT.store(isa as u8, Ordering::Relaxed);
 }
 
@@ -85,32 +96,28 @@ pub unsafe fn assume(isa: Isa) {
 
 /// The instruction sets that this CPU has, narrowest first.
 pub fn supported() -> impl Iterator<Item = Isa> {
-    ALL.into_iter().filter(|&isa| isa <= widest())
+    ALL.iter().map(|&(_, isa)| isa).filter(|&isa| isa <= widest())
 }
 
-/// Reads the name of an instruction set, as `KERNELS_ISA` spells it.
-fn parse(name: &str) -> Option<Isa> {
-    match name {
-        "portable" => Some(Isa::Portable),
-        "avx2" => Some(Isa::Avx2),
-        "avx512" => Some(Isa::Avx512),
-        "avx512bf16" => Some(Isa::Avx512Bf16),
-        "amx" => Some(Isa::Amx),
-        _ => None,
-    }
+/// Whether this CPU has `isa`.
+pub fn is_supported(isa: Isa) -> bool {
+    supported().any(|other| other == isa)
 }
 
 /// The widest instruction set that `KERNELS_ISA` allows: all of them where it is not set or empty.
 ///
 /// # Errors
-/// When it is no name of an instruction set; the message says which there are.
+/// When it is no name of an instruction set of this architecture; the message says which there are.
 pub fn cap() -> Result<Isa, String> {
     let name = std::env::var_os("KERNELS_ISA").unwrap_or_default();
     if name.is_empty() {
-        return Ok(ALL[ALL.len() - 1]);
+        return Ok(widest());
     }
-    let known = name.to_str().and_then(parse);
-    known.ok_or_else(|| format!("KERNELS_ISA={}: expected {NAMES}", name.display()))
+    let known = ALL.iter().find(|(known, _)| name == *known);
+    known.map(|&(_, isa)| isa).ok_or_else(|| {
+        let names: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
+        format!("KERNELS_ISA={}: expected one of {}", name.display(), names.join(", "))
+    })
 }
 
 #[cold]
@@ -124,7 +131,8 @@ fn choose() -> Isa {
 }
 
 fn decode(value: u8) -> Isa {
-    ALL[usize::from(value) - 1]
+    let known = ALL.iter().map(|&(_, isa)| isa).find(|&isa| isa as u8 == value);
+    known.expect("what was stored is of this architecture")
 }
 
 /// Whether tiles can be used takes three answers: of the CPU, of the operating system, and of the system again

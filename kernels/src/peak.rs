@@ -14,9 +14,11 @@ const STEPS: usize = 4096;
 /// # Panics
 /// When the CPU lacks `isa`.
 pub fn burst(isa: Isa, bf16: bool) -> Option<usize> {
-    assert!(isa <= crate::isa::widest(), "peak: {isa:?} asked for");
+    assert!(crate::isa::is_supported(isa), "peak: {isa:?} asked for");
     match (isa, bf16) {
         (Isa::Portable, false) => Some(portable()),
+        #[cfg(target_arch = "aarch64")]
+        (Isa::Neon, false) => Some(neon()),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the CPU has it, by the assertion.
         (Isa::Avx2, false) => Some(unsafe { x86::avx2() }),
@@ -44,6 +46,26 @@ fn portable() -> usize {
     2 * LANES * STEPS
 }
 
+/// As many chains as a product has: more than any core needs (up to four a cycle, of 4 cycles).
+#[cfg(target_arch = "aarch64")]
+fn neon() -> usize {
+    use std::arch::aarch64::*;
+
+    const CHAINS: usize = 24;
+    // SAFETY: every AArch64 has the instructions.
+    unsafe {
+        let x = black_box(vdupq_n_f32(0.5));
+        let mut sums = black_box([x; CHAINS]);
+        for _ in 0..STEPS {
+            for sum in &mut sums {
+                *sum = vfmaq_f32(*sum, x, x);
+            }
+        }
+        black_box(sums);
+    }
+    2 * 4 * CHAINS * STEPS
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
@@ -63,7 +85,9 @@ mod x86 {
         let x = black_box(_mm256_set1_ps(0.5));
         let mut sums = black_box([x; CHAINS]);
         for _ in 0..STEPS {
-            sums = sums.map(|sum| _mm256_fmadd_ps(x, x, sum));
+            for sum in &mut sums {
+                *sum = _mm256_fmadd_ps(x, x, *sum);
+            }
         }
         black_box(sums);
         2 * 8 * CHAINS * STEPS
@@ -76,7 +100,9 @@ mod x86 {
         let x = black_box(_mm512_set1_ps(0.5));
         let mut sums = black_box([x; CHAINS]);
         for _ in 0..STEPS {
-            sums = sums.map(|sum| _mm512_fmadd_ps(x, x, sum));
+            for sum in &mut sums {
+                *sum = _mm512_fmadd_ps(x, x, *sum);
+            }
         }
         black_box(sums);
         2 * 16 * CHAINS * STEPS
@@ -91,7 +117,9 @@ mod x86 {
         let pair = unsafe { transmute::<__m512, __m512bh>(one) };
         let mut sums = black_box([one; CHAINS]);
         for _ in 0..STEPS {
-            sums = sums.map(|sum| _mm512_dpbf16_ps(sum, pair, pair));
+            for sum in &mut sums {
+                *sum = _mm512_dpbf16_ps(*sum, pair, pair);
+            }
         }
         black_box(sums);
         4 * 16 * CHAINS * STEPS

@@ -152,7 +152,12 @@ fn an_instruction_set_that_nobody_knows() {
     };
     let ask = ["predict", "--model", &trained().folder, "the hot act"];
     let out = with("foo", &ask);
-    let line = "error: KERNELS_ISA=foo: expected portable, avx2, avx512, avx512bf16 or amx; correct it, or unset it\n";
+    let names = match cfg!(target_arch = "x86_64") {
+        true => "portable, avx2, avx512, avx512bf16, amx",
+        false => "portable, neon",
+    };
+    let line =
+        format!("error: KERNELS_ISA=foo: expected one of {names}; correct it, or unset it\n");
     assert_eq!((out.code, out.stderr.as_str()), (Some(1), line));
     // Empty is as good as unset.
     let out = with("", &ask);

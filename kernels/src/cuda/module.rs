@@ -262,7 +262,7 @@ pub fn ptx(source: &Source, hidden: DType, architecture: &str) -> Result<Vec<u8>
     with_compiled(source, hidden, architecture, |program| {
         // SAFETY: the program was compiled.
         let ptx = unsafe { nvrtc::get_ptx(program.0) }?;
-        Ok(ptx.into_iter().map(|c| c as u8).take_while(|&c| c != 0).collect())
+        Ok(ptx.into_iter().map(|c| c.to_ne_bytes()[0]).take_while(|&c| c != 0).collect())
     })
 }
 
@@ -366,7 +366,8 @@ impl Program {
     fn log(&self) -> String {
         // SAFETY: the program lives.
         let log = unsafe { nvrtc::get_program_log(self.0) }.unwrap_or_default();
-        let bytes: Vec<u8> = log.into_iter().map(|c| c as u8).take_while(|&c| c != 0).collect();
+        let bytes: Vec<u8> =
+            log.into_iter().map(|c| c.to_ne_bytes()[0]).take_while(|&c| c != 0).collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }

@@ -77,7 +77,7 @@ impl MicroKernel {
     fn of(isa: Isa) -> (Self, Option<Self>) {
         use super::{amx, avx2, avx512, avx512bf16, portable};
         match isa {
-            Isa::Portable => (portable::KERNEL, None),
+            Isa::Portable | Isa::Neon => (portable::KERNEL, None),
             Isa::Avx2 => (avx2::KERNEL, None),
             Isa::Avx512 => (avx512::KERNEL, None),
             Isa::Avx512Bf16 => (avx512::KERNEL, Some(avx512bf16::KERNEL)),
@@ -86,8 +86,12 @@ impl MicroKernel {
     }
 
     #[cfg(not(target_arch = "x86_64"))]
-    fn of(_: Isa) -> (Self, Option<Self>) {
-        (super::portable::KERNEL, None)
+    fn of(isa: Isa) -> (Self, Option<Self>) {
+        match isa {
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => (super::neon::KERNEL, None),
+            _ => (super::portable::KERNEL, None),
+        }
     }
 }
 

@@ -15,7 +15,7 @@
 //! product is skipped: 0 x NaN is NaN. Where an operand is bf16, the other one is rounded to bf16; products and
 //! sums are f32, and rounded once if C is bf16.
 //!
-//! From the inside out: `portable`, `avx2`, `avx512`, `avx512bf16` and `amx` hold the micro-kernels, `pack` the
+//! From the inside out: `portable`, `neon`, `avx2`, `avx512`, `avx512bf16` and `amx` hold the micro-kernels, `pack` the
 //! copies that feed them, `blocked` the loops around them; `narrow` does without all of these. `kernels/README.md`
 //! has a table of which runs when. [`ladder`] climbs from the definition to there, a step a file. Above:
 //! `tensor/src/ops/matmul.rs`.
@@ -33,6 +33,8 @@ pub mod cuda;
 mod kernel;
 pub mod ladder;
 mod narrow;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pack;
 mod portable;
 pub mod reference;

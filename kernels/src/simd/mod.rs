@@ -27,6 +27,8 @@ mod avx2;
 mod avx512;
 mod element;
 pub(crate) mod math;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 mod turn;
 
@@ -35,6 +37,8 @@ pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
 pub use element::Element;
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::Neon;
 pub(crate) use portable::Portable;
 pub(crate) use turn::turn;
 
@@ -332,6 +336,10 @@ macro_rules! dispatch {
                     // SAFETY: as above; all others have what `Avx512` has.
                     _ => return unsafe { avx512(Avx512::assume(), $($arg),*) },
                 }
+            }
+            #[cfg(target_arch = "aarch64")]
+            if $crate::isa::current() == $crate::isa::Isa::Neon {
+                return $body($crate::simd::Neon, $($arg),*);
             }
             $body($crate::simd::Portable, $($arg),*)
         }

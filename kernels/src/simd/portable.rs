@@ -1,5 +1,5 @@
 //! Eight lanes in plain Rust: the compiler maps them to whatever the target's baseline has (two SSE
-//! registers on x86-64, two NEON registers on AArch64).
+//! registers on x86-64).
 
 use super::Simd;
 

@@ -1,4 +1,4 @@
-//! Transposition of small squares, with the four lanes that every x86-64 has.
+//! Transposition of small squares, with the four lanes that every x86-64 and every AArch64 has.
 
 /// Writes the transpose of a 4 x 4 square, its rows `stride` apart. Without bounds checks, which would take
 /// longer than the rest.
@@ -23,11 +23,33 @@ pub(crate) unsafe fn turn(x: [*const u32; 4], out: *mut u32, stride: usize) {
     }
 }
 
+/// As above.
+///
+/// # Safety
+/// As above.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+pub(crate) unsafe fn turn(x: [*const u32; 4], out: *mut u32, stride: usize) {
+    use std::arch::aarch64::*;
+
+    // SAFETY: every AArch64 has NEON; the caller's contract.
+    unsafe {
+        let [a, b, c, d] = x.map(|row| vreinterpretq_u64_u32(vld1q_u32(row)));
+        let [ac, bd, ac2, bd2] =
+            [vtrn1q_u64(a, c), vtrn1q_u64(b, d), vtrn2q_u64(a, c), vtrn2q_u64(b, d)]
+                .map(|v| vreinterpretq_u32_u64(v));
+        vst1q_u32(out, vtrn1q_u32(ac, bd));
+        vst1q_u32(out.add(stride), vtrn2q_u32(ac, bd));
+        vst1q_u32(out.add(2 * stride), vtrn1q_u32(ac2, bd2));
+        vst1q_u32(out.add(3 * stride), vtrn2q_u32(ac2, bd2));
+    }
+}
+
 /// Writes the transpose of a 4 x 4 square, its rows `stride` apart.
 ///
 /// # Safety
 /// Four words can be read from each of `x`, and written to `out` and one, two, three strides further.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[inline(always)]
 pub(crate) unsafe fn turn(x: [*const u32; 4], out: *mut u32, stride: usize) {
     for (lane, row) in x.into_iter().enumerate() {
