@@ -39,10 +39,13 @@ unsafe fn product<const M: usize, const V: usize>(a: &[u32], b: &[u32], tile: &T
     let product = unsafe {
         let mut acc = [[vdupq_n_f32(0.0); V]; M];
         for (a, b) in a.as_chunks::<ROWS>().0.iter().zip(b.as_chunks::<COLS>().0) {
-            let b: [_; V] = std::array::from_fn(|v| vld1q_f32(b.as_ptr().add(v * LANES).cast()));
+            let mut columns = [vdupq_n_f32(0.0); V];
+            for (v, columns) in columns.iter_mut().enumerate() {
+                *columns = vld1q_f32(b.as_ptr().add(v * LANES).cast());
+            }
             for (acc, a) in acc.iter_mut().zip(a) {
-                for (acc, b) in acc.iter_mut().zip(b) {
-                    *acc = vfmaq_n_f32(*acc, b, f32::from_bits(*a));
+                for (acc, columns) in acc.iter_mut().zip(columns) {
+                    *acc = vfmaq_n_f32(*acc, columns, f32::from_bits(*a));
                 }
             }
         }
