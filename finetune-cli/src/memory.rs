@@ -34,9 +34,8 @@ impl Memory {
             // Per token and layer: x, its norm, q, k, v, o, the sum, its norm, both halves of the inner state; one lse
             // a head.
             Family::ModernBert(_) => 8 * h + 2 * f + n,
-            // x, q, k, v, o, projection, its dropout, sum and norm, the inner state before and after the activation,
-            // the second projection, its dropout, sum and norm; one lse a head.
-            _ => 12 * h + 2 * f + n,
+            // x, q, k, v, o, the sum, its norm, the inner state before the activation, the second sum; one lse a head.
+            _ => 8 * h + f + n,
         };
         let kept = match checkpoints {
             true => layers.saturating_sub(1) * h + per_layer,

@@ -158,7 +158,7 @@ fn an_instruction_set_that_nobody_knows() {
     };
     let line =
         format!("error: KERNELS_ISA=foo: expected one of {names}; correct it, or unset it\n");
-    assert_eq!((out.code, out.stderr.as_str()), (Some(1), line));
+    assert_eq!((out.code, out.stderr.as_str()), (Some(1), line.as_str()));
     // Empty is as good as unset.
     let out = with("", &ask);
     assert_eq!((out.code, out.stdout), (Some(0), succeeds(&ask).stdout), "{}", out.stderr);

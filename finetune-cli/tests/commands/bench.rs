@@ -1,5 +1,6 @@
 //! What `finetune bench` prints and refuses. How fast it is, is no test.
 
+use finetune::memory::Memory;
 use serde_json::Value;
 
 use crate::support::*;
@@ -51,6 +52,24 @@ fn step_prints_what_the_peer_prints() {
     let parts = ms("forward_ms") + ms("backward_ms") + ms("optimizer_ms");
     assert!(ms("step_ms") == ms("best_step_ms") && parts <= ms("step_ms") + 0.02);
     succeeds(&[&["bench", "step", "--checkpoint-activations"], &size[..]].concat());
+}
+
+/// What a process holds more for more tokens is what the estimate of activations says, by which large steps are refused
+/// and candidates passed over.
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_grows_with_the_tokens_as_estimated() {
+    let shape = r#"{"model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6,
+        "num_attention_heads": 12, "intermediate_size": 1536}"#;
+    let config = bert::Config::parse(shape, std::path::Path::new("config.json")).unwrap();
+    let estimated = |batch| Memory::of_step(&config, 0, [batch, 128], false).activations as f64;
+    let measured = |batch: &str| {
+        let size = ["--shape", "minilm", "--batch-size", batch, "--max-length", "128"];
+        let output = succeeds(&[&["bench", "step", "--steps", "1"], &size[..]].concat());
+        json_lines(&output.stdout)[0]["peak_mb"].as_f64().unwrap() * f64::from(1 << 20)
+    };
+    let ratio = (measured("16") - measured("4")) / (estimated(16) - estimated(4));
+    assert!((0.85..1.15).contains(&ratio), "{ratio}");
 }
 
 #[test]
