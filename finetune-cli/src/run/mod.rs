@@ -25,7 +25,7 @@ pub use names::{free_name, newest, unfinished};
 pub use resume::{Earlier, damaged};
 
 /// The file by which a folder is known to hold a run.
-const STATE: &str = "trainer_state.json";
+pub const STATE: &str = "trainer_state.json";
 /// The flags of a run of `train`, for `--config`.
 pub const SETTINGS: &str = "train.toml";
 /// One JSON object a line, written while the run goes on.
