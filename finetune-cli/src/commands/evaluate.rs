@@ -27,6 +27,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     super::remark_truncated(&args.inference, &folder, truncated);
     let precision = args.inference.precision.into();
     let result = trainer::evaluate(&model, &task, &examples, args.inference.batch_size, precision)?;
+    super::check_finite(&folder, &data.examples, &result.predictions)?;
     let report = report_at(threshold, &task, &result.predictions, &result.labels);
     let report = report.expect("there are labels");
     if args.json {

@@ -185,6 +185,7 @@ impl Predictor<'_> {
         let (size, precision) =
             (self.args.inference.batch_size, self.args.inference.precision.into());
         let result = trainer::evaluate(&self.model, &self.task, &examples, size, precision)?;
+        super::check_finite(&self.folder, &texts, &result.predictions)?;
         let answers = Answers { task: &self.task, threshold: self.threshold };
         let mut out = std::io::stdout().lock();
         for (row, (example, prediction)) in texts.iter().zip(&result.predictions).enumerate() {
