@@ -14,7 +14,7 @@ use crate::trainer;
 pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     let options = args.options();
     let path = super::model(&args.inference)?;
-    let table = data::read_table(&args.file, &Trained::of(&path).parsing(&options, &args.file))?;
+    let table = data::read_table(&args.file, &Trained::of(&path)?.parsing(&options, &args.file))?;
     let (folder, model, task) = super::open(&args.inference, &path)?;
     let threshold = super::threshold(&args.inference, &task)?;
     let schema = folder.schema(&table, &options, &task)?;

@@ -26,7 +26,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         return Err(wrong_flags(message));
     }
     let path = super::model(&args.inference)?;
-    let input = Input::open(args, &Trained::of(&path))?;
+    let input = Input::open(args, &Trained::of(&path)?)?;
     let (folder, model, task) = super::open(&args.inference, &path)?;
     let threshold = super::threshold(&args.inference, &task)?;
     if !args.pair.is_empty() && matches!(task, Task::Tags(_)) {

@@ -138,6 +138,38 @@ fn answers_that_are_no_numbers() {
 }
 
 #[test]
+fn settings_of_a_training_that_are_damaged() {
+    let place = Place::new(reviews(8, 1));
+    let model = place.copy_of(&trained().folder);
+    let (folder, file) = (text(&model), text(&place.train));
+    let path = model.join("train.toml");
+    let refuses = |parts: &[&str]| {
+        let parts = [&["train.toml"], parts].concat();
+        refused(&["predict", "--model", folder, "the hot act"], &parts);
+        refused(&["predict", "--model", folder, "--file", file], &parts);
+        refused(&["evaluate", "--model", folder, file], &parts);
+    };
+    let cases: [(&[u8], &[&str]); 7] = [
+        (b"max-length = 4\ntext-column = [\"b\"", &["not the settings of a training", "line 2"]),
+        (b"max-length = \"4\"", &["not the settings of a training", "max-length"]),
+        (b"\xff", &["not the settings of a training"]),
+        (b"text-column = []", &["text-column: 0 columns"]),
+        (b"text-column = [\"text\", \"text\", \"label\"]", &["text-column: 3 columns"]),
+        // Nobody typed --max-length.
+        (b"max-length = 1000", &["max-length 1000", "64 positions"]),
+        (b"max-length = 2", &["max-length 2", "64 positions"]),
+    ];
+    for (content, parts) in cases {
+        fs::write(&path, content).unwrap();
+        refuses(parts);
+    }
+    fs::remove_file(&path).unwrap();
+    succeeds(&["predict", "--model", folder, "the hot act"]);
+    fs::create_dir(&path).unwrap();
+    refuses(&["not the settings of a training"]);
+}
+
+#[test]
 fn weights_that_do_not_fit_are_all_listed() {
     let place = Place::new(reviews(8, 1));
     let model = place.copy_of(base_model());
