@@ -260,4 +260,6 @@ fn lora_refuses_what_makes_no_sense() {
     place.refuses(&["--lora-r", "4", "--lora-target-modules", "query,q_lin"], &known);
     place.refuses(&["--lora-r", "4", "--lora-target-modules", ""], &["target module ``"]);
     place.refuses(&["--lora-r", "33"], &["rank 33", "32"]);
+    // Below 1, and 1 as f32: nearly all is dropped.
+    place.train(&["--lora-r", "4", "--lora-dropout", "0.99999999", "--epochs", "1"]);
 }
