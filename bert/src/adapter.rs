@@ -59,7 +59,7 @@ impl Adapter {
     /// Gives the parameters the values that were saved, to the last bit.
     ///
     /// # Errors
-    /// When the folder can't be read, or a weight is missing or of another shape or dtype.
+    /// When the folder can't be read, or a weight is missing, of another shape or dtype, or not finite.
     pub fn load(&self, dir: &Path) -> Result<()> {
         let path = dir.join(WEIGHTS);
         let mut file = safetensors::File::open(&path)?;
@@ -70,7 +70,12 @@ impl Adapter {
                 let message = format!("expected a tensor {name} of shape {shape:?} in F32");
                 return Err(Error::checkpoint(&path, message));
             }
-            param.set(file.read(&name)?.to_device(&param.device())?);
+            let value = file.read(&name)?;
+            if !value.as_slice::<f32>()?.iter().all(|x| x.is_finite()) {
+                let message = format!("tensor {name} has NaN or infinite weights");
+                return Err(Error::checkpoint(&path, message));
+            }
+            param.set(value.to_device(&param.device())?);
         }
         Ok(())
     }

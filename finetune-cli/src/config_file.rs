@@ -162,7 +162,8 @@ fn text_of(value: &Value) -> Result<String> {
     })
 }
 
-fn one_line(message: &str) -> String {
+/// A message of several lines in one.
+pub(crate) fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

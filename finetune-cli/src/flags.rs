@@ -1,5 +1,6 @@
 //! What numeric flags take: each parser refuses what no command can use, and says what it expects.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Serializer;
@@ -11,7 +12,15 @@ type Parsed<T> = Result<T, String>;
 /// # Errors
 /// When it is none.
 pub fn count<T: TryFrom<u32>>(text: &str) -> Parsed<T> {
-    whole(text, 1)
+    whole(text, 1..=u32::MAX)
+}
+
+/// The pieces of a vocabulary, as many as a config.json may say: room for them is made before the first is there.
+///
+/// # Errors
+/// When it is no such number.
+pub fn vocabulary(text: &str) -> Parsed<usize> {
+    whole(text, 1..=1 << 24)
 }
 
 /// A whole number from 0.
@@ -19,7 +28,7 @@ pub fn count<T: TryFrom<u32>>(text: &str) -> Parsed<T> {
 /// # Errors
 /// When it is none.
 pub fn count_or_none<T: TryFrom<u32>>(text: &str) -> Parsed<T> {
-    whole(text, 0)
+    whole(text, 0..=u32::MAX)
 }
 
 /// A length in tokens, from 3: one between `[CLS]` and `[SEP]`.
@@ -27,15 +36,16 @@ pub fn count_or_none<T: TryFrom<u32>>(text: &str) -> Parsed<T> {
 /// # Errors
 /// When it is none.
 pub fn length(text: &str) -> Parsed<usize> {
-    whole(text, 3)
+    whole(text, 3..=u32::MAX)
 }
 
-/// A finite number above 0.
+/// A finite number above 0, of a size that f32 has, too: what is smaller would be 0 in an update.
 ///
 /// # Errors
 /// When it is none.
 pub fn positive(text: &str) -> Parsed<f64> {
-    number(text, |x| x > 0.0 && x.is_finite(), "a finite number above 0")
+    let holds = |x: f64| x >= f64::from(f32::MIN_POSITIVE) && x.is_finite();
+    number(text, holds, "a finite number above 0 (1.2e-38 or more)")
 }
 
 /// A finite number from 0.
@@ -130,10 +140,11 @@ pub fn product(text: &str) -> Parsed<[usize; 3]> {
     sizes.ok_or_else(|| "expected three whole numbers from 1, such as 2048x384x1536".into())
 }
 
-fn whole<T: TryFrom<u32>>(text: &str, least: u32) -> Parsed<T> {
-    let number = text.parse().ok().filter(|&n: &u32| n >= least);
+fn whole<T: TryFrom<u32>>(text: &str, range: RangeInclusive<u32>) -> Parsed<T> {
+    let number = text.parse().ok().filter(|n: &u32| range.contains(n));
     let number = number.and_then(|n| T::try_from(n).ok());
-    number.ok_or_else(|| format!("expected a whole number from {least} to {}", u32::MAX))
+    let (least, most) = range.into_inner();
+    number.ok_or_else(|| format!("expected a whole number from {least} to {most}"))
 }
 
 fn number(text: &str, holds: fn(f64) -> bool, expected: &str) -> Parsed<f64> {

@@ -12,6 +12,7 @@ use crate::batches::Examples;
 use crate::classifier::Classifier;
 use crate::data::{Columns, Example, LabelSet, Labels, Options, Schema, Table, Task};
 use crate::hub;
+use crate::run::SETTINGS;
 use crate::trained::Trained;
 
 /// Tokens of a sequence where nothing else is said: enough for most sentences, a quarter of BERT's.
@@ -82,7 +83,13 @@ impl Folder {
                 config.vocab_size
             );
         }
-        let (path, trained) = (path.to_owned(), Trained::of(path));
+        let (path, trained, limit) = (path.to_owned(), Trained::of(path)?, config.max_length());
+        if let Some(length) = trained.max_length().filter(|length| !(3..=limit).contains(length)) {
+            bail!(
+                "{}: max-length {length}: expected from 3 to the {limit} positions of the model; correct it",
+                path.join(SETTINGS).display()
+            );
+        }
         Ok(Self { path, config, tokenizer, device: Device::Cpu, trained })
     }
 

@@ -24,8 +24,17 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// From the logits of one example, `[C]`, or of its words, `[M, C]`.
+    /// From the logits of one example, `[C]`, or of its words, `[M, C]`. If one of them is not finite, the prediction
+    /// is no number: a class whose logit is minus infinity would make another one look certain.
     pub fn from_logits(task: &Task, logits: &[f32]) -> Self {
+        let undefined;
+        let logits = match logits.iter().all(|logit| logit.is_finite()) {
+            true => logits,
+            false => {
+                undefined = vec![f32::NAN; logits.len()];
+                &undefined
+            }
+        };
         match task {
             Task::SingleLabel(_) => Self::Class(softmax(logits)),
             Task::MultiLabel(_) => {
@@ -33,6 +42,15 @@ impl Prediction {
             }
             Task::Regression => Self::Score(logits[0]),
             Task::Tags(set) => Self::Tags(logits.chunks(set.len()).map(likeliest).collect()),
+        }
+    }
+
+    /// Whether it has numbers alone: those of a model whose logits are not finite are NaN.
+    pub fn is_finite(&self) -> bool {
+        match self {
+            Self::Class(p) | Self::Multi(p) => p.iter().all(|p| p.is_finite()),
+            Self::Score(value) => value.is_finite(),
+            Self::Tags(words) => words.iter().all(|(_, p)| p.is_finite()),
         }
     }
 }

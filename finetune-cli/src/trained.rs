@@ -1,9 +1,12 @@
 //! How the data of a training were read, which every later file for its model is read by.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::Deserialize;
 
+use crate::config_file::one_line;
 use crate::data::{Columns, Format, Options, Table};
 use crate::run::SETTINGS;
 
@@ -22,9 +25,27 @@ pub struct Trained {
 
 impl Trained {
     /// Reads the settings of the run in a folder.
-    pub fn of(folder: &Path) -> Self {
-        let text = std::fs::read_to_string(folder.join(SETTINGS)).unwrap_or_default();
-        toml::from_str(&text).unwrap_or_default()
+    ///
+    /// # Errors
+    /// When there are some that can't be read, or are none that a run notes: the model would be asked about other
+    /// texts than it was trained on.
+    pub fn of(folder: &Path) -> Result<Self> {
+        let path = folder.join(SETTINGS);
+        let wrong = || {
+            format!("{}: not the settings of a training; restore it, or remove it", path.display())
+        };
+        let text = match std::fs::read_to_string(&path) {
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(Self::default());
+            }
+            text => text.with_context(wrong)?,
+        };
+        // The message of toml shows the line, in several lines.
+        let parsed = toml::from_str(&text).map_err(|e| anyhow!("{}", one_line(&e.to_string())));
+        let trained: Self = parsed.with_context(wrong)?;
+        let columns = trained.text_column.as_ref().map_or(1, Vec::len);
+        ensure!((1..=2).contains(&columns), "{}: text-column: {columns} columns", wrong());
+        Ok(trained)
     }
 
     /// How a file is parsed: as typed; else by its extension, then as the training file. Quotes are literal if they

@@ -40,7 +40,8 @@ impl LoraArgs {
     pub fn adaptation(&self, config: &Config) -> Result<Option<Adaptation>> {
         let Some(rank) = self.lora_r else { return Ok(None) };
         let alpha = self.lora_alpha.unwrap_or(2.0 * rank as f64);
-        let dropout = self.lora_dropout.unwrap_or(0.0) as f32;
+        // As of a config.json: rounding must not make one just below 1 into 1.
+        let dropout = (self.lora_dropout.unwrap_or(0.0) as f32).min(1.0 - f32::EPSILON);
         let targets = self.lora_target_modules.as_deref().unwrap_or_default();
         Adaptation::new(config, LoraConfig { rank, alpha, dropout }, targets).map(Some)
     }

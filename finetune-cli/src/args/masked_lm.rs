@@ -44,7 +44,7 @@ pub struct PretrainArgs {
     pub architecture: PathBuf,
     /// Word pieces of the vocabulary that is trained first, special tokens included [default: as the
     /// configuration says]
-    #[arg(long, value_name = "N", value_parser = flags::count::<usize>)]
+    #[arg(long, value_name = "N", value_parser = flags::vocabulary)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vocab_size: Option<usize>,
     /// How often two pieces must stand side by side to become one

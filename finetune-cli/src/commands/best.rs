@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use autograd::{Param, Tensor};
 use serde_json::Value;
 
 use crate::args::RecipeArgs;
 use crate::data::Task;
 use crate::metrics;
-use crate::run::checkpoint;
+use crate::run::{STATE, checkpoint};
 
 /// The best epoch so far.
 pub(super) struct Best {
@@ -29,20 +29,32 @@ impl Best {
         Self { epoch, figure, weights }
     }
 
-    /// As it was at a checkpoint with this state; none before the first epoch that was measured.
+    /// As it was at a checkpoint with this state, after so many whole epochs; none before the first epoch that was
+    /// measured.
     ///
     /// # Errors
-    /// When weights are kept and can't be read.
+    /// When epoch or figure are none that the run can have, or weights are kept and can't be read.
     pub(super) fn load(
         checkpoint: &Path,
         state: &Value,
+        epochs: u64,
         params: Option<&[Param]>,
     ) -> Result<Option<Self>> {
-        let Some(epoch) = state["best_epoch"].as_u64() else { return Ok(None) };
+        let (epoch, figure) = (&state["best_epoch"], &state["best_metric"]);
+        if epoch.is_null() {
+            return Ok(None);
+        }
+        let done = epoch.as_u64().filter(|epoch| (1..=epochs).contains(epoch));
+        let epoch = done.and_then(|epoch| u32::try_from(epoch).ok()).with_context(|| {
+            format!("{STATE}: best_epoch: expected null or one of the {epochs} epochs that are done, found {epoch}")
+        })?;
         // JSON has no other word for a figure that is no number.
-        let figure = state["best_metric"].as_f64().unwrap_or(f64::NAN);
+        let number = if figure.is_null() { Some(f64::NAN) } else { figure.as_f64() };
+        let figure = number.with_context(|| {
+            format!("{STATE}: best_metric: expected null or a number, found {figure}")
+        })?;
         let weights = params.map(|params| checkpoint::best(checkpoint, params)).transpose()?;
-        Ok(Some(Self { epoch: epoch as u32, figure, weights }))
+        Ok(Some(Self { epoch, figure, weights }))
     }
 
     /// Whether another figure of this name is better; a NaN is the worst.

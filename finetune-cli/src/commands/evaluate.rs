@@ -14,7 +14,7 @@ use crate::trainer;
 pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     let options = args.options();
     let path = super::model(&args.inference)?;
-    let table = data::read_table(&args.file, &Trained::of(&path).parsing(&options, &args.file))?;
+    let table = data::read_table(&args.file, &Trained::of(&path)?.parsing(&options, &args.file))?;
     let (folder, model, task) = super::open(&args.inference, &path)?;
     let threshold = super::threshold(&args.inference, &task)?;
     let schema = folder.schema(&table, &options, &task)?;
@@ -27,6 +27,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     super::remark_truncated(&args.inference, &folder, truncated);
     let precision = args.inference.precision.into();
     let result = trainer::evaluate(&model, &task, &examples, args.inference.batch_size, precision)?;
+    super::check_finite(&folder, &data.examples, &result.predictions)?;
     let report = report_at(threshold, &task, &result.predictions, &result.labels);
     let report = report.expect("there are labels");
     if args.json {

@@ -17,16 +17,16 @@ mod train;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use bert::LoadReport;
 
 use crate::args::inference::InferenceArgs;
 use crate::args::{Cli, Command, wrong_flags};
 use crate::classifier::Classifier;
-use crate::data::Task;
+use crate::data::{Example, Task};
 use crate::folder::Folder;
 use crate::hub;
-use crate::predictions::THRESHOLD;
+use crate::predictions::{Prediction, THRESHOLD};
 use crate::progress::remark;
 use crate::run;
 pub use interruption::Interrupted;
@@ -108,6 +108,20 @@ fn compare_texts(args: &InferenceArgs, folder: &Folder, texts: usize) {
     if let Some(doubt) = folder.trained.doubt(texts) {
         remark(args.machine.quiet, doubt);
     }
+}
+
+/// Refuses predictions that are no numbers; names the first text that has one.
+fn check_finite(folder: &Folder, texts: &[Example], predictions: &[Prediction]) -> Result<()> {
+    let mut pairs = texts.iter().zip(predictions);
+    let Some((example, _)) = pairs.find(|(_, prediction)| !prediction.is_finite()) else {
+        return Ok(());
+    };
+    let text: String = example.texts().join("\t").chars().take(60).collect();
+    bail!(
+        "{}: the logits of the text {text:?} are not finite: weights are damaged or too large; use another model, or \
+         train it again",
+        folder.path.display()
+    )
 }
 
 /// Says how many texts were cut, and how to have more of them read.

@@ -26,7 +26,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         return Err(wrong_flags(message));
     }
     let path = super::model(&args.inference)?;
-    let input = Input::open(args, &Trained::of(&path))?;
+    let input = Input::open(args, &Trained::of(&path)?)?;
     let (folder, model, task) = super::open(&args.inference, &path)?;
     let threshold = super::threshold(&args.inference, &task)?;
     if !args.pair.is_empty() && matches!(task, Task::Tags(_)) {
@@ -185,6 +185,7 @@ impl Predictor<'_> {
         let (size, precision) =
             (self.args.inference.batch_size, self.args.inference.precision.into());
         let result = trainer::evaluate(&self.model, &self.task, &examples, size, precision)?;
+        super::check_finite(&self.folder, &texts, &result.predictions)?;
         let answers = Answers { task: &self.task, threshold: self.threshold };
         let mut out = std::io::stdout().lock();
         for (row, (example, prediction)) in texts.iter().zip(&result.predictions).enumerate() {

@@ -59,12 +59,13 @@ impl<'a> Session<'a> {
 
     /// What was seen before the break; gives what the optimizer remembered.
     fn recall(&mut self, folder: &Path) -> Result<optim::State> {
-        let (optimizer, state) = (checkpoint::optimizer(folder)?, checkpoint::state(folder)?);
+        let state = checkpoint::state(folder)?;
         ensure!(state[DATA] == self.job.splits.digits(), "the data is not what it was trained on");
-        let params = self.trained();
-        self.best = Best::load(folder, &state, self.keeps_best().then_some(&params))?;
-        let stretch = Stretch::from_json(&state[Stretch::KEY]);
-        self.stretch = stretch.context("its trainer_state.json is not whole")?;
+        let optimizer = checkpoint::optimizer(folder, &state, self.trainer.total_steps())?;
+        let (examples, params) = (self.job.splits.train.len(), self.trained());
+        let epochs = optimizer.step / trainer::steps_per_epoch(examples, &self.args.recipe);
+        self.best = Best::load(folder, &state, epochs, self.keeps_best().then_some(&params))?;
+        self.stretch = Stretch::of(&state)?;
         Ok(optimizer)
     }
 

@@ -2,7 +2,13 @@
 
 use std::time::Instant;
 
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
+
+use crate::run::STATE;
+
+/// No count of tokens or examples comes near it, and it can grow for long: the last one that f64 tells from the next.
+const LARGEST: u64 = 1 << 53;
 
 /// Sums over some steps, which outlive a break.
 #[derive(Clone, Copy)]
@@ -27,15 +33,23 @@ impl Stretch {
         Self { since: Instant::now(), before: 0.0, loss: 0.0, weight: 0, units: 0 }
     }
 
-    /// As it was at a checkpoint.
-    pub(super) fn from_json(json: &Value) -> Option<Self> {
-        Some(Self {
-            since: Instant::now(),
-            before: json["seconds"].as_f64()?,
-            loss: json["loss"].as_f64()?,
-            weight: json["weight"].as_u64()?,
-            units: json["units"].as_u64()?,
-        })
+    /// As it was at a checkpoint with this state.
+    ///
+    /// # Errors
+    /// When a sum is missing, or is none that a training comes to.
+    pub(super) fn of(state: &Value) -> Result<Self> {
+        let sums = &state[Self::KEY];
+        let wrong = |key| {
+            let (name, found) = (Self::KEY, &sums[key]);
+            format!("{STATE}: {name}.{key}: no sum that a training comes to: {found}")
+        };
+        let sum = |key| sums[key].as_f64().with_context(|| wrong(key));
+        let count = |key| {
+            let count = sums[key].as_u64().filter(|&count| count <= LARGEST);
+            count.with_context(|| wrong(key))
+        };
+        let (since, before, loss) = (Instant::now(), sum("seconds")?, sum("loss")?);
+        Ok(Self { since, before, loss, weight: count("weight")?, units: count("units")? })
     }
 
     /// What a checkpoint keeps.

@@ -87,32 +87,43 @@ pub fn save(run: &Path, snapshot: &Snapshot) -> Result<()> {
 /// The `trainer_state.json` of a checkpoint.
 ///
 /// # Errors
-/// When it can't be read.
+/// When it can't be read, or is no JSON.
 pub fn state(checkpoint: &Path) -> Result<Value> {
-    Ok(serde_json::from_str(&fs::read_to_string(checkpoint.join(STATE))?)?)
+    let text = fs::read_to_string(checkpoint.join(STATE)).context(STATE)?;
+    serde_json::from_str(&text).context(STATE)
 }
 
-/// What the optimizer remembered at a checkpoint.
+/// What the optimizer remembered at a checkpoint with this state, of a run of `steps` steps.
 ///
 /// # Errors
-/// When it can't be read.
-pub fn optimizer(checkpoint: &Path) -> Result<optim::State> {
-    Ok(optim::State::load(&checkpoint.join(OPTIMIZER))?)
+/// When it can't be read, or was saved after another step than the rest: the run would leave steps out, or make some
+/// twice.
+pub fn optimizer(checkpoint: &Path, state: &Value, steps: u64) -> Result<optim::State> {
+    let optimizer = optim::State::load(&checkpoint.join(OPTIMIZER))?;
+    let (step, global, folder) = (optimizer.step, &state["global_step"], number(checkpoint));
+    ensure!(
+        folder == Some(step) && global.as_u64() == Some(step) && step <= steps,
+        "{OPTIMIZER} is of step {step} of {steps}, and {STATE} has global_step {global}"
+    );
+    Ok(optimizer)
 }
 
 /// The weights of the best epoch at a checkpoint, one for each of the parameters.
 ///
 /// # Errors
-/// When they can't be read, or are of other parameters.
+/// When they can't be read, are of other parameters, or are not finite.
 pub fn best(checkpoint: &Path, params: &[Param]) -> Result<Vec<Tensor>> {
     let mut file = safetensors::File::open(&checkpoint.join(BEST))?;
-    let read = |param: &Param| {
-        let weight = file.read(param.name())?;
-        let (got, expected) = (weight.shape().to_vec(), param.shape());
-        ensure!(got == expected, "{}: expected {expected:?}, got {got:?}", param.name());
+    let mut read = |param: &Param| {
+        let (name, expected) = (param.name(), param.shape());
+        let weight = file.read(name)?;
+        let got = weight.shape();
+        ensure!(got == expected, "{name}: expected {expected:?}, got {got:?}");
+        let finite = weight.as_slice::<f32>()?.iter().all(|x| x.is_finite());
+        ensure!(finite, "{name} has NaN or infinite weights");
         Ok(weight)
     };
-    params.iter().map(read).collect()
+    params.iter().map(|param| read(param).context(BEST)).collect()
 }
 
 /// Removes all checkpoints, when the run is done.
@@ -125,12 +136,14 @@ pub fn clear(run: &Path) -> Result<()> {
 }
 
 fn all(run: &Path) -> Vec<(PathBuf, u64)> {
-    let step = |path: PathBuf| {
-        let step = path.file_name()?.to_str()?.strip_prefix(NAME)?.parse().ok()?;
-        Some((path, step))
-    };
     let entries = fs::read_dir(run).into_iter().flatten().flatten();
-    entries.filter_map(|entry| step(entry.path())).collect()
+    let paths = entries.map(|entry| entry.path());
+    paths.filter_map(|path| number(&path).map(|step| (path, step))).collect()
+}
+
+/// The step in the name of a checkpoint.
+fn number(checkpoint: &Path) -> Option<u64> {
+    checkpoint.file_name()?.to_str()?.strip_prefix(NAME)?.parse().ok()
 }
 
 /// Removes a folder, under another name first: half a checkpoint is none.

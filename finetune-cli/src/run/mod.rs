@@ -25,7 +25,7 @@ pub use names::{free_name, newest, unfinished};
 pub use resume::{Earlier, damaged};
 
 /// The file by which a folder is known to hold a run.
-const STATE: &str = "trainer_state.json";
+pub const STATE: &str = "trainer_state.json";
 /// The flags of a run of `train`, for `--config`.
 pub const SETTINGS: &str = "train.toml";
 /// One JSON object a line, written while the run goes on.
@@ -128,17 +128,20 @@ impl Run {
                 format!("the model is in {}, without {STATE}", self.partial.display())
             })?;
         sync(&self.partial);
-        self.take_name().with_context(|| {
-            let (partial, destination) = (self.partial.display(), self.destination.display());
-            format!("{destination}: can't be replaced; the finished run is in {partial}")
-        })
+        self.take_name()
     }
 
     /// Moves an earlier run aside, takes its name, then removes it. What has come there since the beginning is not
     /// lost.
+    ///
+    /// # Errors
+    /// When it can't have the name; the message says where the run is.
     fn take_name(&self) -> Result<()> {
-        check_destination(&self.destination, self.overwrite)?;
-        let old = self.rename()?;
+        let old = check_destination(&self.destination, self.overwrite).and_then(|()| self.rename());
+        let old = old.with_context(|| {
+            let (partial, destination) = (self.partial.display(), self.destination.display());
+            format!("{destination}: can't be replaced; the finished run is in {partial}")
+        })?;
         if let Some(parent) = self.destination.parent() {
             sync(parent);
         }
@@ -235,7 +238,11 @@ fn alone(partial: &Path, metrics: &fs::File) -> Result<()> {
 pub fn check_destination(destination: &Path, overwrite: bool) -> Result<()> {
     let shown = destination.display();
     sibling(destination, "partial")?;
-    if is_mount_point(&resolved(destination)) {
+    let end = resolved(destination);
+    if end.is_symlink() {
+        bail!("{shown}: a link that leads nowhere but to links; choose another --output");
+    }
+    if is_mount_point(&end) {
         bail!(
             "{shown}: a disk or volume is mounted there, and a run cannot take its place; choose a folder in it, \
              such as --output {}",

@@ -51,7 +51,7 @@ impl Run {
             };
         }
         let metrics = File::options().append(true).open(partial.join(METRICS));
-        let metrics = metrics.with_context(|| cannot_write(&partial))?;
+        let metrics = metrics.with_context(|| no_log(&partial))?;
         alone(&partial, &metrics)?;
         let destination = destination.to_owned();
         let (history, lacks_lines, finished) = (Vec::new(), false, complete);
@@ -61,9 +61,8 @@ impl Run {
             run.take_name()?;
             return Ok(Earlier::Complete(run.destination.clone()));
         };
-        let mut state = checkpoint::state(&checkpoint).with_context(|| damaged(&checkpoint))?;
-        let history = state["log_history"].take();
-        run.rewrite(history.as_array().cloned().unwrap_or_default())?;
+        let history = logged(&checkpoint).with_context(|| damaged(&checkpoint))?;
+        run.rewrite(history)?;
         Ok(Earlier::Unfinished(run, checkpoint))
     }
 
@@ -110,6 +109,13 @@ impl Run {
     }
 }
 
+/// What was logged before a checkpoint.
+fn logged(checkpoint: &Path) -> Result<Vec<Value>> {
+    let state = checkpoint::state(checkpoint)?;
+    let history = state["log_history"].as_array().cloned();
+    history.with_context(|| format!("{STATE}: log_history: expected a list"))
+}
+
 /// Whether a run with these flags was broken off on its way to this name, and nobody goes on with it now.
 pub(super) fn is_waiting(destination: &Path, settings: Settings) -> bool {
     let partial = sibling(destination, "partial").expect("it has a name");
@@ -127,6 +133,12 @@ pub fn damaged(checkpoint: &Path) -> String {
         checkpoint.display(),
         run.display()
     )
+}
+
+/// What to say of a run whose log, on which its lock is, can't be opened.
+fn no_log(partial: &Path) -> String {
+    let (log, run) = (partial.join(METRICS), partial.display());
+    format!("{}: the run can't go on without it; remove {run} to start again", log.display())
 }
 
 /// The flags that are not those of the run in a folder, of flags that matter to its weights; all of them where its

@@ -27,7 +27,10 @@ fn numbers_out_of_range() {
         ("--learning-rate", "-1e-5", "finite number above 0"),
         ("--learning-rate", "inf", "finite number above 0"),
         ("--learning-rate", "NaN", "finite number above 0"),
+        ("--learning-rate", "1e-300", "1.2e-38 or more"),
         ("--adam-epsilon", "0", "finite number above 0"),
+        // 0 as f32, and what is divided by it is no number.
+        ("--adam-epsilon", "1e-308", "1.2e-38 or more"),
         ("--weight-decay", "-0.1", "0 or more"),
         ("--max-grad-norm", "-1", "0 or more"),
         ("--max-grad-norm", "inf", "0 or more"),
@@ -52,6 +55,9 @@ fn numbers_out_of_range() {
         assert!(errors == 1 && says, "{flag} {value}: {}", output.stderr);
     }
     wrong(&["predict", "--model", "m", "--threshold=1.1", "text"], "from 0 to 1");
+    for size in ["16777217", "4294967295"] {
+        wrong(&["pretrain", "--vocab-size", size], "whole number from 1 to 16777216");
+    }
     wrong(&["inspect", "m", "--batch-size", "0"], "whole number from 1");
     wrong(&["bench", "step", "--batch-size", "0"], "whole number from 1");
     wrong(&["bench", "step", "--shape", "huge"], "invalid value 'huge'");

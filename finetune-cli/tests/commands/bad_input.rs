@@ -101,6 +101,74 @@ fn weights_that_are_not_numbers() {
     place.refuses(&["--model", text(&model)], &["tensor bert.", "NaN"]);
 }
 
+/// Overwrites the first values of a tensor.
+fn fill(model: &Path, name: &str, values: &[f32]) {
+    let new: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    edit_weights(model, |bytes| {
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        let begin = 8 + length + header[name]["data_offsets"][0].as_u64().unwrap() as usize;
+        bytes[begin..begin + new.len()].copy_from_slice(&new);
+    });
+}
+
+#[test]
+fn answers_that_are_no_numbers() {
+    let place = Place::new(reviews(8, 1));
+    let model = place.copy_of(&trained().folder);
+    let (folder, file) = (text(&model), text(&place.train));
+    fill(&model, "classifier.weight", &[3e38; 64]);
+    let ask = ["predict", "--model", folder, "the hot act", "the dam"];
+    for args in [&ask[..], &[&ask[..], &["--json"]].concat()] {
+        refused(args, &[folder, "the logits of the text \"the hot act\" are not finite"]);
+        assert_eq!(finetune(args).stdout, "");
+    }
+    let parts = [folder, "the logits of the text", "are not finite"];
+    refused(&["predict", "--model", folder, "--file", file], &parts);
+    refused(&["evaluate", "--model", folder, file], &parts);
+
+    // One logit is minus the largest number, and some more of either sign: the other class would look certain.
+    fill(&model, "classifier.weight", &[0.0; 64]);
+    fill(&model, "classifier.bias", &[-f32::MAX]);
+    let overflows = |weight: &&f32| {
+        fill(&model, "classifier.weight", &[**weight]);
+        finetune(&ask[..4]).code == Some(1)
+    };
+    assert_eq!([f32::MAX, -f32::MAX].iter().filter(overflows).count(), 1);
+}
+
+#[test]
+fn settings_of_a_training_that_are_damaged() {
+    let place = Place::new(reviews(8, 1));
+    let model = place.copy_of(&trained().folder);
+    let (folder, file) = (text(&model), text(&place.train));
+    let path = model.join("train.toml");
+    let refuses = |parts: &[&str]| {
+        let parts = [&["train.toml"], parts].concat();
+        refused(&["predict", "--model", folder, "the hot act"], &parts);
+        refused(&["predict", "--model", folder, "--file", file], &parts);
+        refused(&["evaluate", "--model", folder, file], &parts);
+    };
+    let cases: [(&[u8], &[&str]); 7] = [
+        (b"max-length = 4\ntext-column = [\"b\"", &["not the settings of a training", "line 2"]),
+        (b"max-length = \"4\"", &["not the settings of a training", "max-length"]),
+        (b"\xff", &["not the settings of a training"]),
+        (b"text-column = []", &["text-column: 0 columns"]),
+        (b"text-column = [\"text\", \"text\", \"label\"]", &["text-column: 3 columns"]),
+        // Nobody typed --max-length.
+        (b"max-length = 1000", &["max-length 1000", "64 positions"]),
+        (b"max-length = 2", &["max-length 2", "64 positions"]),
+    ];
+    for (content, parts) in cases {
+        fs::write(&path, content).unwrap();
+        refuses(parts);
+    }
+    fs::remove_file(&path).unwrap();
+    succeeds(&["predict", "--model", folder, "the hot act"]);
+    fs::create_dir(&path).unwrap();
+    refuses(&["not the settings of a training"]);
+}
+
 #[test]
 fn weights_that_do_not_fit_are_all_listed() {
     let place = Place::new(reviews(8, 1));

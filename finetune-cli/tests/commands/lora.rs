@@ -220,6 +220,13 @@ fn lora_goes_on_from_what_it_began_with_alone() {
         refused(&args, &parts);
         fs::write(folder.join(name), content).unwrap();
     }
+    let adapter = folder.join("adapter/adapter_model.safetensors");
+    let content = fs::read(&adapter).unwrap();
+    let damaged = [&content[..content.len() - 4], &f32::NAN.to_le_bytes()].concat();
+    fs::write(&adapter, damaged).unwrap();
+    let not_finite = ["adapter_model.safetensors", "has NaN or infinite weights"];
+    refused(&args, &[&parts[..], &not_finite].concat());
+    fs::write(&adapter, content).unwrap();
     let weights = model.join("model.safetensors");
     let mut content = fs::read(&weights).unwrap();
     // The lowest bit of some weight.
@@ -253,4 +260,6 @@ fn lora_refuses_what_makes_no_sense() {
     place.refuses(&["--lora-r", "4", "--lora-target-modules", "query,q_lin"], &known);
     place.refuses(&["--lora-r", "4", "--lora-target-modules", ""], &["target module ``"]);
     place.refuses(&["--lora-r", "33"], &["rank 33", "32"]);
+    // Below 1, and 1 as f32: nearly all is dropped.
+    place.train(&["--lora-r", "4", "--lora-dropout", "0.99999999", "--epochs", "1"]);
 }

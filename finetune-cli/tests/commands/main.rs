@@ -4,6 +4,7 @@ mod bad_flags;
 mod bad_input;
 mod bench;
 mod bundled;
+mod damaged_checkpoints;
 mod family;
 mod inference;
 mod lora;

@@ -60,6 +60,20 @@ fn places_that_can_not_be_written() {
     place.assert_nothing_left();
 }
 
+/// Said before the training, not when its model is to have the name.
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_to_itself() {
+    let place = Place::new(reviews(20, 1));
+    std::os::unix::fs::symlink("loop", place.path("loop")).unwrap();
+    let args = train_args("loop", text(&place.train), &QUICK);
+    let child = command(&args).current_dir(place.folder.path()).spawn().unwrap();
+    let output = output_of(child);
+    let line = "error: loop: a link that leads nowhere but to links; choose another --output\n";
+    assert_eq!((output.code, &output.stderr[..]), (Some(1), line), "{}", output.stdout);
+    assert_eq!(names(place.folder.path()), ["loop", "train.csv"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_read_only_folder() {

@@ -11,11 +11,11 @@ use crate::masked_lm::{CONFIG, Job, sentences};
 use crate::support::*;
 
 /// Many short steps, with a checkpoint every few.
-const LONG: [&str; 8] =
+pub const LONG: [&str; 8] =
     ["--epochs", "40", "--batch-size", "2", "--logging-steps", "1", "--save-steps", "7"];
 
 /// A text, and a model with dropout: its masks have to be the same after a break.
-fn job(seed: u64) -> Job {
+pub fn job(seed: u64) -> Job {
     let job = Job::new(sentences(300, seed));
     job.place.write("config.json", CONFIG.replace("prob\": 0.0", "prob\": 0.1"));
     job
@@ -51,7 +51,7 @@ fn figures(run: &Path) -> Vec<Value> {
 }
 
 /// Begins a run and kills it when it has logged this step.
-fn broken_off(job: &Job, flags: &[&str], step: u64) {
+pub fn broken_off(job: &Job, flags: &[&str], step: u64) {
     let mut child = command(&job.pretrain(flags)).spawn().unwrap();
     under_way(&mut child, &job.partial(), step);
     send("-KILL", &child);

@@ -13,14 +13,13 @@ use bert::{Checkpoint, Config, MaskedLm, Tokenizer};
 use nn::{Module, to_device};
 use serde::Serialize;
 
-use super::interruption::going_on;
 use crate::args::masked_lm::LearningArgs;
 use crate::folder::{DEFAULT_LENGTH, Folder};
 use crate::masked_lm::corpus::Layout;
 use crate::masked_lm::masking::Masking;
 use crate::optimization::check_flags;
 use crate::progress::remark;
-use crate::run::{Earlier, Run, Settings, checkpoint, damaged};
+use crate::run::{Earlier, Run, Settings, damaged};
 use prepare::{Corpora, Texts};
 use session::Session;
 
@@ -77,17 +76,12 @@ impl Job<'_> {
 
     fn go_on(&self, run: Run, folder: &Path) -> Result<()> {
         let device = self.args.machine.open_device()?;
-        let read = || {
-            let start = Start::from_checkpoint(folder)?;
-            let (optimizer, state) = (checkpoint::optimizer(folder)?, checkpoint::state(folder)?);
-            anyhow::Ok((start, optimizer, state, Corpora::open(run.folder())?))
-        };
-        let (start, optimizer, state, corpora) = read().with_context(|| damaged(folder))?;
+        let read = || anyhow::Ok((Start::from_checkpoint(folder)?, Corpora::open(run.folder())?));
+        let (start, corpora) = read().with_context(|| damaged(folder))?;
         // A full GPU is no fault of the checkpoint.
         to_device(&start.model.params(), &device)?;
-        going_on(self.args.machine.quiet, optimizer.step);
         let masking = self.masking(&start)?;
-        Session::new(self, run, &start, &masking, corpora).go_on(&optimizer, &state)
+        Session::new(self, run, &start, &masking, corpora).go_on(folder)
     }
 
     fn masking(&self, start: &Start) -> Result<Masking> {

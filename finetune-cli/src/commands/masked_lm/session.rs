@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bert::save_pretrained;
 use indicatif::ProgressBar;
 use nn::Module;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::prepare::Corpora;
 use super::{Job, Start};
 use crate::batches;
-use crate::commands::interruption::Watch;
+use crate::commands::interruption::{Watch, going_on};
 use crate::commands::stretch::Stretch;
 use crate::masked_lm::corpus::Corpus;
 use crate::masked_lm::held_out::HeldOut;
@@ -19,8 +19,8 @@ use crate::masked_lm::masking::Masking;
 use crate::masked_lm::trainer::{MaskedLmTrainer, Plan};
 use crate::optimization::{Diverged, StepLog};
 use crate::progress::{bar, report};
-use crate::run::Run;
 use crate::run::checkpoint::{self, Snapshot};
+use crate::run::{Run, damaged};
 
 /// A run in progress.
 pub(super) struct Session<'a> {
@@ -62,11 +62,17 @@ impl<'a> Session<'a> {
         self.train(trainer, stretch)
     }
 
-    /// Trains from a checkpoint on.
-    pub fn go_on(self, optimizer: &optim::State, state: &Value) -> Result<()> {
+    /// Trains from a checkpoint on, whose weights the model has.
+    pub fn go_on(self, folder: &Path) -> Result<()> {
+        let recall = || {
+            let state = checkpoint::state(folder)?;
+            Ok((checkpoint::optimizer(folder, &state, self.plan.steps)?, Stretch::of(&state)?))
+        };
+        let recalled: Result<_> = recall();
+        let (optimizer, stretch) = recalled.with_context(|| damaged(folder))?;
         let mut trainer = self.trainer();
-        trainer.optimization().resume(optimizer)?;
-        let stretch = Stretch::from_json(&state[Stretch::KEY]).unwrap_or_else(Stretch::new);
+        trainer.optimization().resume(&optimizer)?;
+        going_on(self.job.args.machine.quiet, optimizer.step);
         self.train(trainer, stretch)
     }
 
