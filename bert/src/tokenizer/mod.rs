@@ -17,6 +17,7 @@
 //! Texts are encoded in parallel on the current rayon pool; the library starts no threads of its own. It
 //! reads `TOKENIZERS_PARALLELISM`: with `false` or `0` it stays on one thread. Ids do not depend on that.
 
+mod check;
 mod sentencepiece;
 mod settings;
 mod train;
@@ -26,6 +27,7 @@ mod words;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tokenizers::parallelism::MaybeParallelIterator;
 use tokenizers::{
     ModelWrapper, PostProcessor, TruncationDirection, TruncationParams, TruncationStrategy,
@@ -276,9 +278,17 @@ fn none_found(dir: &Path) -> Error {
 /// Reads a `tokenizer.json`, without the padding and truncation that it may store.
 fn parse(path: &Path) -> Result<tokenizers::Tokenizer> {
     let bytes = std::fs::read(path).map_err(|e| Error::read(path, e))?;
-    let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| {
-        Error::tokenizer(path, format!("not a tokenizer: {e}; remove it to use vocab.txt"))
-    })?;
+    let invalid = |e: String| {
+        Error::tokenizer(
+            path,
+            format!("not a tokenizer: {e}; fetch it again, or remove it to use vocab.txt"),
+        )
+    };
+    let json: Value = serde_json::from_slice(&bytes).map_err(|e| invalid(e.to_string()))?;
+    check::check(&json).map_err(invalid)?;
+    // What was checked and no text, in which a key may stand twice.
+    let inner = serde_json::from_value::<tokenizers::Tokenizer>(json);
+    let mut inner = inner.map_err(|e| invalid(e.to_string()))?;
     inner.with_padding(None);
     inner.with_truncation(None).map_err(|e| Error::tokenizer(path, e.to_string()))?;
     Ok(inner)
