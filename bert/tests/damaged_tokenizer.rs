@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use bert::Tokenizer;
+use bert::{Config, Tokenizer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -114,7 +114,7 @@ fn rules_of_sentencepiece_that_are_whole_are_read() {
     let dir = tempfile::tempdir().unwrap();
     fs::copy(golden, dir.path().join("spm.model")).unwrap();
     let tokenizer = Tokenizer::load(dir.path()).unwrap();
-    let config = bert::Config::parse(r#"{"model_type": "bert"}"#, "config.json".as_ref()).unwrap();
+    let config = Config::parse(r#"{"model_type": "bert"}"#, "config.json".as_ref()).unwrap();
     let saved = tempfile::tempdir().unwrap();
     bert::save_pretrained(saved.path(), &config, &[], &tokenizer, bert::SavedDType::F32).unwrap();
     let text = fs::read_to_string(saved.path().join("tokenizer.json")).unwrap();
@@ -247,4 +247,43 @@ fn ids_beyond_any_table_are_refused() {
     for model in [json!(null), json!([1]), json!("WordPiece")] {
         assert_refused(with("/model", model).path(), &["tokenizer.json", "model"]);
     }
+}
+
+/// Asserts that a tokenizer is read, but does not fit a model.
+fn assert_unfit(dir: &Path, config: &Value, parts: &[&str]) {
+    let config = Config::parse(&config.to_string(), "config.json".as_ref()).unwrap();
+    let message = Tokenizer::load(dir).unwrap().check_fit(&config).unwrap_err().to_string();
+    for part in parts {
+        assert!(message.contains(part), "{message:?} does not say {part:?}");
+    }
+}
+
+#[test]
+fn ids_and_types_without_a_row_do_not_fit() {
+    let config =
+        |types: usize| json!({"model_type": "bert", "vocab_size": 5, "type_vocab_size": types});
+    let parsed =
+        |config: &Value| Config::parse(&config.to_string(), "config.json".as_ref()).unwrap();
+    let tokenizer_json = tokenizer();
+    let whole = folder(&[("tokenizer.json", &tokenizer_json.to_string())]);
+    let tokenizer = Tokenizer::load(whole.path()).unwrap();
+    // A single type is that of both texts, whatever the tokenizer says.
+    [1, 2, 3].iter().for_each(|types| tokenizer.check_fit(&parsed(&config(*types))).unwrap());
+    let small = json!({"model_type": "bert", "vocab_size": 4});
+    assert_unfit(whole.path(), &small, &["5 tokens", "4 rows", "different models"]);
+    let file = ["tokenizer.json", "post_processor"];
+    let single = json!([token("[CLS]", 7), text("A", 0)]);
+    let dir = with("/post_processor/single", single);
+    assert_unfit(dir.path(), &config(2), &[&file[..], &["type 7 in a text"]].concat());
+    let pair = json!([token("[CLS]", 0), text("A", 0), text("B", 2)]);
+    let dir = with("/post_processor/pair", pair);
+    assert_unfit(dir.path(), &config(2), &[&file[..], &["type 2 in a pair of texts"]].concat());
+    let bert = json!({"type": "BertProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", u32::MAX]});
+    let dir = with("/post_processor", bert.clone());
+    assert_unfit(dir.path(), &config(2), &[&file[..], &["id 4294967295"]].concat());
+    // What a step puts around the pieces of another is more than either says.
+    let mut processors = vec![tokenizer_json["post_processor"].clone(), bert];
+    processors[1]["cls"][1] = json!(1);
+    let dir = with("/post_processor", json!({"type": "Sequence", "processors": processors}));
+    assert_unfit(dir.path(), &config(2), &[&file[..], &["tokens of a text, found"]].concat());
 }

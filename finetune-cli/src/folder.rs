@@ -73,15 +73,7 @@ impl Folder {
     }
 
     fn new(path: &Path, config: Config, tokenizer: Tokenizer) -> Result<Self> {
-        if tokenizer.vocab_size() > config.vocab_size {
-            bail!(
-                "{}: the tokenizer has {} tokens, the embedding table {} rows (vocab_size); \
-                 they belong to different models",
-                path.display(),
-                tokenizer.vocab_size(),
-                config.vocab_size
-            );
-        }
+        tokenizer.check_fit(&config)?;
         let (path, trained) = (path.to_owned(), Trained::of(path));
         Ok(Self { path, config, tokenizer, device: Device::Cpu, trained })
     }

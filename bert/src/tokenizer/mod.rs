@@ -18,6 +18,7 @@
 //! reads `TOKENIZERS_PARALLELISM`: with `false` or `0` it stays on one thread. Ids do not depend on that.
 
 mod check;
+mod fit;
 mod sentencepiece;
 mod settings;
 mod train;
