@@ -23,7 +23,7 @@ pub struct Trained {
 impl Trained {
     /// Reads the settings of the run in a folder.
     pub fn of(folder: &Path) -> Self {
-        let text = std::fs::read_to_string(folder.join(SETTINGS)).unwrap_or_default();
+        let text = bert::read_text(&folder.join(SETTINGS)).ok().flatten().unwrap_or_default();
         toml::from_str(&text).unwrap_or_default()
     }
 

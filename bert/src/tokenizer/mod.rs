@@ -35,6 +35,7 @@ use tokenizers::{
     truncate_encodings,
 };
 
+use crate::files::{self, is_there};
 use crate::{Config, Error, Result};
 use settings::Settings;
 pub(crate) use settings::pretty;
@@ -74,16 +75,17 @@ impl Tokenizer {
     /// normalizer stays. Padding and truncation stored in `tokenizer.json` are switched off.
     ///
     /// # Errors
-    /// When none of the three is there, or a file is not valid.
+    /// When none of the three is there, or a file is not valid, larger than 100 MiB, no regular file, or a link to
+    /// nothing.
     pub fn load(dir: &Path) -> Result<Self> {
         let settings = Settings::load(dir)?;
         let [json, vocab, pieces] =
             ["tokenizer.json", "vocab.txt", sentencepiece::FILE].map(|name| dir.join(name));
-        let mut inner = if json.exists() {
+        let mut inner = if is_there(&json)? {
             parse(&json)?
-        } else if vocab.exists() {
+        } else if is_there(&vocab)? {
             vocab::build(&vocab, &settings)?
-        } else if pieces.exists() {
+        } else if is_there(&pieces)? {
             sentencepiece::build(&pieces, &settings)?
         } else {
             return Err(none_found(dir));
@@ -278,7 +280,7 @@ fn none_found(dir: &Path) -> Error {
 
 /// Reads a `tokenizer.json`, without the padding and truncation that it may store.
 fn parse(path: &Path) -> Result<tokenizers::Tokenizer> {
-    let bytes = std::fs::read(path).map_err(|e| Error::read(path, e))?;
+    let bytes = files::read(path)?;
     let invalid = |e: String| {
         Error::tokenizer(
             path,

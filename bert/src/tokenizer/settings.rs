@@ -8,6 +8,7 @@ use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper};
 
+use crate::files::read_text;
 use crate::{Config, Error, Family, Result};
 
 /// The special tokens by the keys of both files, as BERT spells them and as RoBERTa does.
@@ -250,10 +251,7 @@ pub(crate) fn pretty(map: impl Into<Value>) -> String {
 }
 
 fn read_object(path: &Path) -> Result<Map<String, Value>> {
-    if !path.exists() {
-        return Ok(Map::new());
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| Error::read(path, e))?;
+    let Some(text) = read_text(path)? else { return Ok(Map::new()) };
     serde_json::from_str(&text)
         .map_err(|e| Error::tokenizer(path, format!("not a JSON object: {e}")))
 }

@@ -9,12 +9,12 @@ use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 
 use super::settings::Settings;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// The tokenizer that transformers' `BertTokenizer` makes of a `vocab.txt`.
 pub(super) fn build(path: &Path, settings: &Settings) -> Result<tokenizers::Tokenizer> {
     let invalid = |e: String| Error::tokenizer(path, e);
-    let bytes = std::fs::read(path).map_err(|e| Error::read(path, e))?;
+    let bytes = files::read(path)?;
     let vocab = WordPiece::read_bytes(&bytes).map_err(|e| invalid(format!("not a list: {e}")))?;
     for key in ["unk_token", "cls_token", "sep_token"] {
         let token = settings.special_token(key, |token| vocab.contains_key(token));

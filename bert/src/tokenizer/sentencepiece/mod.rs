@@ -32,7 +32,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence as Splitters;
 use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
 use super::settings::Settings;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use proto::{Kind, Model};
 
 /// The name of the file.
@@ -59,7 +59,7 @@ const SPECIAL_TOKENS: [(&str, &str); 7] = [
 /// The tokenizer of a `spm.model`, with the special tokens of DeBERTa.
 pub(super) fn build(path: &Path, settings: &Settings) -> Result<tokenizers::Tokenizer> {
     let invalid = |e: String| Error::tokenizer(path, e);
-    let bytes = std::fs::read(path).map_err(|e| Error::read(path, e))?;
+    let bytes = files::read(path)?;
     let model = Model::parse(&bytes)
         .map_err(|e| invalid(format!("not a model of SentencePiece: {e}; fetch it again")))?;
     check(&model).map_err(invalid)?;
