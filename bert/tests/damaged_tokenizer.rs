@@ -259,6 +259,21 @@ fn assert_unfit(dir: &Path, config: &Value, parts: &[&str]) {
 }
 
 #[test]
+fn a_vocabulary_with_a_token_twice_is_refused() {
+    let list = |lines: &[&str]| folder(&[("vocab.txt", &lines.join("\n"))]);
+    let twice = list(&["[UNK]", "[CLS]", "[SEP]", "a", "b", "a \r"]);
+    assert_refused(twice.path(), &["vocab.txt", "`a` is in lines 4 and 6"]);
+    // Blanks are no words; a list that lacks what every text has is another one's.
+    let blanks = list(&["[UNK]", "", "[CLS]", "\u{a0}", "[SEP]", "a", ""]);
+    assert_eq!(ids(blanks.path(), "a"), [2, 5, 4]);
+    for lost in ["[UNK]", "[CLS]", "[SEP]"] {
+        let rest: Vec<&str> =
+            ["[UNK]", "[CLS]", "[SEP]", "a"].into_iter().filter(|t| *t != lost).collect();
+        assert_refused(list(&rest).path(), &["vocab.txt", lost, "is not in the vocabulary"]);
+    }
+}
+
+#[test]
 fn ids_and_types_without_a_row_do_not_fit() {
     let config =
         |types: usize| json!({"model_type": "bert", "vocab_size": 5, "type_vocab_size": types});
