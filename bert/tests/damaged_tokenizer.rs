@@ -274,6 +274,55 @@ fn a_vocabulary_with_a_token_twice_is_refused() {
 }
 
 #[test]
+fn settings_of_another_type_are_refused() {
+    let vocab = ("vocab.txt", "[UNK]\n[CLS]\n[SEP]\na\n");
+    let refuse = |name: &str, json: Value, part: &str| {
+        let dir = folder(&[vocab, (name, &json.to_string())]);
+        assert_refused(dir.path(), &[name, part]);
+    };
+    let config = "tokenizer_config.json";
+    for key in ["do_lower_case", "tokenize_chinese_chars", "strip_accents", "split_by_punct"] {
+        refuse(config, json!({key: 0}), &format!("{key}: expected true or false, found 0"));
+        refuse(config, json!({key: "false"}), key);
+    }
+    refuse(config, json!({"model_max_length": "512"}), "model_max_length: expected a number");
+    refuse(
+        config,
+        json!({"truncation_side": "up"}),
+        "truncation_side: expected left or right, found up",
+    );
+    refuse(config, json!({"truncation_side": true}), "truncation_side: expected a string");
+    for name in [config, "special_tokens_map.json"] {
+        for key in ["unk_token", "mask_token", "bos_token"] {
+            refuse(name, json!({key: 3}), &format!("{key}: expected a token"));
+            refuse(name, json!({key: {"text": "a"}}), &format!("{key}: expected a token"));
+        }
+    }
+    let decoder =
+        |decoder: Value, part: &str| refuse(config, json!({"added_tokens_decoder": decoder}), part);
+    decoder(json!(["[MASK]"]), "added_tokens_decoder: expected an object");
+    decoder(json!({"four": {"content": "x"}}), "expected ids as keys, found four");
+    decoder(json!({"4": "x"}), "added_tokens_decoder: expected objects");
+    decoder(
+        json!({"4": {"special": true}}),
+        "added_tokens_decoder: expected tokens with their content",
+    );
+    decoder(json!({"4": {"content": "x", "lstrip": 1}}), "lstrip: expected true or false, found 1");
+    refuse("added_tokens.json", json!({"x": "4"}), "x: expected an id, found");
+    refuse("added_tokens.json", json!({"x": -1}), "x: expected an id, found -1");
+    // What transformers writes: null for what there is none of, 1e30 for no limit, tokens with and without their flags.
+    let written = json!({"do_lower_case": null, "strip_accents": null, "model_max_length": 1e30, "mask_token": null,
+        "cls_token": {"__type": "AddedToken", "content": "[CLS]"}, "truncation_side": "left", "tokenizer_class": null,
+        "added_tokens_decoder": {"4": {"content": "<x>"}}, "additional_special_tokens": ["<x>"]});
+    let dir = folder(&[
+        vocab,
+        (config, &written.to_string()),
+        ("special_tokens_map.json", r#"{"pad_token": null}"#),
+    ]);
+    assert_eq!(ids(dir.path(), "A<x>"), [1, 3, 4, 2]);
+}
+
+#[test]
 fn ids_and_types_without_a_row_do_not_fit() {
     let config =
         |types: usize| json!({"model_type": "bert", "vocab_size": 5, "type_vocab_size": types});

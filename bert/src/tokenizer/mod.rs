@@ -17,6 +17,7 @@
 //! Texts are encoded in parallel on the current rayon pool; the library starts no threads of its own. It
 //! reads `TOKENIZERS_PARALLELISM`: with `false` or `0` it stays on one thread. Ids do not depend on that.
 
+mod added;
 mod check;
 mod fit;
 mod sentencepiece;
