@@ -36,6 +36,9 @@ const KINDS: [[&str; 3]; 2] = [
 const LOOKED_FOR: &str = "model.safetensors, model.safetensors.index.json, pytorch_model.bin, \
                           pytorch_model.bin.index.json";
 
+/// Bytes of the name of a tensor; those of models have less than a hundred.
+const LONGEST_NAME: usize = 1000;
+
 /// An open file of weights.
 #[derive(Debug)]
 pub(crate) struct WeightFile {
@@ -58,9 +61,14 @@ impl WeightFile {
             false => Kind::Safetensors(safetensors::File::open(path)?),
         };
         let file = Self { path: path.to_owned(), kind };
-        // It goes to terminals, in tables and messages.
-        if let Some(name) = file.names().iter().find(|name| name.contains(char::is_control)) {
-            let message = format!("the name of a tensor has control characters: {}", quoted(name));
+        // They go to terminals, in tables and messages.
+        for name in file.names() {
+            let what = match name.contains(char::is_control) {
+                true => "control characters".to_owned(),
+                false if name.len() > LONGEST_NAME => format!("more than {LONGEST_NAME} bytes"),
+                false => continue,
+            };
+            let message = format!("the name of a tensor has {what}: {}", quoted(&name));
             return Err(Error::checkpoint(path, message));
         }
         Ok(file)
