@@ -9,8 +9,11 @@ use std::process::Command;
 
 use bert::{Checkpoint, Config, Error, Family, Tokenizer};
 
+/// What reads a folder.
+type Read = fn(&Path) -> bert::Result<()>;
+
 /// The small files of a folder, and what each is read by.
-const FILES: [(&str, fn(&Path) -> bert::Result<()>); 8] = [
+const FILES: [(&str, Read); 8] = [
     ("config.json", |dir| Config::load(dir).map(drop)),
     ("tokenizer.json", tokenizer),
     ("vocab.txt", tokenizer),
@@ -30,12 +33,7 @@ fn weights(dir: &Path) -> bert::Result<()> {
 }
 
 /// Puts a file of this name into a folder that has none, and asserts that it is refused by name, for that reason.
-fn assert_refused(
-    name: &str,
-    read: fn(&Path) -> bert::Result<()>,
-    put: impl Fn(&Path),
-    reason: &str,
-) {
+fn assert_refused(name: &str, read: Read, put: impl Fn(&Path), reason: &str) {
     let dir = tempfile::tempdir().unwrap();
     put(&dir.path().join(name));
     let error = read(dir.path()).unwrap_err();
