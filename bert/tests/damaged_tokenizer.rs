@@ -198,10 +198,14 @@ fn steps_that_make_a_book_of_a_letter_are_refused() {
     let sequence = |step: &Value, n| json!({"type": "Sequence", "normalizers": vec![step; n]});
     let mut untyped = replace(&"a".repeat(20));
     untyped.as_object_mut().unwrap().remove("type");
+    let mut disguised = replace(&"a".repeat(20));
+    disguised["prepend"] = json!("");
     for normalizer in [
         sequence(&replace(&"a".repeat(20)), 8),
         sequence(&untyped, 8),
         sequence(&regex, 40),
+        sequence(&json!({"type": "Replace", "pattern": {"String": ""}, "content": "a"}), 40),
+        sequence(&disguised, 8),
         replace(&"a".repeat(100_000)),
         json!({"type": "Prepend", "prepend": "a".repeat(100_000)}),
         sequence(&json!({"type": "ByteLevel"}), 40),

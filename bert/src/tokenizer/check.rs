@@ -72,7 +72,7 @@ fn steps<'a>(json: &'a Value, part: &str, list: &str) -> Checked<Vec<&'a Map<Str
 /// Steps that each make a few letters of one make a book of it together.
 fn growth<'a>(mut steps: impl Iterator<Item = &'a &'a Map<String, Value>>) -> Checked {
     let growth = steps.try_fold(1_usize, |growth, step| {
-        Ok::<_, String>(growth.saturating_mul(growth_of(step)?.max(1)))
+        Ok::<_, String>(growth.saturating_mul(growth_of(step)?))
     })?;
     match growth <= MOST_GROWTH {
         true => Ok(()),
@@ -82,28 +82,29 @@ fn growth<'a>(mut steps: impl Iterator<Item = &'a &'a Map<String, Value>>) -> Ch
     }
 }
 
-/// How many bytes a step makes of one at most.
+/// How many bytes a step makes of one at most: by each of its keys, for the library looks at those of its type alone.
 fn growth_of(step: &Map<String, Value>) -> Checked<usize> {
     let text = |key: &str| step.get(key).and_then(Value::as_str).unwrap_or_default();
-    if text("type") == "Precompiled" || step.contains_key("precompiled_charsmap") {
-        return precompiled(text("precompiled_charsmap"));
-    }
-    if step.contains_key("prepend") {
-        return Ok(1 + text("prepend").len());
-    }
-    if step.contains_key("content") {
+    let is_precompiled = text("type") == "Precompiled" || step.contains_key("precompiled_charsmap");
+    let rules = match is_precompiled {
+        true => precompiled(text("precompiled_charsmap"))?,
+        false => 1,
+    };
+    let pattern = step.get("pattern").and_then(|pattern| pattern.get("String")?.as_str());
+    let replaced = match (text("content").len(), pattern.unwrap_or_default().len()) {
         // An expression may match nothing, between any two letters.
-        let pattern = step.get("pattern").and_then(|pattern| pattern.get("String")?.as_str());
-        let content = text("content").len();
-        return Ok(pattern.map_or(1 + content, |pattern| content.div_ceil(pattern.len().max(1))));
-    }
-    Ok(match text("type") {
+        (content, 0) => 1 + content,
+        (content, pattern) => content.div_ceil(pattern),
+    };
+    let by_type = match text("type") {
         "NFKC" | "NFKD" => GROWTH_OF_NFKC,
         "NFC" | "NFD" | "Lowercase" | "Bert" | "BertNormalizer" | "ByteLevel" | "Metaspace" => {
             GROWTH_OF_OTHERS
         }
         _ => 1,
-    })
+    };
+    let factors = [rules, 1 + text("prepend").len(), replaced, by_type];
+    Ok(factors.into_iter().map(|factor| factor.max(1)).fold(1, usize::saturating_mul))
 }
 
 /// The rules of SentencePiece are walked without a look at where they end.
