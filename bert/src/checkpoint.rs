@@ -136,7 +136,7 @@ impl Checkpoint {
         let pairs: Vec<(&Param, Stored)> =
             params.iter().filter_map(|p| Some((p, find(p)?))).collect();
         let report = self.report(params);
-        self.check_shapes(pairs.iter().map(|(p, _)| (p.name().to_owned(), p.shape())))?;
+        self.check(pairs.iter().map(|(p, _)| (p.name().to_owned(), p.shape())))?;
         self.check_dtypes(&pairs)?;
         let closed = || self.files.iter().map(|_| None).collect();
         let all = pairs.par_iter().map_init(closed, |files: &mut Vec<Option<WeightFile>>, pair| {
@@ -162,26 +162,17 @@ impl Checkpoint {
         }
     }
 
-    /// Refuses what lacks a weight of the encoder, and a configuration of another model, by the headers, before there
-    /// is memory for what it asks for.
-    pub(crate) fn check(&self, expected: Vec<Expected>) -> Result<()> {
-        let names = expected.iter().map(|(name, _)| self.family.stored_name(name));
-        let lacking =
-            |name: &String| !self.stored.contains_key(name) && is_of_encoder(&self.family, name);
-        let names: Vec<String> = names.filter(lacking).collect();
-        self.check_shapes(expected)?;
-        match names.is_empty() {
-            true => Ok(()),
-            false => Err(Error::MissingWeights { names }),
-        }
-    }
-
-    /// Compares those that are stored.
-    fn check_shapes(&self, expected: impl IntoIterator<Item = Expected>) -> Result<()> {
+    /// Refuses what lacks weights of the encoder, and those of another size, by the headers, before there is memory for
+    /// what the configuration asks for.
+    pub(crate) fn check(&self, expected: impl IntoIterator<Item = Expected>) -> Result<()> {
         let mismatch = |(name, expected): Expected| {
-            let found = self.shape(&name)?.to_vec();
+            let found = self.shape(&name).map(<[usize]>::to_vec);
             let name = self.family.stored_name(&name);
-            (found != expected).then_some(Mismatch { name, expected, found })
+            let fits = match &found {
+                Some(shape) => *shape == expected,
+                None => !is_of_encoder(&self.family, &name),
+            };
+            (!fits).then_some(Mismatch { name, expected, found })
         };
         let mismatches: Vec<Mismatch> = expected.into_iter().filter_map(mismatch).collect();
         match mismatches.is_empty() {

@@ -53,7 +53,8 @@ impl SequenceClassifier {
     /// BERT, as with `ignore_mismatched_sizes` of transformers.
     ///
     /// # Errors
-    /// When an encoder weight is missing, or a weight is mis-shaped or not finite; lists all.
+    /// When weights of the encoder are missing, or weights are mis-shaped: lists all of both. When one is not finite, or
+    /// can't be read.
     pub fn load(
         checkpoint: &mut Checkpoint,
         config: &Config,

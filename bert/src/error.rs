@@ -67,19 +67,13 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
-    /// Weights of other sizes than the configuration says: all of them.
+    /// Weights of other sizes than the configuration says, and those of the encoder that are not there: all of them.
     #[error("{path}: weights do not fit the configuration: {}", join(mismatches))]
     Shapes {
         /// The folder.
         path: String,
-        /// Every weight concerned.
+        /// Every weight concerned; the message names the first of them.
         mismatches: Vec<Mismatch>,
-    },
-    /// Weights that the model can't do without are not in the checkpoint: all of them.
-    #[error("the checkpoint lacks weights of the encoder: {}", names.join(", "))]
-    MissingWeights {
-        /// Every name concerned.
-        names: Vec<String>,
     },
     /// The files of the tokenizer are not valid, or it can't do what is asked of it.
     #[error("{path}: {message}")]
@@ -135,25 +129,37 @@ pub enum Error {
     },
 }
 
-/// A weight whose stored shape is not the one that the configuration asks for.
+/// A weight whose stored shape is not the one that the configuration asks for, or that is not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
     /// The name in the file.
     pub name: String,
     /// The shape by the configuration.
     pub expected: Vec<usize>,
-    /// The shape in the file.
-    pub found: Vec<usize>,
+    /// The shape in the file; `None` if it has no such weight.
+    pub found: Option<Vec<usize>>,
 }
 
 impl std::fmt::Display for Mismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(f, "{}: expected {:?}, found {:?}", self.name, self.expected, self.found)
+        write!(f, "{}: expected {:?}, found ", self.name, self.expected)?;
+        match &self.found {
+            Some(shape) => write!(f, "{shape:?}"),
+            None => f.write_str("none"),
+        }
     }
 }
 
+/// As many as a screen has room for: those of another model are hundreds.
+const MOST_NAMED: usize = 20;
+
 fn join(mismatches: &[Mismatch]) -> String {
-    mismatches.iter().map(Mismatch::to_string).collect::<Vec<_>>().join("; ")
+    let named = mismatches.iter().take(MOST_NAMED).map(Mismatch::to_string);
+    let named = named.collect::<Vec<_>>().join("; ");
+    match mismatches.len().saturating_sub(MOST_NAMED) {
+        0 => named,
+        more => format!("{named}; ... and {more} more"),
+    }
 }
 
 impl Error {

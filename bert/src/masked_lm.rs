@@ -48,8 +48,8 @@ impl MaskedLm {
     /// (`cls.predictions.decoder.*`) are passed over.
     ///
     /// # Errors
-    /// When an encoder weight is missing, a weight is mis-shaped or not finite (lists all), or the decoder is stored
-    /// and the configuration says that it is no copy (`tie_word_embeddings`).
+    /// When weights of the encoder are missing, or weights are mis-shaped: lists all of both. When one is not finite or
+    /// can't be read, or the decoder is stored and the configuration says that it is no copy (`tie_word_embeddings`).
     pub fn load(
         checkpoint: &mut Checkpoint,
         config: &Config,

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use tensor::{DType, Tensor, safetensors};
 
+use crate::files::{self, is_there};
 use crate::pickle::{self, quoted};
 use crate::{Error, Result};
 
@@ -34,6 +35,9 @@ const KINDS: [[&str; 3]; 2] = [
 /// The names in [`KINDS`], for a message.
 const LOOKED_FOR: &str = "model.safetensors, model.safetensors.index.json, pytorch_model.bin, \
                           pytorch_model.bin.index.json";
+
+/// Bytes of the name of a tensor; those of models have less than a hundred.
+const LONGEST_NAME: usize = 1000;
 
 /// An open file of weights.
 #[derive(Debug)]
@@ -57,9 +61,14 @@ impl WeightFile {
             false => Kind::Safetensors(safetensors::File::open(path)?),
         };
         let file = Self { path: path.to_owned(), kind };
-        // It goes to terminals, in tables and messages.
-        if let Some(name) = file.names().iter().find(|name| name.contains(char::is_control)) {
-            let message = format!("the name of a tensor has control characters: {}", quoted(name));
+        // They go to terminals, in tables and messages.
+        for name in file.names() {
+            let what = match name.contains(char::is_control) {
+                true => "control characters".to_owned(),
+                false if name.len() > LONGEST_NAME => format!("more than {LONGEST_NAME} bytes"),
+                false => continue,
+            };
+            let message = format!("the name of a tensor has {what}: {}", quoted(&name));
             return Err(Error::checkpoint(path, message));
         }
         Ok(file)
@@ -106,10 +115,10 @@ impl WeightFile {
 /// Opens all files of a folder that hold its weights.
 pub(crate) fn open_all(dir: &Path) -> Result<Vec<WeightFile>> {
     for [weights, index, end] in KINDS {
-        if dir.join(weights).exists() {
+        if is_there(&dir.join(weights))? {
             return Ok(vec![WeightFile::open(&dir.join(weights))?]);
         }
-        if dir.join(index).exists() {
+        if is_there(&dir.join(index))? {
             return open_shards(dir, index, end);
         }
     }
@@ -121,7 +130,7 @@ fn open_shards(dir: &Path, index: &str, end: &str) -> Result<Vec<WeightFile>> {
     let path = dir.join(index);
     let open = |(shard, names): (String, Vec<String>)| {
         let shard_path = dir.join(&shard);
-        if !shard_path.exists() {
+        if !is_there(&shard_path)? {
             let message = format!("shard {shard} is not in the folder; fetch it too");
             return Err(Error::checkpoint(&path, message));
         }
@@ -140,9 +149,8 @@ fn open_shards(dir: &Path, index: &str, end: &str) -> Result<Vec<WeightFile>> {
 /// The names of the tensors by shard.
 fn read_index(path: &Path, end: &str) -> Result<BTreeMap<String, Vec<String>>> {
     let invalid = |message: String| Error::checkpoint(path, message);
-    let text = std::fs::read_to_string(path).map_err(|e| Error::read(path, e))?;
-    let index: Map<String, Value> =
-        serde_json::from_str(&text).map_err(|e| invalid(format!("not a JSON object: {e}")))?;
+    let index: Map<String, Value> = serde_json::from_slice(&files::read(path)?)
+        .map_err(|e| invalid(format!("not a JSON object: {e}")))?;
     let weight_map = index.get("weight_map").and_then(Value::as_object);
     let weight_map = weight_map.ok_or_else(|| invalid("no object weight_map".into()))?;
     let mut shards: BTreeMap<String, Vec<String>> = BTreeMap::new();

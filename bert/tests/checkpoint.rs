@@ -203,6 +203,19 @@ fn names_that_could_write_to_a_terminal_are_refused() {
     }
 }
 
+/// A table of them is as wide as the longest name.
+#[test]
+fn names_as_long_as_a_page_are_refused() {
+    let named = |length| {
+        let mut tensors = part(str::to_owned);
+        tensors.push(("x".repeat(length), values(0.0, &[4])));
+        folder(&tensors)
+    };
+    let parts = ["model.safetensors", "the name of a tensor has more than 1000 bytes: xxx"];
+    assert_refused(named(1001).path(), &parts);
+    assert_eq!(load(named(1000).path(), &params(&PART)).unwrap().unexpected.len(), 1);
+}
+
 #[test]
 fn damaged_files_are_refused() {
     let dir = folder(&part(str::to_owned));

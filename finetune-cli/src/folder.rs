@@ -74,15 +74,7 @@ impl Folder {
     }
 
     fn new(path: &Path, config: Config, tokenizer: Tokenizer) -> Result<Self> {
-        if tokenizer.vocab_size() > config.vocab_size {
-            bail!(
-                "{}: the tokenizer has {} tokens, the embedding table {} rows (vocab_size); \
-                 they belong to different models",
-                path.display(),
-                tokenizer.vocab_size(),
-                config.vocab_size
-            );
-        }
+        tokenizer.check_fit(&config)?;
         let (path, trained, limit) = (path.to_owned(), Trained::of(path)?, config.max_length());
         if let Some(length) = trained.max_length().filter(|length| !(3..=limit).contains(length)) {
             bail!(

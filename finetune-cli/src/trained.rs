@@ -1,6 +1,5 @@
 //! How the data of a training were read, which every later file for its model is read by.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -34,11 +33,8 @@ impl Trained {
         let wrong = || {
             format!("{}: not the settings of a training; restore it, or remove it", path.display())
         };
-        let text = match std::fs::read_to_string(&path) {
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                return Ok(Self::default());
-            }
-            text => text.with_context(wrong)?,
+        let Some(text) = bert::read_text(&path).with_context(wrong)? else {
+            return Ok(Self::default());
         };
         // The message of toml shows the line, in several lines.
         let parsed = toml::from_str(&text).map_err(|e| anyhow!("{}", one_line(&e.to_string())));

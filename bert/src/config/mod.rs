@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 use tensor::Activation;
 
 use crate::fields::Fields;
+use crate::files::read_text;
 use crate::known_keys::is_known;
 use crate::{Error, Family, Result, labels, shapes};
 
@@ -127,12 +128,9 @@ impl Config {
     /// When the file is missing, can't be read, or is refused by [`Config::parse`].
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("config.json");
-        match std::fs::read_to_string(&path) {
-            Ok(json) => Self::parse(&json, &path),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                Err(Error::not_found(dir, "configuration", "config.json"))
-            }
-            Err(e) => Err(Error::read(&path, e)),
+        match read_text(&path)? {
+            Some(json) => Self::parse(&json, &path),
+            None => Err(Error::not_found(dir, "configuration", "config.json")),
         }
     }
 

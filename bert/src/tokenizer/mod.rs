@@ -17,6 +17,9 @@
 //! Texts are encoded in parallel on the current rayon pool; the library starts no threads of its own. It
 //! reads `TOKENIZERS_PARALLELISM`: with `false` or `0` it stays on one thread. Ids do not depend on that.
 
+mod added;
+mod check;
+mod fit;
 mod sentencepiece;
 mod settings;
 mod train;
@@ -26,12 +29,14 @@ mod words;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tokenizers::parallelism::MaybeParallelIterator;
 use tokenizers::{
     ModelWrapper, PostProcessor, TruncationDirection, TruncationParams, TruncationStrategy,
     truncate_encodings,
 };
 
+use crate::files::{self, is_there};
 use crate::{Config, Error, Result};
 use settings::Settings;
 pub(crate) use settings::pretty;
@@ -71,16 +76,17 @@ impl Tokenizer {
     /// normalizer stays. Padding and truncation stored in `tokenizer.json` are switched off.
     ///
     /// # Errors
-    /// When none of the three is there, or a file is not valid.
+    /// When none of the three is there, or a file is not valid, larger than 100 MiB, no regular file, or a link to
+    /// nothing.
     pub fn load(dir: &Path) -> Result<Self> {
         let settings = Settings::load(dir)?;
         let [json, vocab, pieces] =
             ["tokenizer.json", "vocab.txt", sentencepiece::FILE].map(|name| dir.join(name));
-        let mut inner = if json.exists() {
+        let mut inner = if is_there(&json)? {
             parse(&json)?
-        } else if vocab.exists() {
+        } else if is_there(&vocab)? {
             vocab::build(&vocab, &settings)?
-        } else if pieces.exists() {
+        } else if is_there(&pieces)? {
             sentencepiece::build(&pieces, &settings)?
         } else {
             return Err(none_found(dir));
@@ -275,10 +281,18 @@ fn none_found(dir: &Path) -> Error {
 
 /// Reads a `tokenizer.json`, without the padding and truncation that it may store.
 fn parse(path: &Path) -> Result<tokenizers::Tokenizer> {
-    let bytes = std::fs::read(path).map_err(|e| Error::read(path, e))?;
-    let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| {
-        Error::tokenizer(path, format!("not a tokenizer: {e}; remove it to use vocab.txt"))
-    })?;
+    let bytes = files::read(path)?;
+    let invalid = |e: String| {
+        Error::tokenizer(
+            path,
+            format!("not a tokenizer: {e}; fetch it again, or remove it to use vocab.txt"),
+        )
+    };
+    let json: Value = serde_json::from_slice(&bytes).map_err(|e| invalid(e.to_string()))?;
+    check::check(&json).map_err(invalid)?;
+    // What was checked and no text, in which a key may stand twice.
+    let inner = serde_json::from_value::<tokenizers::Tokenizer>(json);
+    let mut inner = inner.map_err(|e| invalid(e.to_string()))?;
     inner.with_padding(None);
     inner.with_truncation(None).map_err(|e| Error::tokenizer(path, e.to_string()))?;
     Ok(inner)

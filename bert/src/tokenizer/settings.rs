@@ -6,8 +6,12 @@ use serde_json::{Map, Value};
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper};
+use tokenizers::{ModelWrapper, NormalizerWrapper};
 
+use super::added::{self, Added};
+use crate::fields::Fields;
+use crate::files::read_text;
+use crate::pickle::quoted;
 use crate::{Config, Error, Family, Result};
 
 /// The special tokens by the keys of both files, as BERT spells them and as RoBERTa does.
@@ -33,15 +37,30 @@ const LARGEST_MAX_LENGTH: u64 = 1 << 32;
 pub(super) struct Settings {
     config: Map<String, Value>,
     special_tokens: Map<String, Value>,
-    added: Map<String, Value>,
+    /// By ascending id.
+    added: Added,
 }
 
 impl Settings {
+    /// Reads the files. A value of another type than transformers writes is an error, and no value that is not there:
+    /// with `do_lower_case: 0` passed over, the ids would be those of another model.
     pub fn load(dir: &Path) -> Result<Self> {
-        let config = read_object(&dir.join("tokenizer_config.json"))?;
-        let special_tokens = read_object(&dir.join("special_tokens_map.json"))?;
-        let added = read_object(&dir.join("added_tokens.json"))?;
-        Ok(Self { config, special_tokens, added })
+        let [config_path, special_path, added_path] =
+            ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
+                .map(|name| dir.join(name));
+        let (config, special_tokens) = (read_object(&config_path)?, read_object(&special_path)?);
+        let fields = Fields { path: &config_path, map: &config };
+        check_types(&fields)?;
+        check_special_tokens(&fields)?;
+        check_special_tokens(&Fields { path: &special_path, map: &special_tokens })?;
+        let described = added::described(&fields)?;
+        let settings = Self { config, special_tokens, added: Vec::new() };
+        let ids = read_object(&added_path)?;
+        let ids = Fields { path: &added_path, map: &ids };
+        let bare = added::bare(&ids, |text| settings.is_special(text))?;
+        let mut added = described.unwrap_or(bare);
+        added.sort_by_key(|(id, _)| *id);
+        Ok(Self { added, ..settings })
     }
 
     pub fn model_max_length(&self) -> Option<usize> {
@@ -149,38 +168,22 @@ impl Settings {
 
     /// Adds the tokens that were added to the vocabulary, by ascending id, each of which must be the next that is free.
     pub fn add_tokens(&self, inner: &mut tokenizers::Tokenizer) -> std::result::Result<(), String> {
-        for (id, token) in self.added_tokens() {
-            let content = token.content.clone();
+        for (id, token) in &self.added {
             match token.special {
-                true => inner.add_special_tokens(&[token]),
-                false => inner.add_tokens(&[token]),
+                true => inner.add_special_tokens(std::slice::from_ref(token)),
+                false => inner.add_tokens(std::slice::from_ref(token)),
             };
-            if inner.token_to_id(&content) != Some(id) {
+            if inner.token_to_id(&token.content) != Some(*id) {
+                let content = quoted(&token.content);
                 return Err(format!("the added token {content} as {id}: that id is not free"));
             }
         }
         Ok(())
     }
 
-    /// Those of `tokenizer_config.json`, or else of the older `added_tokens.json`, which has ids alone.
-    fn added_tokens(&self) -> Vec<(u32, AddedToken)> {
-        let decoder = self.config.get("added_tokens_decoder").and_then(Value::as_object);
-        let described = |(id, token): (&String, &Value)| {
-            Some((id.parse().ok()?, serde_json::from_value(token.clone()).ok()?))
-        };
-        let is_special = |text: &str| {
-            SPECIAL_TOKENS.iter().any(|(key, usual)| self.named(key).unwrap_or(usual[0]) == text)
-        };
-        let bare = |(text, id): (&String, &Value)| {
-            let id = id.as_u64().and_then(|id| u32::try_from(id).ok())?;
-            Some((id, AddedToken::from(text.as_str(), is_special(text))))
-        };
-        let mut tokens: Vec<(u32, AddedToken)> = match decoder {
-            Some(decoder) => decoder.iter().filter_map(described).collect(),
-            None => self.added.iter().filter_map(bare).collect(),
-        };
-        tokens.sort_by_key(|(id, _)| *id);
-        tokens
+    /// Whether a text is that of a special token.
+    fn is_special(&self, text: &str) -> bool {
+        SPECIAL_TOKENS.iter().any(|(key, usual)| self.named(key).unwrap_or(usual[0]) == text)
     }
 
     /// `tokenizer_config.json`: what was read, and what a reader needs beyond it.
@@ -240,6 +243,32 @@ fn class(family: &Family, model: &ModelWrapper) -> &'static str {
     }
 }
 
+/// Checks the keys that are read.
+fn check_types(config: &Fields) -> Result<()> {
+    for key in ["do_lower_case", "tokenize_chinese_chars", "strip_accents", "split_by_punct"] {
+        config.switch(key, false)?;
+    }
+    config.text("tokenizer_class")?;
+    if let Some(length) = config.get("model_max_length").filter(|length| !length.is_number()) {
+        return Err(config.unexpected("model_max_length", "a number", length));
+    }
+    match config.text("truncation_side")? {
+        None | Some("left" | "right") => Ok(()),
+        Some(side) => Err(config.unexpected("truncation_side", "left or right", side)),
+    }
+}
+
+/// Checks the special tokens, which both files may name.
+fn check_special_tokens(fields: &Fields) -> Result<()> {
+    let keys = SPECIAL_TOKENS.map(|(key, _)| key).into_iter().chain(["bos_token", "eos_token"]);
+    for key in keys {
+        if let Some(token) = fields.get(key).filter(|token| content(token).is_none()) {
+            return Err(fields.unexpected(key, "a token, or an object with its content", token));
+        }
+    }
+    Ok(())
+}
+
 /// The text of a token, which is stored as itself or as an object with its properties.
 fn content(token: &Value) -> Option<&str> {
     token.as_str().or_else(|| token.get("content")?.as_str())
@@ -250,10 +279,7 @@ pub(crate) fn pretty(map: impl Into<Value>) -> String {
 }
 
 fn read_object(path: &Path) -> Result<Map<String, Value>> {
-    if !path.exists() {
-        return Ok(Map::new());
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| Error::read(path, e))?;
+    let Some(text) = read_text(path)? else { return Ok(Map::new()) };
     serde_json::from_str(&text)
         .map_err(|e| Error::tokenizer(path, format!("not a JSON object: {e}")))
 }

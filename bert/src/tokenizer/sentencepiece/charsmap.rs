@@ -34,34 +34,41 @@ pub fn parse(charsmap: &[u8]) -> Result<Option<Precompiled>, String> {
     parsed.map(Some).map_err(|e| format!("precompiled_charsmap is damaged: {e}"))
 }
 
-/// Whether no walk leaves the trie or its texts.
-fn check(charsmap: &[u8]) -> Option<()> {
+/// The bytes of the longest text that a sequence is replaced by; `None` where a walk can leave the trie or its texts.
+pub fn check(charsmap: &[u8]) -> Option<usize> {
     let (length, rest) = charsmap.split_first_chunk::<4>()?;
     let length = u32::from_le_bytes(*length) as usize;
     let (trie, texts) = rest.split_at_checked(length)?;
     let texts = std::str::from_utf8(texts).ok()?;
     let unit = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     let trie: Vec<u32> = trie.chunks_exact(4).map(unit).collect();
-    let sound = |(place, unit): (usize, &u32)| is_sound(&trie, texts, place, *unit);
-    (length.is_multiple_of(4) && !trie.is_empty() && trie.iter().enumerate().all(sound))
-        .then_some(())
+    if !length.is_multiple_of(4) || trie.is_empty() {
+        return None;
+    }
+    let mut lengths =
+        trie.iter().enumerate().map(|(place, unit)| text_at(&trie, texts, place, *unit));
+    lengths.try_fold(0, |longest, length| Some(longest.max(length?)))
 }
 
-/// Whether every byte leads from this unit to another, and its leaf, if it has one, to a text.
-fn is_sound(trie: &[u32], texts: &str, place: usize, unit: u32) -> bool {
+/// The length of the text at the leaf of this unit, 0 where it has none; `None` unless every byte leads from the unit
+/// to another, and the leaf to a text.
+fn text_at(trie: &[u32], texts: &str, place: usize, unit: u32) -> Option<usize> {
     if unit & VALUE != 0 && place != 0 {
-        return true; // No step arrives here, for the label of such a unit is no byte; but every walk starts at the first.
+        return Some(0); // No step arrives here, for the label of such a unit is no byte; but every walk starts at the first.
     }
     let offset = ((unit >> 10) as usize) << if unit & 1 << 9 != 0 { 8 } else { 0 };
     let base = place ^ offset;
     if base | 0xff >= trie.len() {
-        return false;
+        return None;
     }
-    let has_leaf = unit & 1 << 8 != 0;
-    !has_leaf || is_text(texts, (trie[base] & !VALUE) as usize)
+    match unit & 1 << 8 != 0 {
+        true => text_length(texts, (trie[base] & !VALUE) as usize),
+        false => Some(0),
+    }
 }
 
-fn is_text(texts: &str, start: usize) -> bool {
-    let length = texts.get(start..).map(|text| text.find('\0').unwrap_or(text.len()));
-    length.is_some_and(|length| length <= LONGEST_TEXT)
+fn text_length(texts: &str, start: usize) -> Option<usize> {
+    let text = texts.get(start..)?;
+    let length = text.find('\0').unwrap_or(text.len());
+    (length <= LONGEST_TEXT).then_some(length)
 }

@@ -16,7 +16,7 @@
 //! Sources: Kudo, 2018, *Subword Regularization*, <https://arxiv.org/abs/1804.10959>; `DebertaV2Converter` of
 //! <https://github.com/huggingface/transformers/blob/main/src/transformers/convert_slow_tokenizer.py>.
 
-mod charsmap;
+pub(super) mod charsmap;
 mod proto;
 
 use std::collections::HashSet;
@@ -32,11 +32,15 @@ use tokenizers::pre_tokenizers::sequence::Sequence as Splitters;
 use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
 use super::settings::Settings;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use proto::{Kind, Model};
 
 /// The name of the file.
 pub(super) const FILE: &str = "spm.model";
+
+/// Letters of a piece; SentencePiece trains no longer ones. The library has a level of a tree for each byte, and walks
+/// down it by recursion.
+pub(super) const LONGEST_PIECE: usize = 512;
 
 /// Stands for a blank.
 const BLANK: char = '▁';
@@ -55,7 +59,7 @@ const SPECIAL_TOKENS: [(&str, &str); 7] = [
 /// The tokenizer of a `spm.model`, with the special tokens of DeBERTa.
 pub(super) fn build(path: &Path, settings: &Settings) -> Result<tokenizers::Tokenizer> {
     let invalid = |e: String| Error::tokenizer(path, e);
-    let bytes = std::fs::read(path).map_err(|e| Error::read(path, e))?;
+    let bytes = files::read(path)?;
     let model = Model::parse(&bytes)
         .map_err(|e| invalid(format!("not a model of SentencePiece: {e}; fetch it again")))?;
     check(&model).map_err(invalid)?;
@@ -91,6 +95,10 @@ fn check(model: &Model) -> std::result::Result<(), String> {
     let unknown = usize::try_from(model.unk_id).ok().and_then(|id| model.pieces.get(id));
     if unknown.is_none_or(|piece| piece.kind != Kind::Unknown) {
         return Err(format!("unk_id {} is not the id of an unknown token", model.unk_id));
+    }
+    let lengths = model.pieces.iter().map(|piece| piece.text.chars().count());
+    if let Some(length) = lengths.max().filter(|length| *length > LONGEST_PIECE) {
+        return Err(format!("a piece has {length} letters, expected at most {LONGEST_PIECE}"));
     }
     let mut seen = HashSet::new();
     match model.pieces.iter().find(|piece| {

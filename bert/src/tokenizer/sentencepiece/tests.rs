@@ -145,6 +145,8 @@ fn a_model_that_is_another_or_damaged_is_refused() {
         refused(&model(&more), part);
     }
     refused(b"", "unk_id 0");
+    refused(&model(&piece(&"a".repeat(513), -1.0, 1)), "513 letters, expected at most 512");
+    assert!(build(&model(&piece(&"a".repeat(512), -1.0, 1))).is_ok());
 }
 
 #[test]
