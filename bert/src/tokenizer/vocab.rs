@@ -9,14 +9,12 @@ use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 
 use super::settings::Settings;
-use crate::pickle::quoted;
 use crate::{Error, Result, files};
 
 /// The tokenizer that transformers' `BertTokenizer` makes of a `vocab.txt`.
 pub(super) fn build(path: &Path, settings: &Settings) -> Result<tokenizers::Tokenizer> {
     let invalid = |e: String| Error::tokenizer(path, e);
     let bytes = files::read(path)?;
-    check_each_once(&bytes).map_err(invalid)?;
     let vocab = WordPiece::read_bytes(&bytes).map_err(|e| invalid(format!("not a list: {e}")))?;
     for key in ["unk_token", "cls_token", "sep_token"] {
         let token = settings.special_token(key, |token| vocab.contains_key(token));
@@ -33,20 +31,6 @@ pub(super) fn build(path: &Path, settings: &Settings) -> Result<tokenizers::Toke
     inner.with_decoder(Some(Decoder::default()));
     add_tokens(path, settings, &mut inner)?;
     Ok(inner)
-}
-
-/// Refuses a list with a token twice: it is damaged, for no text would have the id of the first. Lines of blanks are no
-/// tokens of a text.
-fn check_each_once(bytes: &[u8]) -> std::result::Result<(), String> {
-    let text = std::str::from_utf8(bytes).map_err(|e| format!("not a list of tokens: {e}"))?;
-    let mut lines = HashMap::new();
-    for (token, line) in text.lines().map(str::trim_end).zip(1..).filter(|(t, _)| !t.is_empty()) {
-        if let Some(first) = lines.insert(token, line) {
-            let token = quoted(token);
-            return Err(format!("`{token}` is in lines {first} and {line}; fetch the file again"));
-        }
-    }
-    Ok(())
 }
 
 /// Makes the special tokens units that are never split, and adds those beyond the file.
