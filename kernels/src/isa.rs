@@ -1,10 +1,9 @@
 //! Which instruction set the kernels use.
 //!
-//! The choice is made once, at run time, from what the CPU reports. `KERNELS_ISA` caps it (`portable`,
-//! `avx2`, `avx512`, `avx512bf16` or `amx`, and on AArch64 `portable` or `neon`), unless it is empty, which is how one machine tests and measures every path;
-//! a program that does not want to panic looks at it first, by [`cap`]. Results
-//! may differ in the last bits between instruction sets; on one instruction set they never depend on the number
-//! of threads.
+//! The choice is made once, at run time, from what the CPU reports. `KERNELS_ISA` caps it (`portable`, `avx2`,
+//! `avx512`, `avx512bf16` or `amx`, and on AArch64 `portable` or `neon`), unless it is empty, which is how one machine
+//! tests and measures every path; a program that does not want to panic looks at it first, by [`cap`]. Results may
+//! differ in the last bits between instruction sets; on one instruction set they never depend on the number of threads.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
