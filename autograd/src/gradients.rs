@@ -54,12 +54,8 @@ impl Gradients {
         }
     }
 
-    /// Adds those that another walk found of parameters; returns that of its input, if it has one.
-    pub(crate) fn absorb(&mut self, mut other: Gradients, input: &Var) -> Result<Option<Tensor>> {
-        for (id, grad) in other.params {
-            let Some(grad) = grad else { continue };
-            accumulate(self.params.entry(id).or_default(), grad.into())?;
-        }
-        Ok(input.node.as_ref().and_then(|node| other.inputs.remove(&node.place)))
+    /// Takes out the gradient of a variable made by [`Tape::input`](crate::Tape::input), if it has one.
+    pub(crate) fn take_input(&mut self, var: &Var) -> Option<Tensor> {
+        self.inputs.remove(&var.node.as_ref()?.place)
     }
 }

@@ -47,12 +47,13 @@ pub fn recompute(
     tape.record_section(OP, x, y.value, move |dy, gradients| {
         let tape = Tape::new();
         let x = if wanted { tape.input(kept) } else { Var::constant(kept) };
-        gradients.absorb(walk(f(&tape, &x)?, dy)?, &x)
+        walk(f(&tape, &x)?, dy, gradients)?;
+        Ok(gradients.take_input(&x))
     })
 }
 
-/// The gradients of what `y` depends on; `y` itself is not kept.
-fn walk(Var { value, node }: Var, dy: Tensor) -> Result<Gradients> {
+/// Adds the gradients of what `y` depends on; `y` itself is not kept.
+fn walk(Var { value, node }: Var, dy: Tensor, gradients: &mut Gradients) -> Result<()> {
     drop(value);
-    node.ok_or(Error::NotRecorded)?.walk(dy)
+    node.ok_or(Error::NotRecorded)?.walk(dy, gradients)
 }

@@ -204,8 +204,8 @@ impl Node {
         self.place.recording != self.recording.borrow().id
     }
 
-    /// Walks the tape back from this node with gradient `seed`, and empties it.
-    pub(crate) fn walk(&self, seed: Tensor) -> Result<Gradients> {
+    /// Walks the tape back from this node with gradient `seed`, and empties it. What it finds is added to `gradients`.
+    pub(crate) fn walk(&self, seed: Tensor, gradients: &mut Gradients) -> Result<()> {
         if self.was_walked() {
             return Err(Error::Walked);
         }
@@ -213,14 +213,13 @@ impl Node {
         entries.truncate(self.place.index + 1);
         let mut pending: Vec<Option<Gradient>> = entries.iter().map(|_| None).collect();
         pending[self.place.index] = Some(Gradient::Dense(seed));
-        let mut gradients = Gradients::default();
         while let Some(entry) = entries.pop() {
             let Some(dy) = pending.pop().flatten() else { continue };
             let place = Place { recording: id, index: entries.len() };
             match entry.kind {
                 Kind::Leaf(leaf) => gradients.add(leaf, place, dy)?,
                 Kind::Op { inputs, rule } => {
-                    let shares = rule(dy.into_dense()?, &mut gradients)?;
+                    let shares = rule(dy.into_dense()?, gradients)?;
                     for (i, (input, share)) in inputs.into_iter().zip(shares).enumerate() {
                         let Some(at) = input else { continue };
                         let op = entry.op;
@@ -231,7 +230,7 @@ impl Node {
                 }
             }
         }
-        Ok(gradients)
+        Ok(())
     }
 }
 

@@ -49,12 +49,23 @@ impl Var {
     /// # Errors
     /// When this is not a single element, depends on nothing recorded, or the tape was walked before.
     pub fn backward(&self) -> Result<Gradients> {
+        let mut gradients = Gradients::default();
+        self.backward_onto(&mut gradients)?;
+        Ok(gradients)
+    }
+
+    /// As [`backward`](Var::backward), and adds the gradients of parameters to those of other scalars: of the batches
+    /// that a step is made of, say, each in the memory of one.
+    ///
+    /// # Errors
+    /// As `backward`; `gradients` may hold a part of the sum then.
+    pub fn backward_onto(&self, gradients: &mut Gradients) -> Result<()> {
         if self.value.len() != 1 {
             return Err(Error::NotScalar(self.shape().to_vec()));
         }
         let node = self.node.as_ref().ok_or(Error::NotRecorded)?;
         let one = Tensor::full(1.0, self.shape()).to_dtype(self.value.dtype())?;
-        node.walk(one.to_device(&self.value.device())?)
+        node.walk(one.to_device(&self.value.device())?, gradients)
     }
 }
 

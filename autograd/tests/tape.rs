@@ -361,3 +361,37 @@ fn views_of_bf16_have_gradients() {
     // 256 + 299 = 555, between 552 and 556. In bf16 all the way, 256 + 1 is 256 again.
     assert_eq!(values(Some(dx)), [0.0, 556.0, 300.0, 0.0]);
 }
+
+/// Of two batches that read rows of one table, one of them the whole of it, and a weight that only one uses.
+#[test]
+fn the_gradients_of_batches_add_up() {
+    let table = Param::new("table", Tensor::full(1.0, &[4, 2]));
+    let (w, v) = (Param::new("w", vector(&[2.0, 3.0])), Param::new("v", vector(&[1.0])));
+    let batch = |rows: &[u32], scale: f32| {
+        let tape = Tape::new();
+        let read = weighted(&tape.param(&table), rows, scale);
+        let used = tape.param(&w).sum().unwrap().scale(f64::from(scale)).unwrap();
+        let loss = read.add(&used).unwrap();
+        let v = tape.param(&v).sum().unwrap();
+        if rows.len() > 2 { loss.add(&v).unwrap() } else { loss }
+    };
+    let alone = |rows, scale| batch(rows, scale).backward().unwrap();
+    let (first, second) = (alone(&[3, 1], 1.0), alone(&[1, 0, 1], 2.0));
+    let mut both = batch(&[3, 1], 1.0).backward().unwrap();
+    batch(&[1, 0, 1], 2.0).backward_onto(&mut both).unwrap();
+    let Some(Gradient::Rows(rows)) = both.of(&table) else { panic!("the table is whole") };
+    assert_eq!(rows.ids(), [0, 1, 3]);
+    for param in [&table, &w] {
+        let [a, b] = [&first, &second].map(|grads| values(grads.param(param).as_ref()));
+        let sum: Vec<f64> = a.iter().zip(b).map(|(a, b)| a + b).collect();
+        assert_eq!(values(both.param(param).as_ref()), sum, "{}", param.name());
+        // What was given out before is not overwritten.
+        assert_eq!(values(first.param(param).as_ref()), a);
+    }
+    assert_eq!(values(both.param(&v).as_ref()), [1.0]);
+    // A tape that was walked adds nothing.
+    let walked = batch(&[3, 1], 1.0);
+    walked.backward().unwrap();
+    assert!(matches!(walked.backward_onto(&mut both), Err(Error::Walked)));
+    assert_eq!(values(both.param(&v).as_ref()), [1.0]);
+}

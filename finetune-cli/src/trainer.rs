@@ -1,9 +1,9 @@
 //! The training loop.
 //!
 //! ```text
-//! for each epoch, for each shuffled batch:
-//!     loss   = mean loss of the batch, with dropout
-//!     grads  = d loss / d parameters
+//! for each epoch, for the shuffled rows of each step:
+//!     loss   = mean loss of the rows, with dropout
+//!     grads  = d loss / d parameters, batch by batch
 //!     factor = clip(global norm of grads)
 //!     update(parameters, factor * grads, learning rate of the step)
 //! ```
@@ -21,7 +21,7 @@ use crate::batches::{self, Examples};
 use crate::classifier::Classifier;
 use crate::data::{Labels, Task};
 use crate::metrics::Report;
-use crate::optimization::{Optimization, StepLog};
+use crate::optimization::{Optimization, Part, StepLog};
 use crate::predictions::{self, Prediction};
 
 /// A model in training.
@@ -104,10 +104,10 @@ impl<'a> Trainer<'a> {
     pub fn rest_of_epoch(&self, examples: &Examples) -> (u32, Vec<Vec<usize>>) {
         let per_epoch = steps_per_epoch(examples.len(), self.recipe);
         let (epoch, done) = (self.steps_done() / per_epoch, self.steps_done() % per_epoch);
-        let (epoch, size) = (epoch as u32 + 1, self.recipe.batch_size);
+        let (epoch, size) = (epoch as u32 + 1, self.recipe.rows_per_step());
         let seed = self.recipe.optimization.seed;
-        let mut batches = batches::shuffled(examples.len(), size, seed, epoch);
-        (epoch, batches.split_off(done as usize))
+        let mut steps = batches::shuffled(examples.len(), size, seed, epoch);
+        (epoch, steps.split_off(done as usize))
     }
 
     /// Brings the weights up to date and looks at them: at the end of an epoch, and before they are saved. Gives the
@@ -139,18 +139,27 @@ impl<'a> Trainer<'a> {
     /// # Panics
     /// When the examples have no labels.
     pub fn step(&mut self, examples: &Examples, rows: &[usize]) -> Result<Option<StepLog>> {
-        let batch = examples.batch(rows)?;
-        self.optimization.catch_up(self.model.encoder().word_embeddings(), &batch.ids)?;
+        let read = rows.iter().flat_map(|&row| examples.encodings[row].ids.iter().copied());
+        let words = self.model.encoder().word_embeddings();
+        self.optimization.catch_up(words, &read.collect::<Vec<_>>())?;
+        let batches = rows.chunks(self.recipe.batch_size);
+        let parts = batches.map(|rows| self.part(examples, rows)).collect::<Result<_>>()?;
+        self.optimization.step(parts)
+    }
+
+    /// One batch of a step.
+    fn part(&self, examples: &Examples, rows: &[usize]) -> Result<Part<'a>> {
+        let (model, batch) = (self.model, examples.batch(rows)?);
         let targets = examples.targets(rows).expect("training data has labels");
-        self.optimization.step((&batch).into(), |pass| {
-            Ok(bert::loss(&self.model.forward(pass, &batch)?, &targets)?)
-        })
+        let (size, weight) = ((&batch).into(), examples.count_targets(rows) as f64);
+        let loss = move |pass: &Pass| Ok(bert::loss(&model.forward(pass, &batch)?, &targets)?);
+        Ok(Part { size, weight, loss: Box::new(loss) })
     }
 }
 
-/// Steps of one epoch; the last batch may be smaller.
+/// Steps of one epoch; the last may be smaller.
 pub fn steps_per_epoch(examples: usize, recipe: &RecipeArgs) -> u64 {
-    batches::count(examples, recipe.batch_size)
+    batches::count(examples, recipe.rows_per_step())
 }
 
 /// What a model does on a data set.

@@ -19,7 +19,7 @@ pub struct AdaptArgs {
     /// Passes over the text
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = flags::count::<u32>, help_heading = "Recipe")]
     pub epochs: u32,
-    /// Sequences in a training step
+    /// Sequences in a training step, or in each of the batches that it adds up
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = flags::count::<usize>, help_heading = "Recipe")]
     pub batch_size: usize,
     /// The peak learning rate
@@ -59,7 +59,7 @@ pub struct PretrainArgs {
     /// Passes over the text
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = flags::count::<u32>, help_heading = "Recipe")]
     pub epochs: u32,
-    /// Sequences in a training step
+    /// Sequences in a training step, or in each of the batches that it adds up
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = flags::count::<usize>, help_heading = "Recipe")]
     pub batch_size: usize,
     /// The peak learning rate

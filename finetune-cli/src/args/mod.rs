@@ -223,7 +223,7 @@ pub struct RecipeArgs {
     /// Passes over the training data
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = flags::count::<u32>)]
     pub epochs: u32,
-    /// Sequences in a training step
+    /// Sequences in a training step, or in each of the batches that it adds up
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = flags::count::<usize>)]
     pub batch_size: usize,
     /// Sequences in a forward pass of evaluation
@@ -257,6 +257,9 @@ pub struct RecipeArgs {
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Optimization")]
 pub struct OptimizationArgs {
+    /// Batches whose gradients are added for one step: the step of a batch N times as large, in the memory of one
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = flags::count::<u32>)]
+    pub gradient_accumulation_steps: u32,
     /// Weight decay of everything but biases and LayerNorm: decoupled with adamw, part of the gradient (L2) with
     /// sgd
     #[arg(long, value_name = "RATE", default_value_t = 0.01, value_parser = flags::not_negative)]
@@ -303,6 +306,20 @@ pub struct OptimizationArgs {
     #[arg(long, value_name = "N", default_value_t = 42)]
     #[serde(serialize_with = "flags::write_seed")]
     pub seed: u64,
+}
+
+impl RecipeArgs {
+    /// Rows of a training step: those of a batch, times the batches whose gradients are added.
+    pub fn rows_per_step(&self) -> usize {
+        self.optimization.rows_per_step(self.batch_size)
+    }
+}
+
+impl OptimizationArgs {
+    /// Rows of a training step of such batches.
+    pub fn rows_per_step(&self, batch_size: usize) -> usize {
+        batch_size.saturating_mul(self.gradient_accumulation_steps as usize)
+    }
 }
 
 impl Default for RecipeArgs {

@@ -101,14 +101,14 @@ impl<'a> Session<'a> {
     /// What is left of an epoch; gives its number and its last learning rate.
     fn pass(&mut self) -> Result<(u32, f64)> {
         let train = &self.job.splits.train;
-        let (epoch, batches) = self.trainer.rest_of_epoch(train);
+        let (epoch, steps) = self.trainer.rest_of_epoch(train);
         self.bar.set_prefix(format!("epoch {epoch}/{}", self.args.recipe.epochs));
         let mut last = None;
-        for (i, rows) in batches.iter().enumerate() {
+        for (i, rows) in steps.iter().enumerate() {
             last = self.trainer.step(train, rows)?;
             self.show(last);
             // At the end of an epoch, its line comes first.
-            if i + 1 < batches.len() {
+            if i + 1 < steps.len() {
                 self.save_if_due()?;
             }
         }

@@ -1,7 +1,7 @@
 //! The training loop of a masked-language model.
 //!
 //! ```text
-//! step s of a run: the next B sequences of the epoch's order, tokens hidden by (seed, s)
+//! step s of a run: the next A B sequences of the epoch's order, in A batches, tokens hidden by (seed, s)
 //! loss = mean over hidden tokens of -log p(token)
 //! ```
 //!
@@ -10,14 +10,14 @@
 
 use anyhow::Result;
 use bert::MaskedLm;
-use nn::Module;
+use nn::{Module, Pass};
 use tensor::philox::Rng;
 
 use super::corpus::Corpus;
 use super::masking::Masking;
 use crate::args::OptimizationArgs;
 use crate::batches;
-use crate::optimization::{Optimization, StepLog};
+use crate::optimization::{Optimization, Part, StepLog};
 
 /// The random stream of the tokens that are hidden: step s of a seed uses stream HIDDEN + s.
 const HIDDEN: u64 = 0x4849_4444_0000_0000;
@@ -25,8 +25,10 @@ const HIDDEN: u64 = 0x4849_4444_0000_0000;
 /// How many steps, and of what.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// B: sequences of a step.
+    /// B: sequences of a batch.
     pub batch_size: usize,
+    /// A B: sequences of a step.
+    pub rows_per_step: usize,
     /// The highest learning rate.
     pub learning_rate: f64,
     /// Steps of the whole run.
@@ -74,18 +76,27 @@ impl<'a> MaskedLmTrainer<'a> {
     pub fn step(&mut self, corpus: &mut Corpus) -> Result<Option<StepLog>> {
         let step = self.steps_done();
         let rows = self.rows(step, corpus.len());
-        let hidden =
-            self.masking.hide(corpus.read(&rows)?, &mut Rng::new(self.seed, HIDDEN + step))?;
-        let model = self.model;
-        self.optimization.step((&hidden.batch).into(), |pass| {
+        let mut rng = Rng::new(self.seed, HIDDEN + step);
+        let batches = rows.chunks(self.plan.batch_size);
+        let parts = batches.map(|rows| self.part(corpus.read(rows)?, &mut rng));
+        let parts = parts.collect::<Result<_>>()?;
+        self.optimization.step(parts)
+    }
+
+    /// One batch of a step.
+    fn part(&self, sequences: Vec<Vec<u32>>, rng: &mut Rng) -> Result<Part<'a>> {
+        let (model, hidden) = (self.model, self.masking.hide(sequences, rng)?);
+        let (size, weight) = ((&hidden.batch).into(), hidden.targets.len() as f64);
+        let loss = move |pass: &Pass| {
             let logits = model.forward(pass, &hidden.batch, &hidden.positions)?;
             Ok(MaskedLm::loss(&logits, &hidden.targets)?)
-        })
+        };
+        Ok(Part { size, weight, loss: Box::new(loss) })
     }
 
     /// The sequences of a step.
     fn rows(&mut self, step: u64, sequences: usize) -> Vec<usize> {
-        let size = self.plan.batch_size;
+        let size = self.plan.rows_per_step;
         let per_epoch = batches::count(sequences, size);
         let epoch = (step / per_epoch) as u32 + 1;
         if self.order.0 != epoch {

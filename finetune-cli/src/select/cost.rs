@@ -106,7 +106,7 @@ struct Steps {
 
 impl Steps {
     fn run(model: &Classifier, recipe: &RecipeArgs, sample: &Examples) -> Result<Self> {
-        let size = recipe.batch_size.min(sample.len());
+        let size = recipe.rows_per_step().min(sample.len());
         let batch = |i: usize| -> Vec<usize> {
             (0..size).map(|row| (i * size + row) % sample.len()).collect()
         };

@@ -55,7 +55,7 @@ pub struct TaskSummary {
     pub sampled_words: Option<usize>,
     /// Epochs of the full recipe, for which time and memory are projected.
     pub epochs: u32,
-    /// Sequences in a training step.
+    /// Sequences in a training step, of all its batches together.
     pub batch_size: usize,
     /// Sequences are cut to so many tokens.
     pub max_length: usize,

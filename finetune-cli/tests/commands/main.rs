@@ -1,5 +1,6 @@
 //! The binary from end to end: train, evaluate, predict, inspect, bench, and what it refuses.
 
+mod accumulation;
 mod bad_flags;
 mod bad_input;
 mod bench;

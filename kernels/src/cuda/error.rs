@@ -89,8 +89,8 @@ pub enum Error {
     },
     /// The GPU's memory is full.
     #[error(
-        "out of memory on {gpu}: {} asked for, {} of {} free{}; a smaller --batch-size or --max-length, \
-         --precision bf16 and --checkpoint-activations take less",
+        "out of memory on {gpu}: {} asked for, {} of {} free{}; a smaller --batch-size (for the same steps \
+         with --gradient-accumulation-steps) or --max-length, --precision bf16 and --checkpoint-activations take less",
         mebibytes(*asked), mebibytes(*free), mebibytes(*total),
         if *used > 0 { format!(", {} in use here", mebibytes(*used)) } else { String::new() }
     )]

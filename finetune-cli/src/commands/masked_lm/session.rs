@@ -43,10 +43,12 @@ impl<'a> Session<'a> {
         corpora: Corpora,
     ) -> Self {
         let Corpora { train, held_out } = corpora;
-        let per_epoch = batches::count(train.len(), job.batch_size);
+        let batch_size = job.batch_size;
+        let rows_per_step = job.args.optimization.rows_per_step(batch_size);
+        let per_epoch = batches::count(train.len(), rows_per_step);
         let steps = job.args.masked_lm.max_steps.unwrap_or(per_epoch * u64::from(job.epochs));
-        let plan = Plan { batch_size: job.batch_size, learning_rate: job.learning_rate, steps };
-        let (seed, batch_size) = (job.args.optimization.seed, job.batch_size);
+        let plan = Plan { batch_size, rows_per_step, learning_rate: job.learning_rate, steps };
+        let seed = job.args.optimization.seed;
         let precision = job.args.optimization.precision.into();
         let held_out = held_out.map(|corpus| HeldOut { corpus, seed, batch_size, precision });
         Self { job, run, start, masking, train, held_out, plan }
@@ -127,7 +129,7 @@ impl<'a> Session<'a> {
 
     /// Steps of one pass over the text.
     fn per_epoch(&self) -> u64 {
-        batches::count(self.train.len(), self.plan.batch_size)
+        batches::count(self.train.len(), self.plan.rows_per_step)
     }
 
     fn epoch(&self, step: u64) -> f64 {

@@ -297,7 +297,7 @@ impl Selection<'_> {
                 sampled_rows: data.sample.len(),
                 sampled_words: data.points.words.as_ref().map(|_| data.points.len()),
                 epochs: args.recipe.epochs,
-                batch_size: args.recipe.batch_size,
+                batch_size: args.recipe.rows_per_step(),
                 max_length: longest,
                 lora_rank: args.lora.lora_r,
                 remarks: remarks::of_sample(data).into_iter().collect(),

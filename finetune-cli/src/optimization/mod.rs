@@ -1,24 +1,27 @@
 //! What every training has: schedule, clipping, update rule, and a look at whether it still converges.
 //!
 //! ```text
-//! loss   = a function of the parameters, with dropout
-//! grads  = d loss / d parameters
+//! loss   = a function of the parameters, with dropout: a mean over the parts of a step
+//! grads  = d loss / d parameters, the sum over the parts
 //! factor = clip(global norm of grads)
 //! update(parameters, factor * grads, learning rate of the step)
 //! ```
 
+mod step;
+
 use std::time::Instant;
 
 use anyhow::Result;
-use autograd::{Param, Tensor, Var};
-use bert::Batch;
+use autograd::{Param, Tensor};
 use nn::Pass;
 use optim::{
     Adam, AdamOptions, GradScale, Optimizer, Schedule, ScheduleKind, Sgd, SgdOptions, StepSize,
     Warmup, clip, weight_decay_groups,
 };
-use tensor::Later;
 use tensor::ops::adamw;
+
+pub use step::{BatchSize, Part, StepLog, StepTimes};
+use step::{Descent, Made, Stopwatch, not_finite};
 
 use crate::args::{OptimizationArgs, OptimizerName, ScheduleName, wrong_flags};
 
@@ -54,59 +57,6 @@ pub fn check_flags(args: &OptimizationArgs, peak: f64) -> Result<()> {
     }
 }
 
-/// What happened in one step.
-#[derive(Clone, Copy, Debug)]
-pub struct StepLog {
-    /// Counted from 1.
-    pub step: u64,
-    /// The mean loss of the batch.
-    pub loss: f64,
-    /// The learning rate that was used.
-    pub learning_rate: f64,
-    /// The global norm of the gradients before clipping.
-    pub grad_norm: f64,
-    /// What was in the batch.
-    pub size: BatchSize,
-    /// Where the time went.
-    pub times: StepTimes,
-}
-
-/// How much a batch holds.
-#[derive(Clone, Copy, Debug)]
-pub struct BatchSize {
-    /// Sequences.
-    pub examples: usize,
-    /// Tokens of all of them.
-    pub tokens: usize,
-}
-
-impl From<&Batch> for BatchSize {
-    fn from(batch: &Batch) -> Self {
-        Self { examples: batch.sequences(), tokens: batch.seqlens.total() }
-    }
-}
-
-/// Seconds of the parts of a step on the host; on a GPU, those that it took to ask for them.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StepTimes {
-    /// From the batch to the loss.
-    pub forward: f64,
-    /// From the loss to the gradients.
-    pub backward: f64,
-    /// The gradient norm and the update.
-    pub optimizer: f64,
-}
-
-/// Seconds since it was last asked.
-struct Stopwatch(Instant);
-
-impl Stopwatch {
-    fn lap(&mut self) -> f64 {
-        let now = Instant::now();
-        (now - std::mem::replace(&mut self.0, now)).as_secs_f64()
-    }
-}
-
 /// A training that went wrong: a number is not finite any more.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
@@ -119,16 +69,6 @@ pub struct Diverged {
     pub steps: u64,
     /// What was seen.
     pub what: String,
-}
-
-/// A step that was made, whose figures may still be on their way from a GPU.
-struct Made {
-    step: u64,
-    loss: Later,
-    grad_norm: Later,
-    learning_rate: f64,
-    size: BatchSize,
-    times: StepTimes,
 }
 
 /// Parameters on their way down.
@@ -192,12 +132,12 @@ impl<'a> Optimization<'a> {
         Ok(())
     }
 
-    /// Makes the updates that were deferred for these rows of a table: before a forward pass that reads no others.
+    /// Makes the updates that were deferred for these rows of a table: before a step that reads no others.
     ///
     /// # Errors
     /// When moments and weights do not fit.
-    pub fn catch_up(&mut self, table: &Param, rows: &Tensor) -> Result<()> {
-        Ok(self.optimizer.catch_up(table, rows.as_slice()?)?)
+    pub fn catch_up(&mut self, table: &Param, rows: &[u32]) -> Result<()> {
+        Ok(self.optimizer.catch_up(table, rows)?)
     }
 
     /// Makes all updates that were deferred, as the end of an epoch does.
@@ -208,24 +148,19 @@ impl<'a> Optimization<'a> {
         Ok(self.optimizer.flush()?)
     }
 
-    /// One step down a loss, which is the mean over a batch. Gives the log of this step, on a GPU that of the one
-    /// before.
+    /// One step down the mean loss over `parts`, of which there is one or more, one after the other in the memory of
+    /// one. Gives the log of this step, on a GPU that of the one before.
     ///
     /// # Errors
-    /// Those of the loss, and when it or the gradients are not finite, on a GPU those of the step before.
-    pub fn step(
-        &mut self,
-        size: BatchSize,
-        loss: impl FnOnce(&Pass) -> Result<Var>,
-    ) -> Result<Option<StepLog>> {
+    /// Those of the losses, and when they or the gradients are not finite, on a GPU those of the step before.
+    ///
+    /// # Panics
+    /// When there are no parts.
+    pub fn step(&mut self, parts: Vec<Part>) -> Result<Option<StepLog>> {
+        let Descent { loss, grads, size, times } = Descent::of(parts, &|part| self.pass(part))?;
         let mut watch = Stopwatch(Instant::now());
-        let loss = loss(&self.pass())?;
-        let forward = watch.lap();
-        let grads = loss.backward()?;
-        let backward = watch.lap();
         let norm = clip::global_norm(&self.params, &grads)?;
-        let times = StepTimes { forward, backward, optimizer: 0.0 };
-        let mut made = self.ask_for([loss.value(), &norm], size, times)?;
+        let mut made = self.ask_for([&loss, &norm], size, times)?;
         // On the host the figures are there: nothing is updated by what is not finite.
         made.check_if_here().map_err(|what| self.diverged(made.step, what))?;
         let (lr, grad_scale) = (made.learning_rate, self.grad_scale(norm));
@@ -235,10 +170,12 @@ impl<'a> Optimization<'a> {
         self.newest_log(made)
     }
 
-    /// The forward of the next step.
-    fn pass(&self) -> Pass {
-        // The number of a step fits in 32 bits: 2^32 steps are years.
-        Pass::training(self.args.seed, self.step as u32)
+    /// The forward of a part of the next step.
+    fn pass(&self, part: usize) -> Pass {
+        let parts = u64::from(self.args.gradient_accumulation_steps);
+        // The number fits in 32 bits: 2^32 of them are years.
+        let number = self.step * parts + part as u64;
+        Pass::training(self.args.seed, number as u32)
             .with_precision(self.args.precision.into())
             .with_recomputation(self.args.checkpoint_activations)
     }
@@ -309,27 +246,6 @@ impl<'a> Optimization<'a> {
     fn diverged(&self, step: u64, what: String) -> anyhow::Error {
         Diverged { step, steps: self.total_steps(), what }.into()
     }
-}
-
-impl Made {
-    fn is_here(&self) -> bool {
-        matches!(self.loss, Later::Here(_))
-    }
-
-    /// What is not finite of figures that need not be waited for.
-    fn check_if_here(&self) -> Result<(), String> {
-        let (Later::Here(loss), Later::Here(norm)) = (&self.loss, &self.grad_norm) else {
-            return Ok(());
-        };
-        match loss.is_finite() && norm.is_finite() {
-            true => Ok(()),
-            false => Err(not_finite(*loss, *norm, self.learning_rate)),
-        }
-    }
-}
-
-fn not_finite(loss: f64, grad_norm: f64, learning_rate: f64) -> String {
-    format!("loss {loss}, gradient norm {grad_norm}, learning rate {learning_rate:e}")
 }
 
 fn optimizer(args: &OptimizationArgs, params: &[Param]) -> Box<dyn Optimizer> {
