@@ -43,7 +43,7 @@ pub struct SequenceClassifier {
 impl SequenceClassifier {
     /// A model with fresh parameters; `outputs` is C.
     pub fn new(config: &Config, outputs: usize, seed: u64) -> Self {
-        let [init, pooler] = [config.initializer(seed), config.transform_initializer(seed)];
+        let [init, pooler] = [config.initializer(seed), config.pooler_initializer(seed)];
         Self::build(config, outputs, [&init, &pooler, &config.classifier_initializer(seed)])
     }
 
@@ -68,8 +68,7 @@ impl SequenceClassifier {
             true => zeros,
             false => law,
         };
-        let pooler =
-            unless_stored("bert.pooler.dense.weight", h, config.transform_initializer(seed));
+        let pooler = unless_stored("bert.pooler.dense.weight", h, config.pooler_initializer(seed));
         let classifier =
             unless_stored("classifier.weight", outputs, config.classifier_initializer(seed));
         let model = Self::build(config, outputs, [&zeros, &pooler, &classifier]);

@@ -35,7 +35,7 @@ pub struct TokenClassifier {
 impl TokenClassifier {
     /// A model with fresh parameters; `outputs` is C.
     pub fn new(config: &Config, outputs: usize, seed: u64) -> Self {
-        let [init, transform] = [config.initializer(seed), config.transform_initializer(seed)];
+        let [init, transform] = [config.initializer(seed), config.pooler_initializer(seed)];
         Self::build(config, outputs, [&init, &transform, &config.classifier_initializer(seed)])
     }
 
@@ -52,7 +52,7 @@ impl TokenClassifier {
         seed: u64,
     ) -> Result<(Self, LoadReport)> {
         checkpoint.check([shapes::encoder(config), shapes::token_classifier(config)].concat())?;
-        let [zeros, transform] = [Initializer::zeros(), config.transform_initializer(seed)];
+        let [zeros, transform] = [Initializer::zeros(), config.pooler_initializer(seed)];
         let head = config.classifier_initializer(seed);
         let weight = [outputs, config.hidden_size];
         if checkpoint.shape(&format!("{HEAD}.weight")).is_some_and(|shape| shape != &weight[..]) {

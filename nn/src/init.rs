@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! truncated normal   N(0, std^2), drawn again beyond 2 std               BERT: std = 0.02
+//! normal             N(0, std^2)                                         fresh heads in transformers: std = 0.02
 //! Xavier             variance 2 / (fan_in + fan_out)                     keeps tanh layers in range
 //! Kaiming            variance 2 / fan_in                                 keeps ReLU layers in range
 //! PyTorch's          uniform, variance 1 / (3 fan_in)                    of its linear layers, and of LoRA
@@ -24,6 +25,11 @@ pub enum Init {
     /// Normal with this standard deviation, cut off at twice that.
     TruncatedNormal {
         /// The standard deviation before the tails are cut off.
+        std: f64,
+    },
+    /// Normal with this standard deviation.
+    Normal {
+        /// The standard deviation.
         std: f64,
     },
     /// Glorot and Bengio's uniform law.
@@ -52,6 +58,11 @@ impl Initializer {
     /// BERT's: truncated normal with standard deviation `std` (0.02 in all published checkpoints).
     pub fn bert(std: f64, seed: u64) -> Self {
         Self { init: Init::TruncatedNormal { std }, seed }
+    }
+
+    /// That of heads which transformers puts on a pretrained encoder: normal with standard deviation `std`.
+    pub fn normal(std: f64, seed: u64) -> Self {
+        Self { init: Init::Normal { std }, seed }
     }
 
     /// For parameters that a checkpoint will overwrite.
@@ -85,6 +96,7 @@ pub fn sample(init: Init, shape: &[usize], rng: &mut Rng) -> Tensor {
     match init {
         Init::Zeros => Tensor::zeros(shape),
         Init::TruncatedNormal { std } => fill(shape, || std * truncated_normal(rng)),
+        Init::Normal { std } => fill(shape, || std * rng.normal()),
         Init::XavierUniform => fill(shape, || uniform(rng, xavier)),
         Init::XavierNormal => fill(shape, || xavier.sqrt() * rng.normal()),
         Init::KaimingUniform => fill(shape, || uniform(rng, kaiming)),

@@ -66,6 +66,18 @@ fn the_truncated_normal_ends_at_two_deviations() {
 }
 
 #[test]
+fn the_normal_law_has_no_end() {
+    let x = values(Init::Normal { std: 0.02 });
+    assert_moments(&x, 0.02 * 0.02);
+    // A standard normal is beyond 2 in 4.55 of 100 cases, beyond 3 in 0.27.
+    for (deviations, share) in [(2.0, 0.0455), (3.0, 0.0027)] {
+        let beyond = x.iter().filter(|x| x.abs() > deviations * 0.02).count() as f64;
+        let found = beyond / x.len() as f64;
+        assert!((found - share).abs() < 0.1 * share + 0.002, "{deviations}: {found}");
+    }
+}
+
+#[test]
 fn a_vector_has_one_output() {
     let x = sample(Init::XavierUniform, &[600], &mut Rng::new(1, 0)).to_f64_vec().unwrap();
     assert!(largest(&x) <= (6.0f64 / 601.0).sqrt());

@@ -52,12 +52,12 @@ impl Config {
         }
     }
 
-    /// The law of fresh weights, and by `seed` the first values.
+    /// The law of fresh weights, and by `seed` the first values: BERT's own, by which it was pretrained.
     pub(crate) fn initializer(&self, seed: u64) -> Initializer {
         Initializer::bert(self.initializer_range, seed)
     }
 
-    /// That of the weights a head begins with: in a ModernBERT smaller, as of all that feed a sum.
+    /// That of the weights a masked-LM head begins with: in a ModernBERT smaller, as of all that feed a sum.
     pub(crate) fn transform_initializer(&self, seed: u64) -> Initializer {
         let scale = match self.family {
             Family::ModernBert(_) => (2.0 * self.num_hidden_layers as f64).sqrt(),
@@ -66,13 +66,22 @@ impl Config {
         Initializer::bert(self.initializer_range / scale, seed)
     }
 
+    /// That of a pooler, or of the first map of a classifier's head. Such a head is put on a pretrained encoder, and
+    /// transformers draws it from a normal law that is not cut off, but in a ModernBERT.
+    pub(crate) fn pooler_initializer(&self, seed: u64) -> Initializer {
+        match self.family {
+            Family::ModernBert(_) => self.transform_initializer(seed),
+            _ => Initializer::normal(self.initializer_range, seed),
+        }
+    }
+
     /// That of the last map of a classifier.
     pub(crate) fn classifier_initializer(&self, seed: u64) -> Initializer {
         match self.family {
             Family::ModernBert(_) => {
                 Initializer::bert((self.hidden_size as f64).sqrt().recip(), seed)
             }
-            _ => self.initializer(seed),
+            _ => self.pooler_initializer(seed),
         }
     }
 
