@@ -20,6 +20,7 @@ use crate::args::RecipeArgs;
 use crate::batches::{self, Examples};
 use crate::classifier::Classifier;
 use crate::data::{Labels, Task};
+use crate::loss::Loss;
 use crate::metrics::Report;
 use crate::optimization::{Optimization, StepLog};
 use crate::predictions::{self, Prediction};
@@ -28,6 +29,7 @@ use crate::predictions::{self, Prediction};
 pub struct Trainer<'a> {
     model: &'a Classifier,
     recipe: &'a RecipeArgs,
+    loss: Loss,
     optimization: Optimization<'a>,
 }
 
@@ -46,7 +48,13 @@ impl<'a> Trainer<'a> {
         }
         let (args, peak) = (&recipe.optimization, recipe.learning_rate);
         let optimization = Optimization::new(model.params(), args, peak, total);
-        Self { model, recipe, optimization }
+        Self { model, recipe, loss: Loss::default(), optimization }
+    }
+
+    /// The same down another loss than the plain one.
+    pub fn with_loss(mut self, loss: Loss) -> Self {
+        self.loss = loss;
+        self
     }
 
     /// Steps of the whole run.
@@ -143,7 +151,7 @@ impl<'a> Trainer<'a> {
         self.optimization.catch_up(self.model.encoder().word_embeddings(), &batch.ids)?;
         let targets = examples.targets(rows).expect("training data has labels");
         self.optimization.step((&batch).into(), |pass| {
-            Ok(bert::loss(&self.model.forward(pass, &batch)?, &targets)?)
+            self.loss.loss(&self.model.forward(pass, &batch)?, &targets)
         })
     }
 }
