@@ -10,6 +10,7 @@
 //! folder              a model folder: configuration, tokenizer, weights
 //! trained             how the data of its training were read
 //! batches             examples to shuffled, ragged batches
+//! loss                what a training of a classifier goes down
 //! optimization        a step of any training: schedule, clipping, update
 //! trainer             the training loop of a classifier, evaluation
 //! predictions         logits to answers
@@ -35,6 +36,7 @@ pub mod flags;
 pub mod flops;
 pub mod folder;
 pub mod hub;
+pub mod loss;
 pub mod masked_lm;
 pub mod memory;
 pub mod metrics;

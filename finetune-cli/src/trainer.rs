@@ -20,6 +20,7 @@ use crate::args::RecipeArgs;
 use crate::batches::{self, Examples};
 use crate::classifier::Classifier;
 use crate::data::{Labels, Task};
+use crate::loss::Loss;
 use crate::metrics::Report;
 use crate::optimization::{Optimization, Part, StepLog};
 use crate::predictions::{self, Prediction};
@@ -28,6 +29,7 @@ use crate::predictions::{self, Prediction};
 pub struct Trainer<'a> {
     model: &'a Classifier,
     recipe: &'a RecipeArgs,
+    loss: Loss,
     optimization: Optimization<'a>,
 }
 
@@ -46,7 +48,13 @@ impl<'a> Trainer<'a> {
         }
         let (args, peak) = (&recipe.optimization, recipe.learning_rate);
         let optimization = Optimization::new(model.params(), args, peak, total);
-        Self { model, recipe, optimization }
+        Self { model, recipe, loss: Loss::default(), optimization }
+    }
+
+    /// The same down another loss than the plain one.
+    pub fn with_loss(mut self, loss: Loss) -> Self {
+        self.loss = loss;
+        self
     }
 
     /// Steps of the whole run.
@@ -139,22 +147,28 @@ impl<'a> Trainer<'a> {
     /// # Panics
     /// When the examples have no labels.
     pub fn step(&mut self, examples: &Examples, rows: &[usize]) -> Result<Option<StepLog>> {
+        let Self { model, recipe, loss, optimization } = self;
         let read = rows.iter().flat_map(|&row| examples.encodings[row].ids.iter().copied());
-        let words = self.model.encoder().word_embeddings();
-        self.optimization.catch_up(words, &read.collect::<Vec<_>>())?;
-        let batches = rows.chunks(self.recipe.batch_size);
-        let parts = batches.map(|rows| self.part(examples, rows)).collect::<Result<_>>()?;
-        self.optimization.step(parts)
+        optimization.catch_up(model.encoder().word_embeddings(), &read.collect::<Vec<_>>())?;
+        let batches = rows.chunks(recipe.batch_size);
+        let parts = batches.map(|rows| part(model, loss, examples, rows));
+        let parts = parts.collect::<Result<_>>()?;
+        optimization.step(parts)
     }
+}
 
-    /// One batch of a step.
-    fn part(&self, examples: &Examples, rows: &[usize]) -> Result<Part<'a>> {
-        let (model, batch) = (self.model, examples.batch(rows)?);
-        let targets = examples.targets(rows).expect("training data has labels");
-        let (size, weight) = ((&batch).into(), examples.count_targets(rows) as f64);
-        let loss = move |pass: &Pass| Ok(bert::loss(&model.forward(pass, &batch)?, &targets)?);
-        Ok(Part { size, weight, loss: Box::new(loss) })
-    }
+/// One batch of a step.
+fn part<'p>(
+    model: &'p Classifier,
+    loss: &'p Loss,
+    examples: &Examples,
+    rows: &[usize],
+) -> Result<Part<'p>> {
+    let batch = examples.batch(rows)?;
+    let targets = examples.targets(rows).expect("training data has labels");
+    let (size, weight) = ((&batch).into(), loss.weight(&targets)?);
+    let of_batch = move |pass: &Pass| loss.loss(&model.forward(pass, &batch)?, &targets);
+    Ok(Part { size, weight, loss: Box::new(of_batch) })
 }
 
 /// Steps of one epoch; the last may be smaller.

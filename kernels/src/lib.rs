@@ -29,6 +29,7 @@ pub mod reduce;
 pub mod residual;
 pub mod rotary;
 pub mod softmax;
+pub mod weighted_cross_entropy;
 
 pub mod isa;
 mod parallel;

@@ -182,6 +182,11 @@ fn losses_of_a_layer() {
     check(&layer, std::slice::from_ref(&x), |tape, x| {
         loss::cross_entropy(&layer.forward(&Pass::on(tape), &x[0])?, &labels)
     });
+    let weighting = loss::Weighting { weights: vec![0.3, 2.0, 1.1], label_smoothing: 0.2 };
+    check(&layer, std::slice::from_ref(&x), |tape, x| {
+        let y = layer.forward(&Pass::on(tape), &x[0])?;
+        loss::weighted_cross_entropy(&y, &labels, &weighting)
+    });
     let targets =
         Tensor::from_vec((0..12u32).map(|i| f64::from(i % 2)).collect(), &[4, 3]).unwrap();
     check(&layer, std::slice::from_ref(&x), |tape, x| {

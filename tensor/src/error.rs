@@ -46,6 +46,16 @@ pub enum Error {
         /// What it was given.
         p: f32,
     },
+    /// A number of an operation is not in its range.
+    #[error("{op}: expected {expected}, got {got}")]
+    Number {
+        /// The operation.
+        op: &'static str,
+        /// What it takes.
+        expected: &'static str,
+        /// What it was given.
+        got: f64,
+    },
     /// An axis that the tensor does not have.
     #[error("{op}: axis {axis} of a tensor of shape {shape:?}")]
     Axis {

@@ -174,6 +174,45 @@ fn losses() {
         ops::cross_entropy::forward(&zeros(&[0, 3]), &ids(&[])),
         "cross_entropy: expected shape with at least one element, got [0, 3]",
     );
+    let weighting = |weights: &[f64], label_smoothing| ops::weighted_cross_entropy::Weighting {
+        weights: weights.to_vec(),
+        label_smoothing,
+    };
+    let weighted = |labels: &[u32], weights: &[f64], smoothing| {
+        let (labels, weighting) = (ids(labels), weighting(weights, smoothing));
+        ops::weighted_cross_entropy::forward(&x, &labels, &weighting)
+    };
+    says(
+        weighted(&[0, 3], &[1.0; 3], 0.0),
+        "weighted_cross_entropy: index 3 at position 1, but there are only 3 rows",
+    );
+    says(weighted(&[0], &[1.0; 3], 0.0), "weighted_cross_entropy: expected shape [2], got [1]");
+    says(
+        weighted(&[0, 1], &[1.0; 2], 0.0),
+        "weighted_cross_entropy: expected shape [3] of the weights, got [2]",
+    );
+    for got in [-1.0, f64::NAN, f64::INFINITY] {
+        says(
+            weighted(&[0, 1], &[1.0, got, 1.0], 0.0),
+            &format!("weighted_cross_entropy: expected a weight of at least 0, got {got}"),
+        );
+    }
+    for got in [-0.1, 1.0, f64::NAN] {
+        says(
+            weighted(&[0, 1], &[1.0; 3], got),
+            &format!("weighted_cross_entropy: expected a label smoothing in [0, 1), got {got}"),
+        );
+    }
+    says(
+        ops::weighted_cross_entropy::backward(
+            &x,
+            &ids(&[0, 1]),
+            &weighting(&[1.0; 4], 0.1),
+            &zeros(&[2]),
+            &Tensor::scalar(1.0),
+        ),
+        "weighted_cross_entropy: expected shape [3] of the weights, got [4]",
+    );
     says(ops::mse::forward(&x, &zeros(&[2])), "mse: shapes [2, 3] and [2] do not fit together");
     says(
         ops::bce_with_logits::forward(&x, &x.to_dtype(DType::F64).unwrap()),

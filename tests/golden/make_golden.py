@@ -402,6 +402,18 @@ def losses(ops):
             lambda x: F.mse_loss(x, goals.double()), targets=goals)  # fmt: skip
 
 
+def weighted_losses(ops):
+    """Weights that f32 holds, so that both sides have the same."""
+    labels, weights = torch.tensor([0, 3, 1, 4, 4, 2, 3]), torch.tensor([0.25, 3.0, 1.0, 0.5, 1.75])
+    # With the weights 1, PyTorch has none.
+    cases = {"both": (weights, 0.1), "smoothing": (torch.ones(5), 0.25), "weights": (weights, 0.0)}
+    for name, (w, smoothing) in cases.items():
+        given = None if name == "smoothing" else w.double()
+        ops.add(f"weighted_cross_entropy.{name}", {"x": 3 * ops.randn(7, 5)},
+                lambda x: F.cross_entropy(x, labels, weight=given, label_smoothing=smoothing),
+                labels=labels, weights=w)  # fmt: skip
+
+
 def ragged_ops(ops):
     lens, heads, total = [3, 1, 9, 2], 2, 15
     cu = cu_seqlens(lens)
@@ -472,6 +484,7 @@ def make_ops():
     ops.add("add_norm", summands, lambda x, r, w, b: F.layer_norm(x + r, (21,), w, b, 1e-12))
     rotary(ops)
     gated_units(ops)
+    weighted_losses(ops)
     write("ops.safetensors", ops.tensors)
 
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use autograd::ops::{self, AddNorm, Attention, LayerNorm};
+use autograd::ops::{self, AddNorm, Attention, LayerNorm, Weighting};
 use autograd::{Result, Tape, Var};
 use kernels::testing::each_isa;
 use tensor::{Activation, Pooling, RotaryTable, Unary};
@@ -90,7 +90,17 @@ const CASES: &[Case] = &[
     ("view.narrow", &["x"], |_, _, v| v[0].narrow(1, 1, 2)),
     ("view.reshape", &["x"], |_, _, v| v[0].reshape(&[5, 12])),
     ("view.transpose", &["x"], |_, _, v| v[0].transpose(0, 2)),
+    ("weighted_cross_entropy.both", &["x"], |g, name, v| weighted(g, name, v, 0.1)),
+    ("weighted_cross_entropy.smoothing", &["x"], |g, name, v| weighted(g, name, v, 0.25)),
+    ("weighted_cross_entropy.weights", &["x"], |g, name, v| weighted(g, name, v, 0.0)),
 ];
+
+/// By the labels and weights of the golden file.
+fn weighted(golden: &Golden, name: &str, v: &[Var], label_smoothing: f64) -> Result<Var> {
+    let weights = golden.tensor(&format!("{name}.weights")).to_f64_vec()?;
+    let labels = golden.tensor(&format!("{name}.labels"));
+    ops::weighted_cross_entropy(&v[0], labels, &Weighting { weights, label_smoothing })
+}
 
 #[test]
 fn values_and_gradients_are_pytorchs() {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::slice::from_ref;
 
 use autograd::gradcheck::GradCheck;
-use autograd::ops::{self, AddNorm, Attention, LayerNorm};
+use autograd::ops::{self, AddNorm, Attention, LayerNorm, Weighting};
 use autograd::{Error, Param, Result, Tape, Tensor, Var, record};
 use kernels::testing::each_isa;
 use proptest::collection::vec;
@@ -220,6 +220,8 @@ const CASES: &[Case] = &[
         let half = d.n / 2;
         v[0].narrow(2, half, d.n - half)?.mul(&v[0].narrow(2, 0, d.n - half)?)
     }),
+    Case("weighted_cross_entropy", "weights", matrix, |d, v| weighted(d, 0.0, &v[0])),
+    Case("weighted_cross_entropy", "weights, smoothing", matrix, |d, v| weighted(d, 0.3, &v[0])),
 ];
 
 fn matrix(d: &Draw) -> Vec<Tensor> {
@@ -377,6 +379,13 @@ fn add_norm(dropout: Option<Dropout>, v: &[Var]) -> Result<Var> {
 /// Of x, w, and b if there is one.
 fn layer_norm(eps: f64, v: &[Var]) -> Result<Var> {
     ops::layer_norm(LayerNorm { eps, to: v[0].value().dtype() }, &v[0], &v[1], v.get(2))
+}
+
+/// By random labels and weights.
+fn weighted(d: &Draw, label_smoothing: f64, x: &Var) -> Result<Var> {
+    let weights = map(&d.targets(&[d.n]), |w| w.abs() + 0.1).to_f64_vec()?;
+    let weighting = Weighting { weights, label_smoothing };
+    ops::weighted_cross_entropy(x, &d.indices(d.m, d.n), &weighting)
 }
 
 /// A constant in the dtype of the run.

@@ -24,6 +24,7 @@ mod residual;
 mod rotary_attention;
 mod softmax;
 mod view;
+mod weighted_cross_entropy;
 
 pub use add_norm::add_norm;
 pub use attention::attention;
@@ -40,3 +41,5 @@ pub use rotary_attention::rotary_attention;
 pub use tensor::ops::add_norm::AddNorm;
 pub use tensor::ops::attention::Attention;
 pub use tensor::ops::layer_norm::LayerNorm;
+pub use tensor::ops::weighted_cross_entropy::Weighting;
+pub use weighted_cross_entropy::weighted_cross_entropy;

@@ -17,6 +17,7 @@ use super::train::Job;
 use crate::args::TrainArgs;
 use crate::batches::Examples;
 use crate::data::Task;
+use crate::loss::Loss;
 use crate::optimization::{Diverged, StepLog};
 use crate::progress::{bar, report};
 use crate::run::checkpoint::{self, ADAPTER, Snapshot};
@@ -42,7 +43,9 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     /// Before the first step. From now on the run can be broken off.
     pub(super) fn new(args: &'a TrainArgs, job: &'a Job, run: Run) -> Result<Self> {
-        let trainer = Trainer::new(&job.model, &args.recipe, job.splits.train.len());
+        let (recipe, train) = (&args.recipe, &job.splits.train);
+        let trainer = Trainer::new(&job.model, recipe, train.len());
+        let trainer = trainer.with_loss(Loss::new(recipe, train));
         let bar = bar(trainer.total_steps(), args.machine.quiet);
         let (watch, stretch) = (Watch::begin(args.checkpoints)?, Stretch::new());
         Ok(Self { args, job, run, trainer, best: None, stretch, watch, bar })

@@ -17,6 +17,7 @@ use crate::bundled;
 use crate::classifier::Classifier;
 use crate::data::{self, Columns, Dataset, Schema, Task, split};
 use crate::folder::Folder;
+use crate::loss;
 use crate::optimization::check_flags;
 use crate::predictions::metric_names;
 use crate::progress::remark;
@@ -89,6 +90,7 @@ impl Job {
     fn of(args: &TrainArgs, inputs: &Inputs) -> Result<(Self, Earlier)> {
         let (schema, datasets) = read(args, inputs)?;
         check_metric(&args.recipe, &schema.task)?;
+        loss::check_flags(&args.recipe, &schema.task)?;
         let mut folder = Folder::open(&inputs.model)?.on(&args.machine.open_device()?);
         folder = folder.of_task(&schema.task);
         args.truncate.map(|layers| folder.truncate(layers)).transpose()?;

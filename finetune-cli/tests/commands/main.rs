@@ -9,6 +9,7 @@ mod damaged_checkpoints;
 mod family;
 mod inference;
 mod lora;
+mod losses;
 mod masked_lm;
 mod output;
 mod resuming;

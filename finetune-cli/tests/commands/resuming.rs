@@ -294,6 +294,8 @@ fn random_weights_go_on_between_epochs() {
 #[test]
 fn labels_of_words_go_on() {
     let flags = ["--epochs", "20", "--max-length", "6", "--save-steps", "50"];
+    let loss = ["--class-weight", "balanced", "--label-smoothing-factor", "0.1"];
+    let flags = [&flags[..], &loss].concat();
     goes_on_to_the_same_bits(&tagged(), &flags, "-TERM", &[130]);
 }
 

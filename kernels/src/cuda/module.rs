@@ -84,6 +84,7 @@ pub static SOURCES: &[&Source] = &[
     &crate::residual::cuda::SOURCE,
     &crate::rotary::cuda::SOURCE,
     &crate::softmax::cuda::SOURCE,
+    &crate::weighted_cross_entropy::cuda::SOURCE,
 ];
 
 /// The modules of a device.

@@ -27,6 +27,7 @@ pub mod reduce;
 pub mod residual;
 pub mod rotary;
 pub mod softmax;
+pub mod weighted_cross_entropy;
 
 use half::bf16;
 

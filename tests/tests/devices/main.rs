@@ -31,3 +31,4 @@ mod rotary;
 mod runs;
 mod softmax;
 mod trust;
+mod weighted_cross_entropy;

@@ -20,7 +20,6 @@ use super::train::{self, check_metric};
 use crate::args::select::SelectArgs;
 use crate::args::{TrainArgs, wrong_flags};
 use crate::data::{Dataset, Labels, Schema, split};
-use crate::memory;
 use crate::optimization::check_flags;
 use crate::progress::{self, bar, remark, say};
 use crate::select::cache::{Cache, write_whole};
@@ -31,6 +30,7 @@ use crate::select::points::Points;
 use crate::select::score::{Outcome, Scorer};
 use crate::select::summary::{Candidate, Evidence, Status, Summary, TaskSummary, Timing};
 use crate::select::{halving, report};
+use crate::{loss, memory};
 use command::train_args;
 use contender::measured;
 use tensor::Device;
@@ -105,6 +105,7 @@ impl Data {
             bail!("{}: no labels; a selection needs them", args.train.display());
         }
         check_metric(&args.recipe, &schema.task)?;
+        loss::check_flags(&args.recipe, &schema.task)?;
         train::introduce(args.machine.quiet, &schema, &train);
         let seed = args.recipe.optimization.seed;
         // The rows that are scored, each class with its share.

@@ -13,6 +13,7 @@ use crate::classifier::Classifier;
 use crate::commands::select::contender::Contender;
 use crate::data::Dataset;
 use crate::folder::Folder;
+use crate::loss::Loss;
 use crate::predictions::standard_error;
 use crate::select::cache::Key;
 use crate::select::score;
@@ -53,7 +54,8 @@ impl Verification<'_> {
         let tokens = self.tokens(&folder)?;
         let before = contender.kept();
         let (model, adapter) = self.model(contender, before, &folder)?;
-        let mut trainer = Trainer::with_steps(&model, recipe, contender.last_goal());
+        let trainer = Trainer::with_steps(&model, recipe, contender.last_goal());
+        let mut trainer = trainer.with_loss(Loss::new(recipe, &tokens.train));
         if let Some(before) = before {
             trainer.resume(&optim::State::load(&contender.moments(before.steps))?)?;
         }
