@@ -438,6 +438,44 @@ def rotary(ops):
     ops.add("rotary_attention", {"qkv": ops.randn(15, 48)}, f, cu_seqlens=cu_seqlens(lens))
 
 
+def by_distance(q, k, v, lens, heads, scores):
+    """Sequence by sequence and head by head, from `scores(head, q, k, j - i)` of keys j and queries i."""
+    states = []
+    for of_sequence in zip(*(x.split(lens) for x in (q, k, v))):
+        places = torch.arange(len(of_sequence[0]))
+        distances = places[None, :] - places[:, None]
+        of_heads = zip(*(x.chunk(heads, -1) for x in of_sequence))
+        states.append(torch.cat([scores(n, *qk, distances).softmax(-1) @ v for n, (*qk, v) in enumerate(of_heads)], -1))
+    return torch.cat(states)
+
+
+def distances(ops):
+    """Attention that sees a window, or adds to a score what query and key have by their distance."""
+    lens, heads, size = [3, 1, 9, 2], 2, 8
+    cu, total = cu_seqlens(lens), sum(lens)
+
+    def window(n, q, k, distances):
+        return (q @ k.T / size**0.5).masked_fill(distances.abs() > 2, -math.inf)
+
+    def bias(q, k, v, table):
+        scores = lambda n, q, k, distances: q @ k.T / size**0.5 + table[3 + distances.clamp(-3, 3), n]
+        return by_distance(q, k, v, lens, heads, scores)
+
+    def disentangled(q, k, v, a, b):
+        def scores(n, q, k, distances):
+            a_n, b_n = (vectors.chunk(heads, -1)[n][8 + distances] for vectors in (a, b))
+            c, g = (q[:, None] * a_n).sum(-1), (k[None, :] * b_n).sum(-1)
+            return (q @ k.T + c + g) / (3 * size) ** 0.5
+
+        return by_distance(q, k, v, lens, heads, scores)
+
+    qkv = lambda: {name: ops.randn(total, heads * size) for name in "qkv"}
+    ops.add("attention.window", qkv(), lambda q, k, v: by_distance(q, k, v, lens, heads, window), cu_seqlens=cu)
+    ops.add("attention.bias", qkv() | {"table": ops.randn(7, heads)}, bias, cu_seqlens=cu)
+    vectors = {name: ops.randn(17, heads * size) for name in "ab"}
+    ops.add("disentangled_attention", qkv() | vectors, disentangled, cu_seqlens=cu)
+
+
 def gated_units(ops):
     def unit(z):
         a, g = z.chunk(2, -1)
@@ -485,6 +523,8 @@ def make_ops():
     rotary(ops)
     gated_units(ops)
     weighted_losses(ops)
+    distances(ops)
+    ops.add("residual", {"x": ops.randn(5, 21), "u": ops.randn(5, 21)}, torch.add)
     write("ops.safetensors", ops.tensors)
 
 

@@ -31,11 +31,25 @@ const CASES: &[Case] = &[
         let batch = g.batch(&format!("{name}.cu_seqlens"));
         ops::attention(Attention::of_all(&batch, 2, None), &v[0], &v[1], &v[2], None)
     }),
+    ("attention.bias", &["q", "k", "v", "table"], |g, name, v| {
+        let batch = g.batch(&format!("{name}.cu_seqlens"));
+        ops::attention(Attention::of_all(&batch, 2, None), &v[0], &v[1], &v[2], Some(&v[3]))
+    }),
+    ("attention.window", &["q", "k", "v"], |g, name, v| {
+        let batch = g.batch(&format!("{name}.cu_seqlens"));
+        let settings = Attention::of_all(&batch, 2, None).with_window(Some(2));
+        ops::attention(settings, &v[0], &v[1], &v[2], None)
+    }),
     ("bce_with_logits", &["x"], |g, name, v| {
         ops::bce_with_logits(&v[0], g.tensor(&format!("{name}.targets")))
     }),
     ("cross_entropy", &["x"], |g, name, v| {
         ops::cross_entropy(&v[0], g.tensor(&format!("{name}.labels")))
+    }),
+    ("disentangled_attention", &["q", "k", "v", "a", "b"], |g, name, v| {
+        let batch = g.batch(&format!("{name}.cu_seqlens"));
+        let settings = Attention::of_all(&batch, 2, None);
+        ops::disentangled_attention(settings, [&v[0], &v[1], &v[2]], [&v[3], &v[4]])
     }),
     ("elementwise.abs", &["x"], |_, _, v| v[0].unary(Unary::Abs)),
     ("elementwise.add.column", &["a", "b"], |_, _, v| v[0].add(&v[1])),
@@ -80,6 +94,7 @@ const CASES: &[Case] = &[
     ("reduce.mean_axis", &["x"], |_, _, v| v[0].mean_axis(0)),
     ("reduce.sum", &["x"], |_, _, v| v[0].sum()),
     ("reduce.sum_axis", &["x"], |_, _, v| v[0].sum_axis(1)),
+    ("residual", &["x", "u"], |_, _, v| ops::residual(&v[0], &v[1], None)),
     ("rotary_attention", &["qkv"], |g, name, v| {
         let batch = g.batch(&format!("{name}.cu_seqlens"));
         let settings = Attention::of_all(&batch, 2, None);
