@@ -12,7 +12,8 @@ use autograd::Var;
 use bert::Targets;
 use nn::loss::{self, Weighting};
 
-use crate::args::{ClassWeightName, RecipeArgs, wrong_flags};
+use crate::args::loss::{ClassWeightName, LossArgs};
+use crate::args::wrong_flags;
 use crate::batches::Examples;
 use crate::data::{Labels, Task};
 
@@ -20,8 +21,8 @@ use crate::data::{Labels, Task};
 ///
 /// # Errors
 /// When it is not, and one of them is asked for.
-pub fn check_flags(recipe: &RecipeArgs, task: &Task) -> Result<()> {
-    let flag = match (recipe.class_weight, recipe.label_smoothing_factor > 0.0) {
+pub fn check_flags(args: &LossArgs, task: &Task) -> Result<()> {
+    let flag = match (args.class_weight, args.label_smoothing_factor > 0.0) {
         (ClassWeightName::Balanced, _) => "--class-weight",
         (ClassWeightName::None, true) => "--label-smoothing-factor",
         (ClassWeightName::None, false) => return Ok(()),
@@ -40,10 +41,10 @@ pub fn check_flags(recipe: &RecipeArgs, task: &Task) -> Result<()> {
 pub struct Loss(Option<Weighting>);
 
 impl Loss {
-    /// As the recipe has it; the classes are counted on the examples, which are those of the training.
-    pub fn new(recipe: &RecipeArgs, train: &Examples) -> Self {
-        let label_smoothing = recipe.label_smoothing_factor;
-        let weights = match recipe.class_weight {
+    /// As the flags say; the classes are counted on the examples, which are those of the training.
+    pub fn new(args: &LossArgs, train: &Examples) -> Self {
+        let label_smoothing = args.label_smoothing_factor;
+        let weights = match args.class_weight {
             ClassWeightName::Balanced => balanced(&counts(&train.labels, train.outputs)),
             ClassWeightName::None if label_smoothing > 0.0 => vec![1.0; train.outputs],
             ClassWeightName::None => return Self::default(),
@@ -134,13 +135,13 @@ mod tests {
     }
 
     fn loss_of(class_weight: ClassWeightName, label_smoothing_factor: f64) -> Loss {
-        let recipe = RecipeArgs { class_weight, label_smoothing_factor, ..RecipeArgs::default() };
-        Loss::new(&recipe, &Examples::new(Vec::new(), Labels::Class(vec![0, 0, 1, 0, 2, 0]), 3))
+        let args = LossArgs { class_weight, label_smoothing_factor };
+        Loss::new(&args, &Examples::new(Vec::new(), Labels::Class(vec![0, 0, 1, 0, 2, 0]), 3))
     }
 
     /// Against PyTorch: `F.cross_entropy(x, y, weight=w, label_smoothing=e)`, w as scikit-learn has it.
     #[test]
-    fn the_recipe_chooses_the_loss() {
+    fn the_flags_choose_the_loss() {
         let x = vec![0.5f32, -1.0, 2.0, 1.5, 0.25, -0.5];
         let logits = Var::constant(Tensor::from_vec(x, &[2, 3]).unwrap());
         let targets = Targets::Classes(Tensor::from_vec(vec![1u32, 0], &[2]).unwrap());

@@ -5,6 +5,7 @@ pub mod data;
 pub mod hardware;
 pub mod inference;
 pub mod lora;
+pub mod loss;
 pub mod masked_lm;
 mod recipe;
 pub mod select;
@@ -19,9 +20,7 @@ use tensor::Device;
 use data::DataArgs;
 use hardware::HardwareArgs;
 use lora::LoraArgs;
-pub use recipe::{
-    ClassWeightName, OptimizationArgs, OptimizerName, PrecisionName, RecipeArgs, ScheduleName,
-};
+pub use recipe::{OptimizationArgs, OptimizerName, PrecisionName, RecipeArgs, ScheduleName};
 
 use crate::{bundled, flags};
 

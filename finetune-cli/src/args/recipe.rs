@@ -3,6 +3,7 @@
 use clap::{Args, Parser, ValueEnum};
 use serde::Serialize;
 
+use super::loss::LossArgs;
 use crate::flags;
 
 /// The hyperparameters of a training run.
@@ -25,14 +26,6 @@ pub struct RecipeArgs {
     /// Train the head only, with the pooler before it
     #[arg(long)]
     pub freeze_encoder: bool,
-    /// How much a text, or a word, counts in the training loss: all alike, or n / (C n_c), so that each class counts as
-    /// much as every other. Validation and test losses stay plain means
-    #[arg(long, value_enum, default_value_t = ClassWeightName::None)]
-    pub class_weight: ClassWeightName,
-    /// The share of a training target that is shared out to all classes alike. Validation and test losses stay plain
-    /// means
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = flags::share)]
-    pub label_smoothing_factor: f64,
     /// Keep the weights of the epoch with the best validation figure, not those of the last
     #[arg(long)]
     pub load_best_model_at_end: bool,
@@ -44,6 +37,10 @@ pub struct RecipeArgs {
     #[arg(long, value_name = "N", value_parser = flags::count::<u32>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping_patience: Option<u32>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub loss: LossArgs,
     #[command(flatten)]
     #[serde(flatten)]
     #[allow(missing_docs)]
@@ -130,16 +127,6 @@ impl Default for RecipeArgs {
         }
         Flags::parse_from(["defaults"]).recipe
     }
-}
-
-/// Weights of classes by the names that scikit-learn has for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClassWeightName {
-    /// A target counts as much as every other
-    None,
-    /// A class counts as much as every other
-    Balanced,
 }
 
 /// Learning-rate schedules by the names that transformers has for them.

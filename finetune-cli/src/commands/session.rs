@@ -45,7 +45,7 @@ impl<'a> Session<'a> {
     pub(super) fn new(args: &'a TrainArgs, job: &'a Job, run: Run) -> Result<Self> {
         let (recipe, train) = (&args.recipe, &job.splits.train);
         let trainer = Trainer::new(&job.model, recipe, train.len());
-        let trainer = trainer.with_loss(Loss::new(recipe, train));
+        let trainer = trainer.with_loss(Loss::new(&recipe.loss, train));
         let bar = bar(trainer.total_steps(), args.machine.quiet);
         let (watch, stretch) = (Watch::begin(args.checkpoints)?, Stretch::new());
         Ok(Self { args, job, run, trainer, best: None, stretch, watch, bar })

@@ -90,7 +90,7 @@ impl Job {
     fn of(args: &TrainArgs, inputs: &Inputs) -> Result<(Self, Earlier)> {
         let (schema, datasets) = read(args, inputs)?;
         check_metric(&args.recipe, &schema.task)?;
-        loss::check_flags(&args.recipe, &schema.task)?;
+        loss::check_flags(&args.recipe.loss, &schema.task)?;
         let mut folder = Folder::open(&inputs.model)?.on(&args.machine.open_device()?);
         folder = folder.of_task(&schema.task);
         args.truncate.map(|layers| folder.truncate(layers)).transpose()?;

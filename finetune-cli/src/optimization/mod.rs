@@ -20,7 +20,7 @@ use optim::{
 };
 use tensor::ops::adamw;
 
-pub use step::{BatchSize, Part, StepLog, StepTimes};
+pub use step::{BatchSize, Forward, Part, StepLog, StepTimes};
 use step::{Descent, Made, Stopwatch, not_finite};
 
 use crate::args::{OptimizationArgs, OptimizerName, ScheduleName, wrong_flags};

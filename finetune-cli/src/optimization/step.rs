@@ -47,6 +47,9 @@ impl From<&Batch> for BatchSize {
     }
 }
 
+/// Computes a loss, in this forward pass.
+pub type Forward<'p> = Box<dyn FnOnce(&Pass) -> Result<Var> + 'p>;
+
 /// A batch whose loss is a share of a step's: all of it, or one of those whose gradients are added.
 pub struct Part<'p> {
     /// What is in the batch.
@@ -54,8 +57,8 @@ pub struct Part<'p> {
     /// Over how much its loss is the mean: the number of its targets. The loss of the step is the mean over those of
     /// all parts.
     pub weight: f64,
-    /// Computes the loss.
-    pub loss: Box<dyn FnOnce(&Pass) -> Result<Var> + 'p>,
+    /// The loss.
+    pub loss: Forward<'p>,
 }
 
 /// Seconds of the stages of a step on the host; on a GPU, those that it took to ask for them.

@@ -105,7 +105,7 @@ impl Data {
             bail!("{}: no labels; a selection needs them", args.train.display());
         }
         check_metric(&args.recipe, &schema.task)?;
-        loss::check_flags(&args.recipe, &schema.task)?;
+        loss::check_flags(&args.recipe.loss, &schema.task)?;
         train::introduce(args.machine.quiet, &schema, &train);
         let seed = args.recipe.optimization.seed;
         // The rows that are scored, each class with its share.

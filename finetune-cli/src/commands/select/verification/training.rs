@@ -55,7 +55,7 @@ impl Verification<'_> {
         let before = contender.kept();
         let (model, adapter) = self.model(contender, before, &folder)?;
         let trainer = Trainer::with_steps(&model, recipe, contender.last_goal());
-        let mut trainer = trainer.with_loss(Loss::new(recipe, &tokens.train));
+        let mut trainer = trainer.with_loss(Loss::new(&recipe.loss, &tokens.train));
         if let Some(before) = before {
             trainer.resume(&optim::State::load(&contender.moments(before.steps))?)?;
         }
