@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The bundled tiny BERT learns to tell praise from complaint. The same loop, with its checks, is
-//! `finetune-cli/src/trainer.rs` around `optimization.rs`.
+//! `finetune-cli/src/trainer.rs` around `optimization/mod.rs`.
 
 use std::path::Path;
 

@@ -84,7 +84,8 @@ fn each_is_trained_and_used() {
         let accuracy: f64 = accuracy.split_whitespace().next().unwrap().parse().unwrap();
         assert!(accuracy > 0.9, "{name}: {}", run.stdout);
 
-        let evaluated = succeeds(&["evaluate", "--model", output, &test]).stdout;
+        let evaluate = ["evaluate", "--model", output, &test, "--precision", "bf16"];
+        let evaluated = succeeds(&evaluate).stdout;
         assert!(
             evaluated.contains(&format!("accuracy                 {accuracy:.4}")),
             "{evaluated}"

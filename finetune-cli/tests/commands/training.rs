@@ -254,7 +254,7 @@ fn sgd_turns_a_trained_model_round() {
     let model = &trained().folder[..];
     let before = succeeds(&["evaluate", "--model", model, &test, "--json"]).stdout;
     assert!(json_lines(&before)[0]["accuracy"].as_f64().unwrap() < 0.1, "{before}");
-    let recipe = "--optimizer sgd --momentum 0.9 --learning-rate 0.02 --epochs 5 --weight-decay 0";
+    let recipe = "--optimizer sgd --momentum 0.9 --learning-rate 0.02 --epochs 10 --weight-decay 0";
     let flags = recipe.split_whitespace().chain(["--test", &test, "--model", model]);
     place.train(&flags.collect::<Vec<_>>());
     let accuracy = metric(&place.output, "test_accuracy");
