@@ -13,13 +13,13 @@ use tensor::Later;
 pub struct StepLog {
     /// Counted from 1.
     pub step: u64,
-    /// The mean loss of the batch.
+    /// The mean loss over its parts.
     pub loss: f64,
     /// The learning rate that was used.
     pub learning_rate: f64,
     /// The global norm of the gradients before clipping.
     pub grad_norm: f64,
-    /// What was in the batch.
+    /// What was in all of them.
     pub size: BatchSize,
     /// Where the time went.
     pub times: StepTimes,
@@ -54,8 +54,8 @@ pub type Forward<'p> = Box<dyn FnOnce(&Pass) -> Result<Var> + 'p>;
 pub struct Part<'p> {
     /// What is in the batch.
     pub size: BatchSize,
-    /// Over how much its loss is the mean: the number of its targets. The loss of the step is the mean over those of
-    /// all parts.
+    /// Over how much its loss is the mean: the number of its targets, or the sum of their weights. The loss of the step
+    /// is the mean over those of all parts.
     pub weight: f64,
     /// The loss.
     pub loss: Forward<'p>,
