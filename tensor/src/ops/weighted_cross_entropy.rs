@@ -20,18 +20,15 @@ pub fn forward(
     labels: &Tensor,
     weighting: &Weighting,
 ) -> Result<(Tensor, Tensor)> {
-    let ((rows, c), x, labels) = (matrix(OP, logits)?, logits.contiguous()?, labels.contiguous()?);
-    expect_shape(OP, &labels, &[rows])?;
-    super::not_empty(OP, &x)?;
-    check(weighting, c)?;
-    let labels = indices(OP, &labels, c)?;
+    let (x, labels) = operands(logits, labels, weighting)?;
+    let labels = indices(OP, &labels, weighting.weights.len())?;
     Ok(match floats(OP, [&x])? {
         Floats::Cuda([x]) => {
             let [loss, rsum] = weighted_cross_entropy::cuda::forward(x, labels, weighting)?;
-            (Tensor::from_array(loss, &[]), Tensor::from_array(rsum, &[rows]))
+            (Tensor::from_array(loss, &[]), Tensor::from_array(rsum, &[labels.len()]))
         }
         Floats::F32([x]) => {
-            let mut rsum = Tensor::zeros(&[rows]);
+            let mut rsum = Tensor::zeros(&[labels.len()]);
             let loss = weighted_cross_entropy::forward(x, labels, weighting, rsum.make_mut()?);
             (Tensor::scalar(loss), rsum)
         }
@@ -52,11 +49,8 @@ pub fn backward(
     rsum: &Tensor,
     dloss: &Tensor,
 ) -> Result<Tensor> {
-    let ((rows, c), x, labels) = (matrix(OP, logits)?, logits.contiguous()?, labels.contiguous()?);
-    expect_shape(OP, &labels, &[rows])?;
-    super::not_empty(OP, &x)?;
-    check(weighting, c)?;
-    let labels = indices(OP, &labels, c)?;
+    let (x, labels) = operands(logits, labels, weighting)?;
+    let labels = indices(OP, &labels, weighting.weights.len())?;
     Ok(match floats(OP, [&x])? {
         Floats::Cuda([v]) => {
             let (rsum, dloss) = (rsum.as_array(OP)?, dloss.contiguous()?);
@@ -74,6 +68,15 @@ pub fn backward(
             wide(reference::backward(v, labels, weighting, dloss.item()?), x.shape())
         }
     })
+}
+
+/// Logits and labels, contiguous, of shapes that fit each other and the weights.
+fn operands(logits: &Tensor, labels: &Tensor, weighting: &Weighting) -> Result<(Tensor, Tensor)> {
+    let (rows, c) = matrix(OP, logits)?;
+    expect_shape(OP, labels, &[rows])?;
+    super::not_empty(OP, logits)?;
+    check(weighting, c)?;
+    Ok((logits.contiguous()?, labels.contiguous()?))
 }
 
 /// An error unless there are C weights, and all numbers are in their range.
