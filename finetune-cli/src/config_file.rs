@@ -151,14 +151,18 @@ fn push_flag(flags: &mut Vec<OsString>, arg: &Arg, value: &Value) -> Result<()> 
 }
 
 fn text_of(value: &Value) -> Result<String> {
-    let text =
-        |item: &Value| item.as_str().map(str::to_owned).context("expected a list of strings");
+    match value {
+        Value::Array(items) => Ok(items.iter().map(word_of).collect::<Result<Vec<_>>>()?.join(",")),
+        word => word_of(word),
+    }
+}
+
+fn word_of(value: &Value) -> Result<String> {
     Ok(match value {
         Value::String(text) => text.clone(),
         Value::Integer(number) => number.to_string(),
         Value::Float(number) => number.to_string(),
-        Value::Array(items) => items.iter().map(text).collect::<Result<Vec<_>>>()?.join(","),
-        _ => bail!("expected a string, a number or a list, found {}", value.type_str()),
+        _ => bail!("expected strings or numbers, alone or in a list, found {}", value.type_str()),
     })
 }
 
@@ -197,6 +201,15 @@ mod tests {
         // The keys of a table come sorted.
         let want = ["--epochs=5", "--learning-rate=0.00003", "--overwrite", "--epochs", "2"];
         assert_eq!(argv[2..7], want);
+    }
+
+    #[test]
+    fn lists_become_words_with_commas() {
+        let flags = |toml: &str| parse(toml, &"select".into());
+        let ends = flags("learning-rates = [2e-5, \"1e-4\", 1]").expect("a good file");
+        assert_eq!(ends, ["--learning-rates=0.00002,1e-4,1"]);
+        let error = flags("learning-rates = [[2e-5]]").expect_err("a list in a list");
+        assert!(format!("{error:#}").contains("expected strings or numbers"), "{error:#}");
     }
 
     #[test]

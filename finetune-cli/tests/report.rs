@@ -131,7 +131,8 @@ fn verified(metric: f64, rungs: usize) -> Verified {
         loss: Some(0.55 - 0.08 * i as f64),
         seconds: 14.0 * f64::from(1 << i),
     };
-    Verified { metric, rungs: (0..rungs).map(rung).collect(), recipe_steps: 651 }
+    let rungs = (0..rungs).map(rung).collect();
+    Verified { learning_rate: 5e-5, metric, rungs, recipe_steps: 651 }
 }
 
 fn unscored(name: &str, status: Status, remark: &str) -> Candidate {
@@ -142,6 +143,7 @@ fn unscored(name: &str, status: Status, remark: &str) -> Candidate {
         status,
         score: None,
         verified: None,
+        other_rates: Vec::new(),
         evidence: None,
         remarks: vec![remark.to_owned()],
     }
@@ -176,6 +178,7 @@ fn sample() -> Summary {
             sampled_words: None,
             epochs: 3,
             batch_size: 32,
+            learning_rates: vec![5e-5],
             max_length: 128,
             lora_rank: None,
             remarks: Vec::new(),
@@ -220,6 +223,7 @@ fn candidate(rank: usize, i: usize) -> Candidate {
         verified: [(0.921, 4), (0.913, 4), (0.884, 3)]
             .get(rank)
             .map(|(m, rungs)| verified(*m, *rungs)),
+        other_rates: Vec::new(),
         evidence: Some(evidence(i, 0.95 - 0.035 * rank as f64)),
         remarks: remark.map(String::from).into_iter().collect(),
     }
@@ -421,6 +425,27 @@ fn survives_without_verification() {
 }
 
 #[test]
+fn shows_learning_rates_where_there_are_several() {
+    let one = checked(&sample());
+    assert!(!one.contains("learning rate") && !one.contains("5e-5"));
+    let mut summary = sample();
+    summary.task.learning_rates = vec![2e-5, 5e-5];
+    let other = Verified { learning_rate: 2e-5, ..verified(0.877, 2) };
+    summary.candidates[1].other_rates = vec![other];
+    let page = checked(&summary);
+    assert!(page.contains("<dt>learning rate</dt><dd>5e-5</dd>"));
+    assert_eq!(page.matches("measured at 5e-5").count(), 3);
+    let (best, other) = (&summary.candidates[0].name, &summary.candidates[1].name);
+    let name = other.rsplit('/').next().expect("a name");
+    assert!(page.contains(&format!("0.877 {name} 2e-5")), "beside the end of the curve");
+    assert!(page.contains(&format!("{other} 2e-5: 0.877 after 100 steps")));
+    assert!(page.contains(&format!("{best} 5e-5: 0.921 after 400 steps")));
+    let (_, rungs) = page.split_once("id=\"rungs\"").expect("what was measured");
+    let (rungs, _) = rungs.split_once("</section>").expect("its end");
+    assert_eq!(rungs.matches("class=\"curve ").count(), 4);
+}
+
+#[test]
 fn says_how_sure_the_choice_is() {
     let mut summary = sample();
     // Fine-tuning overruled the estimates.
@@ -451,6 +476,7 @@ fn survives_numbers_that_are_none() {
         let bad = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300, 0.0][i % 6];
         candidate.score = Some(Score { value: bad, low: bad, high: bad, tied_with_best: true });
         candidate.verified = Some(Verified {
+            learning_rate: bad,
             recipe_steps: 0,
             metric: bad,
             rungs: vec![Rung {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use serde::Serialize;
 
 use super::data::DataArgs;
@@ -46,6 +46,12 @@ pub struct SelectArgs {
     /// Fine-tune the best N for a while and rank them by what they reach; 0 to rank by estimates alone
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = flags::count_or_none::<usize>)]
     pub verify: usize,
+    /// Peak learning rates at which each of these is fine-tuned, RATE,RATE,...; the best of them is the one that is
+    /// advised, or the first where nothing was fine-tuned [default: --learning-rate alone]
+    #[arg(long, value_name = "RATE,..", value_delimiter = ',', action = ArgAction::Set,
+        value_parser = flags::positive, conflicts_with = "learning_rate")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rates: Option<Vec<f64>>,
     /// Do not verify a middle layer that scores best as a candidate of its own
     #[arg(long)]
     pub no_truncate: bool,
@@ -78,4 +84,18 @@ pub struct SelectArgs {
     #[serde(skip)]
     #[allow(missing_docs)]
     pub flags_file: FlagsFileArgs,
+}
+
+impl SelectArgs {
+    /// The learning rates of the verification, in the order typed, each once.
+    pub fn rates(&self) -> Vec<f64> {
+        let typed = self.learning_rates.as_deref().unwrap_or_default();
+        let mut rates: Vec<f64> = Vec::new();
+        for &rate in typed {
+            if !rates.contains(&rate) {
+                rates.push(rate);
+            }
+        }
+        if rates.is_empty() { vec![self.recipe.learning_rate] } else { rates }
+    }
 }

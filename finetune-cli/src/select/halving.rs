@@ -118,15 +118,16 @@ pub struct Measured {
 pub fn order(measured: &[Measured]) -> Vec<usize> {
     let mut left: Vec<usize> = (0..measured.len()).collect();
     let mut order = Vec::with_capacity(left.len());
-    let by = |key: fn(&Measured) -> f64| {
-        move |&a: &usize, &b: &usize| {
-            key(&measured[a]).total_cmp(&key(&measured[b])).then(b.cmp(&a))
-        }
+    let figures =
+        |&a: &usize, &b: &usize| measured[a].figure.total_cmp(&measured[b].figure).then(b.cmp(&a));
+    // One candidate with two learning rates has one estimate.
+    let estimates = |a: &usize, b: &usize| {
+        measured[*a].estimate.total_cmp(&measured[*b].estimate).then_with(|| figures(a, b))
     };
-    while let Some(highest) = left.iter().copied().max_by(by(|m| m.figure)) {
+    while let Some(highest) = left.iter().copied().max_by(figures) {
         let bound = measured[highest].figure - measured[highest].standard_error;
         let close = left.iter().copied().filter(|&i| measured[i].figure >= bound);
-        let next = close.max_by(by(|m| m.estimate)).unwrap_or(highest);
+        let next = close.max_by(estimates).unwrap_or(highest);
         left.retain(|&i| i != next);
         order.push(next);
     }
@@ -201,6 +202,8 @@ mod tests {
         assert_eq!(order(&all(0.0)), [1, 0, 2, 3]);
         assert_eq!(order(&all(0.02)), [0, 1, 3, 2]);
         assert_eq!(order(&all(1.0)), [3, 2, 0, 1]);
+        let rates = [0.80, 0.81, 0.79].map(|figure| Measured { figure, ..all(0.02)[0] });
+        assert_eq!(order(&rates), [1, 0, 2], "one estimate for all");
         let failed = Measured { figure: f64::NEG_INFINITY, standard_error: 0.0, estimate: 100.0 };
         assert_eq!(order(&[failed, all(0.02)[0]]), [1, 0]);
         assert!(order(&[]).is_empty());

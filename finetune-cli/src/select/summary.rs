@@ -57,6 +57,9 @@ pub struct TaskSummary {
     pub epochs: u32,
     /// Sequences in a training step, of all its batches together.
     pub batch_size: usize,
+    /// The peak learning rates of the fine-tuning; of several, each candidate was to be tried with all.
+    #[serde(default)]
+    pub learning_rates: Vec<f64>,
     /// Sequences are cut to so many tokens.
     pub max_length: usize,
     /// The rank of the adapters that are trained in place of the encoder; none without LoRA.
@@ -103,8 +106,11 @@ pub struct Candidate {
     pub status: Status,
     /// The estimate, 0 to 100: how high it ranks among the candidates.
     pub score: Option<Score>,
-    /// What fine-tuning showed.
+    /// What fine-tuning showed, at the best of its learning rates.
     pub verified: Option<Verified>,
+    /// What it showed at the others, best first.
+    #[serde(default)]
+    pub other_rates: Vec<Verified>,
     /// Everything that was measured without fine-tuning.
     pub evidence: Option<Evidence>,
     /// What one should know, a sentence each.
@@ -134,6 +140,9 @@ pub struct Score {
 /// What fine-tuning showed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Verified {
+    /// The peak learning rate.
+    #[serde(default)]
+    pub learning_rate: f64,
     /// The figure on validation data after the last rung.
     pub metric: f64,
     /// The stages of training, each continuing the one before.

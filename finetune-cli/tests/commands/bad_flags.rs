@@ -143,7 +143,7 @@ fn configuration_files_that_are_wrong() {
         ("overwrite = \"yes\"", &["`overwrite`", "expected true or false"]),
         ("optimizer = \"lion\"", &["'lion'", "--optimizer"]),
         ("[recipe]\nepochs = 3", &["unknown key `recipe`"]),
-        ("text-column = [1, 2]", &["`text-column`", "list of strings"]),
+        ("text-column = [true]", &["`text-column`", "strings or numbers"]),
         ("seed = 2020-01-01", &["`seed`", "found datetime"]),
     ];
     for (toml, parts) in cases {

@@ -14,6 +14,7 @@ mod masked_lm;
 mod output;
 mod resuming;
 mod selection;
+mod selection_rates;
 mod selection_upsets;
 mod support;
 mod training;

@@ -10,7 +10,7 @@ use crate::support::*;
 /// A folder with training and validation data, and where the selection goes.
 pub struct Choice {
     pub place: Place,
-    validation: String,
+    pub validation: String,
 }
 
 /// Quick, and enough to learn what [`reviews`] holds.

@@ -34,16 +34,18 @@ pub(super) fn base(args: &SelectArgs, model: &Path) -> TrainArgs {
     }
 }
 
-/// The training of the first candidate; none if none was scored.
+/// The training of the first candidate, at its best learning rate; none if none was scored.
 pub(super) fn train_args(
     args: &SelectArgs,
     candidates: &[(Request, Candidate)],
 ) -> Result<Option<TrainArgs>> {
-    let Some((request, _)) = candidates.first().filter(|(_, c)| c.is_ranked()) else {
+    let Some((request, candidate)) = candidates.first().filter(|(_, c)| c.is_ranked()) else {
         return Ok(None);
     };
     let mut next = base(args, &request.folder()?);
     next.truncate = request.truncate;
+    let measured = candidate.verified.as_ref().map(|verified| verified.learning_rate);
+    next.recipe.learning_rate = measured.unwrap_or(args.rates()[0]);
     Ok(Some(next))
 }
 

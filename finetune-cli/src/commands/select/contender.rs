@@ -1,4 +1,4 @@
-//! A candidate in the race of a verification, and what it keeps in its folder between rungs.
+//! A candidate in the race of a verification, with one learning rate, and what it keeps in its folder between rungs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use bert::{Adapter, SavedDType, save_pretrained};
 use nn::Module;
 
-use super::value;
+use crate::args::RecipeArgs;
 use crate::classifier::Classifier;
 use crate::folder::Folder;
 use crate::metrics;
@@ -15,13 +15,16 @@ use crate::run::checkpoint::ADAPTER;
 use crate::select::cache::write_whole;
 use crate::select::candidates::Request;
 use crate::select::halving::{Measured, Plan};
-use crate::select::summary::{Candidate, Rung, Status, Verified};
+use crate::select::summary::{Rung, Verified};
 use crate::trainer::Trainer;
 
-/// A candidate in the race.
+/// A candidate in the race, with one learning rate.
 pub(super) struct Contender<'c> {
     pub(super) request: &'c Request,
-    candidate: &'c mut Candidate,
+    /// How it is trained; of the recipe of the selection, the learning rate is its own.
+    pub(super) recipe: RecipeArgs,
+    /// The score that the candidate has without training.
+    estimate: f64,
     folder: PathBuf,
     /// The step up to which it trains in each rung.
     goals: Vec<u64>,
@@ -29,20 +32,23 @@ pub(super) struct Contender<'c> {
     recipe_steps: u64,
     /// The rungs that it has run, the last one perhaps in vain.
     rungs: Vec<Rung>,
+    /// Why it was in vain.
+    failure: Option<String>,
 }
 
 impl<'c> Contender<'c> {
-    /// The candidate at a place in the plan, with what an earlier call left in its folder, which is in that of the
+    /// The contender at a place in the plan, with what an earlier call left in its folder, which is in that of the
     /// verification.
     pub(super) fn new(
-        (request, candidate): (&'c Request, &'c mut Candidate),
+        (request, estimate): (&'c Request, f64),
+        recipe: RecipeArgs,
         verification: &Path,
         (plan, place): (&Plan, usize),
     ) -> Self {
         let folder = verification.join(place.to_string());
         let (goals, recipe_steps) = (plan.steps_of(place), plan.recipe[place]);
         let rungs = read_rungs(&folder, &goals);
-        Self { request, candidate, folder, goals, recipe_steps, rungs }
+        Self { request, recipe, estimate, folder, goals, recipe_steps, rungs, failure: None }
     }
 
     /// The step up to which it trains in rung `rung` of the plan.
@@ -72,8 +78,8 @@ impl<'c> Contender<'c> {
 
     /// What is known before a rung. Before the first all figures are equal, and the estimates decide.
     pub(super) fn measured(&self, rung: usize, metric: &str) -> Measured {
-        let none = Measured { figure: 0.0, standard_error: 0.0, estimate: value(self.candidate) };
-        self.before(rung).map_or(none, |before| measured(self.candidate, before, metric))
+        let none = Measured { figure: 0.0, standard_error: 0.0, estimate: self.estimate };
+        self.before(rung).map_or(none, |before| measured(self.estimate, before, metric))
     }
 
     /// The last rung that it has run, if its weights are there to go on from.
@@ -89,9 +95,9 @@ impl<'c> Contender<'c> {
         Ok(())
     }
 
-    /// Notes in its row why it did not get to a step.
+    /// Notes why it did not get to a step.
     pub(super) fn failed(&mut self, steps: u64, error: &anyhow::Error) {
-        self.candidate.remarks.push(format!("verification failed: {error:#}"));
+        self.failure = Some(format!("{error:#}"));
         let (metric, standard_error, loss) = (None, None, None);
         self.rungs.push(Rung { steps, metric, standard_error, loss, seconds: 0.0 });
     }
@@ -143,24 +149,27 @@ impl<'c> Contender<'c> {
         steps.for_each(|step| drop(fs::remove_dir_all(self.weights(step))));
     }
 
-    /// Puts what was reached into the row of the candidate.
-    pub(super) fn note(&mut self) {
+    /// What was reached, if anything was.
+    pub(super) fn verified(&self) -> Option<Verified> {
         let rungs: Vec<Rung> =
             self.rungs.iter().copied().filter(|rung| rung.metric.is_some()).collect();
-        if let Some(metric) = rungs.last().and_then(|rung| rung.metric) {
-            self.candidate.status = Status::Verified;
-            let recipe_steps = self.recipe_steps;
-            self.candidate.verified = Some(Verified { metric, rungs, recipe_steps });
-        }
+        let metric = rungs.last()?.metric?;
+        let (learning_rate, recipe_steps) = (self.recipe.learning_rate, self.recipe_steps);
+        Some(Verified { learning_rate, metric, rungs, recipe_steps })
+    }
+
+    /// Why it did not get further, if something went wrong.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 }
 
-/// What was measured of a candidate after a rung.
-pub(super) fn measured(candidate: &Candidate, rung: &Rung, metric: &str) -> Measured {
+/// What was measured after a rung of a candidate with such a score.
+pub(super) fn measured(estimate: f64, rung: &Rung, metric: &str) -> Measured {
     Measured {
         figure: metrics::rank(metric, rung.metric.unwrap_or(f64::NAN)),
         standard_error: rung.standard_error.unwrap_or(0.0),
-        estimate: value(candidate),
+        estimate,
     }
 }
 

@@ -77,7 +77,15 @@ fn check(args: &SelectArgs) -> Result<()> {
              0, or --verify 0",
         ));
     }
-    check_flags(&args.recipe.optimization, args.recipe.learning_rate)?;
+    if args.verify == 0 && args.learning_rates.is_some() {
+        return Err(wrong_flags(
+            "--learning-rates are compared by fine-tuning, which --verify 0 leaves out; give \
+             --learning-rate",
+        ));
+    }
+    for rate in args.rates() {
+        check_flags(&args.recipe.optimization, rate)?;
+    }
     // The training that this leads to: whether it can be written down, and whether there is a place for it.
     let next = command::base(args, Path::new("model"));
     command::line(&next)?;
@@ -227,6 +235,7 @@ impl Selection<'_> {
             status: Status::Skipped,
             score: None,
             verified: None,
+            other_rates: Vec::new(),
             evidence: None,
             remarks: Vec::new(),
         };
@@ -299,6 +308,7 @@ impl Selection<'_> {
                 sampled_words: data.points.words.as_ref().map(|_| data.points.len()),
                 epochs: args.recipe.epochs,
                 batch_size: args.recipe.rows_per_step(),
+                learning_rates: args.rates(),
                 max_length: longest,
                 lora_rank: args.lora.lora_r,
                 remarks: remarks::of_sample(data).into_iter().collect(),
@@ -328,7 +338,7 @@ fn rank(mut candidates: Vec<(Request, Candidate)>, metric: &str) -> Vec<(Request
     let alike = |(_, a): &(Request, Candidate), (_, b): &(Request, Candidate)| rungs(a) == rungs(b);
     for group in candidates.chunk_by(alike) {
         let measured: Option<Vec<_>> =
-            group.iter().map(|(_, c)| Some(measured(c, &rung(c)?, metric))).collect();
+            group.iter().map(|(_, c)| Some(measured(value(c), &rung(c)?, metric))).collect();
         let first = places.len();
         let within = measured.map_or((0..group.len()).collect(), |all| halving::order(&all));
         places.extend(within.into_iter().map(|place| first + place));

@@ -5,15 +5,21 @@ use crate::select::report::duration;
 use crate::select::summary::{Candidate, Summary};
 
 /// Columns that are aligned to the right: all but name and remarks.
-const HEADER: [&str; 8] = ["", "model", "score", "90 %", "metric", "parameters", "time", "memory"];
+const HEADER: [&str; 9] =
+    ["", "model", "score", "90 %", "metric", "rate", "parameters", "time", "memory"];
+/// The column of learning rates, shown if several were tried.
+const RATE: usize = 5;
 
 /// Table and legend.
 pub(super) fn text(summary: &Summary) -> String {
     let mut rows = vec![header(summary)];
     let candidates = summary.candidates.iter().zip(summary.tied()).enumerate();
     rows.extend(candidates.map(|(i, (candidate, tied))| row(i, candidate, tied)));
+    if summary.task.learning_rates.len() < 2 {
+        rows.iter_mut().for_each(|row| drop(row.remove(RATE)));
+    }
     let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEADER.len()).map(width).collect();
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     let mut text = String::new();
     for (i, row) in rows.iter().enumerate() {
         let cells =
@@ -32,14 +38,14 @@ pub(super) fn text(summary: &Summary) -> String {
     text + &legend(summary)
 }
 
-fn header(summary: &Summary) -> [String; 8] {
+fn header(summary: &Summary) -> Vec<String> {
     let mut header = HEADER.map(str::to_owned);
     header[4].clone_from(&summary.task.metric);
-    header
+    header.into()
 }
 
-fn row(place: usize, candidate: &Candidate, tied: bool) -> [String; 8] {
-    let score = candidate.score;
+fn row(place: usize, candidate: &Candidate, tied: bool) -> Vec<String> {
+    let (score, verified) = (candidate.score, candidate.verified.as_ref());
     let rank = match (candidate.is_ranked(), tied) {
         (false, _) => "-".to_owned(),
         (true, true) => format!("={}", place + 1),
@@ -47,12 +53,13 @@ fn row(place: usize, candidate: &Candidate, tied: bool) -> [String; 8] {
     };
     let cost = candidate.evidence.as_ref().map(|evidence| evidence.cost);
     let shown = |text: Option<String>| text.unwrap_or_default();
-    [
+    vec![
         rank,
         printable(&candidate.name),
         shown(score.map(|score| format!("{:.1}", score.value))),
         shown(score.map(|score| format!("{:.0}-{:.0}", score.low, score.high))),
-        shown(candidate.verified.as_ref().map(|verified| format!("{:.4}", verified.metric))),
+        shown(verified.map(|verified| format!("{:.4}", verified.metric))),
+        shown(verified.map(|verified| format!("{:e}", verified.learning_rate))),
         shown(cost.map(|cost| format!("{:.1} M", cost.parameters as f64 / 1e6))),
         shown(cost.and_then(|cost| cost.projected_seconds).map(duration)),
         shown(cost.map(|cost| human(cost.step_memory.unwrap_or(cost.projected_memory)))),
@@ -77,6 +84,11 @@ fn legend(summary: &Summary) -> String {
             "{}: measured on {rows} validation examples after up to {steps} of {all} training steps\n",
             task.metric
         );
+        if task.learning_rates.len() > 1 {
+            let rates: Vec<String> =
+                task.learning_rates.iter().map(|rate| format!("{rate:e}")).collect();
+            text += &format!("rate: the best of {} as learning rate\n", rates.join(", "));
+        }
     }
     text
 }
@@ -119,6 +131,27 @@ mod tests {
         assert_eq!(places(&[(40.0, false), (60.0, true), (20.0, false)]), ["1", "2", "3"]);
         assert_eq!(places(&[(40.0, true), (60.0, true), (20.0, false)]), ["=1", "=2", "3"]);
         assert_eq!(places(&[(60.0, true), (40.0, true)]), ["=1", "=2"]);
+    }
+
+    #[test]
+    fn learning_rates_are_shown_if_there_are_several() {
+        let mut summary = ranked(&[(60.0, false), (40.0, false)]);
+        let rung =
+            json!({"steps": 5, "metric": 0.5, "standard_error": 0.1, "loss": 1.0, "seconds": 1.0});
+        let verified =
+            json!({"learning_rate": 2e-5, "metric": 0.5, "rungs": [rung], "recipe_steps": 9});
+        summary.candidates[0].verified =
+            serde_json::from_value(verified).expect("what was measured");
+        summary.task.learning_rates = vec![1e-5];
+        assert!(!text(&summary).contains("rate"), "{}", text(&summary));
+        summary.task.learning_rates.push(2e-5);
+        let text = text(&summary);
+        let words = |line: usize| -> Vec<&str> {
+            text.lines().nth(line).map_or(vec![], |l| l.split_whitespace().collect())
+        };
+        assert_eq!(words(0)[4..6], ["pearson", "rate"]);
+        assert_eq!(words(1)[4..], ["0.5000", "2e-5"]);
+        assert!(text.contains("\nrate: the best of 1e-5, 2e-5 as learning rate\n"), "{text}");
     }
 
     #[test]

@@ -115,8 +115,11 @@ fn tiles(summary: &Summary, first: &Row) -> Option<Element> {
     let cost = &first.evidence()?.cost;
     let epochs = times(summary.task.epochs as usize, "epoch");
     let score = first.score().map_or(NONE.to_owned(), |score| fixed(score.value, 0));
+    let several = summary.task.learning_rates.len() > 1;
+    let rate = first.learning_rate().filter(|_| several);
     let tiles = [
         (summary.task.metric.clone(), or_dash(first.metric(), decimal)),
+        ("learning rate".to_owned(), or_dash(rate, |rate| format!("{rate:e}"))),
         ("score of 100".to_owned(), score),
         ("parameters".to_owned(), numbers::count(cost.parameters as f64)),
         (format!("projected for {epochs}"), or_dash(cost.projected_seconds, duration)),

@@ -16,9 +16,10 @@ pub fn section(summary: &Summary, rows: &[Row]) -> Element {
     let epochs = summary.task.epochs;
     let metric = capital(&summary.task.metric);
     let names = ["#", "Candidate", "Score", &metric, "Parameters", "Time", "Memory", "Remarks"];
+    let several = summary.task.learning_rates.len() > 1;
     let scores = rows.iter().filter(|row| row.rank.is_some()).filter_map(Row::score);
     let best = scores.max_by(|a, b| a.value.total_cmp(&b.value));
-    let lines: Vec<Element> = rows.iter().map(|row| line(row, best)).collect();
+    let lines: Vec<Element> = rows.iter().map(|row| line(row, best, several)).collect();
     let text = format!(
         "The score is the weighted mean of the ranks by all estimators, 0 (last) to 100 (first), with its 90 % \
          interval. “Tied” are those that the sampled rows can't tell from the best score; the shaded band is its \
@@ -29,7 +30,7 @@ pub fn section(summary: &Summary, rows: &[Row]) -> Element {
     rows::section("ranking", "Ranking").child(rows::note(&text)).child(table)
 }
 
-fn line(row: &Row, best: Option<Score>) -> Element {
+fn line(row: &Row, best: Option<Score>, several_rates: bool) -> Element {
     let class = match (row.rank, row.tied) {
         (None, _) => "out",
         (Some(_), true) => "tied",
@@ -49,7 +50,7 @@ fn line(row: &Row, best: Option<Score>) -> Element {
         .child(number(row.rank.map_or(NONE.to_owned(), |rank| rank.to_string())))
         .child(name(row))
         .child(score(row, best))
-        .child(metric(row))
+        .child(metric(row, several_rates))
         .children([parameters, time, bytes].map(number))
         .child(remarks(row))
 }
@@ -94,13 +95,16 @@ fn bar(score: Score, best: Option<Score>, words: &str) -> Element {
         .children([end(score.low), end(score.high)])
 }
 
-/// The figure, if there is one, and what kind of row this is.
-fn metric(row: &Row) -> Element {
-    let kind = |class: &str, text| with_text("span", text).class(format!("kind {class}"));
+/// The figure, if there is one, what kind of row this is, and the learning rate if several were tried.
+fn metric(row: &Row, several_rates: bool) -> Element {
+    let kind = |class: &str, text: &str| with_text("span", text).class(format!("kind {class}"));
     let cell = element("td").class("number");
     match (row.metric(), row.rank) {
         (Some(metric), _) => {
-            cell.text(fixed(metric, 3)).text(" ").child(kind("measured", "measured"))
+            let rate = row.learning_rate().filter(|_| several_rates);
+            let measured =
+                rate.map_or("measured".to_owned(), |rate| format!("measured at {rate:e}"));
+            cell.text(fixed(metric, 3)).text(" ").child(kind("measured", &measured))
         }
         (None, Some(_)) => cell.child(kind("estimated", "estimated")),
         (None, None) => cell.text(NONE),

@@ -70,6 +70,11 @@ impl<'a> Row<'a> {
         self.candidate.verified.as_ref().and_then(|v| finite(Some(v.metric)))
     }
 
+    /// The learning rate at which it showed that.
+    pub fn learning_rate(&self) -> Option<f64> {
+        self.candidate.verified.as_ref().map(|verified| verified.learning_rate)
+    }
+
     /// The name, set apart from the text around it, with the whole name for those who point at it.
     pub fn mark(&self) -> Element {
         with_text("bdi", self.name).class("name").attr("title", &self.candidate.name)

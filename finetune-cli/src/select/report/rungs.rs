@@ -5,7 +5,7 @@ use super::html::{Element, element};
 use super::numbers::{capital, decimal, duration, finite, fixed, or_dash, shorten, times};
 use super::rows::{self, Row};
 use super::svg;
-use crate::select::summary::{Rung, Summary};
+use crate::select::summary::{Rung, Summary, Verified};
 
 /// Width of the picture, ends of the plot, where the names begin.
 const WIDTH: f64 = 920.0;
@@ -16,18 +16,23 @@ const TOP: f64 = 16.0;
 /// The height of a line of text, which names keep apart.
 const LINE: f64 = 17.0;
 
+/// Letters of a name at most.
+const LETTERS: usize = 30;
+
 /// Colours in the style.
 const COLOURS: usize = 7;
 
-/// A curve: whose it is and its stages with a figure.
-struct Curve<'a> {
-    row: &'a Row<'a>,
+/// A curve: its name, long and short, and its stages with a figure.
+struct Curve {
+    name: String,
+    short: String,
     stages: Vec<(Rung, f64)>,
 }
 
 /// The curves; none if nothing was fine-tuned.
 pub fn section(summary: &Summary, rows: &[Row]) -> Option<Element> {
-    let curves: Vec<Curve> = rows.iter().filter_map(curve).collect();
+    let several = summary.task.learning_rates.len() > 1;
+    let curves: Vec<Curve> = rows.iter().flat_map(|row| curves_of(row, several)).collect();
     let figures = curves.iter().flat_map(|curve| curve.stages.iter().map(|stage| stage.1));
     let steps =
         curves.iter().flat_map(|curve| curve.stages.iter().map(|stage| stage.0.steps as f64));
@@ -35,9 +40,10 @@ pub fn section(summary: &Summary, rows: &[Row]) -> Option<Element> {
     let y = Axis::roomy(range(figures)?, (bottom, TOP));
     let x = Axis::linear((0.0, range(steps)?.1), ENDS);
     let text = format!(
-        "{} of the best candidates on {} held out, after each stage of training. A candidate whose curve ends \
+        "{} of the best candidates{} on {} held out, after each stage of training. A candidate whose curve ends \
          early was left behind by others.",
         capital(&summary.task.metric),
+        if several { ", each with several learning rates," } else { "" },
         times(summary.task.validation_rows, "row")
     );
     let chart =
@@ -45,10 +51,19 @@ pub fn section(summary: &Summary, rows: &[Row]) -> Option<Element> {
     Some(rows::section("rungs", "Fine-tuned for a while").child(rows::note(&text)).child(chart))
 }
 
-fn curve<'a>(row: &'a Row<'a>) -> Option<Curve<'a>> {
-    let rungs = &row.candidate.verified.as_ref()?.rungs;
-    let stages: Vec<_> = rungs.iter().filter_map(|r| Some((*r, finite(r.metric)?))).collect();
-    (!stages.is_empty()).then_some(Curve { row, stages })
+/// The curves of a candidate, that of the best learning rate first; of several, the rate is behind the name.
+fn curves_of(row: &Row, several: bool) -> Vec<Curve> {
+    let (best, others) = (&row.candidate.verified, &row.candidate.other_rates);
+    let curve = |verified: &Verified| {
+        let stages = verified.rungs.iter().filter_map(|r| Some((*r, finite(r.metric)?)));
+        let stages: Vec<_> = stages.collect();
+        let rate = if several { format!(" {:e}", verified.learning_rate) } else { String::new() };
+        // The rate is what tells the curves of one candidate apart: it must not be cut off.
+        let short = shorten(row.name, LETTERS - rate.len().min(LETTERS / 2));
+        let name = format!("{}{rate}", row.candidate.name);
+        (!stages.is_empty()).then(|| Curve { name, short: format!("{short}{rate}"), stages })
+    };
+    best.iter().chain(others).filter_map(curve).collect()
 }
 
 fn picture(curves: &[Curve], (x, y): (Axis, Axis), metric: &str) -> Element {
@@ -87,7 +102,7 @@ fn apart(x: &Axis, values: &[f64]) -> Vec<f64> {
 fn draw(curve: &Curve, colour: usize, height: f64, (x, y): (&Axis, &Axis)) -> Element {
     let at = |(rung, figure): &(Rung, f64)| (x.place(rung.steps as f64), y.place(*figure));
     let points: Vec<_> = curve.stages.iter().map(at).collect();
-    let name = &curve.row.candidate.name;
+    let name = &curve.name;
     let dots = curve.stages.iter().zip(&points).map(|((rung, figure), point)| {
         let text = format!(
             "{name}: {} after {} steps ({}), loss {}",
@@ -99,7 +114,7 @@ fn draw(curve: &Curve, colour: usize, height: f64, (x, y): (&Axis, &Axis)) -> El
         svg::circle("dot", *point, 4.5).child(svg::hover(&text))
     });
     let (last, figure) = (points[points.len() - 1], curve.stages[curve.stages.len() - 1].1);
-    let text = format!("{} {}", fixed(figure, 3), shorten(curve.row.name, 30));
+    let text = format!("{} {}", fixed(figure, 3), curve.short);
     element("g")
         .class(format!("curve c{colour}"))
         .child(svg::line("leader", last, (NAMES - 6.0, height)))

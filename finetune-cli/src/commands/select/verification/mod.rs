@@ -1,4 +1,5 @@
-//! The best candidates, fine-tuned for a while: [successive halving](crate::select::halving) on disk.
+//! The best candidates, fine-tuned for a while: [successive halving](crate::select::halving) on disk. A contender is
+//! a candidate with a learning rate; those of one candidate follow each other.
 //!
 //! ```text
 //! OUTPUT/cache/verify-KEY/plan.json            who trains how far
@@ -22,14 +23,16 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::Selection;
 use super::contender::Contender;
+use super::{Selection, value};
+use crate::args::RecipeArgs;
 use crate::data::LabelSet;
+use crate::metrics;
 use crate::progress::{bar, remark};
 use crate::select::cache::Key;
 use crate::select::candidates::Request;
 use crate::select::halving::{Measured, Plan, order};
-use crate::select::summary::{Candidate, Status};
+use crate::select::summary::{Candidate, Status, Verified};
 use training::Tokens;
 
 /// A candidate that is verified.
@@ -38,18 +41,20 @@ type Entrant<'c> = (&'c Request, &'c mut Candidate);
 /// The verification of a selection.
 pub(super) struct Verification<'a> {
     selection: &'a Selection<'a>,
+    /// Learning rates that each candidate is tried with, one at least.
+    rates: Vec<f64>,
     /// By the contents of the tokenizer: candidates of one family share their tokens.
     tokens: RefCell<HashMap<String, Rc<Tokens>>>,
 }
 
 impl<'a> Verification<'a> {
     pub(super) fn of(selection: &'a Selection<'a>) -> Self {
-        Self { selection, tokens: RefCell::default() }
+        Self { selection, rates: selection.args.rates(), tokens: RefCell::default() }
     }
 
     /// Trains the first candidates in turns, and notes what they reach.
     pub(super) fn run(&self, candidates: &mut [(Request, Candidate)]) -> Result<()> {
-        let entrants = self.entrants(candidates);
+        let mut entrants = self.entrants(candidates);
         if entrants.is_empty() || self.selection.data.validation.is_none() {
             return Ok(());
         }
@@ -57,13 +62,57 @@ impl<'a> Verification<'a> {
         let folder = cache.join(format!("verify-{}", self.key(&entrants)?));
         forget_others(&folder);
         let Some(plan) = self.plan(&folder, &entrants)? else { return Ok(()) };
-        let contender = |(place, entrant)| Contender::new(entrant, &folder, (&plan, place));
-        let mut contenders: Vec<Contender> =
-            entrants.into_iter().enumerate().map(contender).collect();
+        let mut contenders = self.contenders(&entrants, &folder, &plan);
         self.race(&plan, &mut contenders)?;
         // The figures stay for the next call; the weights are large.
         contenders.iter().for_each(|contender| contender.forget_weights(None));
+        let of_each = contenders.chunks(self.rates.len());
+        for ((_, candidate), its) in entrants.iter_mut().zip(of_each) {
+            self.note(candidate, its);
+        }
         Ok(())
+    }
+
+    /// Each candidate with each learning rate.
+    fn contenders<'c>(
+        &self,
+        entrants: &[Entrant<'c>],
+        folder: &Path,
+        plan: &Plan,
+    ) -> Vec<Contender<'c>> {
+        let recipe = &self.selection.args.recipe;
+        let of_each = entrants.iter().flat_map(|(request, candidate)| {
+            self.rates.iter().map(|&learning_rate| {
+                let recipe = RecipeArgs { learning_rate, ..recipe.clone() };
+                ((*request, value(candidate)), recipe)
+            })
+        });
+        let contender =
+            |(place, (entrant, recipe))| Contender::new(entrant, recipe, folder, (plan, place));
+        of_each.enumerate().map(contender).collect()
+    }
+
+    /// Puts what the contenders of a candidate reached into its row: that of the best rate, then the others.
+    fn note(&self, candidate: &mut Candidate, contenders: &[Contender]) {
+        for (contender, failure) in contenders.iter().filter_map(|c| Some((c, c.failure()?))) {
+            let rate = match self.rates.len() {
+                1 => String::new(),
+                _ => format!(" at learning rate {:e}", contender.recipe.learning_rate),
+            };
+            candidate.remarks.push(format!("verification failed{rate}: {failure}"));
+        }
+        let name = self.selection.data.metric(self.selection.args);
+        let figure = |verified: &Verified| metrics::rank(name, verified.metric);
+        let mut reached: Vec<Verified> =
+            contenders.iter().filter_map(Contender::verified).collect();
+        let further = |a: &Verified, b: &Verified| b.rungs.len().cmp(&a.rungs.len());
+        reached.sort_by(|a, b| further(a, b).then(figure(b).total_cmp(&figure(a))));
+        let mut reached = reached.into_iter();
+        if let Some(best) = reached.next() {
+            candidate.status = Status::Verified;
+            candidate.verified = Some(best);
+            candidate.other_rates = reached.collect();
+        }
     }
 
     /// The first K scored candidates, and a truncation of the first that was offered besides.
@@ -86,7 +135,8 @@ impl<'a> Verification<'a> {
         let task = &data.schema.task;
         let names = task.label_set().map(LabelSet::names);
         let task = format!("{} {names:?} {:?}", task.name(), args.data.max_length);
-        let settings = format!("{:?} {:?} {:?}", args.recipe, args.lora, args.budget);
+        let settings =
+            format!("{:?} {:?} {:?} {:?}", args.recipe, self.rates, args.lora, args.budget);
         let mut key = Key::default().with(task.as_bytes()).with(settings.as_bytes());
         for data in [Some(&data.train), data.validation.as_ref()].into_iter().flatten() {
             let add = |key: Key, example| key.with(format!("{example:?}").as_bytes());
@@ -119,7 +169,6 @@ impl<'a> Verification<'a> {
                 if !contender.has_run(rung) {
                     self.train(contender, rung, &bar)?;
                 }
-                contender.note();
             }
         }
         bar.finish_and_clear();

@@ -1,6 +1,7 @@
 //! How far the contenders train in the time that is left.
 
 use std::fs;
+use std::iter::repeat_n;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -24,10 +25,12 @@ impl Verification<'_> {
     /// The plan of an earlier call, or a new one; none if the time is too short, which is said.
     pub(super) fn plan(&self, folder: &Path, entrants: &[Entrant]) -> Result<Option<Plan>> {
         let path = folder.join("plan.json");
-        if let Some(plan) = read_plan(&path, entrants.len()) {
+        let rates = self.rates.len();
+        if let Some(plan) = read_plan(&path, entrants.len() * rates) {
             return Ok(Some(plan));
         }
-        let recipes: Vec<u64> = entrants.iter().map(|(of, _)| self.recipe_steps(of)).collect();
+        let recipes = entrants.iter().map(|(of, _)| self.recipe_steps(of));
+        let recipes: Vec<u64> = recipes.flat_map(|steps| repeat_n(steps, rates)).collect();
         let costs: Vec<Cost> = entrants.iter().map(cost).collect();
         match Plan::new(&recipes, self.limits(&costs)) {
             Ok(plan) => {
@@ -100,15 +103,20 @@ impl Verification<'_> {
     fn say_too_short(&self, recipes: &[u64], costs: &[Cost], needed: f64) {
         let args = self.selection.args;
         let (left, spent) = (self.selection.time_left(), self.selection.start.elapsed());
-        let fits = |&n: &usize| Plan::new(&recipes[..n], self.limits(&costs[..n])).is_ok();
+        let limits = |n| self.limits(&costs[..n]);
+        let fits = |&n: &usize| Plan::new(&recipes[..n * self.rates.len()], limits(n)).is_ok();
         let most = (1..costs.len()).rev().find(fits);
         let fewer = most.map_or(String::new(), |n| format!(", or --verify {n}"));
+        let rates = match self.rates.len() {
+            1 => String::new(),
+            n => format!(" at {n} learning rates"),
+        };
         let budget = (spent.as_secs_f64() + needed).ceil();
         remark(
             args.machine.quiet,
             &format!(
                 "not verified: {:.0} s of the budget are left, {} candidates take at least \
-                 {needed:.0} s; give --budget {budget:.0}s{fewer}",
+                 {needed:.0} s{rates}; give --budget {budget:.0}s{fewer}",
                 left.max(0.0),
                 costs.len()
             ),

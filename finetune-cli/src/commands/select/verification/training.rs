@@ -49,7 +49,7 @@ impl Verification<'_> {
 
     /// Trains a contender on to a step, keeps it if it may go on from there, and measures it.
     fn reach(&self, contender: &Contender, step: u64, bar: &ProgressBar) -> Result<Rung> {
-        let (data, recipe) = (self.selection.data, &self.selection.args.recipe);
+        let (data, recipe) = (self.selection.data, &contender.recipe);
         let folder = score::open(contender.request, &data.schema.task, &self.selection.device)?;
         let tokens = self.tokens(&folder)?;
         let before = contender.kept();
