@@ -20,7 +20,7 @@
 //! flops, memory       what a model costs
 //! cgroup              what a container may take
 //! run                 the output folder: complete, or not there
-//! commands            train, adapt, pretrain, select, evaluate, predict, inspect, bench
+//! commands            train, adapt, pretrain, select, evaluate, predict, inspect, bench, completions
 //! ```
 #![forbid(unsafe_code)]
 

@@ -52,6 +52,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Measure speed and memory on this machine; prints JSON.
     Bench(bench::BenchArgs),
+    /// Print a script that has a shell complete commands and flags.
+    Completions(CompletionsArgs),
 }
 
 impl Command {
@@ -66,6 +68,7 @@ impl Command {
             Self::Predict(_) => "predict",
             Self::Inspect(_) => "inspect",
             Self::Bench(_) => "bench",
+            Self::Completions(_) => "completions",
         }
     }
 
@@ -217,6 +220,20 @@ pub struct CheckpointArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub save_steps: Option<u64>,
 }
+
+/// `finetune completions`
+#[derive(Args, Clone, Copy, Debug)]
+#[command(after_help = COMPLETIONS_HELP)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// Where the scripts go: each place is one that the shell looks at by itself.
+const COMPLETIONS_HELP: &str = "\
+bash: finetune completions bash > ~/.local/share/bash-completion/completions/finetune
+fish: finetune completions fish > ~/.config/fish/completions/finetune.fish
+zsh:  finetune completions zsh > FOLDER/_finetune, for a folder in $fpath";
 
 /// `finetune inspect`
 #[derive(Args, Clone, Debug)]

@@ -3,6 +3,7 @@
 mod answer;
 mod bench;
 mod best;
+mod completions;
 mod evaluate;
 mod inputs;
 mod inspect;
@@ -59,6 +60,7 @@ fn dispatch(command: &Command) -> Result<()> {
         }
         Command::Bench(args) => bench::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Completions(args) => completions::run(args),
     }
 }
 

@@ -5,6 +5,7 @@ mod bad_flags;
 mod bad_input;
 mod bench;
 mod bundled;
+mod completions;
 mod damaged_checkpoints;
 mod family;
 mod inference;
