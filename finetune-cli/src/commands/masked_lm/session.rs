@@ -219,7 +219,7 @@ impl<'a> Session<'a> {
             "epoch": self.epoch(step),
             "global_step": step,
             "max_steps": self.plan.steps,
-            "num_train_epochs": self.job.epochs,
+            "num_train_epochs": self.plan.steps.div_ceil(self.per_epoch()),
             "train_batch_size": self.plan.batch_size,
             "logging_steps": self.job.args.optimization.logging_steps,
             "seed": self.job.args.optimization.seed,
