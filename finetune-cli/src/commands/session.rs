@@ -134,8 +134,7 @@ impl<'a> Session<'a> {
     /// A step on the bar and, now and then, in the log.
     fn show(&mut self, log: Option<StepLog>) {
         let Some(log) = log else { return };
-        let examples = log.size.examples as u64;
-        self.stretch.add(log.loss, examples, examples);
+        self.stretch.add(&log, log.size.examples as u64);
         self.bar.inc(1);
         let (loss, rate, speed) = (log.loss, log.learning_rate, self.speed());
         self.bar.set_message(format!("loss {loss:.4}  lr {rate:.2e}  {speed:.0} ex/s"));
