@@ -89,7 +89,7 @@ def say(entry, rows, seconds):
 for epoch in range(1, args.epochs + 1):
     model.train()
     order = random.sample(range(len(train)), len(train))
-    total, start = 0.0, time.perf_counter()
+    total, words, start = 0.0, 0, time.perf_counter()
     for i in range(0, len(order), args.batch_size):
         inputs, labels = batch([train[row] for row in order[i : i + args.batch_size]])
         with autocast():
@@ -99,9 +99,10 @@ for epoch in range(1, args.epochs + 1):
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        total += loss.item() * len(labels)
+        total += loss.item() * (labels >= 0).sum().item()
+        words += (labels >= 0).sum().item()
     seconds = time.perf_counter() - start
-    say({"epoch": epoch, "loss": round(total / len(train), 4), **measure(validation)}, len(train), seconds)
+    say({"epoch": epoch, "loss": round(total / words, 4), **measure(validation)}, len(train), seconds)
 start = time.perf_counter()
 figures = measure(test)
 say({"test": True, **figures}, len(test), time.perf_counter() - start)

@@ -39,21 +39,23 @@ pub fn length(text: &str) -> Parsed<usize> {
     whole(text, 3..=u32::MAX)
 }
 
-/// A finite number above 0, of a size that f32 has, too: what is smaller would be 0 in an update.
+/// A finite number above 0, of a size that f32 has, too: what is smaller would be 0 in an update, what is larger
+/// infinite.
 ///
 /// # Errors
 /// When it is none.
 pub fn positive(text: &str) -> Parsed<f64> {
-    let holds = |x: f64| x >= f64::from(f32::MIN_POSITIVE) && x.is_finite();
-    number(text, holds, "a finite number above 0 (1.2e-38 or more)")
+    let holds = |x| (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&x);
+    number(text, holds, "a finite number above 0 (1.2e-38 to 3.4e38)")
 }
 
-/// A finite number from 0.
+/// A finite number from 0, of a size that f32 has, too.
 ///
 /// # Errors
 /// When it is none.
 pub fn not_negative(text: &str) -> Parsed<f64> {
-    number(text, |x| x >= 0.0 && x.is_finite(), "a finite number, 0 or more")
+    let holds = |x| (0.0..=f64::from(f32::MAX)).contains(&x);
+    number(text, holds, "a finite number, 0 or more (to 3.4e38)")
 }
 
 /// A part of a whole: from 0 to below 1.

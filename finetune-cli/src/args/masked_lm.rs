@@ -145,7 +145,7 @@ pub struct MaskedLmArgs {
     /// Mask all pieces of a word, or none
     #[arg(long)]
     pub whole_word: bool,
-    /// Stop after N steps, whatever the epochs [default: by the epochs]
+    /// Train for N steps, whatever --epochs says [default: by the epochs]
     #[arg(long, value_name = "N", value_parser = flags::count::<u64>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,

@@ -178,6 +178,10 @@ pub struct TrainArgs {
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub recipe: RecipeArgs,
+    /// Train for N steps, whatever --epochs says: for a part of an epoch, or for several [default: by the epochs]
+    #[arg(long, value_name = "N", value_parser = flags::count::<u64>, help_heading = "Recipe")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u64>,
     #[command(flatten)]
     #[serde(flatten)]
     #[allow(missing_docs)]

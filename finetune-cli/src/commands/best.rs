@@ -13,8 +13,8 @@ use crate::run::{STATE, checkpoint};
 
 /// The best epoch so far.
 pub(super) struct Best {
-    /// From 1.
-    pub(super) epoch: u32,
+    /// Epochs that were done by then: not a whole number where the last one was broken off.
+    pub(super) epoch: f64,
     /// What it was chosen by.
     pub(super) figure: f64,
     /// One tensor for each trained parameter, where they are kept.
@@ -23,7 +23,7 @@ pub(super) struct Best {
 
 impl Best {
     /// An epoch with the weights that the parameters have now, if those are to be kept.
-    pub(super) fn new((epoch, figure): (u32, f64), params: Option<&[Param]>) -> Self {
+    pub(super) fn new((epoch, figure): (f64, f64), params: Option<&[Param]>) -> Self {
         // The copies share memory with the parameters until the next update.
         let weights = params.map(|params| params.iter().map(Param::value).collect());
         Self { epoch, figure, weights }
@@ -44,8 +44,9 @@ impl Best {
         if epoch.is_null() {
             return Ok(None);
         }
-        let done = epoch.as_u64().filter(|epoch| (1..=epochs).contains(epoch));
-        let epoch = done.and_then(|epoch| u32::try_from(epoch).ok()).with_context(|| {
+        // An epoch that is broken off ends the run: at a checkpoint all that were measured are whole.
+        let is_done = |n: &f64| n.fract() == 0.0 && (1.0..=epochs as f64).contains(n);
+        let epoch = epoch.as_f64().filter(is_done).with_context(|| {
             format!("{STATE}: best_epoch: expected null or one of the {epochs} epochs that are done, found {epoch}")
         })?;
         // JSON has no other word for a figure that is no number.

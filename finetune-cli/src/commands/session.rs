@@ -44,7 +44,10 @@ impl<'a> Session<'a> {
     /// Before the first step. From now on the run can be broken off.
     pub(super) fn new(args: &'a TrainArgs, job: &'a Job, run: Run) -> Result<Self> {
         let (recipe, train) = (&args.recipe, &job.splits.train);
-        let trainer = Trainer::new(&job.model, recipe, train.len());
+        let trainer = match args.max_steps {
+            Some(steps) => Trainer::with_steps(&job.model, recipe, steps),
+            None => Trainer::new(&job.model, recipe, train.len()),
+        };
         let trainer = trainer.with_loss(Loss::new(&recipe.loss, train));
         let bar = bar(trainer.total_steps(), args.machine.quiet);
         let (watch, stretch) = (Watch::begin(args.checkpoints)?, Stretch::new());
@@ -65,8 +68,7 @@ impl<'a> Session<'a> {
         let state = checkpoint::state(folder)?;
         ensure!(state[DATA] == self.job.splits.digits(), "the data is not what it was trained on");
         let optimizer = checkpoint::optimizer(folder, &state, self.trainer.total_steps())?;
-        let (examples, params) = (self.job.splits.train.len(), self.trained());
-        let epochs = optimizer.step / trainer::steps_per_epoch(examples, &self.args.recipe);
+        let (epochs, params) = (optimizer.step / self.steps_per_epoch(), self.trained());
         self.best = Best::load(folder, &state, epochs, self.keeps_best().then_some(&params))?;
         self.stretch = Stretch::of(&state)?;
         Ok(optimizer)
@@ -84,11 +86,10 @@ impl<'a> Session<'a> {
     /// All epochs that are left, or as many as patience allows.
     fn epochs(&mut self) -> Result<()> {
         while self.trainer.steps_done() < self.trainer.total_steps() {
-            let (epoch, learning_rate) = self.pass()?;
-            let line = self.end_epoch(epoch, learning_rate)?;
+            let learning_rate = self.pass()?;
+            let line = self.end_epoch(learning_rate)?;
             self.bar.suspend(|| report(line));
-            let waited = epoch - self.best.as_ref().map_or(epoch, |best| best.epoch);
-            if self.args.recipe.early_stopping_patience.is_some_and(|patience| waited >= patience) {
+            if let Some(waited) = self.lost_patience() {
                 self.bar.suspend(|| {
                     report(format_args!("no better epoch for {waited} epochs: stopped early"));
                 });
@@ -101,11 +102,20 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// What is left of an epoch; gives its number and its last learning rate.
-    fn pass(&mut self) -> Result<(u32, f64)> {
+    /// After how many epochs without a better one the run ends before its time; none as long as it goes on.
+    fn lost_patience(&self) -> Option<f64> {
+        let (step, patience) =
+            (self.trainer.steps_done(), self.args.recipe.early_stopping_patience?);
+        let waited = self.epoch_at(step) - self.best.as_ref()?.epoch;
+        (step < self.trainer.total_steps() && waited >= f64::from(patience)).then_some(waited)
+    }
+
+    /// What is left of an epoch, or of the run; gives the last learning rate.
+    fn pass(&mut self) -> Result<f64> {
         let train = &self.job.splits.train;
-        let (epoch, steps) = self.trainer.rest_of_epoch(train);
-        self.bar.set_prefix(format!("epoch {epoch}/{}", self.args.recipe.epochs));
+        let (epoch, mut steps) = self.trainer.rest_of_epoch(train);
+        steps.truncate((self.trainer.total_steps() - self.trainer.steps_done()) as usize);
+        self.bar.set_prefix(format!("epoch {epoch}/{}", self.epochs_begun()));
         let mut last = None;
         for (i, rows) in steps.iter().enumerate() {
             last = self.trainer.step(train, rows)?;
@@ -118,14 +128,13 @@ impl<'a> Session<'a> {
         let settled = self.trainer.settle()?;
         self.show(settled);
         let last = settled.or(last).expect("an epoch has steps, and the last one has its log now");
-        Ok((epoch, last.learning_rate))
+        Ok(last.learning_rate)
     }
 
     /// A step on the bar and, now and then, in the log.
     fn show(&mut self, log: Option<StepLog>) {
         let Some(log) = log else { return };
-        let examples = log.size.examples as u64;
-        self.stretch.add(log.loss, examples, examples);
+        self.stretch.add(&log, log.size.examples as u64);
         self.bar.inc(1);
         let (loss, rate, speed) = (log.loss, log.learning_rate, self.speed());
         self.bar.set_message(format!("loss {loss:.4}  lr {rate:.2e}  {speed:.0} ex/s"));
@@ -141,14 +150,15 @@ impl<'a> Session<'a> {
         self.stretch.speed() * train.texts() as f64 / train.len() as f64
     }
 
-    /// Validates; gives the line that says how the epoch went.
-    fn end_epoch(&mut self, epoch: u32, learning_rate: f64) -> Result<String> {
-        let (epochs, loss) = (self.args.recipe.epochs, self.stretch.loss());
+    /// Validates; gives the line that says how the epoch went, or the part of it that `--max-steps` leaves of the last.
+    fn end_epoch(&mut self, learning_rate: f64) -> Result<String> {
+        let (step, loss) = (self.trainer.steps_done(), self.stretch.loss());
         let (seconds, speed) = (self.stretch.seconds(), self.speed());
-        let mut entry = json!({"epoch": epoch, "step": self.trainer.steps_done(),
-            "train_loss": loss, "learning_rate": learning_rate, "train_runtime": seconds,
+        let epoch = self.epoch_at(step);
+        let mut entry = json!({"epoch": epoch, "step": step, "train_loss": loss,
+            "learning_rate": learning_rate, "train_runtime": seconds,
             "train_samples_per_second": speed});
-        let mut line = format!("epoch {epoch}/{epochs}  loss {loss:.4}");
+        let mut line = format!("epoch {}/{}  loss {loss:.4}", shown(epoch), self.epochs_begun());
         if let Some(validation) = &self.job.splits.validation {
             let result = self.evaluate(validation)?;
             add(&mut entry, "eval", &result);
@@ -205,7 +215,7 @@ impl<'a> Session<'a> {
     }
 
     /// Remembers this epoch if its validation figure is the best so far.
-    fn keep_best(&mut self, epoch: u32, result: &Evaluation) {
+    fn keep_best(&mut self, epoch: f64, result: &Evaluation) {
         let name = best_metric(&self.args.recipe, &self.job.task);
         let figure = result.figure(name);
         let figure = figure.expect("validation data has labels, the name was checked");
@@ -236,7 +246,7 @@ impl<'a> Session<'a> {
         if let Some(best) = &mut self.best
             && best.restore(&trained)?
         {
-            report(format_args!("the weights of epoch {} are kept", best.epoch));
+            report(format_args!("the weights of epoch {} are kept", shown(best.epoch)));
         }
         let Some(test) = &self.job.splits.test else { return Ok(None) };
         let result = self.evaluate(test)?;
@@ -264,10 +274,18 @@ impl<'a> Session<'a> {
         clean_up(self.args, &output)
     }
 
+    fn steps_per_epoch(&self) -> u64 {
+        trainer::steps_per_epoch(self.job.splits.train.len(), &self.args.recipe)
+    }
+
     /// How many epochs so many steps are.
     fn epoch_at(&self, step: u64) -> f64 {
-        let examples = self.job.splits.train.len();
-        step as f64 / trainer::steps_per_epoch(examples, &self.args.recipe) as f64
+        step as f64 / self.steps_per_epoch() as f64
+    }
+
+    /// How many epochs all steps are, one that is broken off included.
+    fn epochs_begun(&self) -> u64 {
+        self.trainer.total_steps().div_ceil(self.steps_per_epoch())
     }
 
     /// The keys of transformers' `trainer_state.json`.
@@ -280,7 +298,7 @@ impl<'a> Session<'a> {
             "epoch": self.epoch_at(step),
             "global_step": step,
             "max_steps": self.trainer.total_steps(),
-            "num_train_epochs": recipe.epochs,
+            "num_train_epochs": self.epochs_begun(),
             "train_batch_size": recipe.batch_size,
             "logging_steps": recipe.optimization.logging_steps,
             "seed": recipe.optimization.seed,
@@ -324,6 +342,11 @@ fn next(args: &TrainArgs) -> Option<&'static str> {
         (None, Some(_), false) => Some("finetune predict \"...\""),
         _ => None,
     }
+}
+
+/// The number of an epoch, of one that was broken off with four decimals at most: `3`, `0.3`.
+fn shown(epoch: f64) -> f64 {
+    (epoch * 1e4).round() / 1e4
 }
 
 fn step_entry(log: StepLog, epoch: f64) -> Value {

@@ -157,10 +157,11 @@ impl<'a> Optimization<'a> {
     /// # Panics
     /// When there are no parts.
     pub fn step(&mut self, parts: Vec<Part>) -> Result<Option<StepLog>> {
-        let Descent { loss, grads, size, times } = Descent::of(parts, &|part| self.pass(part))?;
+        let Descent { loss, weight, grads, size, times } =
+            Descent::of(parts, &|part| self.pass(part))?;
         let mut watch = Stopwatch(Instant::now());
         let norm = clip::global_norm(&self.params, &grads)?;
-        let mut made = self.ask_for([&loss, &norm], size, times)?;
+        let mut made = self.ask_for([&loss, &norm], weight, size, times)?;
         // On the host the figures are there: nothing is updated by what is not finite.
         made.check_if_here().map_err(|what| self.diverged(made.step, what))?;
         let (lr, grad_scale) = (made.learning_rate, self.grad_scale(norm));
@@ -184,12 +185,13 @@ impl<'a> Optimization<'a> {
     fn ask_for(
         &self,
         [loss, grad_norm]: [&Tensor; 2],
+        weight: f64,
         size: BatchSize,
         times: StepTimes,
     ) -> Result<Made> {
         let learning_rate = self.peak * self.schedule.factor(self.step);
         let [loss, grad_norm] = [loss.item_later()?, grad_norm.item_later()?];
-        Ok(Made { step: self.step + 1, loss, grad_norm, learning_rate, size, times })
+        Ok(Made { step: self.step + 1, loss, weight, grad_norm, learning_rate, size, times })
     }
 
     fn grad_scale(&self, norm: Tensor) -> GradScale {
@@ -217,10 +219,10 @@ impl<'a> Optimization<'a> {
 
     /// Waits for the figures of a step.
     fn log(&self, made: Made) -> Result<StepLog> {
-        let Made { step, learning_rate, size, times, .. } = made;
+        let Made { step, weight, learning_rate, size, times, .. } = made;
         let (loss, grad_norm) = (made.loss.wait()?, made.grad_norm.wait()?);
         match loss.is_finite() && grad_norm.is_finite() {
-            true => Ok(StepLog { step, loss, learning_rate, grad_norm, size, times }),
+            true => Ok(StepLog { step, loss, weight, learning_rate, grad_norm, size, times }),
             false => Err(self.diverged(step, not_finite(loss, grad_norm, learning_rate))),
         }
     }

@@ -15,6 +15,8 @@ pub struct StepLog {
     pub step: u64,
     /// The mean loss over its parts.
     pub loss: f64,
+    /// Over how much it is the mean: the sum of [`Part::weight`].
+    pub weight: f64,
     /// The learning rate that was used.
     pub learning_rate: f64,
     /// The global norm of the gradients before clipping.
@@ -85,6 +87,8 @@ impl Stopwatch {
 /// Loss and gradients of a step.
 pub(super) struct Descent {
     pub loss: Tensor,
+    /// Over how much the loss is the mean.
+    pub weight: f64,
     pub grads: Gradients,
     pub size: BatchSize,
     pub times: StepTimes,
@@ -93,14 +97,14 @@ pub(super) struct Descent {
 impl Descent {
     /// Those of the mean over the parts, each of which has a forward of its own.
     pub(super) fn of(parts: Vec<Part>, pass: &dyn Fn(usize) -> Pass) -> Result<Self> {
-        let whole: f64 = parts.iter().map(|part| part.weight).sum();
+        let weight: f64 = parts.iter().map(|part| part.weight).sum();
         let (mut grads, mut losses) = (Gradients::default(), Vec::new());
         let (mut size, mut times) = (BatchSize::default(), StepTimes::default());
         let mut watch = Stopwatch(Instant::now());
         for (i, part) in parts.into_iter().enumerate() {
             let mut loss = (part.loss)(&pass(i))?;
-            if part.weight != whole {
-                loss = loss.scale(part.weight / whole)?;
+            if part.weight != weight {
+                loss = loss.scale(part.weight / weight)?;
             }
             times.forward += watch.lap();
             loss.backward_onto(&mut grads)?;
@@ -110,7 +114,7 @@ impl Descent {
         }
         let first = losses.pop().expect("a step has a part");
         let loss = losses.iter().try_fold(first, |sum, loss| sum.add(loss))?;
-        Ok(Self { loss, grads, size, times })
+        Ok(Self { loss, weight, grads, size, times })
     }
 }
 
@@ -118,6 +122,7 @@ impl Descent {
 pub(super) struct Made {
     pub step: u64,
     pub loss: Later,
+    pub weight: f64,
     pub grad_norm: Later,
     pub learning_rate: f64,
     pub size: BatchSize,

@@ -73,8 +73,8 @@ fn finished(folder: &Path) -> Option<SystemTime> {
 }
 
 fn is_classifier(folder: &Path) -> bool {
-    let text = fs::read_to_string(folder.join("config.json")).unwrap_or_default();
-    let config: Value = serde_json::from_str(&text).unwrap_or_default();
+    let text = bert::read_text(&folder.join("config.json")).ok().flatten();
+    let config: Value = serde_json::from_str(&text.unwrap_or_default()).unwrap_or_default();
     let classes = config["architectures"].as_array();
     let mut names = classes.into_iter().flatten().filter_map(Value::as_str);
     names.any(|name| CLASSIFIERS.iter().any(|end| name.ends_with(end)))

@@ -39,7 +39,7 @@ fn steps_are_the_same(place: &Place, count: usize, flags: &[&str]) {
 }
 
 /// The base model without dropout, which would hide other units in each batch.
-fn without_dropout(place: &Place) -> String {
+pub fn without_dropout(place: &Place) -> String {
     let model = place.copy_of(base_model());
     let mut config = read_json(&model.join("config.json"));
     for name in ["hidden_dropout_prob", "attention_probs_dropout_prob"] {

@@ -232,7 +232,7 @@ fn a_loss_that_is_no_number_stops_the_run() {
     let flags = ["--learning-rate", "1e30", "--epochs", "3", "--warmup-ratio", "0"];
     place.refuses(&flags, &["training diverged at step 2 of 12", "--learning-rate"]);
     // One step only: no loss comes after the update that did the damage.
-    let last = ["--learning-rate", "1e300", "--epochs", "1", "--warmup-ratio", "0"];
+    let last = ["--learning-rate", "3.4e38", "--epochs", "1", "--warmup-ratio", "0"];
     let last = [&last[..], &["--batch-size", "64", "--validation-fraction", "0"]].concat();
     place.refuses(&last, &["training diverged at step 1 of 1", "not finite"]);
 }

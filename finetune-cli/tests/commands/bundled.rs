@@ -154,6 +154,16 @@ fn without_a_run_there_is_nothing_to_ask() {
     desk.refuses(&["predict", TEXT], &["runs: no fine-tuned model"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_run_whose_configuration_is_no_file_is_not_waited_for() {
+    let desk = Desk::new();
+    desk.put("piped", &[("trainer_state.json", "{}")]);
+    let pipe = desk.path("runs/piped/config.json");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    desk.refuses(&["predict", TEXT], &["runs: no fine-tuned model"]);
+}
+
 #[test]
 fn a_bundled_run_is_repeated_from_its_settings() {
     let desk = Desk::new();

@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
+use serde_json::json;
+
+use crate::accumulation::without_dropout;
 use crate::selection::Choice;
 use crate::support::*;
 
@@ -73,6 +77,51 @@ fn a_validation_loss_is_the_plain_mean() {
     train(&other, &place.train, &[&still[..], &BOTH].concat());
     assert_eq!(metric(&place.output, "eval_loss"), metric(&other, "eval_loss"));
     assert_ne!(metric(&place.output, "train_loss"), metric(&other, "train_loss"));
+}
+
+/// Weights that stay where they were, without dropout, in batches of four: what the training loss of an epoch is has been
+/// measured on the same rows once more.
+fn train_loss_at_rest(place: &Place, data: &str, more: &[&str]) -> f64 {
+    let model = place.path("model");
+    let model = if model.exists() { text(&model).to_owned() } else { without_dropout(place) };
+    let still =
+        "--learning-rate 1e-30 --weight-decay 0 --epochs 1 --batch-size 4 --overwrite --model";
+    let still: Vec<&str> = still.split(' ').chain([&model[..]]).collect();
+    train(&place.output, Path::new(data), &[&still[..], more].concat());
+    metric(&place.output, "train_loss")
+}
+
+#[test]
+fn a_training_loss_is_the_mean_over_all_words() {
+    // Two to seven words each: a step has more of them than another.
+    let row = |line: &str| {
+        let (sentence, label) = line.split_once(',').unwrap();
+        let words: Vec<&str> = sentence.split(' ').collect();
+        let tags = vec![if words.len() > 4 { "long" } else { label }; words.len()];
+        json!({"tokens": words, "tags": tags}).to_string() + "\n"
+    };
+    let place = Place::new("");
+    let words = place.write("t.jsonl", reviews(58, 5).lines().skip(1).map(row).collect::<String>());
+    let loss = train_loss_at_rest(&place, &words, &["--validation", &words]);
+    let want = metric(&place.output, "eval_loss");
+    assert!((loss - want).abs() < 1e-6, "{loss} {want}");
+}
+
+/// By balanced weights the mean over all texts is the mean over the classes of the mean over the texts of each.
+#[test]
+fn a_training_loss_is_weighted_as_its_steps_are() {
+    let place = Place::new(imbalanced(58, 1));
+    let flags = ["--validation-fraction", "0", "--class-weight", "balanced"];
+    let loss = train_loss_at_rest(&place, text(&place.train), &flags);
+    let rows = imbalanced(58, 1);
+    let of_class = |class: &str| {
+        let of = |line: &&str| line.ends_with(class) || line.ends_with(",label");
+        let file = place.write("c.csv", rows.lines().filter(of).collect::<Vec<_>>().join("\n"));
+        let args = ["evaluate", "--model", text(&place.output), &file, "--json"];
+        json_lines(&succeeds(&args).stdout)[0]["loss"].as_f64().unwrap()
+    };
+    let want = (of_class("rare") + of_class("common")) / 2.0;
+    assert!((loss - want).abs() < 1e-6, "{loss} {want}");
 }
 
 /// The verification measures the training that the next command does.

@@ -329,6 +329,16 @@ fn numbers_out_of_range() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_list_of_modules_that_is_no_file_is_not_waited_for() {
+    let job = Job::new(sentences(20, 5));
+    let model = job.place.copy_of(base_model());
+    let list = model.join("modules.json");
+    assert!(std::process::Command::new("mkfifo").arg(&list).status().unwrap().success());
+    job.refuses(&job.adapt(text(&model), &[]), &["modules.json", "not a regular file"]);
+}
+
 #[test]
 fn what_sentence_transformers_needs_goes_over() {
     let job = Job::new(sentences(100, 5));

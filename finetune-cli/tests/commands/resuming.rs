@@ -291,6 +291,15 @@ fn random_weights_go_on_between_epochs() {
     goes_on_to_the_same_bits(&labelled(), &flags, "-KILL", &[EPOCH + 60]);
 }
 
+/// Behind the last whole epoch, too, on the way to the one that is broken off.
+#[test]
+fn a_number_of_steps_goes_on() {
+    let (place, steps) = (labelled(), (2 * EPOCH + 260).to_string());
+    let flags = ["--max-steps", &steps, "--epochs", "1", "--load-best-model-at-end"];
+    let output = goes_on_to_the_same_bits(&place, &flags, "-TERM", &[30, 2 * EPOCH + 10]);
+    assert!(output.stdout.starts_with("epoch 2.963/3  loss "), "{}", output.stdout);
+}
+
 #[test]
 fn labels_of_words_go_on() {
     let flags = ["--epochs", "20", "--max-length", "6", "--save-steps", "50"];

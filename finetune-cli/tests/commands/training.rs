@@ -294,9 +294,80 @@ fn the_best_epoch_is_kept_and_patience_ends() {
     assert_eq!(losses.len(), (best + 2).min(12), "{losses:?}");
     assert!(out.stdout.contains("stopped early"), "{}", out.stdout);
     let state = read_json(&place.output.join("trainer_state.json"));
-    assert_eq!((&state["best_epoch"], &state["best_metric"]), (&json!(best), &json!(least)));
+    assert_eq!((&state["best_epoch"], &state["best_metric"]), (&json!(best as f64), &json!(least)));
     let args = ["evaluate", "--model", text(&place.output), &validation, "--json"];
     assert_eq!(json_lines(&succeeds(&args).stdout)[0]["loss"], json!(least));
+}
+
+/// 60 rows are 10 steps an epoch. Numbers of steps and epochs are those of transformers' `TrainerState`.
+#[test]
+fn max_steps_wins_over_epochs() {
+    let place = Place::new(reviews(60, 3));
+    let recipe = "--batch-size 6 --learning-rate 1e-3 --warmup-ratio 0 --logging-steps 1 \
+         --validation-fraction 0 --overwrite";
+    let run = |flags: &[&str]| {
+        let out = place
+            .train(&recipe.split_whitespace().chain(flags.iter().copied()).collect::<Vec<_>>());
+        let starts = |line: &str| Some(line.split_once("  loss")?.0.to_owned());
+        out.stdout.lines().filter_map(starts).collect::<Vec<_>>()
+    };
+    for (steps, epochs, lines) in [
+        (4, 1, &["epoch 0.4/1"][..]),
+        (10, 1, &["epoch 1/1"]),
+        (25, 3, &["epoch 1/3", "epoch 2/3", "epoch 2.5/3"]),
+    ] {
+        assert_eq!(run(&["--epochs", "2", "--max-steps", &steps.to_string()]), lines);
+        let state = read_json(&place.output.join("trainer_state.json"));
+        assert_eq!((&state["global_step"], &state["max_steps"]), (&json!(steps), &json!(steps)));
+        let at_end = (json!(f64::from(steps) / 10.0), json!(epochs));
+        assert_eq!((&state["epoch"], &state["num_train_epochs"]), (&at_end.0, &at_end.1));
+        let noted = fs::read_to_string(place.output.join("train.toml")).unwrap();
+        assert!(noted.contains(&format!("max-steps = {steps}\n")), "{noted}");
+        // The learning rate falls to 0 over all steps, and each belongs to the line of its epoch.
+        let (mut seen, mut sum, mut last) = (0, 0.0, 0);
+        for entry in metrics(&place.output) {
+            if let Some(loss) = entry["loss"].as_f64() {
+                let want = 1e-3 * (1.0 - f64::from(seen) / f64::from(steps));
+                assert!((entry["learning_rate"].as_f64().unwrap() - want).abs() < 1e-12, "{entry}");
+                (seen, sum) = (seen + 1, sum + loss);
+            } else {
+                assert_eq!(entry["epoch"], json!(f64::from(seen) / 10.0), "{entry}");
+                let mean = sum / f64::from(seen - last);
+                assert!((entry["train_loss"].as_f64().unwrap() - mean).abs() < 1e-12, "{entry}");
+                (sum, last) = (0.0, seen);
+            }
+        }
+        assert_eq!((seen, last), (steps, steps));
+    }
+    // Steps of whole epochs are these epochs.
+    run(&["--max-steps", "20"]);
+    let by_steps = weights(&place.output);
+    run(&["--epochs", "2"]);
+    assert!(weights(&place.output) == by_steps, "the weights differ");
+}
+
+#[test]
+fn an_epoch_that_is_broken_off_can_be_the_best() {
+    let place = Place::new(reviews(60, 3));
+    let validation = place.write("validation.csv", reviews(20, 4));
+    let kept = |flags: &str| {
+        let fixed =
+            "--batch-size 6 --load-best-model-at-end --metric-for-best-model loss --overwrite";
+        let flags = fixed.split(' ').chain(flags.split(' ')).chain(["--validation", &validation]);
+        let out = place.train(&flags.collect::<Vec<_>>());
+        let state = read_json(&place.output.join("trainer_state.json"));
+        let args = ["evaluate", "--model", text(&place.output), &validation, "--json"];
+        assert_eq!(json_lines(&succeeds(&args).stdout)[0]["loss"], state["best_metric"]);
+        let line =
+            format!("the weights of epoch {} are kept", state["best_epoch"]).replace(".0 ", " ");
+        assert!(out.stdout.lines().any(|l| l == line), "{line}\n{}", out.stdout);
+        assert!(!out.stdout.contains("stopped early"), "{}", out.stdout);
+        state["best_epoch"].as_f64().unwrap()
+    };
+    assert_eq!(kept("--learning-rate 2e-3 --max-steps 15"), 1.5);
+    // At a rate that ruins the model it is the first; there is nothing left that patience could spare.
+    let ruin = "--learning-rate 0.3 --lr-scheduler-type constant --warmup-steps 10 --max-steps 15";
+    assert_eq!(kept(&format!("{ruin} --early-stopping-patience 1")), 1.0);
 }
 
 #[test]

@@ -18,7 +18,7 @@ const SETTINGS: [&str; 2] = ["sentence_bert_config.json", "config_sentence_trans
 /// # Errors
 /// When one can't be read or written.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
-    let Ok(list) = fs::read_to_string(from.join(MODULES)) else { return Ok(()) };
+    let Some(list) = bert::read_text(&from.join(MODULES))? else { return Ok(()) };
     for name in [MODULES].into_iter().chain(SETTINGS) {
         if from.join(name).is_file() {
             copy_file(&from.join(name), &to.join(name))?;

@@ -157,7 +157,7 @@ impl<'a> Session<'a> {
     /// A step on the bar and, now and then, in the log.
     fn show(&mut self, bar: &ProgressBar, log: Option<StepLog>, stretch: &mut Stretch) {
         let Some(log) = log else { return };
-        stretch.add(log.loss, 1, log.size.tokens as u64);
+        stretch.add(&log, log.size.tokens as u64);
         bar.inc(1);
         let (loss, rate, speed) = (log.loss, log.learning_rate, stretch.speed());
         bar.set_message(format!("loss {loss:.4}  lr {rate:.2e}  {speed:.0} tokens/s"));
@@ -219,7 +219,7 @@ impl<'a> Session<'a> {
             "epoch": self.epoch(step),
             "global_step": step,
             "max_steps": self.plan.steps,
-            "num_train_epochs": self.job.epochs,
+            "num_train_epochs": self.plan.steps.div_ceil(self.per_epoch()),
             "train_batch_size": self.plan.batch_size,
             "logging_steps": self.job.args.optimization.logging_steps,
             "seed": self.job.args.optimization.seed,

@@ -27,6 +27,7 @@ pub(super) fn base(args: &SelectArgs, model: &Path) -> TrainArgs {
         max_train_samples: args.max_train_samples,
         checkpoints: CheckpointArgs::default(),
         recipe: args.recipe.clone(),
+        max_steps: None,
         lora: args.lora.clone(),
         data: args.data.clone(),
         machine: args.machine.clone(),
