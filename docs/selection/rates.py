@@ -19,7 +19,7 @@ from testbed import FINETUNE, SAMPLE, rows_of
 SETS = os.environ.get("SETS", "sst2,cr,trec").split(",")
 RATES = ["2e-5", "5e-5", "2e-4", "5e-4"]
 LAYERS = [6, 3]
-SEEDS = [0, 1]
+SEEDS = [int(seed) for seed in os.environ.get("SEEDS", "0").split(",")]
 RECIPE = ["--epochs", "3", "--batch-size", "16", "--max-length", "64"]
 BUDGET = os.environ.get("BUDGET", "1h")
 

@@ -66,7 +66,8 @@ fn main() -> Result<()> {
             optimizer.step(&grads, StepSize { lr: PEAK * schedule.factor(step), grad_scale })?;
             step += 1;
         }
-        let result = trainer::evaluate(&model, &schema.task, &validation, 64, Precision::F32)?;
+        let result =
+            trainer::evaluate(&model, &schema.task, &validation, 64, Precision::F32, &mut |_| ())?;
         let accuracy = result.report.expect("labelled").metrics[0].1;
         println!(
             "epoch {epoch}  loss {:.4}  validation accuracy {accuracy:.2}",

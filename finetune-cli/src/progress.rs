@@ -1,8 +1,12 @@
 //! What a command says: progress and remarks on stderr, results on stdout.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often a line moves that counts nothing.
+const TICK: Duration = Duration::from_millis(200);
 
 /// A bar over `steps` steps, hidden if `quiet` or stderr is no terminal.
 pub fn bar(steps: u64, quiet: bool) -> ProgressBar {
@@ -11,6 +15,16 @@ pub fn bar(steps: u64, quiet: bool) -> ProgressBar {
         ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len}  {msg}  {elapsed} < {eta}");
     ProgressBar::with_draw_target(Some(steps), target)
         .with_style(style.expect("a constant template"))
+}
+
+/// A line that says what is done, and for how long, while `work` runs; none if `quiet` or stderr is no terminal.
+pub fn during<T>(what: String, quiet: bool, work: impl FnOnce() -> T) -> T {
+    let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed}");
+    let line = bar(0, quiet).with_style(style.expect("a constant template")).with_message(what);
+    line.enable_steady_tick(TICK);
+    let result = work();
+    line.finish_and_clear();
+    result
 }
 
 /// A line on stdout. Unlike `println!` it gives the error of a closed pipe back.

@@ -200,7 +200,8 @@ impl Evaluation {
     }
 }
 
-/// Predicts every example, and measures if there are labels. No dropout, no derivatives.
+/// Predicts every example, and measures if there are labels. No dropout, no derivatives. `done` is told of the
+/// examples of each batch.
 ///
 /// # Errors
 /// When the model can't run on the examples.
@@ -210,6 +211,7 @@ pub fn evaluate(
     examples: &Examples,
     batch_size: usize,
     precision: Precision,
+    done: &mut dyn FnMut(usize),
 ) -> Result<Evaluation> {
     let start = Instant::now();
     let mut by_row = Vec::with_capacity(examples.len());
@@ -224,6 +226,7 @@ pub fn evaluate(
             targets_seen += count;
         }
         let values = logits.value().to_vec::<f32>()?;
+        done(rows.len());
         let mut rest = &values[..];
         for row in rows {
             let (own, behind) = rest.split_at(examples.count_targets(&[row]) * examples.outputs);

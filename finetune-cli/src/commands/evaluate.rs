@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::args::inference::EvaluateArgs;
 use crate::data::{self, Dataset};
 use crate::predictions::report_at;
-use crate::progress::{remark, say};
+use crate::progress::{bar, remark, say};
 use crate::trained::Trained;
 use crate::trainer;
 
@@ -22,11 +22,18 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<()> {
     let data = Dataset::labelled(table, &schema)?;
     data.empty_texts().iter().for_each(|line| remark(args.inference.machine.quiet, line));
     let max_length = folder.trained_length(args.inference.max_length);
-    let examples = folder.examples(&task, &data.examples, data.labels, max_length)?;
+    let quiet = args.inference.machine.quiet;
+    let examples = super::tokenized(quiet, data.examples.len(), || {
+        folder.examples(&task, &data.examples, data.labels, max_length)
+    })?;
     let truncated = examples.truncated();
     super::remark_truncated(&args.inference, &folder, truncated);
     let precision = args.inference.precision.into();
-    let result = trainer::evaluate(&model, &task, &examples, args.inference.batch_size, precision)?;
+    let bar = bar(examples.len() as u64, quiet).with_prefix("evaluating");
+    let size = args.inference.batch_size;
+    let done = &mut |rows| bar.inc(rows as u64);
+    let result = trainer::evaluate(&model, &task, &examples, size, precision, done)?;
+    bar.finish_and_clear();
     super::check_finite(&folder, &data.examples, &result.predictions)?;
     let report = report_at(threshold, &task, &result.predictions, &result.labels);
     let report = report.expect("there are labels");

@@ -23,12 +23,13 @@ use bert::LoadReport;
 
 use crate::args::inference::InferenceArgs;
 use crate::args::{Cli, Command, wrong_flags};
+use crate::batches::Examples;
 use crate::classifier::Classifier;
 use crate::data::{Example, Task};
 use crate::folder::Folder;
 use crate::hub;
 use crate::predictions::{Prediction, THRESHOLD};
-use crate::progress::remark;
+use crate::progress::{during, remark};
 use crate::run;
 pub use interruption::Interrupted;
 
@@ -110,6 +111,15 @@ fn compare_texts(args: &InferenceArgs, folder: &Folder, texts: usize) {
     if let Some(doubt) = folder.trained.doubt(texts) {
         remark(args.machine.quiet, doubt);
     }
+}
+
+/// What `tokenize` makes of so many texts; says meanwhile that it does.
+fn tokenized(
+    quiet: bool,
+    texts: usize,
+    tokenize: impl FnOnce() -> Result<Examples>,
+) -> Result<Examples> {
+    during(format!("tokenizing {texts} texts"), quiet, tokenize)
 }
 
 /// Refuses predictions that are no numbers; names the first text that has one.

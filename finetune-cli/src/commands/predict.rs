@@ -1,22 +1,28 @@
 //! `finetune predict`: labels for texts from the arguments, a file, or standard input.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use super::answer::Answers;
-
 use crate::args::inference::PredictArgs;
 use crate::args::wrong_flags;
 use crate::classifier::Classifier;
 use crate::data::{self, Column, Dataset, Example, Labels, Options, Table, Task};
 use crate::folder::Folder;
+use crate::progress::bar;
 use crate::trained::Trained;
 use crate::trainer;
 
 /// Bytes of the input that are read, and answered, at a time: about a thousand sentences.
 const CHUNK: usize = 1 << 17;
+
+/// Batches of a table that are answered at a time: with batches of 64, a thousand rows.
+const BATCHES: usize = 16;
+
+/// No columns beside the texts.
+const NOTHING_ELSE: (&[Column], usize) = (&[], 0);
 
 /// Reads, predicts, prints.
 pub(super) fn run(args: &PredictArgs) -> Result<()> {
@@ -38,7 +44,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     match input {
         Input::Texts(texts) => {
             predictor.compare(if args.pair.is_empty() { 1 } else { 2 });
-            predictor.answer(texts, &[])?;
+            predictor.answer(&texts, NOTHING_ELSE)?;
         }
         Input::Table(table) => predictor.answer_table(table)?,
         Input::Lines(name, lines) => {
@@ -146,7 +152,20 @@ impl Predictor<'_> {
             self.folder.unlabelled(&table, &self.args.inference.file.options(), &self.task)?;
         self.compare(schema.columns.text.len());
         let data = Dataset::new(table, &schema)?;
-        self.answer(data.examples, &data.other)
+        // On a terminal the answers themselves say how far it is.
+        let quiet = self.args.inference.machine.quiet || std::io::stdout().is_terminal();
+        let bar = bar(data.examples.len() as u64, quiet).with_prefix("predicting");
+        for (i, texts) in data.examples.chunks(self.block()).enumerate() {
+            self.answer(texts, (&data.other, i * self.block()))?;
+            bar.inc(texts.len() as u64);
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Texts of a table that are answered at once: whole batches.
+    fn block(&self) -> usize {
+        self.args.inference.batch_size.saturating_mul(BATCHES)
     }
 
     /// Answers as soon as no whole line is left in the buffer, so that a pipe gets its answers in time.
@@ -161,7 +180,7 @@ impl Predictor<'_> {
                 format!("{name}, line {number}: can't be read; save it as UTF-8")
             })?;
             if read == 0 {
-                return self.answer(texts, &[]);
+                return self.answer(&texts, NOTHING_ELSE);
             }
             let text = line.strip_suffix('\n').unwrap_or(&line);
             let text = text.strip_suffix('\r').unwrap_or(text);
@@ -169,26 +188,30 @@ impl Predictor<'_> {
                 if number == 1 { text.trim_start_matches('\u{feff}') } else { text }.to_owned();
             texts.push(Example::Text(text));
             if !input.buffer().contains(&b'\n') {
-                self.answer(std::mem::take(&mut texts), &[])?;
+                self.answer(&texts, NOTHING_ELSE)?;
+                texts.clear();
             }
         }
     }
 
-    /// Prints a line for each text; `other` are the columns of its file beside it, which objects repeat.
-    fn answer(&mut self, texts: Vec<Example>, other: &[Column]) -> Result<()> {
+    /// Prints a line for each text; `other` are the columns of its file beside it, which objects repeat, and the row
+    /// of the first text in them.
+    fn answer(&mut self, texts: &[Example], (other, first): (&[Column], usize)) -> Result<()> {
         if texts.is_empty() {
             return Ok(());
         }
         let max_length = self.folder.trained_length(self.args.inference.max_length);
-        let examples = self.folder.examples(&self.task, &texts, Labels::Absent, max_length)?;
+        let examples = self.folder.examples(&self.task, texts, Labels::Absent, max_length)?;
         self.truncated += examples.truncated();
         let (size, precision) =
             (self.args.inference.batch_size, self.args.inference.precision.into());
-        let result = trainer::evaluate(&self.model, &self.task, &examples, size, precision)?;
-        super::check_finite(&self.folder, &texts, &result.predictions)?;
+        let result =
+            trainer::evaluate(&self.model, &self.task, &examples, size, precision, &mut |_| ())?;
+        super::check_finite(&self.folder, texts, &result.predictions)?;
         let answers = Answers { task: &self.task, threshold: self.threshold };
         let mut out = std::io::stdout().lock();
-        for (row, (example, prediction)) in texts.iter().zip(&result.predictions).enumerate() {
+        for (i, (example, prediction)) in texts.iter().zip(&result.predictions).enumerate() {
+            let row = first + i;
             let cells = other.iter().map(|column| (column.name.as_str(), &column.cells[row]));
             match self.args.json {
                 true => writeln!(out, "{}", answers.object(example, prediction, cells))?,

@@ -160,7 +160,7 @@ impl<'a> Session<'a> {
             "train_samples_per_second": speed});
         let mut line = format!("epoch {}/{}  loss {loss:.4}", shown(epoch), self.epochs_begun());
         if let Some(validation) = &self.job.splits.validation {
-            let result = self.evaluate(validation)?;
+            let result = self.evaluate(validation, "validation")?;
             add(&mut entry, "eval", &result);
             line += &format!("  validation {}", self.summary(&result));
             self.keep_best(epoch, &result);
@@ -198,12 +198,18 @@ impl<'a> Session<'a> {
         self.watch.note(self.run.save(snapshot), stops, &self.bar)
     }
 
-    /// Measures the model as it would be saved now.
-    fn evaluate(&self, data: &Examples) -> Result<Evaluation> {
+    /// Measures the model as it would be saved now, on a part of the data with such a name.
+    fn evaluate(&self, data: &Examples, part: &'static str) -> Result<Evaluation> {
         let model = self.job.model.merged()?;
         let recipe = &self.args.recipe;
         let (size, precision) = (recipe.eval_batch_size, recipe.optimization.precision.into());
-        let result = trainer::evaluate(&model, &self.job.task, data, size, precision)?;
+        let bar = bar(data.len() as u64, self.args.machine.quiet).with_prefix(part);
+        let result = self.bar.suspend(|| {
+            let done = &mut |rows| bar.inc(rows as u64);
+            let result = trainer::evaluate(&model, &self.job.task, data, size, precision, done);
+            bar.finish_and_clear();
+            result
+        })?;
         match result.loss.filter(|loss| !loss.is_finite()) {
             Some(loss) => {
                 let what = format!("the loss on held-out data is {loss}");
@@ -249,7 +255,7 @@ impl<'a> Session<'a> {
             report(format_args!("the weights of epoch {} are kept", shown(best.epoch)));
         }
         let Some(test) = &self.job.splits.test else { return Ok(None) };
-        let result = self.evaluate(test)?;
+        let result = self.evaluate(test, "test")?;
         report(format_args!("test  {}  {:.0} examples/s", self.summary(&result), result.speed));
         report(result.report.as_ref().expect("test data has labels"));
         let mut entry = json!({"test_samples_per_second": result.speed});

@@ -236,7 +236,9 @@ fn tokenize(
     let max_length = folder.max_length(args.data.max_length);
     let (mut truncated, mut split) = (0, 0);
     let mut encode = |data: Dataset| -> Result<Examples> {
-        let examples = folder.examples(&schema.task, &data.examples, data.labels, max_length)?;
+        let examples = super::tokenized(args.machine.quiet, data.examples.len(), || {
+            folder.examples(&schema.task, &data.examples, data.labels, max_length)
+        })?;
         truncated += examples.truncated();
         split += examples.pieces.iter().filter(|&&pieces| pieces > 1).count();
         Ok(examples)

@@ -158,6 +158,7 @@ impl Scorer<'_> {
             sample,
             size,
             recipe.optimization.precision.into(),
+            &mut |_| (),
         )?;
         Ok(result.figure(self.metric).filter(|figure| figure.is_finite()))
     }

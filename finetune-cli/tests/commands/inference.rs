@@ -122,6 +122,28 @@ fn objects_repeat_the_other_columns_of_a_file() {
     assert!(answers[0]["label"] == "good" && answers[1]["label"] == "poor", "{answers:?}");
 }
 
+/// A table of many rows is answered block by block, at `--batch-size 1` sixteen rows at a time.
+#[test]
+fn rows_of_a_long_table_keep_their_columns() {
+    let place = Place::new("");
+    let text = |i: usize| format!("the hot act{}", " dam".repeat(i % 7));
+    let rows: String =
+        (0..40).map(|i| format!("{}\n", json!({"id": i, "text": text(i)}))).collect();
+    let file = place.write("t.jsonl", rows);
+    let answers = |more: &[&str]| {
+        let args = predict(&[&["--file", file.as_str(), "--json"], more].concat());
+        json_lines(&succeeds(&args).stdout)
+    };
+    let (by_ones, at_once) = (answers(&["--batch-size", "1"]), answers(&["--batch-size", "64"]));
+    assert_eq!((by_ones.len(), at_once.len()), (40, 40));
+    for (i, (one, other)) in by_ones.iter().zip(&at_once).enumerate() {
+        assert_eq!((&one["id"], &one["text"]), (&json!(i), &json!(text(i))));
+        assert_eq!((&one["id"], &one["label"]), (&other["id"], &other["label"]));
+        let [one, other] = [one, other].map(|answer| answer["score"].as_f64().unwrap());
+        assert!((one - other).abs() < 1e-5, "row {i}: {one} {other}");
+    }
+}
+
 #[test]
 fn placeholders_for_labels_do_not_disturb_predictions() {
     let place = Place::new("id,text,label\n7,the hot act,-1\n8,,-1\n");

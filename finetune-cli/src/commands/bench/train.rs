@@ -96,7 +96,7 @@ fn evaluate(
 ) -> Result<(f64, f64)> {
     let (size, precision) = (RecipeArgs::default().eval_batch_size, args.precision.into());
     let (result, seconds) =
-        timed(|| trainer::evaluate(model, task, &data.examples, size, precision))?;
+        timed(|| trainer::evaluate(model, task, &data.examples, size, precision, &mut |_| ()))?;
     let accuracy = result.report.and_then(|report| report.get("accuracy"));
     let accuracy = accuracy.expect("labelled data of one class an example");
     Ok((accuracy, seconds + std::mem::take(&mut data.seconds)))

@@ -102,7 +102,7 @@ impl Verification<'_> {
         let (args, data) = (self.selection.args, self.selection.data);
         let (recipe, task) = (&args.recipe, &data.schema.task);
         let (size, precision) = (recipe.eval_batch_size, recipe.optimization.precision.into());
-        let result = trainer::evaluate(model, task, validation, size, precision)?;
+        let result = trainer::evaluate(model, task, validation, size, precision, &mut |_| ())?;
         let name = data.metric(args);
         let finite = |figure: Option<f64>| figure.filter(|figure| figure.is_finite());
         let metric = finite(result.figure(name));
