@@ -18,9 +18,10 @@ pub fn bar(steps: u64, quiet: bool) -> ProgressBar {
 }
 
 /// A line that says what is done, and for how long, while `work` runs; none if `quiet` or stderr is no terminal.
-pub fn during<T>(what: String, quiet: bool, work: impl FnOnce() -> T) -> T {
+pub fn during<T>(what: &str, quiet: bool, work: impl FnOnce() -> T) -> T {
     let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed}");
-    let line = bar(0, quiet).with_style(style.expect("a constant template")).with_message(what);
+    let line =
+        bar(0, quiet).with_style(style.expect("a constant template")).with_message(what.to_owned());
     line.enable_steady_tick(TICK);
     let result = work();
     line.finish_and_clear();

@@ -119,7 +119,7 @@ fn tokenized(
     texts: usize,
     tokenize: impl FnOnce() -> Result<Examples>,
 ) -> Result<Examples> {
-    during(format!("tokenizing {texts} texts"), quiet, tokenize)
+    during(&format!("tokenizing {texts} texts"), quiet, tokenize)
 }
 
 /// Refuses predictions that are no numbers; names the first text that has one.

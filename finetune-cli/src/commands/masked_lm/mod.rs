@@ -18,7 +18,7 @@ use crate::folder::{DEFAULT_LENGTH, Folder};
 use crate::masked_lm::corpus::Layout;
 use crate::masked_lm::masking::Masking;
 use crate::optimization::check_flags;
-use crate::progress::remark;
+use crate::progress::{during, remark};
 use crate::run::{Earlier, Run, Settings, damaged};
 use prepare::{Corpora, Texts};
 use session::Session;
@@ -69,8 +69,11 @@ impl Job<'_> {
         let run =
             Run::create(&self.args.masked_lm.output, self.args.masked_lm.overwrite, settings)?;
         self.base.map_or(Ok(()), |base| sentence::copy(base, run.folder()))?;
-        let corpora = Corpora::write(&texts, run.folder(), &start.tokenizer, layout)?;
-        remark(self.args.machine.quiet, &corpora.describe(length));
+        let quiet = self.args.machine.quiet;
+        let corpora = during("tokenizing the text", quiet, || {
+            Corpora::write(&texts, run.folder(), &start.tokenizer, layout)
+        })?;
+        remark(quiet, &corpora.describe(length));
         Session::new(self, run, &start, &masking, corpora).begin()
     }
 

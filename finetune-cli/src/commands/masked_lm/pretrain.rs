@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use bert::{Config, MaskedLm, VocabularyLimits, WordPieceTrainer};
+use bert::{Config, MaskedLm, Tokenizer, VocabularyLimits, WordPieceTrainer};
 use nn::{Module, count};
 
 use super::prepare::{Split, Texts};
 use super::{Job, Start, as_toml, make_absolute};
 use crate::args::masked_lm::PretrainArgs;
-use crate::progress::remark;
+use crate::progress::{during, remark};
 use crate::run::Settings;
 
 /// The flags of a run.
@@ -30,19 +30,27 @@ fn job(args: &PretrainArgs) -> Job<'_> {
 fn start(args: &PretrainArgs, texts: &Texts) -> Result<Start> {
     let mut config = config(&args.architecture)?;
     let size = args.vocab_size.unwrap_or(config.vocab_size);
-    let mut trainer = WordPieceTrainer::new(!args.cased);
-    texts.for_each(&mut |split, texts| match split {
-        Split::Train => Ok(trainer.feed(&texts)?),
-        Split::HeldOut => Ok(()),
-    })?;
     let (min_frequency, alphabet) = (args.min_frequency, args.limit_alphabet);
-    let tokenizer = trainer.finish(VocabularyLimits { size, min_frequency, alphabet })?;
+    let limits = VocabularyLimits { size, min_frequency, alphabet };
+    let quiet = args.learning.machine.quiet;
+    let tokenizer =
+        during("making a vocabulary", quiet, || vocabulary(texts, !args.cased, limits))?;
     config.set_vocabulary(&tokenizer);
     let model = MaskedLm::new(&config, args.learning.optimization.seed);
     let (pieces, params) = (config.vocab_size, count(&model.params()));
     let line = format!("model: vocabulary of {pieces} pieces, {params} parameters, all random");
-    remark(args.learning.machine.quiet, &line);
+    remark(quiet, &line);
     Ok(Start { config, tokenizer, model })
+}
+
+/// Word pieces of the text that is not held out.
+fn vocabulary(texts: &Texts, lowercase: bool, limits: VocabularyLimits) -> Result<Tokenizer> {
+    let mut trainer = WordPieceTrainer::new(lowercase);
+    texts.for_each(&mut |split, texts| match split {
+        Split::Train => Ok(trainer.feed(&texts)?),
+        Split::HeldOut => Ok(()),
+    })?;
+    Ok(trainer.finish(limits)?)
 }
 
 /// The architecture in a file, or in the `config.json` of a folder. What it says of labels belongs to another model,

@@ -18,7 +18,7 @@ use crate::masked_lm::held_out::HeldOut;
 use crate::masked_lm::masking::Masking;
 use crate::masked_lm::trainer::{MaskedLmTrainer, Plan};
 use crate::optimization::{Diverged, StepLog};
-use crate::progress::{bar, report};
+use crate::progress::{bar, during, report};
 use crate::run::checkpoint::{self, Snapshot};
 use crate::run::{Run, damaged};
 
@@ -191,10 +191,14 @@ impl<'a> Session<'a> {
 
     /// Loss and pseudo-perplexity of the held-out text, before or after the training.
     fn measure(&mut self, when: &str, step: u64) -> Result<()> {
-        let Some(loss) = self.held_out_loss()? else { return Ok(()) };
         let Some(held_out) = &mut self.held_out else { return Ok(()) };
         let Start { tokenizer, model, .. } = self.start;
-        let perplexity = held_out.pseudo_perplexity(model, tokenizer)?;
+        let quiet = self.job.args.machine.quiet;
+        let measured = during("measuring the held-out text", quiet, || {
+            let loss = held_out.loss(model, self.masking)?;
+            anyhow::Ok((loss, held_out.pseudo_perplexity(model, tokenizer)?))
+        });
+        let (loss, perplexity) = measured?;
         let shown = perplexity.map_or("infinite".to_owned(), |p| format!("{p:.2}"));
         report(format_args!("{when:6}  held-out loss {loss:.4}  pseudo-perplexity {shown}"));
         self.run.log(json!({"epoch": self.epoch(step), "step": step, "eval_loss": loss,
