@@ -65,6 +65,19 @@ fn the_best_learning_rate_of_each_is_found_and_advised() {
     assert_eq!(summary["candidates"], again["candidates"]);
 }
 
+/// At rates at which nothing is learned, figures are equal: a constant answer.
+#[test]
+fn of_equal_figures_the_higher_rate_goes_on() {
+    let choice = Choice::of_reviews();
+    let tried = ["--verify", "1", "--learning-rates", "1e-12,1e-10,1e-11"];
+    let (summary, _) = select(&choice, &[base_model()], &tried);
+    let row = row(&summary, base_model());
+    let all = [&row["verified"], &row["other_rates"][0], &row["other_rates"][1]];
+    let [best, _, last] = all.map(|v| (number(&v["learning_rate"]), number(&v["metric"])));
+    assert_eq!((best.0, last.0, best.1), (1e-10, 1e-12, last.1));
+    assert_eq!(all.map(|v| v["rungs"].as_array().unwrap().len()), [2, 2, 1]);
+}
+
 /// What was measured with one rate is not taken for what another would show.
 #[test]
 fn rates_are_part_of_what_is_kept() {

@@ -41,7 +41,7 @@ type Entrant<'c> = (&'c Request, &'c mut Candidate);
 /// The verification of a selection.
 pub(super) struct Verification<'a> {
     selection: &'a Selection<'a>,
-    /// Learning rates that each candidate is tried with, one at least.
+    /// Learning rates that each candidate is tried with, one at least, the highest first.
     rates: Vec<f64>,
     /// By the contents of the tokenizer: candidates of one family share their tokens.
     tokens: RefCell<HashMap<String, Rc<Tokens>>>,
@@ -49,7 +49,11 @@ pub(super) struct Verification<'a> {
 
 impl<'a> Verification<'a> {
     pub(super) fn of(selection: &'a Selection<'a>) -> Self {
-        Self { selection, rates: selection.args.rates(), tokens: RefCell::default() }
+        let mut rates = selection.args.rates();
+        // Of equal figures the first one's counts. They are equal where nothing has been learned yet, and there the
+        // lower rates are those that need more time.
+        rates.sort_by(|a, b| b.total_cmp(a));
+        Self { selection, rates, tokens: RefCell::default() }
     }
 
     /// Trains the first candidates in turns, and notes what they reach.
