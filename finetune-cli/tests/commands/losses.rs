@@ -79,8 +79,8 @@ fn a_validation_loss_is_the_plain_mean() {
     assert_ne!(metric(&place.output, "train_loss"), metric(&other, "train_loss"));
 }
 
-/// Weights that stay where they were, without dropout, in batches of four: what the training loss of an epoch is has been
-/// measured on the same rows once more.
+/// The training loss of an epoch whose weights stay where they were, without dropout, in batches of four: what is
+/// measured afterwards on the same rows is the loss of all its steps.
 fn train_loss_at_rest(place: &Place, data: &str, more: &[&str]) -> f64 {
     let model = place.path("model");
     let model = if model.exists() { text(&model).to_owned() } else { without_dropout(place) };
