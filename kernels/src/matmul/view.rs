@@ -1,6 +1,7 @@
 //! Matrices as views of slices, and what happens with a product.
 
 use std::ops::Range;
+use std::slice::Chunks;
 
 use half::bf16;
 
@@ -175,6 +176,22 @@ impl<'a> MatRef<'a> {
             Values::F32(row) => row,
             Values::Bf16(_) => panic!("matmul: expected a row of f32"),
         }
+    }
+
+    /// The rows of a matrix of f32 where columns are neighbours and rows do not overlap: the first elements of each slice
+    /// are the columns. There may be more slices than rows. None for a single row, whose stride may be any number.
+    #[inline(always)]
+    pub(super) fn rows_f32(self) -> Option<Chunks<'a, f32>> {
+        let apart = self.col_stride == 1 && self.rows > 1 && self.row_stride >= self.cols;
+        match self.data {
+            Values::F32(x) if apart => Some(x.chunks(self.row_stride)),
+            _ => None,
+        }
+    }
+
+    /// Elements from one row to the next.
+    pub(super) fn row_stride(self) -> usize {
+        self.row_stride
     }
 
     /// Whether the elements are bf16.
