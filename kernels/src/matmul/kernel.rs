@@ -15,6 +15,9 @@ use crate::isa::{self, Isa};
 /// Multiplies the panels `a` and `b` and stores the result.
 type Run = unsafe fn(a: &[u32], b: &[u32], tile: &Tile);
 
+/// Words of packed B held at a time where a micro-kernel does not ask for less: 16 MiB.
+pub(super) const MAX_PACKED: usize = 4 * 1024 * 1024;
+
 /// A micro-kernel and its shape.
 #[derive(Clone, Copy)]
 pub(super) struct MicroKernel {
@@ -26,6 +29,8 @@ pub(super) struct MicroKernel {
     pub word: Word,
     /// Words of each lane in a step, a divisor of `K_BLOCK`.
     pub depth: usize,
+    /// Words of packed B held at a time, for tasks that share them to find them in L3.
+    pub max_packed: usize,
     /// Prepares this thread for `run`.
     ///
     /// # Safety
@@ -47,7 +52,8 @@ pub(super) struct MicroKernel {
 impl MicroKernel {
     /// One with steps of one word, for which there is nothing to prepare.
     pub(super) const fn plain(rows: usize, cols: usize, word: Word, run: Run) -> Self {
-        Self { rows, cols, word, depth: 1, enter: nothing, leave: nothing, run }
+        let max_packed = MAX_PACKED;
+        Self { rows, cols, word, depth: 1, max_packed, enter: nothing, leave: nothing, run }
     }
 
     /// The layout of A.
