@@ -26,7 +26,8 @@ use rayon::prelude::*;
 use super::kernel::{MicroKernel, Tile};
 use super::narrow::Narrow;
 use super::pack::{Buffer, Layout, pack};
-use super::view::{MatMut, MatRef, SharedMat, Store};
+use super::store::Store;
+use super::view::{MatMut, MatRef, SharedMat};
 use crate::parallel::Shared;
 
 /// Words of K, products or pairs of them, summed in registers before they are added to C. A panel of A

@@ -9,7 +9,8 @@
 use std::ops::Range;
 
 use super::pack::{Layout, Word};
-use super::view::{SharedMat, Store};
+use super::store::Store;
+use super::view::SharedMat;
 use crate::isa::{self, Isa};
 
 /// Multiplies the panels `a` and `b` and stores the result.
@@ -114,6 +115,15 @@ pub(super) struct Tile<'a> {
 }
 
 impl Tile<'_> {
+    /// Where C is f32 and the tile has as many rows and columns as this: its first element, and the elements from a row
+    /// to the next.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn whole_f32(&self, rows: usize, cols: usize) -> Option<(*mut f32, usize)> {
+        let whole = self.rows.len() == rows && self.cols.len() == cols;
+        if whole { self.c.part_f32(&self.rows, &self.cols) } else { None }
+    }
+
     /// Stores `product`, one array per row, by the rule of `store`.
     ///
     /// # Safety

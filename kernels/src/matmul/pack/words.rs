@@ -72,8 +72,8 @@ fn copy<const W: usize>(x: MatRef, layout: Layout, out: &mut [u32]) {
     }
 }
 
-/// Groups that are rows of a matrix of f32 as they are, the usual case: with nothing else in its loop, a copy takes half
-/// as long. A row is asked for when the one `ahead` elements before it is copied, as below.
+/// Groups that are rows of a matrix of f32 as they are, the usual case: with nothing else in its loop, a copy takes
+/// half as long. A row is asked for when the one `ahead` elements before it is copied, as below.
 #[inline(always)]
 fn copy_rows<const W: usize>(rows: Chunks<f32>, ahead: usize, groups: &mut [[u32; W]]) {
     for (row, group) in rows.zip(groups) {
