@@ -122,7 +122,8 @@ impl<T> Clone for Shared<'_, T> {
 
 impl<T> Copy for Shared<'_, T> {}
 
-// SAFETY: elements are reached through `slice` alone, whose callers vouch that no two users share one.
+// SAFETY: elements are reached through `slice`, `read` and `pointer` alone, whose callers vouch that no two users share
+// one that is written.
 unsafe impl<T: Send> Send for Shared<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Shared<'_, T> {}
@@ -147,6 +148,14 @@ impl<'a, T> Shared<'a, T> {
         assert!(at <= self.len && n <= self.len - at, "shared: {at} + {n} of {}", self.len);
         // SAFETY: inside the slice that `new` took for 'a, and by the caller's word not handed out twice.
         unsafe { std::slice::from_raw_parts_mut(self.data.add(at), n) }
+    }
+
+    /// Where the `n` elements from `at` on are, for what lies between those of others; panics when they lie outside.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(crate) fn pointer(self, at: usize, n: usize) -> *mut T {
+        assert!(at <= self.len && n <= self.len - at, "shared: {at} + {n} of {}", self.len);
+        self.data.wrapping_add(at)
     }
 
     /// The `n` elements from `at` on, for reading; panics when they lie outside.

@@ -24,7 +24,7 @@ use std::arch::asm;
 use std::mem::MaybeUninit;
 
 use super::blocked::K_BLOCK;
-use super::kernel::{MicroKernel, Tile};
+use super::kernel::{MAX_PACKED, MicroKernel, Tile};
 use super::pack::Word;
 
 const ROWS: usize = 32;
@@ -38,8 +38,16 @@ const STEP: usize = ROWS * DEPTH;
 
 const _: () = assert!(ROWS == COLS && K_BLOCK.is_multiple_of(DEPTH));
 
-pub(super) const KERNEL: MicroKernel =
-    MicroKernel { rows: ROWS, cols: COLS, word: Word::Pair, depth: DEPTH, enter, leave, run };
+pub(super) const KERNEL: MicroKernel = MicroKernel {
+    rows: ROWS,
+    cols: COLS,
+    word: Word::Pair,
+    depth: DEPTH,
+    max_packed: MAX_PACKED,
+    enter,
+    leave,
+    run,
+};
 
 /// The operand of `LDTILECFG`.
 #[repr(C, align(64))]

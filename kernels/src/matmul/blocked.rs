@@ -26,7 +26,8 @@ use rayon::prelude::*;
 use super::kernel::{MicroKernel, Tile};
 use super::narrow::Narrow;
 use super::pack::{Buffer, Layout, pack};
-use super::view::{MatMut, MatRef, SharedMat, Store};
+use super::store::Store;
+use super::view::{MatMut, MatRef, SharedMat};
 use crate::parallel::Shared;
 
 /// Words of K, products or pairs of them, summed in registers before they are added to C. A panel of A
@@ -64,9 +65,6 @@ const PACKED_COLS: usize = 128;
 
 /// Looks at a counter between two offers of the core to other threads: some 10 microseconds.
 const SPINS: usize = 256;
-
-/// Words of packed B held at a time (16 MiB), but all of them where C is bf16.
-const MAX_PACKED: usize = 4 * 1024 * 1024;
 
 /// Packing buffers.
 #[derive(Default)]
@@ -184,11 +182,11 @@ impl Product<'_> {
         }
     }
 
-    /// How much of K is packed at a time for `n` columns: whole blocks.
+    /// How much of K is packed at a time for `n` columns: whole blocks, and all of them where C is bf16.
     fn k_packed(&self, kernel: MicroKernel, n: usize) -> usize {
         match self.c.is_bf16() {
             true => self.a.cols(),
-            false => (MAX_PACKED / n / K_BLOCK).max(1) * k_block(kernel),
+            false => (kernel.max_packed / n / K_BLOCK).max(1) * k_block(kernel),
         }
     }
 

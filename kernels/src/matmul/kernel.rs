@@ -9,11 +9,15 @@
 use std::ops::Range;
 
 use super::pack::{Layout, Word};
-use super::view::{SharedMat, Store};
+use super::store::Store;
+use super::view::SharedMat;
 use crate::isa::{self, Isa};
 
 /// Multiplies the panels `a` and `b` and stores the result.
 type Run = unsafe fn(a: &[u32], b: &[u32], tile: &Tile);
+
+/// Words of packed B held at a time where a micro-kernel does not ask for less: 16 MiB.
+pub(super) const MAX_PACKED: usize = 4 * 1024 * 1024;
 
 /// A micro-kernel and its shape.
 #[derive(Clone, Copy)]
@@ -26,6 +30,8 @@ pub(super) struct MicroKernel {
     pub word: Word,
     /// Words of each lane in a step, a divisor of `K_BLOCK`.
     pub depth: usize,
+    /// Words of packed B held at a time, for tasks that share them to find them in L3.
+    pub max_packed: usize,
     /// Prepares this thread for `run`.
     ///
     /// # Safety
@@ -47,7 +53,8 @@ pub(super) struct MicroKernel {
 impl MicroKernel {
     /// One with steps of one word, for which there is nothing to prepare.
     pub(super) const fn plain(rows: usize, cols: usize, word: Word, run: Run) -> Self {
-        Self { rows, cols, word, depth: 1, enter: nothing, leave: nothing, run }
+        let max_packed = MAX_PACKED;
+        Self { rows, cols, word, depth: 1, max_packed, enter: nothing, leave: nothing, run }
     }
 
     /// The layout of A.
@@ -108,6 +115,15 @@ pub(super) struct Tile<'a> {
 }
 
 impl Tile<'_> {
+    /// Where C is f32 and the tile has as many rows and columns as this: its first element, and the elements from a row
+    /// to the next.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn whole_f32(&self, rows: usize, cols: usize) -> Option<(*mut f32, usize)> {
+        let whole = self.rows.len() == rows && self.cols.len() == cols;
+        if whole { self.c.part_f32(&self.rows, &self.cols) } else { None }
+    }
+
     /// Stores `product`, one array per row, by the rule of `store`.
     ///
     /// # Safety

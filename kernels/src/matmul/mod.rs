@@ -38,12 +38,14 @@ mod neon;
 mod pack;
 mod portable;
 pub mod reference;
+mod store;
 mod view;
 
 use rayon::prelude::*;
 
 use blocked::{Product, SERIAL_WORK};
-pub use view::{MatMut, MatRef, Store, Values, ValuesMut};
+pub use store::Store;
+pub use view::{MatMut, MatRef, Values, ValuesMut};
 
 /// C = A B, by the rule of `store`, on the threads of the current rayon pool.
 ///

@@ -1,9 +1,11 @@
-//! Matrices as views of slices, and what happens with a product.
+//! Matrices as views of slices.
 
 use std::ops::Range;
+use std::slice::Chunks;
 
 use half::bf16;
 
+use super::store::Store;
 use crate::parallel::Shared;
 use crate::simd::Element;
 
@@ -177,6 +179,23 @@ impl<'a> MatRef<'a> {
         }
     }
 
+    /// The rows of a matrix of f32 where columns are neighbours and rows do not overlap: the first elements of each
+    /// slice are the columns. There may be more slices than rows. None for a single row, whose stride may be
+    /// anything.
+    #[inline(always)]
+    pub(super) fn rows_f32(self) -> Option<Chunks<'a, f32>> {
+        let apart = self.col_stride == 1 && self.rows > 1 && self.row_stride >= self.cols;
+        match self.data {
+            Values::F32(x) if apart => Some(x.chunks(self.row_stride)),
+            _ => None,
+        }
+    }
+
+    /// Elements from one row to the next.
+    pub(super) fn row_stride(self) -> usize {
+        self.row_stride
+    }
+
     /// Whether the elements are bf16.
     pub(super) fn is_bf16(self) -> bool {
         matches!(self.data, Values::Bf16(_))
@@ -304,6 +323,21 @@ impl<'a> SharedMat<'a> {
         matches!(self.data, SharedValues::Bf16(_))
     }
 
+    /// Where the part with these rows and columns, none of them empty, begins, and the elements from a row to the next;
+    /// none where elements are not f32. To be written where nobody else uses these elements.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn part_f32(
+        self,
+        rows: &Range<usize>,
+        cols: &Range<usize>,
+    ) -> Option<(*mut f32, usize)> {
+        assert!(rows.end <= self.rows && cols.end <= self.cols, "matmul: part of the output");
+        let SharedValues::F32(c) = self.data else { return None };
+        let len = (rows.len() - 1) * self.row_stride + cols.len();
+        Some((c.pointer(rows.start * self.row_stride + cols.start, len), self.row_stride))
+    }
+
     /// Stores a product that is zero because K is.
     ///
     /// # Safety
@@ -332,46 +366,5 @@ impl<'a> SharedMat<'a> {
                 SharedValues::Bf16(c) => store.write(product, start, c.slice(at, n)),
             }
         }
-    }
-}
-
-/// What happens with the product.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Store<'a> {
-    /// C += instead of C =.
-    pub accumulate: bool,
-    /// `[cols of C]`, added to each row; not with `accumulate`.
-    pub bias: Option<&'a [f32]>,
-}
-
-impl Store<'_> {
-    /// Writes a row of the product to C, from column `start` on.
-    #[inline(always)]
-    fn write<E: Element>(self, product: &[f32], start: usize, c: &mut [E]) {
-        let n = product.len();
-        let c = &mut c[..n];
-        match self.bias {
-            _ if self.accumulate => {
-                for j in 0..n {
-                    c[j] = E::round(c[j].widen() + product[j]);
-                }
-            }
-            Some(bias) => {
-                let bias = &bias[start..][..n];
-                for j in 0..n {
-                    c[j] = E::round(product[j] + bias[j]);
-                }
-            }
-            None => {
-                for j in 0..n {
-                    c[j] = E::round(product[j]);
-                }
-            }
-        }
-    }
-
-    /// How the block of K that begins at `k` is stored: all but the first add to what is there.
-    pub(super) fn of_block(self, k: usize) -> Self {
-        if k == 0 { self } else { Self { accumulate: true, bias: None } }
     }
 }

@@ -195,15 +195,18 @@ fn join_neighbours<E: Element>(x: &[E], out: &mut [u32]) {
 
 /// Writes the columns of `words` as groups, as many as `out` has room for; `out` begins at the first lane.
 #[inline(always)]
-fn turn_words(words: &[[u32; TURNED_STRETCH]; 4], out: &mut [u32], width: usize) {
+fn turn_words(words: [&[u32]; 4], out: &mut [u32], width: usize) {
     let groups = (out.len() + width - 4) / width;
     let whole = groups / 4 * 4;
-    assert!(groups <= TURNED_STRETCH && groups * width <= out.len() + width - 4);
+    assert!(words.iter().all(|words| groups <= words.len()));
+    assert!(groups * width <= out.len() + width - 4);
     for at in (0..whole).step_by(4) {
-        let from = words.each_ref().map(|row| row[at..].as_ptr());
-        // SAFETY: at + 4 <= TURNED_STRETCH; group at + 3 begins within `out`, by the assertion, and so do the
-        // three lanes after its first.
-        unsafe { turn(from, out.as_mut_ptr().add(at * width), width) };
+        // SAFETY: at + 4 <= groups; group at + 3 begins within `out`, by the assertion, and so do the three lanes
+        // after its first.
+        unsafe {
+            let from = words.map(|words| words.as_ptr().add(at));
+            turn(from, out.as_mut_ptr().add(at * width), width);
+        }
     }
     for at in whole..groups {
         (0..4).for_each(|i| out[at * width + i] = words[i][at]);

@@ -44,7 +44,7 @@ fn turn_group(x: MatRef, word: Word, first: usize, (group, width): (&mut [u32], 
         for (at, words) in (first + from..).zip(&mut words) {
             copy_group(x, word, at, &mut words[..width]);
         }
-        turn_words(&words, &mut group[from..], together);
+        turn_words(words.each_ref().map(|words| &words[..]), &mut group[from..], together);
     }
 }
 

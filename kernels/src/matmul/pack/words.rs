@@ -1,5 +1,7 @@
 //! Panels in which the words of a lane lie apart: a group is one word of each lane, `[width]`.
 
+use std::slice::Chunks;
+
 use super::{
     LINE, Layout, TURNED_STRETCH, Word, copy_group, each_panel, gather, row_words, turn_words,
 };
@@ -51,6 +53,14 @@ fn copy<const W: usize>(x: MatRef, layout: Layout, out: &mut [u32]) {
             let lanes = i * W..((i + 1) * W).min(x.cols());
             let x = x.block(0..x.rows(), lanes);
             let (groups, _) = panel[first * W..last * W].as_chunks_mut::<W>();
+            if layout.word == Word::Whole
+                && x.cols() == W
+                && last <= x.rows()
+                && let Some(rows) = x.block(first..last, 0..W).rows_f32()
+            {
+                copy_rows(rows, STRETCH * x.row_stride(), groups);
+                continue;
+            }
             for (at, group) in (first..last).zip(groups) {
                 prefetch(x, (at + STRETCH) * elements);
                 match x.cols() == W && (at + 1) * elements <= x.rows() {
@@ -59,6 +69,18 @@ fn copy<const W: usize>(x: MatRef, layout: Layout, out: &mut [u32]) {
                 }
             }
         }
+    }
+}
+
+/// Groups that are rows of a matrix of f32 as they are, the usual case: with nothing else in its loop, a copy takes
+/// half as long. A row is asked for when the one `ahead` elements before it is copied, as below.
+#[inline(always)]
+fn copy_rows<const W: usize>(rows: Chunks<f32>, ahead: usize, groups: &mut [[u32; W]]) {
+    for (row, group) in rows.zip(groups) {
+        for lane in (0..W).step_by(LINE / size_of::<f32>()) {
+            Values::F32(row).prefetch::<1>((ahead + lane) * size_of::<f32>());
+        }
+        each(&row[..W], group, f32::to_bits);
     }
 }
 
@@ -111,8 +133,8 @@ fn join_each<E: Element, const N: usize>(low: &[E], high: &[E], out: &mut [u32; 
     }
 }
 
-/// K is contiguous: all lanes take some words before the next few. The words of four lanes are made side by
-/// side, then 4 x 4 squares are turned in registers; what remains goes word by word.
+/// K is contiguous: all lanes take some words before the next few. 4 x 4 squares of four lanes are turned in registers;
+/// what remains goes word by word.
 #[inline(always)]
 fn transpose<const W: usize>(x: MatRef, word: Word, out: &mut [u32]) {
     let stretches = out.chunks_mut(TURNED_STRETCH * W);
@@ -120,18 +142,39 @@ fn transpose<const W: usize>(x: MatRef, word: Word, out: &mut [u32]) {
     for (first, out) in (0..x.cols()).step_by(step).zip(stretches) {
         let x = x.block(0..x.rows(), first..(first + step).min(x.cols()));
         for lane in (0..x.rows()).step_by(4) {
-            let mut words = [[0; TURNED_STRETCH]; 4];
-            for (i, words) in words.iter_mut().take(x.rows() - lane).enumerate() {
-                prefetch_next(x.row(lane + i));
-                match x.cols() == step {
-                    true => whole_row_words(x.row(lane + i), word, words),
-                    false => row_words(x.row(lane + i), word, words),
+            // The last four of six lanes begin among the first four: two are written again, alike.
+            let lane = lane.min(W - 4);
+            (lane..x.rows().min(lane + 4)).for_each(|lane| prefetch_next(x.row(lane)));
+            if word == Word::Whole && !x.is_bf16() && lane + 4 <= x.rows() {
+                let mut rows = [&[][..]; 4];
+                for (i, row) in rows.iter_mut().enumerate() {
+                    *row = bits(x.row_f32(lane + i));
                 }
+                turn_words(rows, &mut out[lane..], W);
+            } else {
+                let mut words = [[0; TURNED_STRETCH]; 4];
+                four_lanes(x, word, lane, &mut words);
+                turn_words(words.each_ref().map(|words| &words[..]), &mut out[lane..], W);
             }
-            match lane + 4 <= W {
-                true => turn_words(&words, &mut out[lane..], W),
-                false => scatter(&words[..W - lane], &mut out[lane..], W),
-            }
+        }
+    }
+}
+
+/// f32 as the words that hold them.
+#[inline(always)]
+fn bits(x: &[f32]) -> &[u32] {
+    // SAFETY: both types have the same size and alignment, and all bits are a u32.
+    unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), x.len()) }
+}
+
+/// Makes the words of four lanes, side by side; missing lanes and words are left as they are.
+#[inline(always)]
+fn four_lanes(x: MatRef, word: Word, lane: usize, words: &mut [[u32; TURNED_STRETCH]; 4]) {
+    let whole = x.cols() == TURNED_STRETCH * word.elements();
+    for (i, words) in words.iter_mut().take(x.rows() - lane).enumerate() {
+        match whole {
+            true => whole_row_words(x.row(lane + i), word, words),
+            false => row_words(x.row(lane + i), word, words),
         }
     }
 }
@@ -154,13 +197,5 @@ fn pairs<E: Element>(x: &[E], out: &mut [u32; TURNED_STRETCH]) {
     let (blocks, _) = x.as_chunks::<32>();
     for (out, x) in out.as_chunks_mut::<16>().0.iter_mut().zip(blocks) {
         *out = E::pairs(x);
-    }
-}
-
-/// As `turn_words`, for fewer lanes than four.
-#[inline(always)]
-fn scatter(words: &[[u32; TURNED_STRETCH]], out: &mut [u32], width: usize) {
-    for (at, group) in out.chunks_mut(width).enumerate() {
-        group.iter_mut().zip(words).for_each(|(o, words)| *o = words[at]);
     }
 }
