@@ -103,6 +103,8 @@ impl Plan {
 /// What was measured of a candidate, and what had been estimated.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
+    /// Which candidate it is; several are the same one, trained in several ways.
+    pub candidate: usize,
     /// The figure, such that more is better.
     pub figure: f64,
     /// Its standard error.
@@ -112,7 +114,9 @@ pub struct Measured {
 }
 
 /// The places of candidates, best first, by the rule of one standard error: among those whose figures are that close
-/// to the highest, which some hundred rows can't tell apart, the estimate decides; then the same with the rest.
+/// to the highest, which some hundred rows can't tell apart, the estimate decides; then the same with the rest. Among
+/// close ones a candidate that has no place yet goes before the second place of another, and of one candidate the
+/// highest figure comes first.
 ///
 /// Source: Breiman et al., *Classification and regression trees*, 1984, section 3.4.3, who choose the simplest of such.
 pub fn order(measured: &[Measured]) -> Vec<usize> {
@@ -120,14 +124,19 @@ pub fn order(measured: &[Measured]) -> Vec<usize> {
     let mut order = Vec::with_capacity(left.len());
     let figures =
         |&a: &usize, &b: &usize| measured[a].figure.total_cmp(&measured[b].figure).then(b.cmp(&a));
-    // One candidate with two learning rates has one estimate.
     let estimates = |a: &usize, b: &usize| {
         measured[*a].estimate.total_cmp(&measured[*b].estimate).then_with(|| figures(a, b))
     };
     while let Some(highest) = left.iter().copied().max_by(figures) {
         let bound = measured[highest].figure - measured[highest].standard_error;
         let close = left.iter().copied().filter(|&i| measured[i].figure >= bound);
-        let next = close.max_by(estimates).unwrap_or(highest);
+        let places = |i: usize| {
+            let same = |&&other: &&usize| measured[other].candidate == measured[i].candidate;
+            order.iter().filter(same).count()
+        };
+        let rarest = |a: &usize, b: &usize| places(*b).cmp(&places(*a));
+        let next = close.max_by(|a, b| rarest(a, b).then_with(|| estimates(a, b)));
+        let next = next.unwrap_or(highest);
         left.retain(|&i| i != next);
         order.push(next);
     }
@@ -196,17 +205,36 @@ mod tests {
     #[test]
     fn what_was_measured_decides_unless_it_is_too_close() {
         let all = |errors: f64| -> Vec<Measured> {
-            let of = |(figure, estimate)| Measured { figure, standard_error: errors, estimate };
-            [(0.80, 90.0), (0.81, 70.0), (0.70, 95.0), (0.69, 99.0)].map(of).to_vec()
+            let of = |(candidate, (figure, estimate))| Measured {
+                candidate,
+                figure,
+                standard_error: errors,
+                estimate,
+            };
+            let all = [(0.80, 90.0), (0.81, 70.0), (0.70, 95.0), (0.69, 99.0)];
+            all.into_iter().enumerate().map(of).collect()
         };
         assert_eq!(order(&all(0.0)), [1, 0, 2, 3]);
         assert_eq!(order(&all(0.02)), [0, 1, 3, 2]);
         assert_eq!(order(&all(1.0)), [3, 2, 0, 1]);
-        let rates = [0.80, 0.81, 0.79].map(|figure| Measured { figure, ..all(0.02)[0] });
-        assert_eq!(order(&rates), [1, 0, 2], "one estimate for all");
-        let failed = Measured { figure: f64::NEG_INFINITY, standard_error: 0.0, estimate: 100.0 };
+        let failed = Measured { figure: f64::NEG_INFINITY, estimate: 100.0, ..all(0.0)[0] };
         assert_eq!(order(&[failed, all(0.02)[0]]), [1, 0]);
         assert!(order(&[]).is_empty());
+    }
+
+    /// Two candidates with three learning rates each.
+    #[test]
+    fn the_rates_of_one_candidate_leave_room_for_another() {
+        let of = |(candidate, figure): (usize, f64)| Measured {
+            candidate,
+            figure,
+            standard_error: 0.02,
+            estimate: [90.0, 70.0][candidate],
+        };
+        let close = [(0, 0.80), (0, 0.81), (0, 0.79), (1, 0.80), (1, 0.795), (1, 0.60)].map(of);
+        assert_eq!(order(&close), [1, 3, 0, 4, 2, 5]);
+        let apart = [(0, 0.90), (0, 0.91), (1, 0.70)].map(of);
+        assert_eq!(order(&apart), [1, 0, 2]);
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub(super) struct Contender<'c> {
     pub(super) request: &'c Request,
     /// How it is trained; of the recipe of the selection, the learning rate is its own.
     pub(super) recipe: RecipeArgs,
-    /// The score that the candidate has without training.
-    estimate: f64,
+    /// The place of the candidate among all, and the score that it has without training.
+    known: (usize, f64),
     folder: PathBuf,
     /// The step up to which it trains in each rung.
     goals: Vec<u64>,
@@ -40,7 +40,7 @@ impl<'c> Contender<'c> {
     /// The contender at a place in the plan, with what an earlier call left in its folder, which is in that of the
     /// verification.
     pub(super) fn new(
-        (request, estimate): (&'c Request, f64),
+        (request, known): (&'c Request, (usize, f64)),
         recipe: RecipeArgs,
         verification: &Path,
         (plan, place): (&Plan, usize),
@@ -48,7 +48,7 @@ impl<'c> Contender<'c> {
         let folder = verification.join(place.to_string());
         let (goals, recipe_steps) = (plan.steps_of(place), plan.recipe[place]);
         let rungs = read_rungs(&folder, &goals);
-        Self { request, recipe, estimate, folder, goals, recipe_steps, rungs, failure: None }
+        Self { request, recipe, known, folder, goals, recipe_steps, rungs, failure: None }
     }
 
     /// The step up to which it trains in rung `rung` of the plan.
@@ -78,8 +78,9 @@ impl<'c> Contender<'c> {
 
     /// What is known before a rung. Before the first all figures are equal, and the estimates decide.
     pub(super) fn measured(&self, rung: usize, metric: &str) -> Measured {
-        let none = Measured { figure: 0.0, standard_error: 0.0, estimate: self.estimate };
-        self.before(rung).map_or(none, |before| measured(self.estimate, before, metric))
+        let (candidate, estimate) = self.known;
+        let none = Measured { candidate, figure: 0.0, standard_error: 0.0, estimate };
+        self.before(rung).map_or(none, |before| measured(self.known, before, metric))
     }
 
     /// The last rung that it has run, if its weights are there to go on from.
@@ -164,9 +165,10 @@ impl<'c> Contender<'c> {
     }
 }
 
-/// What was measured after a rung of a candidate with such a score.
-pub(super) fn measured(estimate: f64, rung: &Rung, metric: &str) -> Measured {
+/// What was measured after a rung of the candidate at such a place, with such a score.
+pub(super) fn measured((candidate, estimate): (usize, f64), rung: &Rung, metric: &str) -> Measured {
     Measured {
+        candidate,
         figure: metrics::rank(metric, rung.metric.unwrap_or(f64::NAN)),
         standard_error: rung.standard_error.unwrap_or(0.0),
         estimate,

@@ -337,8 +337,11 @@ fn rank(mut candidates: Vec<(Request, Candidate)>, metric: &str) -> Vec<(Request
     let mut places = Vec::new();
     let alike = |(_, a): &(Request, Candidate), (_, b): &(Request, Candidate)| rungs(a) == rungs(b);
     for group in candidates.chunk_by(alike) {
-        let measured: Option<Vec<_>> =
-            group.iter().map(|(_, c)| Some(measured(value(c), &rung(c)?, metric))).collect();
+        let measured: Option<Vec<_>> = group
+            .iter()
+            .enumerate()
+            .map(|(i, (_, c))| Some(measured((i, value(c)), &rung(c)?, metric)))
+            .collect();
         let first = places.len();
         let within = measured.map_or((0..group.len()).collect(), |all| halving::order(&all));
         places.extend(within.into_iter().map(|place| first + place));

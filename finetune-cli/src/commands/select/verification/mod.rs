@@ -85,10 +85,10 @@ impl<'a> Verification<'a> {
         plan: &Plan,
     ) -> Vec<Contender<'c>> {
         let recipe = &self.selection.args.recipe;
-        let of_each = entrants.iter().flat_map(|(request, candidate)| {
-            self.rates.iter().map(|&learning_rate| {
-                let recipe = RecipeArgs { learning_rate, ..recipe.clone() };
-                ((*request, value(candidate)), recipe)
+        let of_each = entrants.iter().enumerate().flat_map(|(place, (request, candidate))| {
+            let entrant = (*request, (place, value(candidate)));
+            self.rates.iter().map(move |&learning_rate| {
+                (entrant, RecipeArgs { learning_rate, ..recipe.clone() })
             })
         });
         let contender =
