@@ -22,7 +22,7 @@ fn each_shell_has_a_script_that_knows_commands_and_flags() {
 #[test]
 fn bash_completes_by_its_script() {
     let script = succeeds(&["completions", "bash"]).stdout;
-    let offered = |words: &[&str]| -> Vec<String> {
+    let offered = |words: &[&str]| -> Option<Vec<String>> {
         let line = format!(
             "{script}\nCOMP_WORDS=({}); COMP_CWORD={}; _finetune finetune {:?} {:?}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             words.join(" "),
@@ -30,13 +30,9 @@ fn bash_completes_by_its_script() {
             words[words.len() - 1],
             words[words.len() - 2],
         );
-        let output = Command::new("bash").args(["--norc", "-c", &line]).output();
-        let Ok(output) = output else {
-            println!("skipped: no bash here");
-            return Vec::new();
-        };
+        let output = Command::new("bash").args(["--norc", "-c", &line]).output().ok()?;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+        Some(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect())
     };
     for (words, first) in [
         (&["finetune", "pre"][..], "predict"),
@@ -45,7 +41,7 @@ fn bash_completes_by_its_script() {
         (&["finetune", "train", "--precision", ""], "f32"),
         (&["finetune", "bench", "m"], "matmul"),
     ] {
-        let offered = offered(words);
-        assert!(offered.is_empty() || offered.iter().any(|w| w == first), "{words:?}: {offered:?}");
+        let Some(offered) = offered(words) else { return println!("skipped: no bash here") };
+        assert!(offered.iter().any(|word| word == first), "{words:?}: {offered:?}");
     }
 }
