@@ -137,7 +137,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<PathBuf>,
-    /// Validation data, measured after each epoch [default: a part of the training data]
+    /// Validation data, measured after each epoch, or as --eval-steps says [default: a part of the training data]
     #[arg(long, value_name = "FILE", requires = "train")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<PathBuf>,
@@ -182,6 +182,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", value_parser = flags::count::<u64>, help_heading = "Recipe")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
+    /// Measure the validation data every N steps, and at the end [default: after each epoch]
+    #[arg(long, value_name = "N", value_parser = flags::count::<u64>, help_heading = "Recipe")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval_steps: Option<u64>,
     #[command(flatten)]
     #[serde(flatten)]
     #[allow(missing_docs)]

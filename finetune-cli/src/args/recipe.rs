@@ -26,14 +26,14 @@ pub struct RecipeArgs {
     /// Train the head only, with the pooler before it
     #[arg(long)]
     pub freeze_encoder: bool,
-    /// Keep the weights of the epoch with the best validation figure, not those of the last
+    /// Keep the weights with the best validation figure, not the last ones
     #[arg(long)]
     pub load_best_model_at_end: bool,
-    /// The figure that decides on the best epoch [default: accuracy, f1_micro, pearson or f1, by the task]
+    /// The figure that decides which weights are the best [default: accuracy, f1_micro, pearson or f1, by the task]
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric_for_best_model: Option<String>,
-    /// Stop after N epochs without a better validation figure [default: never]
+    /// Stop after N validations (epochs, where there is no --eval-steps) without a better figure [default: never]
     #[arg(long, value_name = "N", value_parser = flags::count::<u32>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping_patience: Option<u32>,

@@ -1,4 +1,4 @@
-//! The best epoch of a training, by its validation figure.
+//! The best weights of a training so far, by the validation figure.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use crate::data::Task;
 use crate::metrics;
 use crate::run::{STATE, checkpoint};
 
-/// The best epoch so far.
+/// The best of the validations so far.
 pub(super) struct Best {
-    /// Epochs that were done by then: not a whole number where the last one was broken off.
-    pub(super) epoch: f64,
+    /// Steps that were done by then.
+    pub(super) step: u64,
     /// What it was chosen by.
     pub(super) figure: f64,
     /// One tensor for each trained parameter, where they are kept.
@@ -22,32 +22,34 @@ pub(super) struct Best {
 }
 
 impl Best {
-    /// An epoch with the weights that the parameters have now, if those are to be kept.
-    pub(super) fn new((epoch, figure): (f64, f64), params: Option<&[Param]>) -> Self {
+    /// A validation after so many steps, with the weights that the parameters have now, if those are to be kept.
+    pub(super) fn new((step, figure): (u64, f64), params: Option<&[Param]>) -> Self {
         // The copies share memory with the parameters until the next update.
         let weights = params.map(|params| params.iter().map(Param::value).collect());
-        Self { epoch, figure, weights }
+        Self { step, figure, weights }
     }
 
-    /// As it was at a checkpoint with this state, after so many whole epochs; none before the first epoch that was
-    /// measured.
+    /// As it was at a checkpoint with this state, of a run that validates every so many steps and has made `done`; none
+    /// before the first validation.
     ///
     /// # Errors
-    /// When epoch or figure are none that the run can have, or weights are kept and can't be read.
+    /// When step or figure are none that the run can have, or weights are kept and can't be read.
     pub(super) fn load(
         checkpoint: &Path,
         state: &Value,
-        epochs: u64,
+        (every, done): (u64, u64),
         params: Option<&[Param]>,
     ) -> Result<Option<Self>> {
-        let (epoch, figure) = (&state["best_epoch"], &state["best_metric"]);
-        if epoch.is_null() {
+        let (step, figure) = (&state["best_global_step"], &state["best_metric"]);
+        if step.is_null() {
             return Ok(None);
         }
-        // An epoch that is broken off ends the run: at a checkpoint all that were measured are whole.
-        let is_done = |n: &f64| n.fract() == 0.0 && (1.0..=epochs as f64).contains(n);
-        let epoch = epoch.as_f64().filter(is_done).with_context(|| {
-            format!("{STATE}: best_epoch: expected null or one of the {epochs} epochs that are done, found {epoch}")
+        let is_measured = |n: &u64| n.is_multiple_of(every) && (1..=done).contains(n);
+        let step = step.as_u64().filter(is_measured).with_context(|| {
+            format!(
+                "{STATE}: best_global_step: expected null, or a multiple of {every} of the {done} steps that are \
+                 done, found {step}"
+            )
         })?;
         // JSON has no other word for a figure that is no number.
         let number = if figure.is_null() { Some(f64::NAN) } else { figure.as_f64() };
@@ -55,7 +57,7 @@ impl Best {
             format!("{STATE}: best_metric: expected null or a number, found {figure}")
         })?;
         let weights = params.map(|params| checkpoint::best(checkpoint, params)).transpose()?;
-        Ok(Some(Self { epoch, figure, weights }))
+        Ok(Some(Self { step, figure, weights }))
     }
 
     /// Whether another figure of this name is better; a NaN is the worst.

@@ -4,6 +4,7 @@ mod answer;
 mod bench;
 mod best;
 mod completions;
+mod entries;
 mod evaluate;
 mod inputs;
 mod inspect;

@@ -7,10 +7,11 @@ use autograd::Param;
 use bert::{Config, SavedDType, save_pretrained};
 use indicatif::ProgressBar;
 use nn::Module;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::best::{Best, best_metric};
+use super::entries::{add, shown, step_entry, summary};
 use super::interruption::{Watch, going_on};
 use super::stretch::Stretch;
 use super::train::Job;
@@ -34,7 +35,7 @@ pub(super) struct Session<'a> {
     run: Run,
     trainer: Trainer<'a>,
     best: Option<Best>,
-    /// The epoch that is under way.
+    /// The steps since the last line: where nothing else is said, the epoch that is under way.
     stretch: Stretch,
     watch: Watch,
     bar: ProgressBar,
@@ -68,66 +69,80 @@ impl<'a> Session<'a> {
         let state = checkpoint::state(folder)?;
         ensure!(state[DATA] == self.job.splits.digits(), "the data is not what it was trained on");
         let optimizer = checkpoint::optimizer(folder, &state, self.trainer.total_steps())?;
-        let (epochs, params) = (optimizer.step / self.steps_per_epoch(), self.trained());
-        self.best = Best::load(folder, &state, epochs, self.keeps_best().then_some(&params))?;
+        let (steps, params) = ((self.stride(), optimizer.step), self.trained());
+        self.best = Best::load(folder, &state, steps, self.keeps_best().then_some(&params))?;
         self.stretch = Stretch::of(&state)?;
         Ok(optimizer)
     }
 
     /// Trains, tests, saves, and gives the output folder its name.
     pub(super) fn train(mut self) -> Result<()> {
-        match self.epochs().and_then(|()| self.test()) {
+        match self.steps().and_then(|()| self.test()) {
             Ok(tested) => self.finish(tested),
             Err(error) if error.is::<Diverged>() => Err(self.run.diverged(error)),
             Err(error) => Err(error),
         }
     }
 
-    /// All epochs that are left, or as many as patience allows.
-    fn epochs(&mut self) -> Result<()> {
+    /// All steps that are left, or as many as patience allows.
+    fn steps(&mut self) -> Result<()> {
         while self.trainer.steps_done() < self.trainer.total_steps() {
             let learning_rate = self.pass()?;
-            let line = self.end_epoch(learning_rate)?;
-            self.bar.suspend(|| report(line));
-            if let Some(waited) = self.lost_patience() {
-                self.bar.suspend(|| {
-                    report(format_args!("no better epoch for {waited} epochs: stopped early"));
-                });
-                break;
+            if self.is_time_to_look() {
+                let line = self.look(learning_rate)?;
+                self.bar.suspend(|| report(line));
+                if let Some(waited) = self.lost_patience() {
+                    let line = format!("no better figure in {waited} validations: stopped early");
+                    self.bar.suspend(|| report(line));
+                    break;
+                }
+                self.stretch = Stretch::new();
             }
-            self.stretch = Stretch::new();
             self.save_if_due()?;
         }
         self.bar.finish_and_clear();
         Ok(())
     }
 
-    /// After how many epochs without a better one the run ends before its time; none as long as it goes on.
-    fn lost_patience(&self) -> Option<f64> {
+    /// After how many validations without a better one the run ends before its time; none as long as it goes on.
+    fn lost_patience(&self) -> Option<u64> {
         let (step, patience) =
             (self.trainer.steps_done(), self.args.recipe.early_stopping_patience?);
-        let waited = self.epoch_at(step) - self.best.as_ref()?.epoch;
-        (step < self.trainer.total_steps() && waited >= f64::from(patience)).then_some(waited)
+        let waited = (step - self.best.as_ref()?.step) / self.stride();
+        (step < self.trainer.total_steps() && waited >= u64::from(patience)).then_some(waited)
     }
 
-    /// What is left of an epoch, or of the run; gives the last learning rate.
+    /// Steps from one look at the validation data to the next.
+    fn stride(&self) -> u64 {
+        self.args.eval_steps.unwrap_or(self.steps_per_epoch())
+    }
+
+    /// Whether the run is at such a look, or at its end.
+    fn is_time_to_look(&self) -> bool {
+        let step = self.trainer.steps_done();
+        step.is_multiple_of(self.stride()) || step == self.trainer.total_steps()
+    }
+
+    /// The steps up to the next look, but none beyond the epoch; gives the last learning rate.
     fn pass(&mut self) -> Result<f64> {
         let train = &self.job.splits.train;
         let (epoch, mut steps) = self.trainer.rest_of_epoch(train);
-        steps.truncate((self.trainer.total_steps() - self.trainer.steps_done()) as usize);
+        let (done, total) = (self.trainer.steps_done(), self.trainer.total_steps());
+        let left = (total - done).min(self.stride() - done % self.stride());
+        steps.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         self.bar.set_prefix(format!("epoch {epoch}/{}", self.epochs_begun()));
         let mut last = None;
         for (i, rows) in steps.iter().enumerate() {
             last = self.trainer.step(train, rows)?;
             self.show(last);
-            // At the end of an epoch, its line comes first.
+            // At the end, a line comes first.
             if i + 1 < steps.len() {
                 self.save_if_due()?;
             }
         }
         let settled = self.trainer.settle()?;
         self.show(settled);
-        let last = settled.or(last).expect("an epoch has steps, and the last one has its log now");
+        let last = settled.or(last).expect("there are steps, and the last one has its log now");
         Ok(last.learning_rate)
     }
 
@@ -143,30 +158,40 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Examples per second since the epoch began. A sentence that is too long is several rows of the batches, which the
+    /// Examples per second since the last line. A sentence that is too long is several rows of the batches, which the
     /// shuffle takes apart: rows are counted, and make up as much of the examples as of all rows.
     fn speed(&self) -> f64 {
         let train = &self.job.splits.train;
         self.stretch.speed() * train.texts() as f64 / train.len() as f64
     }
 
-    /// Validates; gives the line that says how the epoch went, or the part of it that `--max-steps` leaves of the last.
-    fn end_epoch(&mut self, learning_rate: f64) -> Result<String> {
+    /// Validates; gives the line that says how the steps since the last one went: an epoch, or the part of it that
+    /// `--max-steps` leaves of the last, or as many as `--eval-steps` says.
+    fn look(&mut self, learning_rate: f64) -> Result<String> {
         let (step, loss) = (self.trainer.steps_done(), self.stretch.loss());
         let (seconds, speed) = (self.stretch.seconds(), self.speed());
-        let epoch = self.epoch_at(step);
-        let mut entry = json!({"epoch": epoch, "step": step, "train_loss": loss,
+        let mut entry = json!({"epoch": self.epoch_at(step), "step": step, "train_loss": loss,
             "learning_rate": learning_rate, "train_runtime": seconds,
             "train_samples_per_second": speed});
-        let mut line = format!("epoch {}/{}  loss {loss:.4}", shown(epoch), self.epochs_begun());
+        let mut line = format!("{}  loss {loss:.4}", self.place());
         if let Some(validation) = &self.job.splits.validation {
             let result = self.evaluate(validation, "validation")?;
             add(&mut entry, "eval", &result);
             line += &format!("  validation {}", self.summary(&result));
-            self.keep_best(epoch, &result);
+            self.keep_best(step, &result);
         }
         self.run.log(entry);
         Ok(line + &format!("  {seconds:.1} s, {speed:.0} examples/s"))
+    }
+
+    /// How far the run is: `epoch 2/3`, or with `--eval-steps` `step 300/651  epoch 1.38`.
+    fn place(&self) -> String {
+        let (step, steps) = (self.trainer.steps_done(), self.trainer.total_steps());
+        let epoch = self.epoch_at(step);
+        match self.args.eval_steps {
+            Some(_) => format!("step {step}/{steps}  epoch {epoch:.2}"),
+            None => format!("epoch {}/{}", shown(epoch), self.epochs_begun()),
+        }
     }
 
     /// Saves a checkpoint if it is time to, or the run was asked to stop; then it ends here.
@@ -220,18 +245,18 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Remembers this epoch if its validation figure is the best so far.
-    fn keep_best(&mut self, epoch: f64, result: &Evaluation) {
+    /// Remembers the weights after this step if their validation figure is the best so far.
+    fn keep_best(&mut self, step: u64, result: &Evaluation) {
         let name = best_metric(&self.args.recipe, &self.job.task);
         let figure = result.figure(name);
         let figure = figure.expect("validation data has labels, the name was checked");
         if self.best.as_ref().is_none_or(|best| best.is_below(name, figure)) {
             let params = self.keeps_best().then(|| self.trained());
-            self.best = Some(Best::new((epoch, figure), params.as_deref()));
+            self.best = Some(Best::new((step, figure), params.as_deref()));
         }
     }
 
-    /// The loss, and the figure that decides on the best epoch.
+    /// The loss, and the figure that decides on the best weights.
     fn summary(&self, result: &Evaluation) -> String {
         summary(result, best_metric(&self.args.recipe, &self.job.task))
     }
@@ -241,7 +266,7 @@ impl<'a> Session<'a> {
         self.job.model.params().into_iter().filter(|param| !param.is_frozen()).collect()
     }
 
-    /// Whether the weights of the best epoch are kept.
+    /// Whether the best weights are kept.
     fn keeps_best(&self) -> bool {
         self.args.recipe.load_best_model_at_end
     }
@@ -252,7 +277,11 @@ impl<'a> Session<'a> {
         if let Some(best) = &mut self.best
             && best.restore(&trained)?
         {
-            report(format_args!("the weights of epoch {} are kept", shown(best.epoch)));
+            let step = best.step;
+            report(match self.args.eval_steps {
+                Some(_) => format!("the weights of step {step} are kept"),
+                None => format!("the weights of epoch {} are kept", shown(self.epoch_at(step))),
+            });
         }
         let Some(test) = &self.job.splits.test else { return Ok(None) };
         let result = self.evaluate(test, "test")?;
@@ -299,11 +328,13 @@ impl<'a> Session<'a> {
         let (recipe, step) = (&self.args.recipe, self.trainer.steps_done());
         json!({
             "best_metric": self.best.as_ref().map(|best| best.figure),
-            "best_epoch": self.best.as_ref().map(|best| best.epoch),
+            "best_global_step": self.best.as_ref().map(|best| best.step),
+            "best_epoch": self.best.as_ref().map(|best| self.epoch_at(best.step)),
             "metric_for_best_model": best_metric(recipe, &self.job.task),
             "epoch": self.epoch_at(step),
             "global_step": step,
             "max_steps": self.trainer.total_steps(),
+            "eval_steps": self.stride(),
             "num_train_epochs": self.epochs_begun(),
             "train_batch_size": recipe.batch_size,
             "logging_steps": recipe.optimization.logging_steps,
@@ -348,32 +379,6 @@ fn next(args: &TrainArgs) -> Option<&'static str> {
         (None, Some(_), false) => Some("finetune predict \"...\""),
         _ => None,
     }
-}
-
-/// The number of an epoch, of one that was broken off with four decimals at most: `3`, `0.3`.
-fn shown(epoch: f64) -> f64 {
-    (epoch * 1e4).round() / 1e4
-}
-
-fn step_entry(log: StepLog, epoch: f64) -> Value {
-    json!({"epoch": epoch, "step": log.step, "loss": log.loss,
-        "learning_rate": log.learning_rate, "grad_norm": log.grad_norm})
-}
-
-/// Adds `PREFIX_loss`, `PREFIX_accuracy`, ... to a log entry.
-fn add(entry: &mut Value, prefix: &str, result: &Evaluation) {
-    let entry: &mut Map<String, Value> = entry.as_object_mut().expect("an object");
-    entry.insert(format!("{prefix}_loss"), json!(result.loss));
-    for (name, value) in result.report.iter().flat_map(|report| &report.metrics) {
-        entry.insert(format!("{prefix}_{name}"), json!(value));
-    }
-}
-
-/// `loss 0.2931 accuracy 0.8830`: the loss, and the figure of this name.
-fn summary(result: &Evaluation, name: &str) -> String {
-    let figure = result.figure(name).filter(|_| name != "loss");
-    let figure = figure.map(|value| format!(" {name} {value:.4}")).unwrap_or_default();
-    format!("loss {:.4}{figure}", result.loss.unwrap_or(f64::NAN))
 }
 
 /// The configuration of the fine-tuned model.

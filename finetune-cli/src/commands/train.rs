@@ -117,13 +117,14 @@ fn earlier(args: &TrainArgs, settings: Settings) -> Result<Earlier> {
 /// What is wrong with the flags before any file is read.
 pub(super) fn check(args: &TrainArgs) -> Result<()> {
     let recipe = &args.recipe;
-    let needs_validation =
-        recipe.load_best_model_at_end || recipe.early_stopping_patience.is_some();
+    let needs_validation = recipe.load_best_model_at_end
+        || recipe.early_stopping_patience.is_some()
+        || args.eval_steps.is_some();
     // The bundled data has a validation file.
     let has_file = args.validation.is_some() || args.train.is_none();
     if needs_validation && !has_file && args.validation_fraction == 0.0 {
         return Err(wrong_flags(
-            "--load-best-model-at-end and --early-stopping-patience need validation data; give \
+            "--eval-steps, --load-best-model-at-end and --early-stopping-patience need validation data; give \
              --validation, or a --validation-fraction above 0",
         ));
     }

@@ -65,11 +65,11 @@ fn a_state_that_no_run_has_is_refused() {
     };
     let cases = [
         // One epoch is done.
-        ("best_epoch", json!("1"), "best_epoch"),
-        ("best_epoch", json!(0), "best_epoch"),
-        ("best_epoch", json!(2), "best_epoch"),
-        ("best_epoch", json!((1u64 << 32) + 1), "best_epoch"),
-        ("best_epoch", json!(1.5), "best_epoch"),
+        ("best_global_step", json!("1"), "best_global_step"),
+        ("best_global_step", json!(0), "best_global_step"),
+        ("best_global_step", json!(2 * EPOCH), "best_global_step"),
+        ("best_global_step", json!(u64::MAX), "best_global_step"),
+        ("best_global_step", json!(EPOCH - 1), "best_global_step"),
         ("best_metric", json!("0.5"), "best_metric"),
         ("log_history", json!({}), "log_history"),
         ("log_history", Value::Null, "log_history"),

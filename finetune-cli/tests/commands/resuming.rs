@@ -288,6 +288,14 @@ fn a_training_goes_on_in_the_middle_of_an_epoch_and_after_the_best_one() {
 }
 
 #[test]
+fn a_training_goes_on_between_two_validations_of_an_epoch() {
+    let flags = "--learning-rate 2e-3 --epochs 9 --eval-steps 100 --load-best-model-at-end \
+         --metric-for-best-model loss --early-stopping-patience 9";
+    let flags: Vec<_> = flags.split_whitespace().collect();
+    goes_on_to_the_same_bits(&labelled(), &flags, "-TERM", &[130, EPOCH + 60]);
+}
+
+#[test]
 fn a_frozen_and_truncated_encoder_goes_on() {
     let frozen = ["--freeze-encoder", "--truncate", "1", "--optimizer", "sgd", "--epochs", "80"];
     let flags = [&frozen[..], &["--momentum", "0.9", "--precision", "bf16", "--save-steps", "200"]]

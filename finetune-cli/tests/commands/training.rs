@@ -346,6 +346,67 @@ fn max_steps_wins_over_epochs() {
     assert!(weights(&place.output) == by_steps, "the weights differ");
 }
 
+/// 60 rows are 10 steps an epoch, and 4 does not divide it.
+#[test]
+fn eval_steps_measures_within_epochs() {
+    let place = Place::new(reviews(60, 3));
+    let validation = place.write("validation.csv", reviews(20, 4));
+    let run = |flags: &str| {
+        let fixed = "--batch-size 6 --learning-rate 2e-3 --epochs 3 --max-steps 26 --logging-steps 1 \
+             --metric-for-best-model loss --overwrite";
+        let flags = fixed.split_whitespace().chain(flags.split_whitespace());
+        place.train(&flags.chain(["--validation", &validation]).collect::<Vec<_>>())
+    };
+    let out = run("--eval-steps 4 --load-best-model-at-end");
+    let starts = |line: &str| Some(line.split_once("  loss")?.0.to_owned());
+    let lines: Vec<_> = out.stdout.lines().filter_map(starts).collect();
+    let want = [4, 8, 12, 16, 20, 24, 26];
+    let line = |step: u32| format!("step {step}/26  epoch {:.2}", f64::from(step) / 10.0);
+    assert_eq!(lines, want.map(line));
+    // Each step belongs to one line, beyond the ends of epochs, too.
+    let (mut sum, mut last, mut losses) = (0.0, 0, Vec::new());
+    for entry in metrics(&place.output) {
+        let step = entry["step"].as_u64().unwrap();
+        match entry["loss"].as_f64() {
+            Some(loss) => sum += loss,
+            None => {
+                let mean = sum / (step - last) as f64;
+                assert!((entry["train_loss"].as_f64().unwrap() - mean).abs() < 1e-12, "{entry}");
+                losses.push((step, entry["eval_loss"].as_f64().unwrap()));
+                (sum, last) = (0.0, step);
+            }
+        }
+    }
+    let state = read_json(&place.output.join("trainer_state.json"));
+    assert_eq!((&state["eval_steps"], last), (&json!(4), 26));
+    let least = losses.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    let best = (state["best_global_step"].as_u64(), state["best_metric"].as_f64());
+    assert_eq!(best, (Some(least.0), Some(least.1)));
+    assert!(out.stdout.contains(&format!("the weights of step {} are kept", least.0)));
+    let args = ["evaluate", "--model", text(&place.output), &validation, "--json"];
+    assert_eq!(json_lines(&succeeds(&args).stdout)[0]["loss"], json!(least.1));
+    // To look at the validation data changes nothing of the training.
+    run("--eval-steps 4");
+    let looked = weights(&place.output);
+    run("");
+    assert!(weights(&place.output) == looked, "the weights differ");
+}
+
+#[test]
+fn patience_counts_validations() {
+    let place = Place::new(reviews(60, 3));
+    let validation = place.write("validation.csv", reviews(20, 4));
+    // A rate that ruins the model, judged by the loss.
+    let recipe = "--batch-size 6 --epochs 9 --learning-rate 0.3 --lr-scheduler-type constant --warmup-steps 3 \
+         --metric-for-best-model loss --eval-steps 3 --early-stopping-patience 4";
+    let flags = recipe.split_whitespace().chain(["--validation", &validation]);
+    let out = place.train(&flags.collect::<Vec<_>>());
+    let state = read_json(&place.output.join("trainer_state.json"));
+    let best = state["best_global_step"].as_u64().unwrap();
+    assert_eq!(state["global_step"], json!(best + 4 * 3), "{}", out.stdout);
+    assert!(out.stdout.contains("no better figure in 4 validations: stopped early"));
+}
+
 #[test]
 fn an_epoch_that_is_broken_off_can_be_the_best() {
     let place = Place::new(reviews(60, 3));

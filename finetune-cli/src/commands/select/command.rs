@@ -28,6 +28,7 @@ pub(super) fn base(args: &SelectArgs, model: &Path) -> TrainArgs {
         checkpoints: CheckpointArgs::default(),
         recipe: args.recipe.clone(),
         max_steps: None,
+        eval_steps: None,
         lora: args.lora.clone(),
         data: args.data.clone(),
         machine: args.machine.clone(),
