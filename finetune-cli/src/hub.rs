@@ -53,6 +53,15 @@ fn cached(name: &str, hub: &Path) -> Option<PathBuf> {
     Some(folder.join("snapshots").join(commit)).filter(|snapshot| snapshot.is_dir())
 }
 
+/// The name of the model of which this folder is a snapshot in the cache, if it is one: what [`resolve`] was given.
+pub fn name_of(snapshot: &Path) -> Option<String> {
+    let mut parts = snapshot.components().rev().map(|part| part.as_os_str());
+    let [_commit, snapshots, model] = [parts.next()?, parts.next()?, parts.next()?];
+    let name = model.to_str()?.strip_prefix("models--").filter(|_| snapshots == "snapshots")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    Some(name.replacen("--", "/", 1)).filter(|_| name.chars().all(plain))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,7 +73,10 @@ mod tests {
         fs::create_dir_all(model.join("snapshots/abc123")).expect("a snapshot");
         fs::create_dir_all(model.join("refs")).expect("refs");
         fs::write(model.join("refs/main"), "abc123\n").expect("a ref");
-        assert_eq!(cached("org/name", hub.path()), Some(model.join("snapshots/abc123")));
+        let snapshot = model.join("snapshots/abc123");
+        assert_eq!(cached("org/name", hub.path()), Some(snapshot.clone()));
+        assert_eq!(name_of(&snapshot).as_deref(), Some("org/name"));
+        assert_eq!(name_of(&model), None);
         for missing in ["org/other", "../name", "", "org//name"] {
             assert_eq!(cached(missing, hub.path()), None, "{missing}");
         }

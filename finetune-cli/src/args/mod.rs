@@ -217,6 +217,12 @@ impl TrainArgs {
         }
         Ok(args)
     }
+
+    /// The same without any path.
+    pub fn without_paths(&self) -> Self {
+        let (model, output) = (None, None);
+        Self { model, train: None, validation: None, test: None, output, ..self.clone() }
+    }
 }
 
 /// When a run that can be broken off is saved.

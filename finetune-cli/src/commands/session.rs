@@ -8,11 +8,12 @@ use bert::{Config, SavedDType, save_pretrained};
 use indicatif::ProgressBar;
 use nn::Module;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::best::{Best, best_metric};
+use super::ending::{clean_up, rescued};
 use super::entries::{add, shown, step_entry, summary};
 use super::interruption::{Watch, going_on};
+use super::model_card::{self, ModelCard};
 use super::stretch::Stretch;
 use super::train::Job;
 use crate::args::TrainArgs;
@@ -301,12 +302,29 @@ impl<'a> Session<'a> {
             adapter.iter().try_for_each(|adapter| adapter.save(&place.join(ADAPTER)))
         };
         save(self.run.folder()).map_err(|error| rescued(error, save))?;
+        self.run.describe(model_card::FILE, &self.model_card(tested.as_ref()).text());
         if let Some(entry) = tested {
             self.run.log(entry);
         }
         let (state, output) = (self.state(), self.run.destination().to_owned());
         self.run.finish(state)?;
         clean_up(self.args, &output)
+    }
+
+    /// The log entry of the validation data with the weights that are saved.
+    fn validated(&self) -> Option<&Value> {
+        let kept = self.best.as_ref().filter(|_| self.keeps_best());
+        let step = kept.map_or(self.trainer.steps_done(), |best| best.step);
+        self.run
+            .history()
+            .iter()
+            .rfind(|entry| entry["step"] == step && !entry["eval_loss"].is_null())
+    }
+
+    fn model_card<'c>(&'c self, tested: Option<&'c Value>) -> ModelCard<'c> {
+        let (args, job, validated) = (self.args, self.job, self.validated());
+        let (output, history) = (self.run.destination(), self.run.history());
+        ModelCard { args, job, output, history, validated, tested }
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -344,40 +362,6 @@ impl<'a> Session<'a> {
 
     fn tuned_config(&self) -> Config {
         tuned_config(&self.job.folder.config, &self.job.task)
-    }
-}
-
-/// Removes what only a run that goes on needs, and says where the model is.
-pub(super) fn clean_up(args: &TrainArgs, output: &Path) -> Result<()> {
-    checkpoint::clear(output)?;
-    report(format_args!("saved to {}", output.display()));
-    if let Some(command) = next(args) {
-        report(format_args!("next: {command}"));
-    }
-    Ok(())
-}
-
-/// What is said when a trained model can't be saved where it should be, a full disk say: it is saved in the folder for
-/// temporary files, if that can be written, under a name that nobody has: a number of a process is soon used again.
-fn rescued(error: bert::Error, save: impl Fn(&Path) -> bert::Result<()>) -> anyhow::Error {
-    let place = tempfile::Builder::new().prefix("finetune-").tempdir();
-    // A folder that is not kept is removed.
-    let saved = place.ok().filter(|place| save(place.path()).is_ok()).map(TempDir::keep);
-    let error = anyhow::Error::from(error);
-    match saved {
-        Some(place) => {
-            error.context(format!("the trained model is in {} instead", place.display()))
-        }
-        None => error,
-    }
-}
-
-/// How to use the model: where no output was named, `predict` finds it by itself.
-fn next(args: &TrainArgs) -> Option<&'static str> {
-    match (&args.output, &args.train, args.machine.quiet) {
-        (None, None, false) => Some("finetune predict \"The waiter was rude and the soup cold.\""),
-        (None, Some(_), false) => Some("finetune predict \"...\""),
-        _ => None,
     }
 }
 

@@ -7,8 +7,9 @@ use anyhow::{Context, Result, bail};
 use bert::Adapter;
 
 use super::best::best_metric;
+use super::ending::clean_up;
 use super::inputs::Inputs;
-use super::session::{self, Session};
+use super::session::Session;
 use super::start::Start;
 
 use crate::args::{RecipeArgs, TrainArgs, wrong_flags};
@@ -64,7 +65,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
             session.resume(&checkpoint)?;
             session.train()
         }
-        Earlier::Complete(output) => session::clean_up(args, &output),
+        Earlier::Complete(output) => clean_up(args, &output),
     }
 }
 
@@ -72,7 +73,10 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
 pub(super) struct Job {
     pub(super) folder: Folder,
     pub(super) task: Task,
+    pub(super) columns: Columns,
     settings: String,
+    /// The settings without the paths of this machine.
+    pub(super) recipe: String,
     pub(super) splits: Splits,
     pub(super) model: Classifier,
     /// What is trained of it with LoRA.
@@ -95,14 +99,16 @@ impl Job {
         folder = folder.of_task(&schema.task);
         args.truncate.map(|layers| folder.truncate(layers)).transpose()?;
         let start = Start::new(args, &folder, &schema.task)?;
-        let settings = settings(args, &folder, &schema.columns)?;
+        let filled = filled(args, &folder, &schema.columns)?;
+        let (settings, recipe) = (toml(&filled)?, toml(&filled.without_paths())?);
         let earlier = earlier(args, Settings { file: SETTINGS, text: &settings })?;
         let splits = tokenize(args, &folder, &schema, datasets)?;
         let (model, adapter) = match &earlier {
             Earlier::Unfinished(_, checkpoint) => start.again(checkpoint)?,
             _ => start.fresh()?,
         };
-        Ok((Self { folder, task: schema.task, settings, splits, model, adapter }, earlier))
+        let Schema { task, columns, .. } = schema;
+        Ok((Self { folder, task, columns, settings, recipe, splits, model, adapter }, earlier))
     }
 }
 
@@ -166,7 +172,7 @@ pub(super) fn check_metric(recipe: &RecipeArgs, task: &Task) -> Result<()> {
 
 /// The flags of this run, from which `--config` repeats it: absolute paths, guesses filled in; nothing of the
 /// bundle, which has no path.
-fn settings(args: &TrainArgs, folder: &Folder, columns: &Columns) -> Result<String> {
+fn filled(args: &TrainArgs, folder: &Folder, columns: &Columns) -> Result<TrainArgs> {
     let mut args = args.clone();
     // Of a name in the cache, the folder.
     args.model = args.model.map(|_| folder.path.clone());
@@ -174,7 +180,11 @@ fn settings(args: &TrainArgs, folder: &Folder, columns: &Columns) -> Result<Stri
     args.data.max_length = Some(folder.max_length(args.data.max_length));
     args.data.file.text_column = Some(columns.text.clone());
     args.data.labels.label_column = columns.label.clone();
-    toml::to_string(&args).context("the flags can't be noted in train.toml")
+    Ok(args)
+}
+
+fn toml(args: &TrainArgs) -> Result<String> {
+    toml::to_string(args).context("the flags can't be noted in train.toml")
 }
 
 /// Training, validation and test data, and how to read them.

@@ -12,6 +12,7 @@ mod inference;
 mod lora;
 mod losses;
 mod masked_lm;
+mod model_card;
 mod output;
 mod resuming;
 mod selection;
