@@ -46,12 +46,8 @@ pub fn expand(argv: impl IntoIterator<Item = OsString>) -> Result<Vec<OsString>>
     if let Some(path) = flags_file {
         let flags = read(Path::new(&path), &subcommand)
             .with_context(|| format!("--config {}", Path::new(&path).display()))?;
-        // A list that was typed takes the place of that in the file, and is not added to it.
-        let typed = |flag: &OsString| {
-            let name = flag.to_string_lossy().split('=').next().unwrap_or_default().to_owned();
-            is_list(&subcommand, &name) && value_of(&argv, &name).is_some()
-        };
-        let flags: Vec<OsString> = flags.into_iter().filter(|flag| !typed(flag)).collect();
+        let flags: Vec<OsString> =
+            flags.into_iter().filter(|flag| !is_displaced(flag, &subcommand, &argv)).collect();
         argv.splice(2..2, flags);
     }
     if subcommand == "train" && value_of(&argv, "--model").is_none() {
@@ -99,13 +95,42 @@ fn check(subcommand: &OsString, flags: &[OsString]) -> Result<()> {
     }
 }
 
-/// What follows the last `--flag` or `--flag=`.
-fn value_of(argv: &[OsString], flag: &str) -> Option<OsString> {
+/// Whether a flag of the file, `--name=value`, gives way to typed ones: a list to that of the same name, to which it
+/// would be added, and any flag to those that it can't stand beside.
+fn is_displaced(flag: &OsString, subcommand: &OsString, typed: &[OsString]) -> bool {
+    let cli = Cli::command();
+    let command = cli.find_subcommand(subcommand).expect("found by is_subcommand");
+    let flag = flag.to_string_lossy();
+    let name = flag.split('=').next().and_then(|name| name.strip_prefix("--"));
+    let with_name = |arg: &&Arg| arg.get_long().is_some() && arg.get_long() == name;
+    let arg = command.get_arguments().find(with_name).expect("a flag of the subcommand");
+    let conflicts = |a: &Arg, b: &Arg| {
+        command.get_arg_conflicts_with(a).iter().any(|other| other.get_id() == b.get_id())
+    };
+    let is_typed =
+        |arg: &&Arg| arg.get_long().is_some_and(|name| last(typed, &format!("--{name}")).is_some());
+    command.get_arguments().filter(is_typed).any(|other| {
+        let same = other.get_id() == arg.get_id();
+        let is_list = matches!(arg.get_action(), ArgAction::Append);
+        if same { is_list } else { conflicts(arg, other) || conflicts(other, arg) }
+    })
+}
+
+/// Where the last `--flag` or `--flag=` is.
+fn last(argv: &[OsString], flag: &str) -> Option<usize> {
     let typed: Vec<_> = argv.iter().map(|arg| arg.to_string_lossy()).collect();
     let end = typed.iter().position(|arg| arg == "--").unwrap_or(typed.len());
-    let behind = |arg: &str| arg.strip_prefix(flag)?.strip_prefix('=').map(str::to_owned);
-    let at = typed[..end].iter().rposition(|arg| arg == flag || behind(arg).is_some())?;
-    behind(&typed[at]).map(OsString::from).or_else(|| argv.get(at + 1).cloned())
+    let is_flag = |arg: &str| {
+        arg.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    };
+    typed[..end].iter().rposition(|arg| is_flag(arg))
+}
+
+/// What follows the last `--flag` or `--flag=`.
+fn value_of(argv: &[OsString], flag: &str) -> Option<OsString> {
+    let at = last(argv, flag)?;
+    let behind = argv[at].to_string_lossy().split_once('=').map(|(_, value)| value.into());
+    behind.or_else(|| argv.get(at + 1).cloned())
 }
 
 fn is_subcommand(arg: &OsString) -> bool {
@@ -124,13 +149,6 @@ fn long_flags(subcommand: &str) -> Vec<Arg> {
     let command = cli.find_subcommand(subcommand).expect("found by is_subcommand");
     let named = |arg: &&Arg| arg.get_long().is_some_and(|long| long != "config");
     command.get_arguments().filter(named).cloned().collect()
-}
-
-/// Whether a flag, `--name`, may be given several times.
-fn is_list(subcommand: &OsString, flag: &str) -> bool {
-    let flags = long_flags(&subcommand.to_string_lossy());
-    let mut lists = flags.iter().filter(|arg| matches!(arg.get_action(), ArgAction::Append));
-    lists.any(|arg| arg.get_long() == flag.strip_prefix("--"))
 }
 
 fn push_flag(flags: &mut Vec<OsString>, arg: &Arg, value: &Value) -> Result<()> {
@@ -181,10 +199,14 @@ mod tests {
     }
 
     fn expanded(toml: &str, typed: &[&str]) -> Result<Vec<String>> {
+        expanded_for("train", toml, typed)
+    }
+
+    fn expanded_for(subcommand: &str, toml: &str, typed: &[&str]) -> Result<Vec<String>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("run.toml");
         std::fs::write(&path, toml)?;
-        let mut argv: Vec<OsString> = vec!["finetune".into(), "train".into()];
+        let mut argv: Vec<OsString> = vec!["finetune".into(), subcommand.into()];
         argv.extend(typed.iter().map(OsString::from));
         argv.extend(["--config".into(), path.into_os_string()]);
         let argv = expand(argv)?;
@@ -210,6 +232,21 @@ mod tests {
         assert_eq!(ends, ["--learning-rates=0.00002,1e-4,1"]);
         let error = flags("learning-rates = [[2e-5]]").expect_err("a list in a list");
         assert!(format!("{error:#}").contains("expected strings or numbers"), "{error:#}");
+    }
+
+    #[test]
+    fn a_flag_that_can_not_stand_beside_a_typed_one_gives_way() {
+        let kept = |toml: &str, typed: &[&str]| {
+            let argv = expanded_for("select", toml, typed).expect("a good file");
+            argv[2..argv.len() - 2 - typed.len()].to_vec()
+        };
+        assert_eq!(kept("learning-rate = 1", &["--learning-rates", "1,2"]), [""; 0]);
+        assert_eq!(kept("learning-rates = [1, 2]", &["--learning-rate=1"]), [""; 0]);
+        assert_eq!(kept("train-best = true", &["--json"]), [""; 0]);
+        // A longer name is another flag.
+        assert_eq!(kept("train-best = true", &["--json-lines"]), ["--train-best"]);
+        assert_eq!(kept("models = [\"a\"]", &["--models", "b"]), [""; 0]);
+        assert_eq!(kept("models = [\"a\"]", &["--train", "b"]), ["--models=a"]);
     }
 
     #[test]
