@@ -2,7 +2,8 @@
 
 use super::product::{View, add_product, pack, pack_transposed, product};
 use super::{
-    Attention, Block, Memory, QUERIES, Qkv, Relative, Task, padded, relative, rows, with_memory,
+    Attention, Block, Memory, QUERIES, Qkv, Relative, Task, apart, padded, relative, rows,
+    with_memory,
 };
 use crate::parallel::Shared;
 use crate::simd::Element;
@@ -76,7 +77,7 @@ impl<'a> Scratch<'a> {
     /// With the keys and values of the task, gradients of zeros, and a mask of ones.
     fn new<E: Element>(a: Attention, x: Qkv<E>, task: &Task, memory: &'a mut Memory) -> Self {
         let (d, row, stride, widest) =
-            (a.head_dim, padded(a.head_dim), padded(task.keys), task.widest());
+            (a.head_dim, padded(a.head_dim), apart(task.keys), task.widest());
         let (bias, diagonals) = match x.relative {
             Relative::Bias(bias) => (bias.len() / a.heads, QUERIES + widest),
             _ => (0, 0),
@@ -112,14 +113,14 @@ impl<'a> Scratch<'a> {
         task: &Task,
         block: &Block,
     ) {
-        let (wide, stride) = (block.width(), padded(task.keys));
+        let (wide, stride) = (block.width(), apart(task.keys));
         let [p, ds] = [&mut *self.p, &mut *self.ds].map(|x| &mut x[..block.scores()]);
         let [k_t, v_t] = [&*self.k_t, &*self.v_t]
             .map(|x| View::new(&x[block.keys.start..], [a.head_dim, wide], stride));
         product(task.queries(a, input.x.q, block), k_t, p);
         product(task.queries(a, input.d_o, block), v_t, ds);
         relative::add(a, input.x.relative, task, block, p, self.diagonals);
-        let rows = p.chunks_exact_mut(wide).zip(ds.chunks_exact_mut(wide));
+        let rows = p.chunks_exact_mut(block.stride()).zip(ds.chunks_exact_mut(block.stride()));
         for (query, (p, ds)) in block.queries.clone().zip(rows) {
             let mask = &mut self.mask[..wide];
             if let Some(dropout) = a.dropout {
@@ -140,7 +141,7 @@ impl<'a> Scratch<'a> {
         block: &Block,
     ) -> &[f32] {
         let (n, s, row) = (block.queries.len(), block.keys.len(), padded(a.head_dim));
-        let [p, ds] = [&*self.p, &*self.ds].map(|x| View::new(x, [n, s], block.width()));
+        let [p, ds] = [&*self.p, &*self.ds].map(|x| View::new(x, [n, s], block.stride()));
         let (keys, rows) =
             (block.keys.start * row..block.keys.end * row, &mut self.rows[..n * row]);
         pack(task.queries(a, input.d_o, block), 1.0, rows);

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::product::{View, pack, pack_transposed, product};
 use super::{
-    Attention, Block, Memory, QUERIES, Qkv, Relative, Task, padded, relative, rows, with_memory,
+    Attention, Block, Memory, QUERIES, Qkv, Relative, Task, apart, padded, relative, rows,
+    with_memory,
 };
 use crate::parallel::Shared;
 use crate::simd::Element;
@@ -60,7 +61,7 @@ impl<'a> Scratch<'a> {
         let has_bias = matches!(x.relative, Relative::Bias(_));
         let scratch = memory.carve(|take| Scratch {
             near: near.clone(),
-            k_t: take(a.head_dim * padded(near.len())),
+            k_t: take(a.head_dim * apart(near.len())),
             v: take(near.len() * row),
             p: take(QUERIES * widest),
             rsum: take(QUERIES),
@@ -76,7 +77,7 @@ impl<'a> Scratch<'a> {
 
     /// Makes p, rsum and lse of a block.
     fn softmax<E: Element>(&mut self, a: Attention, x: Qkv<E>, task: &Task, block: &Block) {
-        let (n, wide, stride) = (block.queries.len(), block.width(), padded(self.near.len()));
+        let (n, wide, stride) = (block.queries.len(), block.width(), apart(self.near.len()));
         let k_t = &self.k_t[block.keys.start - self.near.start..];
         let p = &mut self.p[..block.scores()];
         product(task.queries(a, x.q, block), View::new(k_t, [a.head_dim, wide], stride), p);
@@ -84,7 +85,7 @@ impl<'a> Scratch<'a> {
         task.hide(block, p, f32::NEG_INFINITY);
         rows::softmax(p, block.keys.len(), &mut self.lse[..n], &mut self.rsum[..n]);
         let Some(dropout) = a.dropout else { return };
-        for (query, p) in block.queries.clone().zip(p.chunks_exact_mut(wide)) {
+        for (query, p) in block.queries.clone().zip(p.chunks_exact_mut(block.stride())) {
             block.mask(dropout, task.row(a, query), &mut self.mask[..wide]);
             rows::multiply(p, self.mask);
         }
@@ -95,7 +96,7 @@ impl<'a> Scratch<'a> {
         let (n, s, row) = (block.queries.len(), block.keys.len(), padded(a.head_dim));
         let v = &self.v[(block.keys.start - self.near.start) * row..];
         let o = &mut self.o[..n * row];
-        product(View::new(self.p, [n, s], block.width()), View::new(v, [s, row], row), o);
+        product(View::new(self.p, [n, s], block.stride()), View::new(v, [s, row], row), o);
         o.chunks_exact_mut(row).zip(&*self.rsum).for_each(|(o, &rsum)| rows::scale(o, rsum));
         o
     }

@@ -111,14 +111,19 @@ struct Block {
 }
 
 impl Block {
-    /// Elements of a row of scores.
+    /// Elements of a row of scores, in whole vectors.
     fn width(&self) -> usize {
         padded(self.keys.len())
     }
 
-    /// Elements of all its scores.
+    /// Elements from one row of scores to the next.
+    fn stride(&self) -> usize {
+        apart(self.keys.len())
+    }
+
+    /// Elements of all rows of its scores.
     fn scores(&self) -> usize {
-        self.queries.len() * self.width()
+        self.queries.len() * self.stride()
     }
 
     /// The dropout factors of a row of its scores; it begins with a whole block of Philox, of 4 keys.
@@ -165,15 +170,15 @@ impl Task {
         })
     }
 
-    /// The longest row of scores.
+    /// The longest row of scores, with what lies between it and the next.
     fn widest(&self) -> usize {
-        self.blocks().map(|block| block.width()).max().unwrap_or(0)
+        self.blocks().map(|block| block.stride()).max().unwrap_or(0)
     }
 
     /// Writes `value` where a query of the block does not see the key, to rows of its scores.
     fn hide(&self, block: &Block, rows: &mut [f32], value: f32) {
         let Some(window) = self.window else { return };
-        for (query, row) in block.queries.clone().zip(rows.chunks_exact_mut(block.width())) {
+        for (query, row) in block.queries.clone().zip(rows.chunks_exact_mut(block.stride())) {
             let first = query.saturating_sub(window).max(block.keys.start);
             let end = (query + window + 1).min(block.keys.end);
             row[..first - block.keys.start].fill(value);
@@ -237,6 +242,12 @@ fn each_task(a: Attention, span: usize, f: impl Fn(&Task) + Sync) {
 /// The length of a row of `n`, in whole vectors of any instruction set.
 fn padded(n: usize) -> usize {
     n.next_multiple_of(MAX_LANES)
+}
+
+/// From one row of `n` to the next: whole vectors and an odd number of cache lines. Rows that are a power of two apart
+/// have room for few of them in L1, where a line may only be in some places, by its address.
+fn apart(n: usize) -> usize {
+    (n.div_ceil(CACHE_LINE) | 1) * CACHE_LINE
 }
 
 /// Runs `f` with memory that the thread keeps.

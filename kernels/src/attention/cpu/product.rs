@@ -1,6 +1,6 @@
 //! Products of small matrices: c = a b, c += a b.
 //!
-//! A tile of up to 4 rows and 2 vectors of c stays in registers while k runs: per step 2 loads of b, and 4
+//! A tile of up to 6 rows and 2 vectors of c stays in registers while k runs: per step 2 loads of b, and 6
 //! elements of a, each broadcast and used twice. b and c are padded to whole vectors, so there is no
 //! remainder but in the rows. Nothing is packed for a: it may be a view of the input, or transposed scores. b may be
 //! some columns of a wider matrix.
@@ -43,6 +43,7 @@ impl<'a, E> View<'a, E> {
 
 dispatch!(
     /// c = a b, for a `[M, K]`, b `[K, P]` with neighbours side by side, and c `[M, P]`, P a multiple of `MAX_LANES`.
+    /// Rows of c may be farther apart.
     pub(super) fn product<E: Element>(a: View<E>, b: View, c: &mut [f32]) = product_body
 );
 dispatch!(
@@ -63,14 +64,14 @@ dispatch!(
 /// What becomes of the rows of c.
 #[derive(Clone, Copy)]
 struct Output {
-    /// Elements of a row.
-    width: usize,
+    /// Elements from one row to the next.
+    stride: usize,
     /// Whether the product is added to what is there.
     accumulate: bool,
 }
 
-/// Rows of a tile: with 2 vectors, 8 accumulators hide the latency of two FMA units.
-const ROWS: usize = 4;
+/// Rows of a tile: with 2 vectors, 12 accumulators leave room for the elements of a and b in 16 registers.
+const ROWS: usize = 6;
 
 #[inline(always)]
 fn product_body<S: Simd, E: Element>(s: S, a: View<E>, b: View, c: &mut [f32]) {
@@ -84,13 +85,13 @@ fn add_product_body<S: Simd, E: Element>(s: S, a: View<E>, b: View, c: &mut [f32
 
 #[inline(always)]
 fn each_tile<S: Simd, E: Element>(s: S, a: View<E>, b: View, c: &mut [f32], accumulate: bool) {
-    let output = Output { width: c.len() / a.rows, accumulate };
+    let output = Output { stride: c.len() / a.rows, accumulate };
     let mut at = 0;
-    while at + 2 * S::LANES <= output.width {
+    while at + 2 * S::LANES <= b.cols {
         column_of_tiles::<S, E, 2>(s, a, b.columns_from(at), &mut c[at..], output);
         at += 2 * S::LANES;
     }
-    if at < output.width {
+    if at < b.cols {
         column_of_tiles::<S, E, 1>(s, a, b.columns_from(at), &mut c[at..], output);
     }
 }
@@ -104,46 +105,71 @@ fn column_of_tiles<S: Simd, E: Element, const V: usize>(
     c: &mut [f32],
     output: Output,
 ) {
-    for r in (0..a.rows).step_by(ROWS) {
+    let mut r = 0;
+    while r < a.rows {
         let below = View { data: &a.data[r * a.row_stride..], rows: a.rows - r, ..a };
-        let c = &mut c[r * output.width..];
-        match below.rows {
+        let c = &mut c[r * output.stride..];
+        r += match below.rows {
             1 => tile::<S, E, 1, V>(s, below, b, c, output),
-            2 => tile::<S, E, 2, V>(s, below, b, c, output),
-            3 => tile::<S, E, 3, V>(s, below, b, c, output),
+            2 | 3 => tile::<S, E, 2, V>(s, below, b, c, output),
+            4 | 5 => tile::<S, E, 4, V>(s, below, b, c, output),
             _ => tile::<S, E, ROWS, V>(s, below, b, c, output),
-        }
+        };
     }
 }
 
-/// R rows and V vectors of c.
+/// R rows and V vectors of c; gives R.
 #[inline(always)]
 fn tile<S: Simd, E: Element, const R: usize, const V: usize>(
     s: S,
     a: View<E>,
     b: View,
     c: &mut [f32],
-    Output { width, accumulate }: Output,
-) {
-    let mut acc = [[s.splat(0.0); V]; R];
-    for k in 0..a.cols {
-        let a_k = &a.data[k * a.col_stride..];
-        let b_k = &b.data[k * b.row_stride..][..V * S::LANES];
-        for r in 0..R {
-            let x = s.splat(a_k[r * a.row_stride].widen());
-            for v in 0..V {
-                acc[r][v] = s.fma(x, s.load(&b_k[v * S::LANES..]), acc[r][v]);
-            }
-        }
-    }
+    Output { stride, accumulate }: Output,
+) -> usize {
+    let sums = sums::<S, E, R, V>(s, a, b);
     for r in 0..R {
-        let c_r = &mut c[r * width..][..V * S::LANES];
+        let c_r = &mut c[r * stride..][..V * S::LANES];
         for v in 0..V {
             let c_rv = &mut c_r[v * S::LANES..];
-            let sum = if accumulate { s.add(s.load(c_rv), acc[r][v]) } else { acc[r][v] };
+            let sum = if accumulate { s.add(s.load(c_rv), sums[r][v]) } else { sums[r][v] };
             s.store(sum, c_rv);
         }
     }
+    R
+}
+
+/// The sums of a tile. Bounds are checked once: checked at each step of k, they took as long as the arithmetic.
+#[inline(always)]
+fn sums<S: Simd, E: Element, const R: usize, const V: usize>(
+    s: S,
+    a: View<E>,
+    b: View,
+) -> [[S::F; V]; R] {
+    let steps = a.cols;
+    let last = steps.saturating_sub(1);
+    assert!((R - 1) * a.row_stride + last * a.col_stride < a.data.len());
+    assert!(last * b.row_stride + V * S::LANES <= b.data.len());
+    let (mut a_k, mut b_k) = (a.data.as_ptr(), b.data.as_ptr());
+    let mut acc = [[s.splat(0.0); V]; R];
+    for _ in 0..steps {
+        let mut vectors = [s.splat(0.0); V];
+        for (v, vector) in vectors.iter_mut().enumerate() {
+            // SAFETY: as the second assertion says.
+            *vector =
+                s.load(unsafe { std::slice::from_raw_parts(b_k.add(v * S::LANES), S::LANES) });
+        }
+        for (r, acc) in acc.iter_mut().enumerate() {
+            // SAFETY: as the first assertion says.
+            let x = s.splat(unsafe { *a_k.add(r * a.row_stride) }.widen());
+            for (acc, vector) in acc.iter_mut().zip(vectors) {
+                *acc = s.fma(x, vector, *acc);
+            }
+        }
+        // Beyond the last element after the last step, and not read there.
+        (a_k, b_k) = (a_k.wrapping_add(a.col_stride), b_k.wrapping_add(b.row_stride));
+    }
+    acc
 }
 
 #[inline(always)]

@@ -102,14 +102,14 @@ fn add_bias(
 ) {
     let rows_of_bias = block.bias_rows(a.reach(Relative::Bias(bias.len())));
     diagonals.iter_mut().zip(rows_of_bias).for_each(|(to, row)| *to = bias[row * a.heads + head]);
-    for (query, scores) in block.queries.clone().zip(scores.chunks_exact_mut(block.width())) {
+    for (query, scores) in block.queries.clone().zip(scores.chunks_exact_mut(block.stride())) {
         rows::add(&mut scores[..block.keys.len()], &diagonals[block.diagonals_of(query)]);
     }
 }
 
 fn add_products(scale: f32, [c, g]: [&[f32]; 2], task: &Task, block: &Block, scores: &mut [f32]) {
     let products = Products::of(c.len(), task.keys);
-    for (query, scores) in block.queries.clone().zip(scores.chunks_exact_mut(block.width())) {
+    for (query, scores) in block.queries.clone().zip(scores.chunks_exact_mut(block.stride())) {
         let of_query = &c[products.of_query(query, block)];
         for ((s, c), at) in scores.iter_mut().zip(of_query).zip(products.of_keys(query, block)) {
             *s += scale * (c + g[at]);
@@ -137,7 +137,7 @@ pub(super) fn add_gradient(
 
 fn add_bias_gradient(block: &Block, ds: &[f32], dbias: &mut [f32], diagonals: &mut [f32]) {
     diagonals[..block.diagonals()].fill(0.0);
-    for (query, ds) in block.queries.clone().zip(ds.chunks_exact(block.width())) {
+    for (query, ds) in block.queries.clone().zip(ds.chunks_exact(block.stride())) {
         rows::add(&mut diagonals[block.diagonals_of(query)], &ds[..block.keys.len()]);
     }
     for (row, sum) in block.bias_rows(dbias.len() / 2).zip(diagonals) {
@@ -153,7 +153,7 @@ fn write_product_gradients(
     [dc, dg]: &mut [&mut [f32]; 2],
 ) {
     let products = Products::of(dc.len(), task.keys);
-    for (query, ds) in block.queries.clone().zip(ds.chunks_exact(block.width())) {
+    for (query, ds) in block.queries.clone().zip(ds.chunks_exact(block.stride())) {
         let of_query = &mut dc[products.of_query(query, block)];
         for ((ds, dc), at) in ds.iter().zip(of_query).zip(products.of_keys(query, block)) {
             *dc = scale * ds;

@@ -8,7 +8,7 @@ use crate::simd::{
 dispatch!(
     /// Replaces each row of scores by exp(score - max), those beyond `keys` by 0.
     ///
-    /// `scores` is `[queries, padded keys]`; `lse` and `rsum`, one over the sum of the exponentials, are
+    /// `scores` is `[queries, padded keys]`, with rows that may be farther apart; `lse` and `rsum`, one over the sum of the exponentials, are
     /// `[queries]`.
     pub(super) fn softmax(
         scores: &mut [f32], keys: usize, lse: &mut [f32], rsum: &mut [f32]
@@ -47,18 +47,19 @@ dispatch!(
 /// overlaps what each of them spends on adding up its lanes.
 #[inline(always)]
 fn softmax_body<S: Simd>(s: S, scores: &mut [f32], keys: usize, lse: &mut [f32], rsum: &mut [f32]) {
-    let width = scores.len() / lse.len();
+    let (stride, width) = (scores.len() / lse.len(), keys.next_multiple_of(MAX_LANES));
     let padding: [f32; MAX_LANES] =
         std::array::from_fn(|i| if width - MAX_LANES + i < keys { 0.0 } else { f32::NEG_INFINITY });
-    for (row, max) in scores.chunks_exact_mut(width).zip(&mut *lse) {
+    for (row, max) in scores.chunks_exact_mut(stride).zip(&mut *lse) {
+        let row = &mut row[..width];
         let last = row[width - MAX_LANES..].chunks_exact_mut(S::LANES);
         for (v, p) in last.zip(padding.chunks_exact(S::LANES)) {
             s.store(s.add(s.load(v), s.load(p)), v);
         }
         *max = max_of(s, row);
     }
-    for ((row, &mut max), sum) in scores.chunks_exact_mut(width).zip(&mut *lse).zip(&mut *rsum) {
-        *sum = exponentials(s, row, max);
+    for ((row, &mut max), sum) in scores.chunks_exact_mut(stride).zip(&mut *lse).zip(&mut *rsum) {
+        *sum = exponentials(s, &mut row[..width], max);
     }
     for (lse, rsum) in lse.iter_mut().zip(rsum) {
         *lse += rsum.ln();
