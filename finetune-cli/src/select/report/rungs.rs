@@ -1,10 +1,11 @@
 //! What fine-tuning measured: the figure after each stage of training.
 
-use super::axis::{Axis, range};
-use super::html::{Element, element};
-use super::numbers::{capital, decimal, duration, finite, fixed, or_dash, shorten, times};
-use super::rows::{self, Row};
-use super::svg;
+use super::rows::Row;
+use crate::page::axis::{Axis, range};
+use crate::page::html::{Element, element};
+use crate::page::numbers::{capital, decimal, duration, finite, fixed, or_dash, shorten, times};
+use crate::page::parts;
+use crate::page::svg;
 use crate::select::summary::{Rung, Summary, Verified};
 
 /// Width of the picture, ends of the plot, where the names begin.
@@ -48,7 +49,7 @@ pub fn section(summary: &Summary, rows: &[Row]) -> Option<Element> {
     );
     let chart =
         element("figure").class("scroll").child(picture(&curves, (x, y), &summary.task.metric));
-    Some(rows::section("rungs", "Fine-tuned for a while").child(rows::note(&text)).child(chart))
+    Some(parts::section("rungs", "Fine-tuned for a while").child(parts::note(&text)).child(chart))
 }
 
 /// The curves of a candidate, that of the best learning rate first; of several, the rate is behind the name.
