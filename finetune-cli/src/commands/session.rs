@@ -14,6 +14,7 @@ use super::best::{Best, best_metric};
 use super::interruption::{Watch, going_on};
 use super::stretch::Stretch;
 use super::train::Job;
+use super::train_report;
 use crate::args::TrainArgs;
 use crate::batches::Examples;
 use crate::data::Task;
@@ -34,6 +35,8 @@ pub(super) struct Session<'a> {
     run: Run,
     trainer: Trainer<'a>,
     best: Option<Best>,
+    /// What the weights that are to be saved do, for the report: on validation data, in the end on test data.
+    measured: Option<Evaluation>,
     /// The epoch that is under way.
     stretch: Stretch,
     watch: Watch,
@@ -51,7 +54,7 @@ impl<'a> Session<'a> {
         let trainer = trainer.with_loss(Loss::new(&recipe.loss, train));
         let bar = bar(trainer.total_steps(), args.machine.quiet);
         let (watch, stretch) = (Watch::begin(args.checkpoints)?, Stretch::new());
-        Ok(Self { args, job, run, trainer, best: None, stretch, watch, bar })
+        Ok(Self { args, job, run, trainer, best: None, measured: None, stretch, watch, bar })
     }
 
     /// Goes on behind a checkpoint, whose weights the model has.
@@ -163,7 +166,7 @@ impl<'a> Session<'a> {
             let result = self.evaluate(validation, "validation")?;
             add(&mut entry, "eval", &result);
             line += &format!("  validation {}", self.summary(&result));
-            self.keep_best(epoch, &result);
+            self.keep_best(epoch, result);
         }
         self.run.log(entry);
         Ok(line + &format!("  {seconds:.1} s, {speed:.0} examples/s"))
@@ -221,13 +224,17 @@ impl<'a> Session<'a> {
     }
 
     /// Remembers this epoch if its validation figure is the best so far.
-    fn keep_best(&mut self, epoch: f64, result: &Evaluation) {
+    fn keep_best(&mut self, epoch: f64, result: Evaluation) {
         let name = best_metric(&self.args.recipe, &self.job.task);
         let figure = result.figure(name);
         let figure = figure.expect("validation data has labels, the name was checked");
-        if self.best.as_ref().is_none_or(|best| best.is_below(name, figure)) {
+        let is_best = self.best.as_ref().is_none_or(|best| best.is_below(name, figure));
+        if is_best {
             let params = self.keeps_best().then(|| self.trained());
             self.best = Some(Best::new((epoch, figure), params.as_deref()));
+        }
+        if is_best || !self.keeps_best() {
+            self.measured = Some(result);
         }
     }
 
@@ -254,12 +261,20 @@ impl<'a> Session<'a> {
         {
             report(format_args!("the weights of epoch {} are kept", shown(best.epoch)));
         }
-        let Some(test) = &self.job.splits.test else { return Ok(None) };
+        let Some(test) = &self.job.splits.test else {
+            // What the best epoch predicted is in no checkpoint.
+            if self.measured.is_none() {
+                let validation = self.job.splits.validation.as_ref();
+                self.measured = validation.and_then(|data| self.evaluate(data, "validation").ok());
+            }
+            return Ok(None);
+        };
         let result = self.evaluate(test, "test")?;
         report(format_args!("test  {}  {:.0} examples/s", self.summary(&result), result.speed));
         report(result.report.as_ref().expect("test data has labels"));
         let mut entry = json!({"test_samples_per_second": result.speed});
         add(&mut entry, "test", &result);
+        self.measured = Some(result);
         Ok(Some(entry))
     }
 
@@ -276,7 +291,8 @@ impl<'a> Session<'a> {
             self.run.log(entry);
         }
         let (state, output) = (self.state(), self.run.destination().to_owned());
-        self.run.finish(state)?;
+        let state = self.run.finish(state)?;
+        train_report::write(self.args, self.job, &state, self.measured.as_ref(), &output);
         clean_up(self.args, &output)
     }
 
@@ -319,8 +335,9 @@ impl<'a> Session<'a> {
 /// Removes what only a run that goes on needs, and says where the model is.
 pub(super) fn clean_up(args: &TrainArgs, output: &Path) -> Result<()> {
     checkpoint::clear(output)?;
+    train_report::introduce(output);
     report(format_args!("saved to {}", output.display()));
-    if let Some(command) = next(args) {
+    if let Some(command) = train_report::next(args) {
         report(format_args!("next: {command}"));
     }
     Ok(())
@@ -338,15 +355,6 @@ fn rescued(error: bert::Error, save: impl Fn(&Path) -> bert::Result<()>) -> anyh
             error.context(format!("the trained model is in {} instead", place.display()))
         }
         None => error,
-    }
-}
-
-/// How to use the model: where no output was named, `predict` finds it by itself.
-fn next(args: &TrainArgs) -> Option<&'static str> {
-    match (&args.output, &args.train, args.machine.quiet) {
-        (None, None, false) => Some("finetune predict \"The waiter was rude and the soup cold.\""),
-        (None, Some(_), false) => Some("finetune predict \"...\""),
-        _ => None,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::loss;
 use crate::optimization::check_flags;
 use crate::predictions::metric_names;
 use crate::progress::remark;
+use crate::report::Texts;
 use crate::run::{Earlier, Run, SETTINGS, Settings, check_destination, free_name, unfinished};
 use crate::select::cache::Key;
 
@@ -72,8 +73,12 @@ pub(super) fn run(args: &TrainArgs) -> Result<()> {
 pub(super) struct Job {
     pub(super) folder: Folder,
     pub(super) task: Task,
-    settings: String,
+    /// How many texts an example has, each in a column.
+    pub(super) columns: usize,
+    pub(super) settings: String,
     pub(super) splits: Splits,
+    /// What the report shows: the test data, else the validation data.
+    pub(super) texts: Option<Texts>,
     pub(super) model: Classifier,
     /// What is trained of it with LoRA.
     pub(super) adapter: Option<Adapter>,
@@ -97,12 +102,14 @@ impl Job {
         let start = Start::new(args, &folder, &schema.task)?;
         let settings = settings(args, &folder, &schema.columns)?;
         let earlier = earlier(args, Settings { file: SETTINGS, text: &settings })?;
+        let texts = datasets[2].as_ref().or(datasets[1].as_ref()).map(Texts::of);
         let splits = tokenize(args, &folder, &schema, datasets)?;
         let (model, adapter) = match &earlier {
             Earlier::Unfinished(_, checkpoint) => start.again(checkpoint)?,
             _ => start.fresh()?,
         };
-        Ok((Self { folder, task: schema.task, settings, splits, model, adapter }, earlier))
+        let (task, columns) = (schema.task, schema.columns.text.len());
+        Ok((Self { folder, task, columns, settings, splits, texts, model, adapter }, earlier))
     }
 }
 

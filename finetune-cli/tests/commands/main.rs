@@ -13,6 +13,9 @@ mod lora;
 mod losses;
 mod masked_lm;
 mod output;
+#[path = "../page/mod.rs"]
+mod page;
+mod report;
 mod resuming;
 mod selection;
 mod selection_rates;
