@@ -54,9 +54,11 @@ pub fn sentence(measured: &Measured, row: usize, wrong: &[Wrong]) -> Element {
     let text = element("bdi").class("text");
     let Some(example) = measured.texts.examples.get(row) else { return text };
     let words = example.words();
-    // Both are in the order of the sentence.
-    let near = |place: &usize| wrong.iter().any(|w| w.place.abs_diff(*place) <= AROUND);
+    // Wrong words are in the order of the sentence: the first that is not too far before a place is found by halving.
+    let close = |place: usize| wrong.get(wrong.partition_point(|w| w.place + AROUND < place));
+    let near = |place: &usize| close(*place).is_some_and(|w| w.place <= place + AROUND);
     let shown: Vec<usize> = (0..words.len()).filter(near).take(WORDS).collect();
+    let is_wrong = |place: usize| wrong.binary_search_by_key(&place, |w| w.place).is_ok();
     let mut text = text;
     let mut next = 0;
     for &place in &shown {
@@ -64,7 +66,7 @@ pub fn sentence(measured: &Measured, row: usize, wrong: &[Wrong]) -> Element {
             text = text.text("… ");
         }
         let word = shorten(&words[place], LETTERS);
-        text = match wrong.iter().any(|w| w.place == place) {
+        text = match is_wrong(place) {
             true => text.child(with_text("mark", word)).text(" "),
             false => text.text(word).text(" "),
         };
