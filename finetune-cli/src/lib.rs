@@ -15,6 +15,8 @@
 //! trainer             the training loop of a classifier, evaluation
 //! predictions         logits to answers
 //! progress            the line that says how far it is
+//! page                what pages to look at are made of
+//! report              the page of a training or an evaluation
 //! masked_lm           masked-language modelling on plain text
 //! select              choosing a starting point: estimates, costs, ranking
 //! flops, memory       what a model costs
@@ -41,8 +43,10 @@ pub mod masked_lm;
 pub mod memory;
 pub mod metrics;
 pub mod optimization;
+pub mod page;
 pub mod predictions;
 pub mod progress;
+pub mod report;
 pub mod run;
 pub mod select;
 pub mod trained;

@@ -18,6 +18,10 @@ pub struct EvaluateArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+    /// Write a page, too, with the figures, what is taken for what, and the examples with the greatest losses
+    /// [default: none]
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Data")]
     #[allow(missing_docs)]
     pub labels: LabelArgs,

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use tempfile::TempDir;
 
+use super::train_report;
 use crate::args::TrainArgs;
 use crate::progress::report;
 use crate::run::checkpoint;
@@ -12,8 +13,9 @@ use crate::run::checkpoint;
 /// Removes what only a run that goes on needs, and says where the model is.
 pub(super) fn clean_up(args: &TrainArgs, output: &Path) -> Result<()> {
     checkpoint::clear(output)?;
+    train_report::introduce(output);
     report(format_args!("saved to {}", output.display()));
-    if let Some(command) = next(args) {
+    if let Some(command) = train_report::next(args) {
         report(format_args!("next: {command}"));
     }
     Ok(())
@@ -34,14 +36,5 @@ pub(super) fn rescued(
             error.context(format!("the trained model is in {} instead", place.display()))
         }
         None => error,
-    }
-}
-
-/// How to use the model: where no output was named, `predict` finds it by itself.
-fn next(args: &TrainArgs) -> Option<&'static str> {
-    match (&args.output, &args.train, args.machine.quiet) {
-        (None, None, false) => Some("finetune predict \"The waiter was rude and the soup cold.\""),
-        (None, Some(_), false) => Some("finetune predict \"...\""),
-        _ => None,
     }
 }

@@ -18,6 +18,7 @@ mod session;
 mod start;
 mod stretch;
 mod train;
+mod train_report;
 
 use std::path::{Path, PathBuf};
 

@@ -21,11 +21,12 @@ use serde_json::Value;
 
 use super::best::best_metric;
 use super::train::Job;
+use super::train_report::parts;
 use crate::args::TrainArgs;
-use crate::batches::Examples;
 use crate::data::Task;
 use crate::metrics::are_entities;
 use crate::predictions::metric_names;
+use crate::report::Part;
 use crate::{bundled, hub};
 
 /// The name of the file.
@@ -65,14 +66,14 @@ impl ModelCard<'_> {
 
     /// The figures, where the Hub looks for them: of the test data, or else of the validation data.
     fn model_index(&self) -> String {
-        let [_, validation, test] = self.names();
         let measured = match (self.tested, self.validated) {
-            (Some(entry), _) => Some((entry, "test", test)),
-            (None, Some(entry)) => Some((entry, "eval", validation)),
+            (Some(entry), _) => Some((entry, "test", "test")),
+            (None, Some(entry)) => Some((entry, "eval", "validation")),
             (None, None) => None,
         };
-        let Some((entry, prefix, file)) = measured else { return String::new() };
-        let split = if prefix == "test" { "test" } else { "validation" };
+        let Some((entry, prefix, split)) = measured else { return String::new() };
+        let file = self.parts().into_iter().find(|part| part.role == split);
+        let file = file.map(|part| part.name).unwrap_or_default();
         let (pipeline, file) = (string(self.pipeline()), string(&file));
         let mut yaml = format!(
             "model-index:\n- name: {}\n  results:\n  - task:\n      type: {pipeline}\n    dataset:\n      \
@@ -94,8 +95,8 @@ impl ModelCard<'_> {
             true => "Random weights in the shape of",
             false => "Weights of",
         };
-        let (base, [train, ..]) = (self.base(), self.names());
-        let (task, train) = (plain(&self.job.task.to_string()), plain(&train));
+        let (base, train) = (self.base(), plain(&self.parts()[0].name));
+        let task = plain(&self.job.task.to_string());
         let _ = writeln!(text, "{begin} {base}, fine-tuned on {train}. Task: {task}.\n");
         text + &self.figure_table()
     }
@@ -151,15 +152,9 @@ impl ModelCard<'_> {
     }
 
     fn data(&self) -> String {
-        let splits = &self.job.splits;
-        let parts = [Some(&splits.train), splits.validation.as_ref(), splits.test.as_ref()];
         let mut text = "## Data\n\n| | | examples |\n|---|---|---:|\n".to_owned();
-        for ((part, name), use_of_it) in
-            parts.iter().zip(self.names()).zip(["training", "validation", "test"])
-        {
-            if let Some(n) = part.map(Examples::texts) {
-                let _ = writeln!(text, "| {use_of_it} | {} | {n} |", plain(&name));
-            }
+        for Part { role, name, examples } in self.parts() {
+            let _ = writeln!(text, "| {role} | {} | {examples} |", plain(&name));
         }
         text
     }
@@ -210,17 +205,9 @@ impl ModelCard<'_> {
         hub::name_of(&self.job.folder.path).filter(|_| !self.args.from_scratch)
     }
 
-    /// What the training, validation and test data are called.
-    fn names(&self) -> [String; 3] {
-        let Some(train) = &self.args.train else {
-            return std::array::from_fn(|_| bundled::REVIEWS.to_owned());
-        };
-        let train = last_part(train);
-        let [validation, test] = [&self.args.validation, &self.args.test]
-            .map(|path| path.as_ref().map(|path| last_part(path)));
-        // Without a file there is no test data, and the validation data is a part of the training data.
-        let validation = validation.unwrap_or_else(|| format!("{train}, held out"));
-        [train, validation, test.unwrap_or_default()]
+    /// The training data, and what was held out.
+    fn parts(&self) -> Vec<Part> {
+        parts(self.args, self.job)
     }
 }
 

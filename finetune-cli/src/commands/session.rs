@@ -16,6 +16,7 @@ use super::interruption::{Watch, going_on};
 use super::model_card::{self, ModelCard};
 use super::stretch::Stretch;
 use super::train::Job;
+use super::train_report;
 use crate::args::TrainArgs;
 use crate::batches::Examples;
 use crate::data::Task;
@@ -36,6 +37,8 @@ pub(super) struct Session<'a> {
     run: Run,
     trainer: Trainer<'a>,
     best: Option<Best>,
+    /// What the weights that are to be saved do, for the report: on validation data, in the end on test data.
+    measured: Option<Evaluation>,
     /// The steps since the last line: where nothing else is said, the epoch that is under way.
     stretch: Stretch,
     watch: Watch,
@@ -53,7 +56,7 @@ impl<'a> Session<'a> {
         let trainer = trainer.with_loss(Loss::new(&recipe.loss, train));
         let bar = bar(trainer.total_steps(), args.machine.quiet);
         let (watch, stretch) = (Watch::begin(args.checkpoints)?, Stretch::new());
-        Ok(Self { args, job, run, trainer, best: None, stretch, watch, bar })
+        Ok(Self { args, job, run, trainer, best: None, measured: None, stretch, watch, bar })
     }
 
     /// Goes on behind a checkpoint, whose weights the model has.
@@ -179,7 +182,7 @@ impl<'a> Session<'a> {
             let result = self.evaluate(validation, "validation")?;
             add(&mut entry, "eval", &result);
             line += &format!("  validation {}", self.summary(&result));
-            self.keep_best(step, &result);
+            self.keep_best(step, result);
         }
         self.run.log(entry);
         Ok(line + &format!("  {seconds:.1} s, {speed:.0} examples/s"))
@@ -247,13 +250,17 @@ impl<'a> Session<'a> {
     }
 
     /// Remembers the weights after this step if their validation figure is the best so far.
-    fn keep_best(&mut self, step: u64, result: &Evaluation) {
+    fn keep_best(&mut self, step: u64, result: Evaluation) {
         let name = best_metric(&self.args.recipe, &self.job.task);
         let figure = result.figure(name);
         let figure = figure.expect("validation data has labels, the name was checked");
-        if self.best.as_ref().is_none_or(|best| best.is_below(name, figure)) {
+        let is_best = self.best.as_ref().is_none_or(|best| best.is_below(name, figure));
+        if is_best {
             let params = self.keeps_best().then(|| self.trained());
             self.best = Some(Best::new((step, figure), params.as_deref()));
+        }
+        if is_best || !self.keeps_best() {
+            self.measured = Some(result);
         }
     }
 
@@ -284,12 +291,20 @@ impl<'a> Session<'a> {
                 None => format!("the weights of epoch {} are kept", shown(self.epoch_at(step))),
             });
         }
-        let Some(test) = &self.job.splits.test else { return Ok(None) };
+        let Some(test) = &self.job.splits.test else {
+            // What the best epoch predicted is in no checkpoint.
+            if self.measured.is_none() {
+                let validation = self.job.splits.validation.as_ref();
+                self.measured = validation.and_then(|data| self.evaluate(data, "validation").ok());
+            }
+            return Ok(None);
+        };
         let result = self.evaluate(test, "test")?;
         report(format_args!("test  {}  {:.0} examples/s", self.summary(&result), result.speed));
         report(result.report.as_ref().expect("test data has labels"));
         let mut entry = json!({"test_samples_per_second": result.speed});
         add(&mut entry, "test", &result);
+        self.measured = Some(result);
         Ok(Some(entry))
     }
 
@@ -307,7 +322,8 @@ impl<'a> Session<'a> {
             self.run.log(entry);
         }
         let (state, output) = (self.state(), self.run.destination().to_owned());
-        self.run.finish(state)?;
+        let state = self.run.finish(state)?;
+        train_report::write(self.args, self.job, &state, self.measured.as_ref(), &output);
         clean_up(self.args, &output)
     }
 

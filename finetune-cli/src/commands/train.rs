@@ -22,6 +22,7 @@ use crate::loss;
 use crate::optimization::check_flags;
 use crate::predictions::metric_names;
 use crate::progress::remark;
+use crate::report::Texts;
 use crate::run::{Earlier, Run, SETTINGS, Settings, check_destination, free_name, unfinished};
 use crate::select::cache::Key;
 
@@ -74,10 +75,12 @@ pub(super) struct Job {
     pub(super) folder: Folder,
     pub(super) task: Task,
     pub(super) columns: Columns,
-    settings: String,
+    pub(super) settings: String,
     /// The settings without the paths of this machine.
     pub(super) recipe: String,
     pub(super) splits: Splits,
+    /// What the report shows: the test data, else the validation data.
+    pub(super) texts: Option<Texts>,
     pub(super) model: Classifier,
     /// What is trained of it with LoRA.
     pub(super) adapter: Option<Adapter>,
@@ -102,13 +105,15 @@ impl Job {
         let filled = filled(args, &folder, &schema.columns)?;
         let (settings, recipe) = (toml(&filled)?, toml(&filled.without_paths())?);
         let earlier = earlier(args, Settings { file: SETTINGS, text: &settings })?;
+        let texts = datasets[2].as_ref().or(datasets[1].as_ref()).map(Texts::of);
         let splits = tokenize(args, &folder, &schema, datasets)?;
         let (model, adapter) = match &earlier {
             Earlier::Unfinished(_, checkpoint) => start.again(checkpoint)?,
             _ => start.fresh()?,
         };
         let Schema { task, columns, .. } = schema;
-        Ok((Self { folder, task, columns, settings, recipe, splits, model, adapter }, earlier))
+        let job = Self { folder, task, columns, settings, recipe, splits, texts, model, adapter };
+        Ok((job, earlier))
     }
 }
 

@@ -123,11 +123,11 @@ impl Run {
     }
 
     /// Writes `trainer_state.json` and gives the folder its name. `state` holds the keys besides
-    /// `log_history`.
+    /// `log_history`; gives it with them all.
     ///
     /// # Errors
     /// When it can't be written or renamed; the model stays where it is, and so does an earlier run.
-    pub fn finish(mut self, mut state: Value) -> Result<()> {
+    pub fn finish(mut self, mut state: Value) -> Result<Value> {
         // The model is saved: from here on nothing is removed.
         self.finished = true;
         state["log_history"] = json!(self.history);
@@ -141,7 +141,8 @@ impl Run {
                 format!("the model is in {}, without {STATE}", self.partial.display())
             })?;
         sync(&self.partial);
-        self.take_name()
+        self.take_name()?;
+        Ok(state)
     }
 
     /// Moves an earlier run aside, takes its name, then removes it. What has come there since the beginning is not

@@ -14,6 +14,9 @@ mod losses;
 mod masked_lm;
 mod model_card;
 mod output;
+#[path = "../page/mod.rs"]
+mod page;
+mod report;
 mod resuming;
 mod selection;
 mod selection_rates;

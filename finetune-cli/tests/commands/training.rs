@@ -21,6 +21,7 @@ fn the_output_is_a_model_with_the_figures_of_the_run() {
         "config.json",
         "metrics.jsonl",
         "model.safetensors",
+        "report.html",
         "special_tokens_map.json",
         "tokenizer.json",
         "tokenizer_config.json",
@@ -479,7 +480,7 @@ fn a_configuration_file_stands_for_flags_and_typed_flags_win() {
     let args = ["train", "--config", &config, "--epochs", "1", "--text-column", "text"];
     // The typed text column replaces the one of the file, it does not make a pair with it.
     let out = succeeds(&args);
-    assert_eq!((out.stdout.lines().count(), out.stderr.as_str()), (2, ""), "{}", out.stdout);
+    assert_eq!((out.stdout.lines().count(), out.stderr.as_str()), (3, ""), "{}", out.stdout);
     assert_eq!(metrics(&place.output)[0]["learning_rate"], json!(0.0005));
 }
 

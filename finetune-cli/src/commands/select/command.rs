@@ -82,7 +82,7 @@ pub(super) fn line(args: &TrainArgs) -> Result<String> {
 }
 
 /// What holds without flags.
-fn defaults() -> Result<toml::Table> {
+pub(in crate::commands) fn defaults() -> Result<toml::Table> {
     let Command::Train(plain) = Cli::parse_from(["finetune", "train"]).command else {
         unreachable!("the subcommand is train")
     };
@@ -90,7 +90,7 @@ fn defaults() -> Result<toml::Table> {
 }
 
 /// The word for a POSIX shell.
-fn quoted(word: &str) -> String {
+pub(in crate::commands) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
     match !word.is_empty() && word.chars().all(plain) {
         true => word.to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! Candidates stream: one is in memory at a time, and what is known of it is on disk before the next is opened.
 
-mod command;
+pub(super) mod command;
 mod contender;
 mod remarks;
 mod table;

@@ -1,7 +1,7 @@
 //! The ranking as a table for the terminal: a line for each candidate, one below it if there is something to say.
 
 use crate::memory::human;
-use crate::select::report::duration;
+use crate::page::numbers::duration;
 use crate::select::summary::{Candidate, Summary};
 
 /// Columns that are aligned to the right: all but name and remarks.

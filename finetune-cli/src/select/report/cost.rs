@@ -1,13 +1,14 @@
 //! Score against cost: which candidates no other beats in both.
 
-use super::axis::{Axis, decades, range, round_times};
-use super::html::{Element, element, with_text};
 use super::labels::{Area, Labels};
-use super::numbers::{NONE, count, duration, finite, fixed, or_dash, times};
-use super::rows::{self, Row};
-use super::svg;
-use super::table::{Table, columns, number};
+use super::rows::Row;
 use crate::memory;
+use crate::page::axis::{Axis, decades, range, round_times};
+use crate::page::html::{Element, element, with_text};
+use crate::page::numbers::{NONE, count, duration, finite, fixed, or_dash, times};
+use crate::page::parts;
+use crate::page::svg;
+use crate::page::table::{Table, columns, number};
 use crate::select::summary::{Cost, Score};
 
 /// The picture, and the plot in it: left, right, top, bottom. Above the plot is room for names.
@@ -52,10 +53,10 @@ pub fn section(rows: &[Row]) -> Option<Element> {
     );
     let missing = rows.iter().filter(|row| row.rank.is_some()).count() - points.len();
     let missing = (missing > 0).then(|| {
-        rows::note(&format!("{} without score or cost: not shown.", times(missing, "candidate")))
+        parts::note(&format!("{} without score or cost: not shown.", times(missing, "candidate")))
     });
     let chart = element("figure").class("scroll").child(picture(&points, (x, y), timed));
-    let part = rows::section("cost", "Score against cost").child(rows::note(&text));
+    let part = parts::section("cost", "Score against cost").child(parts::note(&text));
     Some(part.child(legend()).child(chart).children(missing).child(figures(rows)))
 }
 

@@ -2,11 +2,12 @@
 
 use std::cmp::Ordering;
 
-use super::axis::range;
-use super::html::{Element, element, with_text};
-use super::numbers::{NONE, decimal, finite};
-use super::rows::{self, Row};
-use super::table::{Table, number};
+use super::rows::Row;
+use crate::page::axis::range;
+use crate::page::html::{Element, element, with_text};
+use crate::page::numbers::{NONE, decimal, finite};
+use crate::page::parts;
+use crate::page::table::{Table, number};
 use crate::select::summary::{Estimated, Evidence};
 
 /// A role, which says at which place, and an estimator.
@@ -26,7 +27,7 @@ pub fn section(rows: &[Row]) -> Option<Element> {
     let table =
         Table { class: "figures heat", text: "Estimators by candidate", head: head(&columns) }
             .folded(&lines);
-    let part = rows::section("estimators", "What the estimators say").child(rows::note(
+    let part = parts::section("estimators", "What the estimators say").child(parts::note(
         "No estimator is right alone: each looks at the same frozen states from another side, and the score is \
          the weighted mean of the ranks that they give at several places: at the state with which a new head \
          begins, at the best layer, and at the mean of all layers. Values compare within a column only; higher is better, \

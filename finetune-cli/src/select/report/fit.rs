@@ -1,9 +1,10 @@
 //! How the text meets tokenizers and pretraining, and what heads there are.
 
-use super::html::{Element, element, with_text};
-use super::numbers::{NONE, decimal, finite, fixed, or_dash, percent};
-use super::rows::{self, Row};
-use super::table::{Table, columns, number};
+use super::rows::Row;
+use crate::page::html::{Element, element, with_text};
+use crate::page::numbers::{NONE, decimal, finite, fixed, or_dash, percent};
+use crate::page::parts;
+use crate::page::table::{Table, columns, number};
 use crate::select::fit::{MANY_CUT, MANY_TOKENS, SOME_UNKNOWN};
 use crate::select::summary::{Evidence, Fit, Objective};
 
@@ -17,12 +18,12 @@ const CASE: f64 = 0.1;
 pub fn section(rows: &[Row]) -> Option<Element> {
     let measured: Vec<(&Row, &Evidence)> =
         rows.iter().filter_map(|row| Some((row, row.evidence()?))).collect();
-    let part = rows::section("fit", "How the text fits").child(rows::note(
+    let part = parts::section("fit", "How the text fits").child(parts::note(
         "Few tokens per word, few unknown and few cut sequences mean that the tokenizer knows this kind of text; \
          a low pseudo-perplexity, that the pretraining does. Compare perplexities only between candidates with \
          the same tokenizer. Marked figures deserve a look.",
     ));
-    let part = part.child(texts(&measured)).child(rows::subheading("What they were trained for"));
+    let part = part.child(texts(&measured)).child(parts::subheading("What they were trained for"));
     (!measured.is_empty()).then(|| part.child(objectives(&measured)))
 }
 

@@ -1,11 +1,9 @@
 //! The data, the task and where the time went.
 
-use super::html::{Element, element, with_text};
-use super::numbers::{NONE, duration, grouped, or_dash};
+use crate::page::html::{Element, element, with_text};
+use crate::page::numbers::{duration, grouped, or_dash};
+use crate::page::parts::{fact, labels};
 use crate::select::summary::{Summary, TaskSummary};
-
-/// Labels at most before they are folded.
-const LABELS: usize = 12;
 
 /// The foot of the page.
 pub fn section(summary: &Summary) -> Element {
@@ -30,10 +28,6 @@ pub fn section(summary: &Summary) -> Element {
     element("section").attr("id", "data").child(heading).child(list)
 }
 
-fn fact(name: &str, value: Element) -> Element {
-    element("div").child(with_text("dt", name)).child(value)
-}
-
 fn recipe(task: &TaskSummary) -> String {
     let lora = task.lora_rank.map_or(String::new(), |rank| format!(", LoRA of rank {rank}"));
     let (epochs, batch, tokens) = (task.epochs, task.batch_size, task.max_length);
@@ -43,16 +37,4 @@ fn recipe(task: &TaskSummary) -> String {
 fn scored(task: &TaskSummary) -> String {
     let words = task.sampled_words.map(|words| format!(" ({} words)", grouped(words)));
     grouped(task.sampled_rows) + &words.unwrap_or_default()
-}
-
-fn labels(labels: &[String]) -> Element {
-    let all = labels.join(", ");
-    match labels.len() {
-        0 => with_text("dd", NONE),
-        n if n <= LABELS => with_text("dd", all),
-        n => {
-            let folded = element("details").child(with_text("summary", format!("{n} labels")));
-            element("dd").child(folded.text(all))
-        }
-    }
 }

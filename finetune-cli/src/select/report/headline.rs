@@ -1,9 +1,10 @@
 //! The choice in a sentence, how sure it is, and what to run next.
 
-use super::html::{Element, element, with_text};
-use super::numbers::{self, NONE, decimal, duration, fixed, grouped, or_dash, times};
 use super::rows::Row;
 use crate::memory;
+use crate::page::html::{Element, element, with_text};
+use crate::page::numbers::{self, NONE, decimal, duration, fixed, grouped, or_dash, times};
+use crate::page::parts;
 use crate::select::summary::Summary;
 
 /// Names at most in a sentence.
@@ -127,14 +128,9 @@ fn tiles(summary: &Summary, first: &Row) -> Option<Element> {
         ("rows to train on".to_owned(), grouped(summary.task.train_rows)),
     ];
     let shown = tiles.into_iter().filter(|(_, value)| value != NONE);
-    let tile =
-        |(name, value)| element("div").child(with_text("dt", name)).child(with_text("dd", value));
-    Some(element("dl").class("tiles").children(shown.map(tile)))
+    Some(parts::tiles(shown))
 }
 
 fn command(summary: &Summary) -> Option<Element> {
-    let command = summary.command.as_ref()?;
-    let box_ = element("pre").attr("tabindex", "0").child(with_text("code", command));
-    let box_ = element("div").class("command").child(box_);
-    Some(element("div").child(with_text("h2", "Run next")).child(box_))
+    summary.command.as_ref().map(|command| parts::command("Run next", command))
 }

@@ -1,8 +1,8 @@
 //! Names in a chart that keep clear of each other and of the dots.
 
-use super::html::{Element, element};
-use super::numbers::shorten;
-use super::svg;
+use crate::page::html::{Element, element};
+use crate::page::numbers::shorten;
+use crate::page::svg;
 
 /// A rectangle: left, top, right, bottom.
 pub type Area = (f64, f64, f64, f64);

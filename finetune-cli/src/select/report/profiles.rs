@@ -1,10 +1,11 @@
 //! Estimates by layer: one small picture a candidate, all on the same scales.
 
-use super::axis::{Axis, range};
-use super::html::{Element, element, with_text};
-use super::numbers::{decimal, finite, or_dash};
-use super::rows::{self, Row};
-use super::svg;
+use super::rows::Row;
+use crate::page::axis::{Axis, range};
+use crate::page::html::{Element, element, with_text};
+use crate::page::numbers::{decimal, finite, or_dash};
+use crate::page::parts;
+use crate::page::svg;
 use crate::select::summary::{Evidence, LayerProfile, Place};
 
 /// So many are shown, the others folded.
@@ -38,7 +39,7 @@ pub fn section(rows: &[Row]) -> Option<Element> {
         let text = format!("{} more", folded.len());
         element("details").child(with_text("summary", text)).child(grid(folded))
     });
-    let part = rows::section("layers", "Layer by layer").child(rows::note(
+    let part = parts::section("layers", "Layer by layer").child(parts::note(
         "How well a linear model on the states of each layer is estimated to do; higher is better. Layer 0 are \
          the embeddings, “all” is the mean of all layers. Each estimator has one scale for all candidates, \
          from the lowest value to the highest. The ring marks the best layer.",

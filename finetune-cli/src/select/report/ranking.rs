@@ -1,11 +1,12 @@
 //! The table of all candidates.
 
-use super::html::{Element, element, with_text};
-use super::numbers::{NONE, capital, count, duration, fixed, or_dash};
-use super::rows::{self, Row};
-use super::svg;
-use super::table::{Table, columns, number};
+use super::rows::Row;
 use crate::memory;
+use crate::page::html::{Element, element, with_text};
+use crate::page::numbers::{NONE, capital, count, duration, fixed, or_dash};
+use crate::page::parts;
+use crate::page::svg;
+use crate::page::table::{Table, columns, number};
 use crate::select::summary::{Score, Status, Summary};
 
 /// Width and height of the bar in a cell.
@@ -27,7 +28,7 @@ pub fn section(summary: &Summary, rows: &[Row]) -> Element {
     );
     let table = Table { class: "ranking", text: "Candidates, best first", head: columns(&names) }
         .whole(&lines);
-    rows::section("ranking", "Ranking").child(rows::note(&text)).child(table)
+    parts::section("ranking", "Ranking").child(parts::note(&text)).child(table)
 }
 
 fn line(row: &Row, best: Option<Score>, several_rates: bool) -> Element {

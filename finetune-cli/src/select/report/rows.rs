@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::html::{Element, element, with_text};
-use super::numbers::finite;
+use crate::page::html::{Element, element, with_text};
+use crate::page::numbers::finite;
 use crate::select::summary::{Candidate, Evidence, Score, Summary};
 
 /// A candidate and its place in the report.
@@ -84,19 +84,4 @@ impl<'a> Row<'a> {
     pub fn head(&self) -> Element {
         element("th").attr("scope", "row").child(self.mark())
     }
-}
-
-/// A section with its heading.
-pub fn section(id: &'static str, heading: &str) -> Element {
-    element("section").attr("id", id).child(with_text("h2", heading))
-}
-
-/// An explanation under a heading.
-pub fn note(text: &str) -> Element {
-    with_text("p", text).class("note")
-}
-
-/// A heading within a section.
-pub fn subheading(text: &str) -> Element {
-    with_text("h3", text)
 }

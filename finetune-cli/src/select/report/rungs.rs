@@ -1,10 +1,11 @@
 //! What fine-tuning measured: the figure after each stage of training.
 
-use super::axis::{Axis, range};
-use super::html::{Element, element};
-use super::numbers::{capital, decimal, duration, finite, fixed, or_dash, shorten, times};
-use super::rows::{self, Row};
-use super::svg;
+use super::rows::Row;
+use crate::page::axis::{Axis, range};
+use crate::page::html::{Element, element};
+use crate::page::numbers::{capital, decimal, duration, finite, fixed, or_dash, shorten, times};
+use crate::page::parts;
+use crate::page::svg;
 use crate::select::summary::{Rung, Summary, Verified};
 
 /// Width of the picture, ends of the plot, where the names begin.
@@ -48,7 +49,7 @@ pub fn section(summary: &Summary, rows: &[Row]) -> Option<Element> {
     );
     let chart =
         element("figure").class("scroll").child(picture(&curves, (x, y), &summary.task.metric));
-    Some(rows::section("rungs", "Fine-tuned for a while").child(rows::note(&text)).child(chart))
+    Some(parts::section("rungs", "Fine-tuned for a while").child(parts::note(&text)).child(chart))
 }
 
 /// The curves of a candidate, that of the best learning rate first; of several, the rate is behind the name.
@@ -74,7 +75,11 @@ fn picture(curves: &[Curve], (x, y): (Axis, Axis), metric: &str) -> Element {
     steps.sort_by(f64::total_cmp);
     steps.dedup();
     let ticks = apart(&x, &steps).into_iter().map(|s| (s, fixed(s, 0))).collect::<Vec<_>>();
-    let heights = spread(curves.iter().map(|c| y.place(c.stages[c.stages.len() - 1].1)), y);
+    let heights = svg::spread(
+        curves.iter().map(|c| y.place(c.stages[c.stages.len() - 1].1)),
+        (TOP, bottom),
+        LINE,
+    );
     let drawn = curves.iter().enumerate().zip(heights);
     svg::svg("chart", (WIDTH, bottom + 48.0), &format!("{metric} against steps of training"))
         .child(svg::below(&x, &ticks, (top, bottom)))
@@ -121,22 +126,4 @@ fn draw(curve: &Curve, colour: usize, height: f64, (x, y): (&Axis, &Axis)) -> El
         .child(svg::polyline("line", &points))
         .children(dots)
         .child(svg::label("start name", (NAMES, height + 4.0), &text))
-}
-
-/// Heights for names: near the ends of their curves, but a line apart and in the picture.
-fn spread(wanted: impl Iterator<Item = f64>, y: Axis) -> Vec<f64> {
-    let mut order: Vec<(usize, f64)> = wanted.enumerate().collect();
-    order.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let mut least = TOP;
-    for (_, height) in &mut order {
-        *height = height.max(least);
-        least = *height + LINE;
-    }
-    let mut most = y.ends().0;
-    for (_, height) in order.iter_mut().rev() {
-        *height = height.min(most);
-        most = *height - LINE;
-    }
-    order.sort_by_key(|(i, _)| *i);
-    order.into_iter().map(|(_, height)| height).collect()
 }

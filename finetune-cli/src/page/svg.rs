@@ -61,3 +61,21 @@ pub fn beside(axis: &Axis, ticks: &[(f64, String)], (left, right): (f64, f64)) -
         group.child(mark).child(label("end", (left - 8.0, y + 4.0), text))
     })
 }
+
+/// Heights for names: near where they are wanted, but a line apart, and between top and bottom.
+pub fn spread(wanted: impl Iterator<Item = f64>, (top, bottom): (f64, f64), line: f64) -> Vec<f64> {
+    let mut order: Vec<(usize, f64)> = wanted.enumerate().collect();
+    order.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let mut least = top;
+    for (_, height) in &mut order {
+        *height = height.max(least);
+        least = *height + line;
+    }
+    let mut most = bottom;
+    for (_, height) in order.iter_mut().rev() {
+        *height = height.min(most);
+        most = *height - line;
+    }
+    order.sort_by_key(|(i, _)| *i);
+    order.into_iter().map(|(_, height)| height).collect()
+}

@@ -29,7 +29,12 @@ impl Table {
 
     /// With the first rows, and the others below where they can be unfolded.
     pub fn folded(&self, rows: &[Element]) -> Element {
-        let (shown, others) = rows.split_at(rows.len().min(SHOWN));
+        self.folded_behind(SHOWN, rows)
+    }
+
+    /// Likewise, with so many rows.
+    pub fn folded_behind(&self, shown: usize, rows: &[Element]) -> Element {
+        let (shown, others) = rows.split_at(rows.len().min(shown));
         let others = (!others.is_empty()).then(|| {
             let summary = with_text("summary", format!("{} more", others.len()));
             element("details").child(summary).child(self.whole(others))
