@@ -18,6 +18,7 @@ fn it_learns_what_it_has_not_seen() {
 fn the_output_is_a_model_with_the_figures_of_the_run() {
     let run = trained();
     let want = [
+        "README.md",
         "config.json",
         "metrics.jsonl",
         "model.safetensors",
