@@ -65,7 +65,9 @@ struct Scratch<'a> {
     p: &'a mut [f32],
     /// do . v of a block, then the gradient of its scores, `[n, s]`.
     ds: &'a mut [f32],
-    /// Of a block do, then scale q, then dq, `[n, D]`.
+    /// do of a block, `[n, D]`.
+    d_o: &'a mut [f32],
+    /// Of a block q, then scale q, then dq, `[n, D]`.
     rows: &'a mut [f32],
     /// The dropout factors of a query, `[s]`; ones where nothing is dropped.
     mask: &'a mut [f32],
@@ -91,6 +93,7 @@ impl<'a> Scratch<'a> {
             dbias: take(bias),
             p: take(QUERIES * widest),
             ds: take(QUERIES * widest),
+            d_o: take(QUERIES * row),
             rows: take(QUERIES * row),
             mask: take(widest),
             diagonals: take(diagonals),
@@ -105,7 +108,7 @@ impl<'a> Scratch<'a> {
         scratch
     }
 
-    /// Makes p and ds of a block.
+    /// Makes p and ds of a block, and its do in f32.
     fn score_gradients<E: Element>(
         &mut self,
         a: Attention,
@@ -117,8 +120,12 @@ impl<'a> Scratch<'a> {
         let [p, ds] = [&mut *self.p, &mut *self.ds].map(|x| &mut x[..block.scores()]);
         let [k_t, v_t] = [&*self.k_t, &*self.v_t]
             .map(|x| View::new(&x[block.keys.start..], [a.head_dim, wide], stride));
-        product(task.queries(a, input.x.q, block), k_t, p);
-        product(task.queries(a, input.d_o, block), v_t, ds);
+        let (n, row) = (block.queries.len(), padded(a.head_dim));
+        let [q, d_o] = [&mut *self.rows, &mut *self.d_o].map(|x| &mut x[..n * row]);
+        pack(task.queries(a, input.x.q, block), 1.0, q);
+        product(View::new(q, [n, a.head_dim], row), k_t, p);
+        pack(task.queries(a, input.d_o, block), 1.0, d_o);
+        product(View::new(d_o, [n, a.head_dim], row), v_t, ds);
         relative::add(a, input.x.relative, task, block, p, self.diagonals);
         let rows = p.chunks_exact_mut(block.stride()).zip(ds.chunks_exact_mut(block.stride()));
         for (query, (p, ds)) in block.queries.clone().zip(rows) {
@@ -144,8 +151,7 @@ impl<'a> Scratch<'a> {
         let [p, ds] = [&*self.p, &*self.ds].map(|x| View::new(x, [n, s], block.stride()));
         let (keys, rows) =
             (block.keys.start * row..block.keys.end * row, &mut self.rows[..n * row]);
-        pack(task.queries(a, input.d_o, block), 1.0, rows);
-        add_product(p.t(), View::new(rows, [n, row], row), &mut self.dv[keys.clone()]);
+        add_product(p.t(), View::new(self.d_o, [n, row], row), &mut self.dv[keys.clone()]);
         pack(task.queries(a, input.x.q, block), a.scale, rows);
         add_product(ds.t(), View::new(rows, [n, row], row), &mut self.dk[keys.clone()]);
         product(ds, View::new(&self.k[keys], [s, row], row), rows);

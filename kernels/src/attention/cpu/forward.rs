@@ -40,6 +40,8 @@ struct Scratch<'a> {
     k_t: &'a mut [f32],
     /// v, `[S, D]`.
     v: &'a mut [f32],
+    /// q of a block, `[n, D]`.
+    q: &'a mut [f32],
     /// Scores of a block, then p after dropout, less the factor `rsum`, `[n, s]`.
     p: &'a mut [f32],
     /// One over the sum of a row of p before dropout, `[n]`.
@@ -63,6 +65,7 @@ impl<'a> Scratch<'a> {
             near: near.clone(),
             k_t: take(a.head_dim * apart(near.len())),
             v: take(near.len() * row),
+            q: take(QUERIES * row),
             p: take(QUERIES * widest),
             rsum: take(QUERIES),
             lse: take(QUERIES),
@@ -78,9 +81,10 @@ impl<'a> Scratch<'a> {
     /// Makes p, rsum and lse of a block.
     fn softmax<E: Element>(&mut self, a: Attention, x: Qkv<E>, task: &Task, block: &Block) {
         let (n, wide, stride) = (block.queries.len(), block.width(), apart(self.near.len()));
-        let k_t = &self.k_t[block.keys.start - self.near.start..];
-        let p = &mut self.p[..block.scores()];
-        product(task.queries(a, x.q, block), View::new(k_t, [a.head_dim, wide], stride), p);
+        let (k_t, row) = (&self.k_t[block.keys.start - self.near.start..], padded(a.head_dim));
+        let (q, p) = (&mut self.q[..n * row], &mut self.p[..block.scores()]);
+        pack(task.queries(a, x.q, block), 1.0, q);
+        product(View::new(q, [n, a.head_dim], row), View::new(k_t, [a.head_dim, wide], stride), p);
         relative::add(a, x.relative, task, block, p, self.diagonals);
         task.hide(block, p, f32::NEG_INFINITY);
         rows::softmax(p, block.keys.len(), &mut self.lse[..n], &mut self.rsum[..n]);

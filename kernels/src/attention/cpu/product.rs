@@ -2,8 +2,7 @@
 //!
 //! A tile of up to 6 rows and 2 vectors of c stays in registers while k runs: per step 2 loads of b, and 6
 //! elements of a, each broadcast and used twice. b and c are padded to whole vectors, so there is no
-//! remainder but in the rows. Nothing is packed for a: it may be a view of the input, or transposed scores. b may be
-//! some columns of a wider matrix.
+//! remainder but in the rows. a may be transposed, as scores are, and b some columns of a wider matrix.
 
 use crate::simd::{Element, Simd, dispatch, each_vector, inlined, load, store, turn};
 
@@ -44,11 +43,11 @@ impl<'a, E> View<'a, E> {
 dispatch!(
     /// c = a b, for a `[M, K]`, b `[K, P]` with neighbours side by side, and c `[M, P]`, P a multiple of `MAX_LANES`.
     /// Rows of c may be farther apart.
-    pub(super) fn product<E: Element>(a: View<E>, b: View, c: &mut [f32]) = product_body
+    pub(super) fn product(a: View, b: View, c: &mut [f32]) = product_body
 );
 dispatch!(
     /// c += a b, otherwise as [`product`].
-    pub(super) fn add_product<E: Element>(a: View<E>, b: View, c: &mut [f32]) = add_product_body
+    pub(super) fn add_product(a: View, b: View, c: &mut [f32]) = add_product_body
 );
 dispatch!(
     /// y = scale x with rows padded by zeros: x is `[M, K]`, y is `[M, P]`, P >= K a multiple of `MAX_LANES`.
@@ -74,60 +73,54 @@ struct Output {
 const ROWS: usize = 6;
 
 #[inline(always)]
-fn product_body<S: Simd, E: Element>(s: S, a: View<E>, b: View, c: &mut [f32]) {
+fn product_body<S: Simd>(s: S, a: View, b: View, c: &mut [f32]) {
     each_tile(s, a, b, c, false);
 }
 
 #[inline(always)]
-fn add_product_body<S: Simd, E: Element>(s: S, a: View<E>, b: View, c: &mut [f32]) {
+fn add_product_body<S: Simd>(s: S, a: View, b: View, c: &mut [f32]) {
     each_tile(s, a, b, c, true);
 }
 
 #[inline(always)]
-fn each_tile<S: Simd, E: Element>(s: S, a: View<E>, b: View, c: &mut [f32], accumulate: bool) {
+fn each_tile<S: Simd>(s: S, a: View, b: View, c: &mut [f32], accumulate: bool) {
     let output = Output { stride: c.len() / a.rows, accumulate };
     let mut at = 0;
     while at + 2 * S::LANES <= b.cols {
-        column_of_tiles::<S, E, 2>(s, a, b.columns_from(at), &mut c[at..], output);
+        column_of_tiles::<S, 2>(s, a, b.columns_from(at), &mut c[at..], output);
         at += 2 * S::LANES;
     }
     if at < b.cols {
-        column_of_tiles::<S, E, 1>(s, a, b.columns_from(at), &mut c[at..], output);
+        column_of_tiles::<S, 1>(s, a, b.columns_from(at), &mut c[at..], output);
     }
 }
 
 /// The tiles of one or two vectors of columns.
 #[inline(always)]
-fn column_of_tiles<S: Simd, E: Element, const V: usize>(
-    s: S,
-    a: View<E>,
-    b: View,
-    c: &mut [f32],
-    output: Output,
-) {
+fn column_of_tiles<S: Simd, const V: usize>(s: S, a: View, b: View, c: &mut [f32], output: Output) {
     let mut r = 0;
     while r < a.rows {
         let below = View { data: &a.data[r * a.row_stride..], rows: a.rows - r, ..a };
         let c = &mut c[r * output.stride..];
         r += match below.rows {
-            1 => tile::<S, E, 1, V>(s, below, b, c, output),
-            2 | 3 => tile::<S, E, 2, V>(s, below, b, c, output),
-            4 | 5 => tile::<S, E, 4, V>(s, below, b, c, output),
-            _ => tile::<S, E, ROWS, V>(s, below, b, c, output),
+            1 => tile::<S, 1, V>(s, below, b, c, output),
+            2 | 3 => tile::<S, 2, V>(s, below, b, c, output),
+            4 | 5 => tile::<S, 4, V>(s, below, b, c, output),
+            _ => tile::<S, ROWS, V>(s, below, b, c, output),
         };
     }
 }
 
 /// R rows and V vectors of c; gives R.
 #[inline(always)]
-fn tile<S: Simd, E: Element, const R: usize, const V: usize>(
+fn tile<S: Simd, const R: usize, const V: usize>(
     s: S,
-    a: View<E>,
+    a: View,
     b: View,
     c: &mut [f32],
     Output { stride, accumulate }: Output,
 ) -> usize {
-    let sums = sums::<S, E, R, V>(s, a, b);
+    let sums = sums::<S, R, V>(s, a, b);
     for r in 0..R {
         let c_r = &mut c[r * stride..][..V * S::LANES];
         for v in 0..V {
@@ -141,11 +134,7 @@ fn tile<S: Simd, E: Element, const R: usize, const V: usize>(
 
 /// The sums of a tile. Bounds are checked once: checked at each step of k, they took as long as the arithmetic.
 #[inline(always)]
-fn sums<S: Simd, E: Element, const R: usize, const V: usize>(
-    s: S,
-    a: View<E>,
-    b: View,
-) -> [[S::F; V]; R] {
+fn sums<S: Simd, const R: usize, const V: usize>(s: S, a: View, b: View) -> [[S::F; V]; R] {
     let steps = a.cols;
     let last = steps.saturating_sub(1);
     assert!((R - 1) * a.row_stride + last * a.col_stride < a.data.len());
@@ -161,7 +150,7 @@ fn sums<S: Simd, E: Element, const R: usize, const V: usize>(
         }
         for (r, acc) in acc.iter_mut().enumerate() {
             // SAFETY: as the first assertion says.
-            let x = s.splat(unsafe { *a_k.add(r * a.row_stride) }.widen());
+            let x = s.splat(unsafe { *a_k.add(r * a.row_stride) });
             for (acc, vector) in acc.iter_mut().zip(vectors) {
                 *acc = s.fma(x, vector, *acc);
             }
