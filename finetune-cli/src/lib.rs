@@ -15,8 +15,7 @@
 //! trainer             the training loop of a classifier, evaluation
 //! predictions         logits to answers
 //! progress            the line that says how far it is
-//! page                what pages to look at are made of
-//! report              the page of a training or an evaluation
+//! page, report        what pages are made of; that of a training or an evaluation
 //! masked_lm           masked-language modelling on plain text
 //! select              choosing a starting point: estimates, costs, ranking
 //! flops, memory       what a model costs

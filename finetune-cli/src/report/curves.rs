@@ -95,13 +95,13 @@ fn one_point(state: &Value, metric: &str) -> String {
         |(key, name): &(&str, String)| Some(format!("{name} {}", fixed(last(state, key)?, 3)));
     let values: Vec<String> = names[..shown].iter().filter_map(value).collect();
     format!(
-        "At the end, there was {}. A curve takes more epochs, or a smaller --logging-steps.",
+        "At the end, there was {}. A curve takes more epochs, --eval-steps, or a smaller --logging-steps.",
         values.join(", ")
     )
 }
 
 fn explanation(training: &Training) -> String {
-    let means = "The training loss is the mean over an epoch, drawn at its end; pale dots are single steps.";
+    let means = "The training loss is the mean since the point before; pale dots are single steps.";
     match best(training.state) {
         None => format!("{means} There was no validation data."),
         Some(_) => {
