@@ -80,7 +80,8 @@ impl ModelCard<'_> {
              name: {file}\n      type: {file}\n      split: {split}\n    metrics:\n",
             string(&last_part(self.output))
         );
-        for (name, value) in self.figures(entry, prefix).into_iter().skip(1) {
+        let figures = self.figures(entry, prefix);
+        for (name, value) in figures.into_iter().filter(|(name, _)| *name != "loss") {
             // The Hub has its metrics under the names of the library `evaluate`.
             let of_hub = if name == "pearson" { "pearsonr" } else { name };
             // Without an exponent: Python's YAML takes 1e-5 for a word.
@@ -108,29 +109,37 @@ impl ModelCard<'_> {
             .into_iter()
             .filter_map(|(entry, prefix, name)| Some((self.figures(entry?, prefix), name)))
             .collect();
-        let Some((first, _)) = columns.first() else {
+        if columns.is_empty() {
             return "It was measured on no held-out data.\n".to_owned();
-        };
+        }
         let heads: String = columns.iter().map(|(_, name)| format!(" {name} |")).collect();
         let mut table = format!("| |{heads}\n|---|{}\n", "---:|".repeat(columns.len()));
-        for (name, _) in first {
-            let cell = |(figures, _): &(Vec<(&str, f64)>, &str)| {
-                let value = figures.iter().find(|(other, _)| other == name);
-                value.map_or(" |".to_owned(), |(_, value)| format!(" {value:.4} |"))
+        for name in self.figure_names() {
+            let of = |(figures, _): &(Vec<(&str, f64)>, &str)| {
+                figures.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
             };
-            let cells: String = columns.iter().map(cell).collect();
-            let _ = writeln!(table, "| {name} |{cells}");
+            let values: Vec<Option<f64>> = columns.iter().map(of).collect();
+            if values.iter().any(Option::is_some) {
+                let cell = |v: &Option<f64>| v.map_or(" |".to_owned(), |v| format!(" {v:.4} |"));
+                let cells: String = values.iter().map(cell).collect();
+                let _ = writeln!(table, "| {name} |{cells}");
+            }
         }
         table
     }
 
-    /// The loss, then the figures of the task, of a log entry with such a prefix. Those without a value are left out, and
-    /// so are averages by frequency and, of single labels, the micro averages, which are the accuracy.
+    /// The figures of a log entry with such a prefix; those without a value are left out.
     fn figures(&self, entry: &Value, prefix: &str) -> Vec<(&'static str, f64)> {
+        let value = |name: &&str| entry[format!("{prefix}_{name}")].as_f64();
+        self.figure_names().into_iter().filter_map(|n| Some((n, value(&n)?))).collect()
+    }
+
+    /// The loss, then the figures of the task, but averages by frequency and, of single labels, the micro averages,
+    /// which are the accuracy.
+    fn figure_names(&self) -> Vec<&'static str> {
         let single = matches!(self.job.task, Task::SingleLabel(_));
         let wanted = |n: &&str| !(n.ends_with("_weighted") || single && n.ends_with("_micro"));
-        let names = std::iter::once("loss").chain(metric_names(&self.job.task)).filter(wanted);
-        names.filter_map(|n| Some((n, entry[format!("{prefix}_{n}")].as_f64()?))).collect()
+        std::iter::once("loss").chain(metric_names(&self.job.task)).filter(wanted).collect()
     }
 
     fn use_it(&self) -> String {
