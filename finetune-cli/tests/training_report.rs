@@ -49,7 +49,8 @@ fn single(names: &[&str], rows: &[(&str, u32, &[f32])]) -> Sample {
 /// Two epochs of ten steps, and half of a third; validated within them, too.
 fn state() -> Value {
     json!({
-        "best_epoch": 1.5, "best_metric": 0.9, "metric_for_best_model": "accuracy", "epoch": 2.5,
+        "best_global_step": 15, "best_epoch": 1.5, "best_metric": 0.9,
+        "metric_for_best_model": "accuracy", "epoch": 2.5,
         "global_step": 25, "max_steps": 30,
         "log_history": [
             {"epoch": 0.5, "step": 5, "loss": 0.8, "learning_rate": 1e-3, "grad_norm": 1.0},

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use super::best::best_metric;
 use super::train::Job;
-use super::train_report::parts;
+use super::train_report::{describe, file_name, parts};
 use crate::args::TrainArgs;
 use crate::data::Task;
 use crate::metrics::are_entities;
@@ -29,29 +29,46 @@ use crate::predictions::metric_names;
 use crate::report::Part;
 use crate::{bundled, hub};
 
-/// The name of the file.
-pub(super) const FILE: &str = "README.md";
+/// The file in the output folder.
+const CARD: &str = "README.md";
+
+/// Writes the card of a training into its output folder, from what `trainer_state.json` holds.
+pub(super) fn write(args: &TrainArgs, job: &Job, state: &Value, output: &Path) {
+    let card = ModelCard { args, job, state, output };
+    describe(output, CARD, &card.text());
+}
 
 /// What is known of a run at its end.
-pub(super) struct ModelCard<'a> {
-    /// The flags.
-    pub(super) args: &'a TrainArgs,
-    /// What it read.
-    pub(super) job: &'a Job,
-    /// The folder that the model will be in.
-    pub(super) output: &'a Path,
-    /// Its log.
-    pub(super) history: &'a [Value],
-    /// The log entry of the validation data with the weights that are saved, and that of the test data.
-    pub(super) validated: Option<&'a Value>,
-    pub(super) tested: Option<&'a Value>,
+struct ModelCard<'a> {
+    args: &'a TrainArgs,
+    job: &'a Job,
+    /// `trainer_state.json`.
+    state: &'a Value,
+    /// The folder that the model is in.
+    output: &'a Path,
 }
 
 impl ModelCard<'_> {
     /// The whole file.
-    pub(super) fn text(&self) -> String {
+    fn text(&self) -> String {
         let sections = [self.metadata(), self.head(), self.use_it(), self.data(), self.training()];
         sections.join("\n")
+    }
+
+    fn history(&self) -> &[Value] {
+        self.state["log_history"].as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// The log entry of the validation data with the weights that are saved.
+    fn validated(&self) -> Option<&Value> {
+        let keeps_best = self.args.recipe.load_best_model_at_end;
+        let step = &self.state[if keeps_best { "best_global_step" } else { "global_step" }];
+        self.history().iter().rfind(|entry| entry["step"] == *step && !entry["eval_loss"].is_null())
+    }
+
+    /// That of the test data.
+    fn tested(&self) -> Option<&Value> {
+        self.history().iter().rfind(|entry| !entry["test_loss"].is_null())
     }
 
     fn metadata(&self) -> String {
@@ -66,7 +83,7 @@ impl ModelCard<'_> {
 
     /// The figures, where the Hub looks for them: of the test data, or else of the validation data.
     fn model_index(&self) -> String {
-        let measured = match (self.tested, self.validated) {
+        let measured = match (self.tested(), self.validated()) {
             (Some(entry), _) => Some((entry, "test", "test")),
             (None, Some(entry)) => Some((entry, "eval", "validation")),
             (None, None) => None,
@@ -78,7 +95,7 @@ impl ModelCard<'_> {
         let mut yaml = format!(
             "model-index:\n- name: {}\n  results:\n  - task:\n      type: {pipeline}\n    dataset:\n      \
              name: {file}\n      type: {file}\n      split: {split}\n    metrics:\n",
-            string(&last_part(self.output))
+            string(&file_name(self.output))
         );
         let figures = self.figures(entry, prefix);
         for (name, value) in figures.into_iter().filter(|(name, _)| *name != "loss") {
@@ -91,7 +108,7 @@ impl ModelCard<'_> {
     }
 
     fn head(&self) -> String {
-        let mut text = format!("# {}\n\n", plain(&last_part(self.output)));
+        let mut text = format!("# {}\n\n", plain(&file_name(self.output)));
         let begin = match self.args.from_scratch {
             true => "Random weights in the shape of",
             false => "Weights of",
@@ -104,7 +121,7 @@ impl ModelCard<'_> {
 
     /// The loss and all figures, a column for the validation data and one for the test data.
     fn figure_table(&self) -> String {
-        let columns = [(self.validated, "eval", "validation"), (self.tested, "test", "test")];
+        let columns = [(self.validated(), "eval", "validation"), (self.tested(), "test", "test")];
         let columns: Vec<_> = columns
             .into_iter()
             .filter_map(|(entry, prefix, name)| Some((self.figures(entry?, prefix), name)))
@@ -179,7 +196,7 @@ impl ModelCard<'_> {
         let rule = figure.map_or("", |_| "---:|");
         let _ = writeln!(text, "| step | epoch | training loss | validation loss |{heads}");
         let _ = writeln!(text, "|---:|---:|---:|---:|{rule}");
-        for entry in self.history.iter().filter(|entry| entry["train_loss"].is_f64()) {
+        for entry in self.history().iter().filter(|entry| entry["train_loss"].is_f64()) {
             let keys = ["train_loss".to_owned(), "eval_loss".to_owned()];
             let keys = keys.into_iter().chain(figure.map(|name| format!("eval_{name}")));
             let number = |key: String| entry[key].as_f64().map(|value| format!("{value:.4}"));
@@ -204,7 +221,7 @@ impl ModelCard<'_> {
     fn base(&self) -> String {
         match (self.base_on_hub(), &self.args.model) {
             (Some(name), _) => format!("[{}](https://huggingface.co/{name})", plain(&name)),
-            (None, Some(_)) => plain(&last_part(&self.job.folder.path)),
+            (None, Some(_)) => plain(&file_name(&self.job.folder.path)),
             (None, None) => bundled::MODEL.to_owned(),
         }
     }
@@ -218,13 +235,6 @@ impl ModelCard<'_> {
     fn parts(&self) -> Vec<Part> {
         parts(self.args, self.job)
     }
-}
-
-/// The last part of a path that may end in `.` or `..`.
-fn last_part(path: &Path) -> String {
-    let whole = path.canonicalize();
-    let path = whole.as_deref().unwrap_or(path);
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Text with nothing that Markdown or HTML would take for more.

@@ -13,7 +13,7 @@ use super::best::{Best, best_metric};
 use super::ending::{clean_up, rescued};
 use super::entries::{add, shown, step_entry, summary};
 use super::interruption::{Watch, going_on};
-use super::model_card::{self, ModelCard};
+use super::model_card;
 use super::stretch::Stretch;
 use super::train::Job;
 use super::train_report;
@@ -317,30 +317,14 @@ impl<'a> Session<'a> {
             adapter.iter().try_for_each(|adapter| adapter.save(&place.join(ADAPTER)))
         };
         save(self.run.folder()).map_err(|error| rescued(error, save))?;
-        self.run.describe(model_card::FILE, &self.model_card(tested.as_ref()).text());
         if let Some(entry) = tested {
             self.run.log(entry);
         }
         let (state, output) = (self.state(), self.run.destination().to_owned());
         let state = self.run.finish(state)?;
+        model_card::write(self.args, self.job, &state, &output);
         train_report::write(self.args, self.job, &state, self.measured.as_ref(), &output);
         clean_up(self.args, &output)
-    }
-
-    /// The log entry of the validation data with the weights that are saved.
-    fn validated(&self) -> Option<&Value> {
-        let kept = self.best.as_ref().filter(|_| self.keeps_best());
-        let step = kept.map_or(self.trainer.steps_done(), |best| best.step);
-        self.run
-            .history()
-            .iter()
-            .rfind(|entry| entry["step"] == step && !entry["eval_loss"].is_null())
-    }
-
-    fn model_card<'c>(&'c self, tested: Option<&'c Value>) -> ModelCard<'c> {
-        let (args, job, validated) = (self.args, self.job, self.validated());
-        let (output, history) = (self.run.destination(), self.run.history());
-        ModelCard { args, job, output, history, validated, tested }
     }
 
     fn steps_per_epoch(&self) -> u64 {

@@ -75,7 +75,7 @@ pub(super) struct Job {
     pub(super) folder: Folder,
     pub(super) task: Task,
     pub(super) columns: Columns,
-    pub(super) settings: String,
+    settings: String,
     /// The settings without the paths of this machine.
     pub(super) recipe: String,
     pub(super) splits: Splits,

@@ -25,8 +25,6 @@ use crate::trainer::Evaluation;
 
 /// The file in the output folder.
 const REPORT: &str = "report.html";
-/// Flags that say where files are: the page names those itself.
-const PATHS: [&str; 5] = ["model", "train", "validation", "test", "output"];
 /// What stands for a text, and for a pair of them, in a command, and what the bundled model can be asked.
 const TEXT: &str = "\"...\"";
 const PAIR: &str = "\"...\" --pair \"...\"";
@@ -41,9 +39,15 @@ pub(super) fn write(
     evaluation: Option<&Evaluation>,
     output: &Path,
 ) {
-    let page = of_training(args, job, state, evaluation, output);
-    let written = page.and_then(|page| write_whole(&output.join(REPORT), page.as_bytes()));
-    if let Err(error) = written {
+    match of_training(args, job, state, evaluation, output) {
+        Ok(page) => describe(output, REPORT, &page),
+        Err(error) => warn(format_args!("{REPORT}: {error:#}; the model is there without it")),
+    }
+}
+
+/// Writes a file for people beside a model. One that can't be written loses no model: that is said.
+pub(super) fn describe(output: &Path, name: &str, text: &str) {
+    if let Err(error) = write_whole(&output.join(name), text.as_bytes()) {
         warn(format_args!("{error:#}; the model is there without it"));
     }
 }
@@ -111,13 +115,12 @@ pub(super) fn parts(args: &TrainArgs, job: &Job) -> Vec<Part> {
 
 /// The flags of a run, without its files.
 fn flags(job: &Job) -> Result<Vec<Flag>> {
-    let (settings, defaults) = (job.settings.parse::<toml::Table>()?, defaults()?);
-    let shown = settings.into_iter().filter(|(name, _)| !PATHS.contains(&name.as_str()));
+    let (recipe, defaults) = (job.recipe.parse::<toml::Table>()?, defaults()?);
     let flag = |(name, value): (String, toml::Value)| {
         let is_default = defaults.get(&name) == Some(&value);
         Flag { name, value: shorten(&plain(&value), 200), is_default }
     };
-    Ok(shown.map(flag).collect())
+    Ok(recipe.into_iter().map(flag).collect())
 }
 
 /// A value without the quotes of TOML.
@@ -129,9 +132,10 @@ fn plain(value: &toml::Value) -> String {
     }
 }
 
-/// The last part of a path.
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
+/// The last part of a path, which may end in `.`.
+pub(super) fn file_name(path: &Path) -> String {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let name = whole.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()
 }
 

@@ -130,11 +130,10 @@ pub fn seconds(state: &Value) -> Option<f64> {
     (!times.is_empty()).then(|| times.iter().map(|(_, seconds)| seconds).sum())
 }
 
-/// The point of the best epoch.
+/// The point of the best validation.
 fn at_best(state: &Value, figures: &Points) -> Option<(f64, f64)> {
-    let step = best(state)?.epoch * steps_per_epoch(state)?;
-    let distance = |point: &&(f64, f64)| (point.0 - step).abs();
-    figures.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).copied()
+    let step = best(state)?.step as f64;
+    figures.iter().find(|point| point.0 == step).copied()
 }
 
 fn steps_per_epoch(state: &Value) -> Option<f64> {

@@ -12,12 +12,12 @@ use crate::page::table::{Table, columns, number};
 const MANY: usize = 12;
 
 /// The figures.
-pub fn section(measured: &Measured, chose_epoch: bool) -> Element {
+pub fn section(measured: &Measured, chose_weights: bool) -> Element {
     let Measured { role, figures, .. } = measured;
     let number = times(measured.texts.examples.len(), "example");
     let mut text = format!("On {number}, the {role} data.");
-    if chose_epoch {
-        text += " The epoch was chosen by them, so that the figures are a little too good.";
+    if chose_weights {
+        text += " The weights were chosen by them, so that the figures are a little too good.";
     }
     let loss = measured.loss.map(|loss| ("loss", loss));
     let all = loss.into_iter().chain(figures.metrics.iter().copied());

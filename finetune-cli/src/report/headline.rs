@@ -46,15 +46,18 @@ pub fn names(data: &[Part]) -> &str {
 
 /// The best validation of a training.
 pub struct Best {
-    /// When it was.
-    pub epoch: f64,
+    /// The steps before it.
+    pub step: u64,
+    /// The same in epochs.
+    epoch: f64,
     /// The figure.
     figure: Option<f64>,
 }
 
 /// The best validation that a state knows of.
 pub fn best(state: &Value) -> Option<Best> {
-    Some(Best { epoch: state["best_epoch"].as_f64()?, figure: state["best_metric"].as_f64() })
+    let (step, epoch) = (state["best_global_step"].as_u64()?, state["best_epoch"].as_f64()?);
+    Some(Best { step, epoch, figure: state["best_metric"].as_f64() })
 }
 
 /// The figure that decides on it.

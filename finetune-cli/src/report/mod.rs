@@ -65,7 +65,7 @@ pub struct Part {
 pub struct Training<'a> {
     /// `trainer_state.json`.
     pub state: &'a Value,
-    /// Whether the weights of the best epoch were kept, and not those of the last.
+    /// Whether the best weights were kept, and not the last.
     pub keeps_best: bool,
     /// The number of parameters that were trained.
     pub trained: usize,
@@ -137,12 +137,12 @@ impl<'a> Measured<'a> {
 /// The whole page.
 pub fn html(content: &Content) -> String {
     let (task, measured) = (content.task, content.measured.as_ref());
-    let chose_epoch = content.training.as_ref().is_some_and(|training| training.keeps_best);
+    let chose_weights = content.training.as_ref().is_some_and(|training| training.keeps_best);
     let sections = [
         Some(headline::section(content)),
         content.training.as_ref().and_then(|training| curves::section(training)),
         measured.map(|measured| {
-            figures::section(measured, chose_epoch && measured.role == "validation")
+            figures::section(measured, chose_weights && measured.role == "validation")
         }),
         measured.and_then(|measured| confusion::section(measured, task)),
         measured.and_then(scatter::section),

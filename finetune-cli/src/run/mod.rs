@@ -100,19 +100,6 @@ impl Run {
         }
     }
 
-    /// The lines so far.
-    pub fn history(&self) -> &[Value] {
-        &self.history
-    }
-
-    /// Writes a file for people beside the model. One that can't be written loses no model: that is said.
-    pub fn describe(&self, name: &str, text: &str) {
-        let path = self.partial.join(name);
-        if let Err(error) = write_through(&path, text) {
-            warn(format_args!("{}: {error}; the run ends without it", path.display()));
-        }
-    }
-
     /// Removes what was written, whether or not the run could go on.
     ///
     /// # Errors

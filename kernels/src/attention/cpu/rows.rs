@@ -8,8 +8,8 @@ use crate::simd::{
 dispatch!(
     /// Replaces each row of scores by exp(score - max), those beyond `keys` by 0.
     ///
-    /// `scores` is `[queries, padded keys]`, with rows that may be farther apart; `lse` and `rsum`, one over the sum of the exponentials, are
-    /// `[queries]`.
+    /// `scores` is `[queries, padded keys]`, with rows that may be farther apart; `lse` and `rsum`, one over the sum of
+    /// the exponentials, are `[queries]`.
     pub(super) fn softmax(
         scores: &mut [f32], keys: usize, lse: &mut [f32], rsum: &mut [f32]
     ) = softmax_body
