@@ -40,7 +40,10 @@ impl Best {
         (every, done): (u64, u64),
         params: Option<&[Param]>,
     ) -> Result<Option<Self>> {
-        let (step, figure) = (&state["best_global_step"], &state["best_metric"]);
+        // A state without the key is not one before the first validation, and would lose the best weights.
+        let step = state.get("best_global_step");
+        let step = step.with_context(|| format!("{STATE}: best_global_step is missing"))?;
+        let figure = &state["best_metric"];
         if step.is_null() {
             return Ok(None);
         }

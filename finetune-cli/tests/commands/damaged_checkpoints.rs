@@ -83,7 +83,12 @@ fn a_state_that_no_run_has_is_refused() {
     for (key, value, named) in cases {
         with_state(&run.folder, key, value, || run.refuses(&[STATE, named]));
     }
-    for content in ["", "[]", "{"] {
+    let without = |key: &str| {
+        let mut state = read_json(&run.folder.join(STATE));
+        state.as_object_mut().unwrap().remove(key);
+        state.to_string()
+    };
+    for content in ["", "[]", "{", &without("best_global_step")] {
         let whole = fs::read(run.folder.join(STATE)).unwrap();
         fs::write(run.folder.join(STATE), content).unwrap();
         run.refuses(&[STATE]);

@@ -132,7 +132,8 @@ fn tile<S: Simd, const R: usize, const V: usize>(
     R
 }
 
-/// The sums of a tile. Bounds are checked once: checked at each step of k, they took as long as the arithmetic.
+/// The sums of a tile. Bounds are checked once: at each step of k, that is nearly as many instructions as the
+/// arithmetic.
 #[inline(always)]
 fn sums<S: Simd, const R: usize, const V: usize>(s: S, a: View, b: View) -> [[S::F; V]; R] {
     let steps = a.cols;
