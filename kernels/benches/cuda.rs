@@ -2,8 +2,9 @@
 //! as JSON lines. `tests/gpu/torch_kernels.py` prints the same of PyTorch.
 //!
 //! Each figure is the median of 20 timings of 50 launches in a row, in f32 or bf16 as the size of hidden states asks;
-//! rates count operations, or bytes read and written once. Without a GPU it says so and ends. With `--test` every
-//! kernel runs once, at a small size: the program is checked, and its figures mean nothing.
+//! rates count operations, or bytes read and written once. Without a GPU it says so and ends. Arguments choose among
+//! `copies`, `rows`, `gate`, `turn`, `products` and `attention`, without any it runs all. With `--test` every kernel runs
+//! once, at a small size: the program is checked, and its figures mean nothing.
 
 use std::time::Instant;
 
@@ -45,8 +46,10 @@ fn main() {
         Err(error) => return println!("skipped: {error}"),
     };
     println!("{{\"gpu\": \"{}\"}}", device.label());
-    let test = std::env::args().any(|argument| argument == "--test");
-    if let Err(error) = (Bench { device, test }).run() {
+    // Cargo's own flag is among the arguments.
+    let (flags, only): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|a| a.starts_with("--"));
+    let test = flags.iter().any(|flag| flag == "--test");
+    if let Err(error) = (Bench { device, test, only }).run() {
         eprintln!("error: {error}");
         std::process::exit(1);
     }
@@ -56,22 +59,34 @@ struct Bench {
     device: Device,
     /// Run everything once and small.
     test: bool,
+    /// The groups to run; all if there are none.
+    only: Vec<String>,
 }
 
 impl Bench {
     fn run(&self) -> Result<()> {
-        self.copies()?;
-        self.rows()?;
-        self.gate([self.at_most(9, 65536), 1152])?;
-        self.turn([self.at_most(30, 65536), 12, 64])?;
+        let wants = |group: &str| self.only.is_empty() || self.only.iter().any(|name| name == group);
+        if wants("copies") {
+            self.copies()?;
+        }
+        if wants("rows") {
+            self.rows()?;
+        }
+        if wants("gate") {
+            self.gate([self.at_most(9, 65536), 1152])?;
+        }
+        if wants("turn") {
+            self.turn([self.at_most(30, 65536), 12, 64])?;
+        }
         // Small, and for the kernels that take the size itself: what is a multiple of 8 stays one.
         let small = |n: usize| self.at_most(if n.is_multiple_of(8) { 136 } else { 130 }, n);
-        PRODUCTS.iter().try_for_each(|&[rows, inputs, outputs]| {
-            self.products([self.at_most(136, rows), small(inputs), small(outputs)])
-        })?;
-        ATTENTION.iter().try_for_each(|&[b, l, n, d]| {
-            self.attend([self.at_most(2, b), self.at_most(70, l), self.at_most(2, n), d])
-        })
+        for [rows, inputs, outputs] in PRODUCTS.into_iter().filter(|_| wants("products")) {
+            self.products([self.at_most(136, rows), small(inputs), small(outputs)])?;
+        }
+        for [batch, length, heads, d] in ATTENTION.into_iter().filter(|_| wants("attention")) {
+            self.attend([self.at_most(2, batch), self.at_most(70, length), self.at_most(2, heads), d])?;
+        }
+        Ok(())
     }
 
     /// The size to run: a small one in a test.

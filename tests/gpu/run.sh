@@ -1,11 +1,12 @@
 #!/bin/sh
-# run.sh [tests|sanitizer|job]...: whether the kernels are right on the GPU of this machine; all three without
-# arguments. Needs the driver, NVRTC and what prepare.sh built, nothing else.
+# run.sh [tests|memcheck|synccheck|racecheck|job]...: whether the kernels are right on the GPU of this machine; all of
+# it without arguments. Needs the driver, NVRTC and what prepare.sh built, nothing else.
 #
 #   tests      every op, whole models and training against the CPU (tests/tests/devices); then the models once more on
 #              each rung of the matmul ladder that the GPU would not choose
-#   sanitizer  the same under compute-sanitizer, where that is installed: memcheck, and for the kernels with shared
-#              memory racecheck and synccheck, which take longest
+#   memcheck, synccheck, racecheck
+#              the ops and models under this tool of compute-sanitizer, if that is installed, each test in a process of
+#              its own, $JOBS of them (as many as there are processors) at a time
 #   job        if prepare.sh was given a model and data, the main job on the GPU and on the CPU: accuracies within half
 #              a point
 #
@@ -13,9 +14,9 @@
 # longer than $LIMIT seconds (300) has failed: a kernel that waits for what never comes would wait forever.
 root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/tests/gpu/common.sh"
-stages=${*:-tests sanitizer job}
+stages=${*:-tests memcheck synccheck racecheck job}
 # shellcheck disable=SC2086
-check_stages 'tests sanitizer job' $stages
+check_stages 'tests memcheck synccheck racecheck job' $stages
 log=$gpu/log
 mkdir -p "$log"
 cd "$root" || exit 1
@@ -29,7 +30,7 @@ step() {
   began=$(date +%s)
   if in_time "$@" >"$log/$name.log" 2>&1; then result=passed; else result=FAILED; failed=1; fi
   printf '%-22s %s in %d s  %s\n' "$name" "$result" $(($(date +%s) - began)) \
-    "$(grep -E '^test result|ERROR SUMMARY|RACECHECK SUMMARY' "$log/$name.log" | tail -n 1)"
+    "$(grep '^test result' "$log/$name.log" | tail -n 1)"
   tar czf "$out/log.tar.gz" -C "$gpu" --exclude 'log/run-*' log
 }
 
@@ -38,29 +39,37 @@ run_tests() {
   step matmul "$gpu/devices" --ignored matmul linear
   step devices "$gpu/devices" --ignored --nocapture
   for rung in naive tiled mma; do
-    step "devices-$rung" env KERNELS_CUDA_MATMUL="$rung" "$gpu/devices" --ignored linear model
+    # Launches are counted on the rung that the GPU chooses.
+    step "devices-$rung" env KERNELS_CUDA_MATMUL="$rung" "$gpu/devices" --ignored linear model --skip few_launches
   done
 }
 
-# check TOOL FILTER...
-check() {
-  tool=$1
-  shift
-  step "$tool" env KERNELS_CUDA_POOL=off compute-sanitizer --tool "$tool" --error-exitcode 1 \
-    "$gpu/devices" --ignored "$@" --test-threads 1
-}
+# tests_named FILTER...: the names of the ignored tests that these choose.
+tests_named() { "$gpu/devices" --ignored --list "$@" | sed -n 's/: test$//p'; }
 
-run_sanitizer() {
+# check TOOL: all tests but those of memory, which fill it, and of whole commands. Each array is in a block of its own, so
+# that its end is seen. Whole models come last: what stops at the time limit has checked the ops.
+check() {
   if ! command -v compute-sanitizer >/dev/null; then
-    echo "compute-sanitizer is not installed: skipped"
+    echo "$1: skipped, compute-sanitizer is not installed"
     return
   fi
-  # Each array in a block of its own, so that its end is seen.
-  check memcheck --skip memory --skip program
-  for tool in racecheck synccheck; do
-    check "$tool" matmul linear attention add_norm layer_norm embedding reduce softmax cross_entropy
-  done
+  {
+    tests_named --skip model:: --skip memory:: --skip program:: --skip runs::
+    tests_named model::
+  } >"$log/$1.tests"
+  export gpu
+  # shellcheck disable=SC2016
+  step "$1" xargs -a "$log/$1.tests" -n 1 -P "${JOBS:-$(nproc)}" sh -c '
+    said=$(KERNELS_CUDA_POOL=off compute-sanitizer --tool "$0" --error-exitcode 1 \
+      "$gpu/devices" --ignored --exact "$1" 2>&1) || { printf "FAILED %s\n%s\n" "$1" "$said"; exit 1; }
+    echo "passed $1 $(echo "$said" | sed -n "s/^=* *\(.*SUMMARY\)/\1/p")"' "$1"
+  echo "  $(grep -c ^passed "$log/$1.log") of $(wc -l <"$log/$1.tests") tests passed"
 }
+
+run_memcheck() { check memcheck; }
+run_synccheck() { check synccheck; }
+run_racecheck() { check racecheck; }
 
 # main_job NAME FLAGS...
 main_job() {

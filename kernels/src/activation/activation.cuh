@@ -25,6 +25,9 @@ __device__ __forceinline__ float gelu_dx(float x, float dy) {
 // 2 u = 2 c (x + k x^3)
 __device__ __forceinline__ float twice_u(float x) { return x * fmaf(GELU_2C * GELU_K * x, x, GELU_2C); }
 
+// max(x, -FAR); NaN stays NaN.
+__device__ __forceinline__ float above_far(float x) { return x < -FAR ? -FAR : x; }
+
 __device__ __forceinline__ float gelu_tanh_value(float x) {
     return above_far(x) * sigmoid(twice_u(within_far(x))).value;
 }

@@ -298,27 +298,26 @@ __device__ __forceinline__ void store_row(const Backward &p, int row, float rstd
     }
 }
 
-// The sums of the block's warps, added in their order, to row blockIdx.x of `partial`, [blocks, 2 cols].
+// The sums of the block's warps, added in their order, to row blockIdx.x of `partial`, [blocks, 2 cols]. Element i of
+// chunk k of a lane is in the lane's bank: the warps take turns, and others wait.
 template <typename S> __device__ __forceinline__ void store_params(const Params<S> &params, float *partial, int cols) {
-    __shared__ float sums[2][S::CHUNKS * WARP * S::N];
+    __shared__ float sums[2][S::CHUNKS * S::N][WARP];
+    int lane = lane_of_warp();
     for (int warp = 0; warp < BACKWARD_BLOCK / WARP; warp++) {
         if (warp_of_block() == warp) {
 #pragma unroll
-            for (int k = 0; k < S::CHUNKS; k++) {
-#pragma unroll
-                for (int i = 0; i < S::N; i++) {
-                    int col = S::col(k) + i;
-                    sums[0][col] = (warp == 0 ? 0.0f : sums[0][col]) + params.dw[k][i];
-                    sums[1][col] = (warp == 0 ? 0.0f : sums[1][col]) + params.db[k][i];
-                }
+            for (int i = 0; i < S::CHUNKS * S::N; i++) {
+                sums[0][i][lane] = (warp == 0 ? 0.0f : sums[0][i][lane]) + params.dw[i / S::N][i % S::N];
+                sums[1][i][lane] = (warp == 0 ? 0.0f : sums[1][i][lane]) + params.db[i / S::N][i % S::N];
             }
         }
         __syncthreads();
     }
     partial += size_t(blockIdx.x) * 2 * cols;
     for (int col = threadIdx.x; col < cols; col += blockDim.x) {
-        partial[col] = sums[0][col];
-        partial[cols + col] = sums[1][col];
+        int chunk = col / S::N, at = chunk / WARP * S::N + col % S::N;
+        partial[col] = sums[0][at][chunk % WARP];
+        partial[cols + col] = sums[1][at][chunk % WARP];
     }
 }
 

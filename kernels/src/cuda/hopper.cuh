@@ -5,7 +5,7 @@
 //
 // Sources: PTX ISA 9.1, "Asynchronous Warpgroup Level Matrix Shared Memory Layout" (9.7.15.5.1.2) with its strides,
 // canonical layouts and matrix descriptor; "wgmma.mma_async", "wgmma.fence", "mbarrier", "cp.async.bulk.tensor",
-// "setmaxnreg".
+// "cp.async.bulk.wait_group", "stmatrix", "setmaxnreg".
 //
 // Matrices in shared memory, as a tensor copy with 128-byte swizzle writes a box of 64 x R elements of bf16: R rows
 // of 128 bytes, the 16-byte chunks of a row permuted by its number, that is, bits 4-6 of an address xor bits 7-9. Eight
@@ -90,6 +90,31 @@ __device__ __forceinline__ void copy_box(void *to, const TensorMap &map, int x, 
     asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
                  "[%0], [%1, {%3, %4}], [%2];"
                  :: "r"(shared_handle(to)), "l"(&map), "r"(shared_handle(barrier)), "r"(x), "r"(y)
+                 : "memory");
+}
+
+// Shows what this thread has written to shared memory to the copy engine. Before each box that is stored.
+__device__ __forceinline__ void show_to_engine() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+// Starts the way back: of the box at (x, y) what lies inside of the matrix is written. One thread calls it, in groups
+// that it closes.
+__device__ __forceinline__ void store_box(const TensorMap &map, int x, int y, const void *from) {
+    asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%2, %3}], [%1];"
+                 :: "l"(&map), "r"(shared_handle(from)), "r"(x), "r"(y)
+                 : "memory");
+}
+__device__ __forceinline__ void commit_stores() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+
+// Waits until the boxes of all but N of this thread's groups have been read, so that their places may be written.
+template <int N> __device__ __forceinline__ void wait_for_stores() {
+    asm volatile("cp.async.bulk.wait_group.read %0;" :: "n"(N) : "memory");
+}
+
+// Four 8 x 8 matrices of bf16, as ldmatrix_x4 reads them: lane l gives the address of row l % 8 of matrix l / 8, and of
+// each matrix the elements (g, 2t) and (g, 2t + 1), g = l / 4 and t = l % 4.
+__device__ __forceinline__ void stmatrix_x4(void *row, const u32 (&r)[4]) {
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};"
+                 :: "r"(shared_handle(row)), "r"(r[0]), "r"(r[1]), "r"(r[2]), "r"(r[3])
                  : "memory");
 }
 

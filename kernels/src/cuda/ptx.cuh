@@ -1,6 +1,6 @@
 // Instructions of Ampere and later that CUDA C has no words for, one function each: matrix fragments (ldmatrix,
-// mma.sync), asynchronous copies (cp.async) and the power of two. Each has a twin that does the same on the emulated
-// GPU, in tests/emulator/device/emulated_ptx.h.
+// mma.sync), asynchronous copies (cp.async), the power of two and the reciprocal. Each has a twin that does the same on
+// the emulated GPU, in tests/emulator/device/emulated_ptx.h.
 //
 // Fragments, for lane l with g = l / 4 and t = l % 4 (PTX ISA, "Matrix Fragments for mma.m16n8k16"):
 //
@@ -9,6 +9,8 @@
 //     C [16, 8]    c[0] (g, 2t)   c[1] (g, 2t+1)   c[2] (g+8, 2t)   c[3] (g+8, 2t+1)
 #pragma once
 #include "common.cuh"
+
+#define LOG2_E 1.44269504f
 
 #ifdef EMULATED_GPU
 #include "emulated_ptx.h"
@@ -66,10 +68,17 @@ template <int N> __device__ __forceinline__ void wait_for_copies() {
     asm volatile("cp.async.wait_group %0;" :: "n"(N) : "memory");
 }
 
-// 2^x, 0 where that is denormal.
+// 2^x, 0 where that is denormal, within 2^-22.
 __device__ __forceinline__ float fast_exp2(float x) {
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+// 1 / x, within 1 ulp; 0 where that is denormal.
+__device__ __forceinline__ float fast_reciprocal(float x) {
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
 

@@ -147,6 +147,88 @@ EMULATOR_TWIN void copy_box(void* to, const TensorMap& map, int x, int y, Barrie
   }
 }
 
+// Boxes on their way back, which leave at once or when their group is waited for.
+struct StoreGroup {
+  std::vector<PendingBox> boxes;
+  unsigned last = 0; // number of the last one
+};
+struct StoresOfThread {
+  std::deque<StoreGroup> groups;
+  StoreGroup open;
+  bool shown = false; // whether there was a fence since the last group
+};
+static emulator::OfBlock<StoresOfThread> emulated_stores_of_threads[1024];
+
+inline StoresOfThread& emulated_stores() { return emulated_stores_of_threads[emulator::linear_thread()].get(); }
+
+inline void show_to_engine() { emulated_stores().shown = true; }
+
+// Calls do(place in shared memory, place in the matrix, elements) for each row of the part inside of the matrix.
+template <class Do> inline void rows_inside(const PendingBox& box, Do&& with) {
+  emulator::TensorMap map = map_of(box);
+  long long left = box.x < 0 ? 0 : box.x, right = box.x + map.box[0];
+  right = right > (long long)map.dims[0] ? (long long)map.dims[0] : right;
+  for (int row = 0; row < map.box[1]; row++) {
+    long long y = box.y + row;
+    if (y < 0 || y >= (long long)map.dims[1] || left >= right) continue;
+    u8* to = reinterpret_cast<u8*>(map.address) + y * (long long)map.strides[0] + left * map.element_bytes;
+    with(shared_handle(box.to) + row * 128 + (left - box.x) * map.element_bytes, to, (right - left) * map.element_bytes);
+  }
+}
+
+inline void leave(const PendingBox& box) {
+  rows_inside(box, [](u32 from, u8* to, long long bytes) {
+    for (long long i = 0; i < bytes; i++) std::memcpy(to + i, emulator::shared_pointer(swizzled_128(from + i)), 1);
+  });
+}
+
+EMULATOR_TWIN void store_box(const TensorMap& map, int x, int y, const void* from) {
+  emulator::Unwatched mine;
+  auto& stores = emulated_stores();
+  if (!stores.shown) emulator::fail("a box is stored without a fence that shows it to the copy engine");
+  PendingBox box = {static_cast<u8*>(const_cast<void*>(from)), map, x, y};
+  if (EMULATOR_RACES) {
+    stores.open.last = emulator::begins(emulator::Agent::Copies);
+    emulator::reads(emulator::Agent::Copies, from, 128 * map_of(box).box[1]);
+    rows_inside(box, [](u32, u8* to, long long bytes) { emulator::writes(emulator::Agent::Copies, to, bytes); });
+  }
+  if (emulated_copy_at_once()) leave(box);
+  else stores.open.boxes.push_back(box);
+}
+
+inline void commit_stores() {
+  emulator::Unwatched mine;
+  auto& stores = emulated_stores();
+  stores.groups.push_back(std::move(stores.open));
+  stores.open = StoreGroup();
+  stores.shown = false;
+}
+
+template <int N> inline void wait_for_stores() {
+  emulator::Unwatched mine;
+  auto& groups = emulated_stores().groups;
+  while (groups.size() > N) {
+    for (auto& box : groups.front().boxes) leave(box);
+    emulator::finished(emulator::Agent::Copies, groups.front().last);
+    groups.pop_front();
+  }
+}
+
+struct StoreMatrixArgs {
+  u8* row;
+  const u32 (*r)[4];
+};
+
+EMULATOR_TWIN void stmatrix_x4(void* row, const u32 (&r)[4]) {
+  StoreMatrixArgs mine = {static_cast<u8*>(row), &r};
+  emulator::writes(row, 16);
+  emulator::warp_collective(mine, [](StoreMatrixArgs* const lanes[WARP]) {
+    for (int matrix = 0; matrix < 4; matrix++)
+      for (int lane = 0; lane < WARP; lane++)
+        std::memcpy(lanes[matrix * 8 + lane / 4]->row + lane % 4 * 4, &(*lanes[lane]->r)[matrix], 4);
+  });
+}
+
 inline void prefetch_map(const TensorMap&) {}
 
 // ---- Products of a warpgroup ----

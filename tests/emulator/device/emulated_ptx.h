@@ -124,3 +124,4 @@ template <int N> inline void wait_for_copies() {
 }
 
 inline float fast_exp2(float x) { return exp2f(x); }
+inline float fast_reciprocal(float x) { return 1.0f / x; }

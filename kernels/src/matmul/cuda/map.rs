@@ -3,12 +3,13 @@
 use cudarc::driver::sys;
 
 use super::param::MapParam;
-use crate::cuda::{Device, Error, Result, Slice};
+use crate::cuda::{Device, Error, Result};
 
 /// Columns of a box: 128 bytes of bf16, the width of the swizzle.
 const BOX_COLS: u32 = 64;
 
-/// A row-major matrix of bf16, read in boxes of `box_rows` rows and 64 columns, permuted by 128-byte swizzle.
+/// A row-major matrix of bf16 at an address of the device, read or written in boxes of `box_rows` rows and 64 columns,
+/// permuted by 128-byte swizzle.
 ///
 /// `rows` and `cols` are its sizes, `stride` is the distance of rows in elements. The caller has checked that rows
 /// start at multiples of 16 bytes.
@@ -16,7 +17,8 @@ const BOX_COLS: u32 = 64;
 /// # Errors
 /// When the driver refuses.
 pub(super) fn encode(
-    values: Slice,
+    device: &Device,
+    address: u64,
     [rows, cols]: [usize; 2],
     stride: usize,
     box_rows: usize,
@@ -30,7 +32,7 @@ pub(super) fn encode(
             &mut map,
             sys::CUtensorMapDataType_enum::CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
             2,
-            values.address() as *mut core::ffi::c_void,
+            address as *mut core::ffi::c_void,
             sizes.as_ptr(),
             strides.as_ptr(),
             shape.as_ptr(),
@@ -41,7 +43,7 @@ pub(super) fn encode(
             sys::CUtensorMapFloatOOBfill_enum::CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE,
         )
     };
-    encoded.result().map_err(|error| refused(values.device(), error))?;
+    encoded.result().map_err(|error| refused(device, error))?;
     Ok(MapParam(map.opaque))
 }
 

@@ -24,9 +24,10 @@ pub(super) struct ProductParam {
     pub parts: i32,
     pub k_part: i32,
     pub wide: i32,
+    pub boxed: i32,
 }
 
-// SAFETY: seven addresses and eight `int`, in the same order.
+// SAFETY: seven addresses and nine `int`, filled up to a multiple of eight bytes, in the same order.
 unsafe impl Param for ProductParam {}
 
 /// `Strides`.
@@ -89,8 +90,8 @@ mod tests {
 
     #[test]
     fn the_layouts_are_those_of_c() {
-        assert_eq!((size_of::<ProductParam>(), align_of::<ProductParam>()), (88, 8));
-        assert_eq!(std::mem::offset_of!(ProductParam, wide), 84);
+        assert_eq!((size_of::<ProductParam>(), align_of::<ProductParam>()), (96, 8));
+        assert_eq!(std::mem::offset_of!(ProductParam, boxed), 88);
         assert_eq!((size_of::<StridesParam>(), align_of::<StridesParam>()), (112, 8));
         assert_eq!(size_of::<MapParam>(), 128);
     }

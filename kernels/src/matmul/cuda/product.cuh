@@ -27,6 +27,7 @@ template <typename In, typename Out> struct Product {
     int parts;  // of each of those
     int k_part; // K of one part, a multiple of 64
     int wide;   // whether all of the above may be accessed by 16 bytes, at columns that are a multiple of 8
+    int boxed;  // whether the copy engine writes C, of bf16 and with no more than a bias: wgmma.cu
 };
 
 __device__ __forceinline__ int divide_up(int a, int b) { return (a + b - 1) / b; }

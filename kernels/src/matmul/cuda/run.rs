@@ -147,7 +147,7 @@ pub(super) fn run(job: Job) -> Result<(Array, Option<Array>)> {
     let cut = Cut::of(rung, &job);
     let mut partial = Array::uninit(device, DType::F32, cut.partial_sums())?;
     let outputs = [Some(&mut c), gelu.as_mut(), Some(&mut partial)];
-    let product = parameters(&job, outputs, cut);
+    let product = parameters(&job, outputs, cut, rung);
     let start = Start { job: &job, cut, product };
     match rung {
         Rung::Naive => start.naive(),
@@ -162,12 +162,13 @@ pub(super) fn run(job: Job) -> Result<(Array, Option<Array>)> {
 }
 
 /// `outputs` are C, GELU of C, and the sums of parts.
-fn parameters(job: &Job, outputs: [Option<&mut Array>; 3], cut: Cut) -> ProductParam {
+fn parameters(job: &Job, outputs: [Option<&mut Array>; 3], cut: Cut, rung: Rung) -> ProductParam {
     let [c, gelu, partial] = outputs.map(|x| x.map_or(0, Array::address_mut));
     let [bias, residual] =
         [job.after.bias, job.after.residual].map(|x| x.map_or(0, |x| x.address()));
     let wide = job.n.is_multiple_of(Job::CHUNK)
         && [c, gelu, partial, bias, residual].iter().all(|x| x.is_multiple_of(16));
+    let boxed = rung == Rung::Wgmma && job.out == DType::BF16 && residual == 0;
     ProductParam {
         a: job.a.values.address(),
         b: job.b.values.address(),
@@ -184,6 +185,7 @@ fn parameters(job: &Job, outputs: [Option<&mut Array>; 3], cut: Cut) -> ProductP
         parts: int(cut.parts),
         k_part: int(cut.depth),
         wide: wide.into(),
+        boxed: (boxed && wide).into(),
     }
 }
 
@@ -260,8 +262,10 @@ impl Start<'_> {
     }
 
     fn wgmma(&self) -> Result<()> {
-        /// The ring of stages, a slice of 4 KiB for each warp, and the barriers.
-        const SHARED: usize = (192 + 8 * 4 + 1) << 10;
+        /// The ring of stages, what warps put their sums into, and the barriers.
+        const SHARED: usize = (224 + 1) << 10;
+        /// Rows of C that a warp writes at once.
+        const SLICE_ROWS: usize = 16;
         let tile = self.cut.tile;
         let name = match (self.linear_layout(), tile.cols) {
             (Layout::Nt, 128) => "matmul_wgmma_nt_128",
@@ -279,10 +283,15 @@ impl Start<'_> {
         // The rows of a tile are those of A and the columns of B: a map of B transposed has them as rows, too.
         let b_transposed = Operand { strides: [b.strides[1], b.strides[0]], ..b };
         let (a, b) = (map(a, [m, k], tile.rows)?, map(b_transposed, [n, k], tile.cols)?);
+        // There is no map of C where its rows begin anywhere; the kernel asks for none then.
+        let c = match self.product.boxed {
+            0 => a,
+            _ => encode(self.job.device(), self.product.c, [m, n], n, SLICE_ROWS)?,
+        };
         let blocks = multiprocessors(self.job.device()).min(self.cut.pieces());
         let launch = launch.grid(blocks).block(384).shared(SHARED);
         // SAFETY: as in `naive`; the maps end where the operands do.
-        unsafe { launch.arg(a).arg(b).arg(self.product).start() }
+        unsafe { launch.arg(a).arg(b).arg(c).arg(self.product).start() }
     }
 
     fn linear_layout(&self) -> Layout {
@@ -304,7 +313,7 @@ impl Start<'_> {
 /// neighbours, boxes are 64 x 64 and several make a tile.
 fn map(x: Operand, [mn, k]: [usize; 2], box_rows: usize) -> Result<MapParam> {
     match x.strides {
-        [row, 1] => encode(x.values, [mn, k], row, box_rows),
-        [_, col] => encode(x.values, [k, mn], col, 64),
+        [row, 1] => encode(x.values.device(), x.values.address(), [mn, k], row, box_rows),
+        [_, col] => encode(x.values.device(), x.values.address(), [k, mn], col, 64),
     }
 }

@@ -10,7 +10,8 @@
 // * warps have roles. A producer runs ahead and fills a ring of stages; two warpgroups of consumers, with 64 rows
 //   of C each, do nothing but multiply. The producer's registers go to them: each thread keeps 128 sums.
 // * blocks stay: one a multiprocessor, which walks over tiles, so that the producer fills stages for the next tile
-//   while the consumers still write the last one.
+//   while the consumers still write the last one;
+// * the copy engine also writes C: a consumer puts its sums into shared memory and goes on with the next tile.
 //
 // A tile of 128 x 256 moves 48 KiB for 4.2 million operations, 85 a byte; a multiprocessor does 4096 a cycle and so
 // asks the L2 cache for 48 bytes a cycle, which the one of an H100 gives: at K = 8192 a step of 64 takes 0.80 us there,
@@ -29,24 +30,31 @@
 #define WARPGROUP 128
 #define CONSUMERS 2
 #define THREADS (WARPGROUP * (1 + CONSUMERS))
-#define RING (192 * 1024) // bytes of all stages; behind them are a slice for each warp, and the barriers
-#define BOX (64 * DEPTH)  // elements of a box of an MN-major operand
+#define SHARED (224 * 1024) // bytes of stages and desks; behind them are the barriers
+#define BOX (64 * DEPTH)    // elements of a box of an MN-major operand
+
+// Where a warp of the consumers puts its sums before they leave: SLICE_ROWS rows of DESK_COLS columns of C as the copy
+// engine takes them, boxes of 64 columns, or a slice of f32.
+#ifndef DESK_COLS
+#define DESK_COLS(COLS) ((COLS) == 192 ? 192 : 128)
+#endif
 
 // The ring: where stages are, and which parity a wait at this one has. Producer and consumers count alike.
 template <int COLS> struct Ring {
+    static constexpr int DESK = SLICE_ROWS * DESK_COLS(COLS); // elements
+    static constexpr int DESKS = CONSUMERS * WARPGROUP / WARP * DESK * sizeof(bf16); // bytes of all
     static constexpr int STAGE = (ROWS + COLS) * DEPTH; // elements: A, then B
     static constexpr int BYTES = STAGE * sizeof(bf16);
-    static constexpr int STAGES = RING / BYTES;
-    static constexpr int SLICES = CONSUMERS * WARPGROUP / WARP;
+    static constexpr int STAGES = (SHARED - DESKS) / BYTES;
+    static_assert(DESK * sizeof(bf16) >= SLICE * sizeof(float), "a slice fits on a desk");
 
-    bf16 *stages;
-    float *slices;
+    bf16 *stages, *desks;
     Barrier *full, *empty;
     int at = 0, parity = 0;
 
     __device__ __forceinline__ Ring(u8 *shared)
-        : stages(reinterpret_cast<bf16 *>(shared)), slices(reinterpret_cast<float *>(shared + RING)),
-          full(reinterpret_cast<Barrier *>(slices + SLICES * SLICE)), empty(full + STAGES) {}
+        : stages(reinterpret_cast<bf16 *>(shared)), desks(stages + STAGES * STAGE),
+          full(reinterpret_cast<Barrier *>(shared + SHARED)), empty(full + STAGES) {}
 
     __device__ __forceinline__ bf16 *stage() const { return stages + at * STAGE; }
     __device__ __forceinline__ void advance() {
@@ -101,10 +109,82 @@ __device__ __forceinline__ void release(Barrier *empty) {
     if (lane_of_warp() == 0) barrier_arrive(empty);
 }
 
+// ---- C by the copy engine ----
+
+// The bias of a piece from `col` on; a warp has all of its rows' sums.
+template <int SLICES> __device__ __forceinline__ void add_bias(const float *bias, int col, int n, float (&sums)[SLICES][8][4]) {
+    col += lane_of_warp() % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < SLICES * 8; i++, col += 8) {
+        Pack<float, 2> pair = {};
+        if (col < n) pair = *reinterpret_cast<const Pack<float, 2> *>(bias + col);
+#pragma unroll
+        for (int j = 0; j < 4; j++) sums[i / 8][i % 8][j] += pair.at[j % 2];
+    }
+}
+
+// Where the chunk of eight columns is in a row of a box, in elements: permuted as 128-byte swizzle has it.
+__device__ __forceinline__ int chunk_slot(int row, int chunk) { return row * 64 + (chunk ^ (row & 7)) * 8; }
+
+// A slice becomes a box.
+__device__ __forceinline__ void fill_box(const float (&sums)[8][4], bf16 *box) {
+    int row = lane_of_warp() % 16;
+#pragma unroll
+    for (int run = 0; run < 8; run += 2) {
+        const u32 words[4] = {pack_bf16(sums[run][0], sums[run][1]), pack_bf16(sums[run][2], sums[run][3]),
+                              pack_bf16(sums[run + 1][0], sums[run + 1][1]),
+                              pack_bf16(sums[run + 1][2], sums[run + 1][3])};
+        stmatrix_x4(box + chunk_slot(row, run + lane_of_warp() / 16), words);
+    }
+}
+
+// GELU of what a box holds, which starts at (row, col) of C.
+template <typename Out>
+__device__ __forceinline__ void put_gelu(const Product<bf16, Out> &p, int row, int col, const bf16 *box) {
+    int chunk = lane_of_warp() % 8;
+    if (col + chunk * 8 >= p.n) return;
+#pragma unroll 1
+    for (int i = lane_of_warp() / 8; i < SLICE_ROWS; i += 4) {
+        float run[8];
+        load_floats(box + chunk_slot(i, chunk), run);
+#pragma unroll
+        for (int j = 0; j < 8; j++) run[j] = gelu_value(run[j]);
+        if (row + i < p.m) store_run(run, p.gelu + size_t(row + i) * p.ldc + col + chunk * 8);
+    }
+}
+
+// Writes the sums of a warp, rows from `row` on of a piece that is a whole tile. The boxes of the desk take turns: each is
+// filled once the engine has read what it held.
+template <int COLS, typename Out>
+__device__ __forceinline__ void
+put_boxes(const Product<bf16, Out> &p, const TensorMap &map_c, const Piece &piece, int row,
+          float (&sums)[COLS / SLICE_COLS][8][4], bf16 *desk) {
+    constexpr int ELEMENTS = SLICE_ROWS * SLICE_COLS, BOXES = Ring<COLS>::DESK / ELEMENTS;
+    static_assert(COLS / SLICE_COLS % BOXES == 0, "the next tile begins with the box whose turn it is");
+    row += piece.row;
+    if (p.bias) add_bias(p.bias, piece.col, p.n, sums);
+#pragma unroll
+    for (int i = 0; i < COLS / SLICE_COLS; i++) {
+        bf16 *box = desk + i % BOXES * ELEMENTS;
+        int col = piece.col + i * SLICE_COLS;
+        wait_for_stores<BOXES - 1>();
+        __syncwarp();
+        fill_box(sums[i], box);
+        show_to_engine();
+        __syncwarp();
+        if (lane_of_warp() == 0) {
+            store_box(map_c, col, row, box);
+            commit_stores();
+        }
+        if (p.gelu) put_gelu(p, row, col, box);
+    }
+}
+
 template <Major MAJOR_A, Major MAJOR_B, int COLS, typename Out>
-__device__ __forceinline__ void consume(const Product<bf16, Out> &p, Ring<COLS> ring, int group) {
-    int warp = warp_of_block() % 4;
-    float *slice = ring.slices + (group * 4 + warp) * SLICE;
+__device__ __forceinline__ void
+consume(const TensorMap &map_c, const Product<bf16, Out> &p, Ring<COLS> ring, int group) {
+    int warp = warp_of_block() % 4, row = group * GROUP_ROWS + warp * SLICE_ROWS;
+    bf16 *desk = ring.desks + (group * 4 + warp) * Ring<COLS>::DESK;
     for (int number = blockIdx.x; number < count_pieces<ROWS, COLS>(p); number += gridDim.x) {
         Piece piece = piece_at<ROWS, COLS>(p, number);
         float sums[COLS / SLICE_COLS][8][4];
@@ -123,13 +203,19 @@ __device__ __forceinline__ void consume(const Product<bf16, Out> &p, Ring<COLS> 
         }
         wgmma_wait_all(flat);
         if (before) release(before);
-        put_slices(p, piece, group * GROUP_ROWS + warp * SLICE_ROWS, 0, 0, SLICE_COLS, sums, slice);
+        if (sizeof(Out) == sizeof(bf16) && p.boxed && !piece.partial) {
+            put_boxes<COLS>(p, map_c, piece, row, sums, desk);
+        } else {
+            wait_for_stores<0>();
+            put_slices(p, piece, row, 0, 0, SLICE_COLS, sums, reinterpret_cast<float *>(desk));
+        }
     }
+    wait_for_stores<0>(); // the engine still reads from this block's memory
 }
 
 template <Major MAJOR_A, Major MAJOR_B, int COLS, typename Out>
 __device__ __forceinline__ void
-product(const TensorMap &map_a, const TensorMap &map_b, const Product<bf16, Out> &p) {
+product(const TensorMap &map_a, const TensorMap &map_b, const TensorMap &map_c, const Product<bf16, Out> &p) {
     Ring<COLS> ring(dynamic_shared<u8>());
     if (threadIdx.x == 0) {
         for (int i = 0; i < Ring<COLS>::STAGES; i++) {
@@ -145,15 +231,15 @@ product(const TensorMap &map_a, const TensorMap &map_b, const Product<bf16, Out>
         if (threadIdx.x == 0) produce<MAJOR_A, MAJOR_B>(map_a, map_b, p, ring);
     } else {
         more_registers<232>();
-        consume<MAJOR_A, MAJOR_B>(p, ring, threadIdx.x / WARPGROUP - 1);
+        consume<MAJOR_A, MAJOR_B>(map_c, p, ring, threadIdx.x / WARPGROUP - 1);
     }
 }
 
 #define WGMMA(NAME, MAJOR_A, MAJOR_B, COLS, OUT) \
     extern "C" __global__ void __launch_bounds__(THREADS, 1) \
-    NAME(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, \
+    NAME(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, const __grid_constant__ TensorMap c, \
          const __grid_constant__ Product<bf16, OUT> p) { \
-        product<MAJOR_A, MAJOR_B, COLS>(a, b, p); \
+        product<MAJOR_A, MAJOR_B, COLS>(a, b, c, p); \
     }
 
 WGMMA(matmul_wgmma_nt_128, K_MAJOR, K_MAJOR, 128, bf16)
