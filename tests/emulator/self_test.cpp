@@ -336,9 +336,24 @@ int product_of_warpgroup(const char* name) {
   return code;
 }
 
+// Boxes of 64 columns and 16 rows into a matrix that ends within them.
+int boxes_out(const char* name) {
+  constexpr unsigned ROWS = 60, COLS = 40;
+  Buffer<unsigned short> out(ROWS * COLS);
+  emulator::TensorMap map;
+  expect(encode(map, out.pointer, 9, ROWS, COLS, 16, 64) == 0, "a map of boxes");
+  int code = launch_code(name, {2}, {32}, 2048, map);
+  auto values = out.read();
+  for (unsigned i = 0; code == 0 && i < ROWS * COLS; ++i)
+    expect(values[i] == i / COLS * 64 + i % COLS, "boxes that are stored");
+  return code;
+}
+
 void agents_in_the_background() {
   expect(copies_of_threads("copies_of_threads") == 0, "copies of threads");
   expect(product_of_warpgroup("product_of_warpgroup") == 0, "a product of a warpgroup");
+  expect(boxes_out("boxes_out") == 0, "boxes that are stored");
+  expect(boxes_out("boxes_unshown") == 719, "a box that the engine was not shown");
 }
 
 void variables() {
@@ -369,6 +384,7 @@ int race_code(const std::string& name) {
   if (name == "race_of_fences") return last_block(0);
   if (name.compare(0, 9, "race_copy") == 0) return copies_of_threads(name.c_str());
   if (name.compare(0, 12, "race_product") == 0) return product_of_warpgroup(name.c_str());
+  if (name.compare(0, 8, "race_box") == 0) return boxes_out(name.c_str());
   Buffer<int> out(130);
   return launch_code(name.c_str(), {2}, {name == "race_past_arrival" ? 64u : 128u}, 512, out.pointer);
 }

@@ -43,7 +43,8 @@ done
 races="race_write_read race_read_write race_write_write race_halves race_after_shuffle race_past_arrival race_of_blocks
   race_atomic_read race_of_fences race_fill race_move race_fence_too_early race_count_in_shared
   race_copy_unawaited race_copy_unshared race_copy_refilled race_product_unawaited
-  race_product_other_awaited race_product_one_warp_awaits race_product_released_early"
+  race_product_other_awaited race_product_one_warp_awaits race_product_released_early
+  race_box_unshared race_box_refilled"
 # shellcheck disable=SC2086
 count=$(set -- $races; echo $#)
 place='self_test_[a-z]+.cu:[0-9]+'

@@ -3,7 +3,7 @@
 #include "hopper.cuh"
 #include "ptx.cuh"
 
-enum Mistake { NONE, UNAWAITED, UNSHARED, REFILLED, OTHER_AWAITED, ONE_WARP_AWAITS, RELEASED_EARLY };
+enum Mistake { NONE, UNAWAITED, UNSHARED, REFILLED, OTHER_AWAITED, ONE_WARP_AWAITS, RELEASED_EARLY, UNSHOWN };
 
 // One arrival a warp.
 __device__ __forceinline__ void release(Barrier *empty) {
@@ -93,3 +93,37 @@ PRODUCT(race_product_unawaited, UNAWAITED)
 PRODUCT(race_product_other_awaited, OTHER_AWAITED)
 PRODUCT(race_product_one_warp_awaits, ONE_WARP_AWAITS)
 PRODUCT(race_product_released_early, RELEASED_EARLY)
+
+// Two boxes of 16 rows for each block, through one place in shared memory: element (row, col) is 64 row + col.
+template <Mistake MISTAKE> __device__ __forceinline__ void boxes(const TensorMap &map) {
+    Mistake mistake = blockIdx.x == 1 ? MISTAKE : NONE;
+    u16 *box = dynamic_shared<u16>();
+    int lane = lane_of_warp(), row = lane % 16, g = lane / 4, t = lane % 4;
+    for (int turn = 0; turn < 2; turn++) {
+        int first = blockIdx.x * 32 + turn * 16;
+        if (mistake != REFILLED) wait_for_stores<0>();
+        __syncwarp();
+        for (int chunk = 0; chunk < 8; chunk += 2) {
+            u32 words[4];
+            for (int i = 0; i < 4; i++) {
+                u32 low = (first + g + 8 * (i % 2)) * 64 + (chunk + i / 2) * 8 + 2 * t;
+                words[i] = low | (low + 1) << 16;
+            }
+            stmatrix_x4(box + row * 64 + ((chunk + lane / 16) ^ (row & 7)) * 8, words);
+        }
+        if (mistake != UNSHOWN) show_to_engine();
+        if (mistake != UNSHARED) __syncwarp();
+        if (lane == 0) {
+            store_box(map, 0, first, box);
+            commit_stores();
+        }
+    }
+    wait_for_stores<0>();
+}
+
+#define BOXES(NAME, MISTAKE) \
+    extern "C" __global__ void NAME(const __grid_constant__ TensorMap map) { boxes<MISTAKE>(map); }
+BOXES(boxes_out, NONE)
+BOXES(boxes_unshown, UNSHOWN)
+BOXES(race_box_unshared, UNSHARED)
+BOXES(race_box_refilled, REFILLED)

@@ -17,9 +17,10 @@ __device__ __forceinline__ Sigmoid sigmoid(float x) {
     return {x > 0.0f ? near_one : near_zero, near_zero * near_one};
 }
 
+// NaN comes through both of p; the bounds keep infinity from meeting a density of 0.
 __device__ __forceinline__ float gelu_dx(float x, float dy) {
     Normal p = normal(x);
-    return dy * fmaf(within_far(x), p.density, p.cdf);
+    return dy * fmaf(fmaxf(fminf(x, FAR), -FAR), p.density, p.cdf);
 }
 
 // 2 u = 2 c (x + k x^3)

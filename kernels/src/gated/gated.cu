@@ -46,9 +46,10 @@ __device__ __forceinline__ void backward(const hidden *z, const hidden *dy, hidd
     });
 }
 
+// The forward's registers leave room for the eight blocks of the grid, as in activation.cu.
 #define KERNELS(name)                                                                                         \
-    extern "C" __global__ void gated_##name##_forward(const hidden *z, hidden *y, size_t rows, u32 cols,      \
-                                                      int packed) {                                           \
+    extern "C" __global__ void __launch_bounds__(256, 8)                                                      \
+        gated_##name##_forward(const hidden *z, hidden *y, size_t rows, u32 cols, int packed) {               \
         forward(z, y, rows, cols, packed, [](float x) { return name##_value(x); });                           \
     }                                                                                                         \
     extern "C" __global__ void gated_##name##_backward(const hidden *z, const hidden *dy, hidden *dz,         \

@@ -161,7 +161,10 @@ static emulator::OfBlock<StoresOfThread> emulated_stores_of_threads[1024];
 
 inline StoresOfThread& emulated_stores() { return emulated_stores_of_threads[emulator::linear_thread()].get(); }
 
-inline void show_to_engine() { emulated_stores().shown = true; }
+inline void show_to_engine() {
+  emulator::Unwatched mine;
+  emulated_stores().shown = true;
+}
 
 // Calls do(place in shared memory, place in the matrix, elements) for each row of the part inside of the matrix.
 template <class Do> inline void rows_inside(const PendingBox& box, Do&& with) {

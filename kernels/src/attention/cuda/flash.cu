@@ -106,20 +106,14 @@ template <int D> __device__ __forceinline__ void forward(const Forward<bf16> &f,
         bf16 *key_tile = keys.next(first_key);
         if (!busy) continue;
         float s[N][4];
-        MaskDraw drawn;
-        product<D, N>(rows, key_tile, 0, s, [&](int k) {
-            const int PARTS = TILE / 16, STEPS = D / 16;
-            if (!drops(a.dropout)) return;
-#pragma unroll
-            for (int i = k * PARTS / STEPS; i < (k + 1) * PARTS / STEPS; i++)
-                drawn.draw(a.dropout, mask_rows, first_key, i);
-        });
+        product<D, N>(rows, key_tile, 0, s);
+        QueryRowsMask mask = {};
+        if (drops(a.dropout)) mask = draw_mask(a.dropout, mask_rows, first_key);
         add_relative(s, relative, first_query + warp_row(), first_key);
         if (first_key + TILE > seen.end) hide_absent(s, seen.end - first_key);
         hide_distant(s, first_query + warp_row(), first_key, a.window);
         softmax_step<D, N>(s, softmax, result, a.scale * LOG2_E);
         if (drops(a.dropout)) {
-            QueryRowsMask mask = drawn.mask();
             if (f.mask) f.mask[mask_tile.words + mask.place()] = mask.word;
             mask_tile.advance();
             drop(s, mask);

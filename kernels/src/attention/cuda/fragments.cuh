@@ -148,10 +148,9 @@ __device__ __forceinline__ void mma_pair(float (&left)[4], float (&right)[4], co
     mma_bf16(right, a, b_right);
 }
 
-// c = rows tile^T, over the 8 N rows of the tile from `first` on. `beside(k)` is called after each 16 of D, as something
-// to do while the tensor cores multiply.
-template <int D, int N, typename Rows, typename Beside>
-__device__ __forceinline__ void product(const Rows &rows, bf16 *tile, int first, float (&c)[N][4], Beside beside) {
+// c = rows tile^T, over the 8 N rows of the tile from `first` on.
+template <int D, int N, typename Rows>
+__device__ __forceinline__ void product(const Rows &rows, bf16 *tile, int first, float (&c)[N][4]) {
     int lane = lane_of_warp();
     LaneChunks<D> chunks(tile + first * D, lane % 8 + lane / 16 * 8, lane / 8 % 2);
 #pragma unroll
@@ -165,12 +164,7 @@ __device__ __forceinline__ void product(const Rows &rows, bf16 *tile, int first,
             ldmatrix_x4(b, chunks.at(8 * n, k));
             mma_pair(c[n], c[n + 1], a, b);
         }
-        beside(k);
     }
-}
-template <int D, int N, typename Rows>
-__device__ __forceinline__ void product(const Rows &rows, bf16 *tile, int first, float (&c)[N][4]) {
-    product<D>(rows, tile, first, c, [](int) {});
 }
 
 // Adds what scores have by distance. The warp has the rows from `row` on, and the columns from `col` on.

@@ -80,7 +80,8 @@ __device__ __forceinline__ void draw_four(const Dropout &d, u32 block, u32 row, 
     if (bits.w < d.threshold) to += 8 << bit;
 }
 
-// Draws the mask of a tile, 16 keys at a time: the integers of this go on beside the products of tensor cores.
+// Draws the mask of keys from `first_key` on, a multiple of 64. Rows g and g + 8 of this lane have mask rows rows[0]
+// and rows[1].
 //
 // A call of Philox is four keys of a row, and these are two lanes' business. In every 16 keys the two have two calls
 // for each of their rows: each lane makes one, for both rows, and gives the other lane its half.
@@ -91,26 +92,20 @@ __device__ __forceinline__ void draw_four(const Dropout &d, u32 block, u32 row, 
 //
 // Three products of the 20 in Philox depend on the keys alone, and the compiler does them once for both rows; one
 // depends on the row alone.
-struct MaskDraw {
-    u32 mine = 0;
-
-    // The keys from 16 i on of those from `first_key` on, a multiple of 64. Rows g and g + 8 of this lane have mask rows
-    // rows[0] and rows[1].
-    __device__ __forceinline__ void draw(const Dropout &d, const u32 (&rows)[2], int first_key, int i) {
-        u32 block = first_key / 4 + 2 * (lane_t() & 1) + lane_t() / 2 + 4 * i;
-        draw_four(d, block, rows[0], 8 * i, mine);
-        draw_four(d, block, rows[1], 8 * i + 4, mine);
+__device__ __forceinline__ QueryRowsMask draw_mask(const Dropout &d, const u32 (&rows)[2], int first_key) {
+    int odd = lane_t() & 1;
+    u32 mine = 0, block = first_key / 4 + 2 * odd + lane_t() / 2;
+#pragma unroll
+    for (int i = TILE / 16 - 1; i >= 0; i--) { // a byte for each 16 keys
+        mine <<= 8;
+        draw_four(d, block + 4 * i, rows[0], 0, mine);
+        draw_four(d, block + 4 * i, rows[1], 4, mine);
     }
-
-    // Once all have been drawn.
-    __device__ __forceinline__ QueryRowsMask mask() const {
-        int odd = lane_t() & 1;
-        u32 theirs = __shfl_xor_sync(FULL_WARP, mine, 1);
-        // Of each four this lane's two; the first eight keys of every 16 are the even lane's.
-        u32 first = (odd ? theirs : mine) >> 2 * odd, second = (odd ? mine : theirs) >> 2 * odd;
-        return {(first & 0x33333333u) | (second & 0x33333333u) << 2};
-    }
-};
+    u32 theirs = __shfl_xor_sync(FULL_WARP, mine, 1);
+    // Of each four this lane's two; the first eight keys of every 16 are the even lane's.
+    u32 first = (odd ? theirs : mine) >> 2 * odd, second = (odd ? mine : theirs) >> 2 * odd;
+    return {(first & 0x33333333u) | (second & 0x33333333u) << 2};
+}
 
 // ---- Rows are keys: a thread's scores are those of other threads of the forward ----
 
