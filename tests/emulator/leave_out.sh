@@ -45,7 +45,7 @@ each() {
 each matmul/cuda/tiled.cu matmul_tiled.cu matmul_tiled 8.0 matmul::the_products
 each matmul/cuda/mma.cu matmul_mma.cu matmul_mma 8.0 matmul::the_products
 each matmul/cuda/product.cuh product.cuh matmul_ 8.0 matmul::the_products
-each matmul/cuda/wgmma.cu matmul_wgmma.cu matmul_wgmma 9.0 matmul::the_products
+each matmul/cuda/wgmma.cu matmul_wgmma.cu matmul_wgmma 9.0 matmul::the_products matmul::tiles_of
 each attention/cuda/plain.cu attention_plain.cu attention_plain 8.0 attention::f32_equals
 each attention/cuda/square.cuh square.cuh attention_plain 8.0 attention::f32_equals attention_by_distance::f32
 for file in flash.cu flash_backward.cu; do

@@ -17,25 +17,22 @@ __device__ __forceinline__ Sigmoid sigmoid(float x) {
     return {x > 0.0f ? near_one : near_zero, near_zero * near_one};
 }
 
-// NaN comes through both of p; the bounds keep infinity from meeting a density of 0.
+// Infinity would meet a 0 in these products. NaN becomes a number here, and comes through the other factor.
+__device__ __forceinline__ float within_far(float x) { return fmaxf(fminf(x, FAR), -FAR); }
+
 __device__ __forceinline__ float gelu_dx(float x, float dy) {
     Normal p = normal(x);
-    return dy * fmaf(fmaxf(fminf(x, FAR), -FAR), p.density, p.cdf);
+    return dy * fmaf(within_far(x), p.density, p.cdf);
 }
 
 // 2 u = 2 c (x + k x^3)
 __device__ __forceinline__ float twice_u(float x) { return x * fmaf(GELU_2C * GELU_K * x, x, GELU_2C); }
 
-// max(x, -FAR); NaN stays NaN.
-__device__ __forceinline__ float above_far(float x) { return x < -FAR ? -FAR : x; }
-
-__device__ __forceinline__ float gelu_tanh_value(float x) {
-    return above_far(x) * sigmoid(twice_u(within_far(x))).value;
-}
+__device__ __forceinline__ float gelu_tanh_value(float x) { return fmaxf(x, -FAR) * sigmoid(twice_u(x)).value; }
 
 __device__ __forceinline__ float gelu_tanh_dx(float x, float dy) {
-    x = within_far(x);
     Sigmoid s = sigmoid(twice_u(x));
+    x = within_far(x);
     float twice_du = fmaf(3.0f * GELU_2C * GELU_K * x, x, GELU_2C);
     return dy * fmaf(x * s.slope, twice_du, s.value);
 }

@@ -5,9 +5,6 @@
 // From here on everything is 0 or 1 in f32; beyond, products would be inf * 0.
 #define FAR 15.0f
 
-// x within [-FAR, FAR]; NaN stays NaN, unlike with fminf.
-__device__ __forceinline__ float within_far(float x) { return x > FAR ? FAR : x < -FAR ? -FAR : x; }
-
 struct Tail {
     float cdf, gauss; // P(X > a), and exp(-a^2 / 2)
 };

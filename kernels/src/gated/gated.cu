@@ -46,7 +46,8 @@ __device__ __forceinline__ void backward(const hidden *z, const hidden *dy, hidd
     });
 }
 
-// The forward's registers leave room for the eight blocks of the grid, as in activation.cu.
+// The grid is as many blocks as a multiprocessor has threads for, eight. The forward's registers leave room for all:
+// with 40, the last two of eight would begin when six are done, and have the GPU to themselves.
 #define KERNELS(name)                                                                                         \
     extern "C" __global__ void __launch_bounds__(256, 8)                                                      \
         gated_##name##_forward(const hidden *z, hidden *y, size_t rows, u32 cols, int packed) {               \
