@@ -3,8 +3,8 @@
 //!
 //! Each figure is the median of 20 timings of 50 launches in a row, in f32 or bf16 as the size of hidden states asks;
 //! rates count operations, or bytes read and written once. Without a GPU it says so and ends. Arguments choose among
-//! `copies`, `rows`, `gate`, `turn`, `products` and `attention`, without any it runs all. With `--test` every kernel runs
-//! once, at a small size: the program is checked, and its figures mean nothing.
+//! `copies`, `rows`, `gate`, `turn`, `products` and `attention`, without any it runs all. With `--test` every kernel
+//! runs once, at a small size: the program is checked, and its figures mean nothing.
 
 use std::time::Instant;
 
@@ -40,6 +40,9 @@ const PRODUCTS: [[usize; 3]; 8] = [
 /// Sequences, tokens of each, heads, size of a head.
 const ATTENTION: [[usize; 4]; 3] = [[32, 512, 12, 64], [256, 128, 12, 64], [256, 128, 12, 32]];
 
+/// What can be run alone.
+const GROUPS: [&str; 6] = ["copies", "rows", "gate", "turn", "products", "attention"];
+
 fn main() {
     let device = match Device::open(0) {
         Ok(device) => device,
@@ -47,8 +50,13 @@ fn main() {
     };
     println!("{{\"gpu\": \"{}\"}}", device.label());
     // Cargo's own flag is among the arguments.
-    let (flags, only): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|a| a.starts_with("--"));
+    let (flags, only): (Vec<_>, Vec<_>) =
+        std::env::args().skip(1).partition(|a| a.starts_with("--"));
     let test = flags.iter().any(|flag| flag == "--test");
+    if let Some(other) = only.iter().find(|name| !GROUPS.contains(&name.as_str())) {
+        eprintln!("error: {other} is none of: {}", GROUPS.join(" "));
+        std::process::exit(2);
+    }
     if let Err(error) = (Bench { device, test, only }).run() {
         eprintln!("error: {error}");
         std::process::exit(1);
@@ -65,7 +73,8 @@ struct Bench {
 
 impl Bench {
     fn run(&self) -> Result<()> {
-        let wants = |group: &str| self.only.is_empty() || self.only.iter().any(|name| name == group);
+        let wants =
+            |group: &str| self.only.is_empty() || self.only.iter().any(|name| name == group);
         if wants("copies") {
             self.copies()?;
         }
@@ -84,7 +93,12 @@ impl Bench {
             self.products([self.at_most(136, rows), small(inputs), small(outputs)])?;
         }
         for [batch, length, heads, d] in ATTENTION.into_iter().filter(|_| wants("attention")) {
-            self.attend([self.at_most(2, batch), self.at_most(70, length), self.at_most(2, heads), d])?;
+            self.attend([
+                self.at_most(2, batch),
+                self.at_most(70, length),
+                self.at_most(2, heads),
+                d,
+            ])?;
         }
         Ok(())
     }

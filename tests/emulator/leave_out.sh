@@ -10,7 +10,8 @@ wanted=" $* "
 kernels=$here/../../kernels/src
 whole=$out/kernels-thread broken=$out/kernels-broken
 export EMULATOR_SANITIZE=thread
-waits='__sync(threads|warp)\(|wait_for_(copies|stores)<|commit_copies\(\);|show_to_engine\(\);|barrier_wait\(|wgmma_(wait|wait_all|fence)|__threadfence'
+waits='__sync(threads|warp)\(|wait_for_(copies|stores)<|commit_copies\(\);|show_to_engine\(\);'
+waits="$waits|barrier_wait\(|wgmma_(wait|wait_all|fence)|__threadfence"
 
 # tests CACHE CAPABILITY FILTERS...: what the tests say
 tests() {

@@ -47,8 +47,8 @@ run_tests() {
 # tests_named FILTER...: the names of the ignored tests that these choose.
 tests_named() { "$gpu/devices" --ignored --list "$@" | sed -n 's/: test$//p'; }
 
-# check TOOL: all tests but those of memory, which fill it, and of whole commands. Each array is in a block of its own, so
-# that its end is seen. Whole models come last: what stops at the time limit has checked the ops.
+# check TOOL: all tests but those of memory, which fill it, and of whole commands. Each array is in a block of its own,
+# so that its end is seen. Whole models come last: what stops at the time limit has checked the ops.
 check() {
   if ! command -v compute-sanitizer >/dev/null; then
     echo "$1: skipped, compute-sanitizer is not installed"

@@ -13,8 +13,8 @@ struct Tail {
 // explained:
 //     P(X > a) = exp(-a^2 / 2) t poly(1 - 6 t), t = 1 / (a + 3)
 #ifdef HIDDEN_BF16
-// Within 1e-4 of their values, of which bf16 keeps 4e-3: half the instructions, which else take longer than memory on an
-// H200. NaN stays NaN, and of infinity both are 0.
+// Within 1e-4 of their values, of which bf16 keeps 4e-3: half the instructions, which else take longer than memory on
+// an H200. NaN stays NaN, and of infinity both are 0.
 __device__ __forceinline__ Tail right_tail(float a) {
     float gauss = fast_exp2(a * (-0.5f * LOG2_E) * a), t = fast_reciprocal(a + 3.0f), u = fmaf(t, -6.0f, 1.0f);
     float poly = 5.526957e-3f;
@@ -57,8 +57,8 @@ __device__ __forceinline__ Normal normal(float x) {
     return {x > 0.0f ? 1.0f - tail.cdf : tail.cdf, 0.3989423f * tail.gauss};
 }
 
-// x cdf(x) = max(x, 0) - |x| P(X > |x|), without a choice between the two sides. NaN comes through the tail; fminf keeps
-// infinity from meeting its 0.
+// x cdf(x) = max(x, 0) - |x| P(X > |x|), without a choice between the two sides. NaN comes through the tail; fminf
+// keeps infinity from meeting its 0.
 __device__ __forceinline__ float gelu_value(float x) {
     float a = fabsf(x);
     return fmaf(-fminf(a, FAR), right_tail(a).cdf, fmaxf(x, 0.0f));

@@ -175,7 +175,8 @@ template <class Do> inline void rows_inside(const PendingBox& box, Do&& with) {
     long long y = box.y + row;
     if (y < 0 || y >= (long long)map.dims[1] || left >= right) continue;
     u8* to = reinterpret_cast<u8*>(map.address) + y * (long long)map.strides[0] + left * map.element_bytes;
-    with(shared_handle(box.to) + row * 128 + (left - box.x) * map.element_bytes, to, (right - left) * map.element_bytes);
+    u32 from = shared_handle(box.to) + row * 128 + (left - box.x) * map.element_bytes;
+    with(from, to, (right - left) * map.element_bytes);
   }
 }
 

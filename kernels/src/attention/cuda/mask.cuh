@@ -39,14 +39,12 @@ __device__ __forceinline__ u32 mask_of_tile(const Attention &a, const Part &part
 
 // The same for one tile of keys after the other, without a division for each.
 struct MaskTile {
-    u32 words, last; // where the words of this tile begin, and of the last one of the ring
-    u32 ring;        // words of the ring
+    u32 words, first, last; // where they begin for this tile, and for the first and the last one of the ring
 
     __device__ __forceinline__ MaskTile(const Attention &a, const Part &part, int query_tile, int key_tile)
-        : words(mask_of_tile(a, part, query_tile, key_tile)), ring((a.key_tiles - 1) * THREADS) {
-        last = mask_of_tile(a, part, query_tile, a.key_tiles - 1);
-    }
-    __device__ __forceinline__ void advance() { words = words == last ? last - ring : words + THREADS; }
+        : words(mask_of_tile(a, part, query_tile, key_tile)), first(mask_of_tile(a, part, query_tile, 0)),
+          last(first + (a.key_tiles - 1) * THREADS) {}
+    __device__ __forceinline__ void advance() { words = words == last ? first : words + THREADS; }
 };
 
 // What is kept is multiplied by this.
@@ -95,7 +93,7 @@ __device__ __forceinline__ void draw_four(const Dropout &d, u32 block, u32 row, 
 __device__ __forceinline__ QueryRowsMask draw_mask(const Dropout &d, const u32 (&rows)[2], int first_key) {
     int odd = lane_t() & 1;
     u32 mine = 0, block = first_key / 4 + 2 * odd + lane_t() / 2;
-#pragma unroll
+#pragma unroll // in a loop, the calls wait for each other: 207 us for 195, 32 sequences of 512 on an H200
     for (int i = TILE / 16 - 1; i >= 0; i--) { // a byte for each 16 keys
         mine <<= 8;
         draw_four(d, block + 4 * i, rows[0], 0, mine);

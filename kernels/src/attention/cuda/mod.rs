@@ -159,9 +159,10 @@ fn mask_len(a: Attention) -> usize {
     len
 }
 
-/// Tiles of keys that a tile of queries sees at most: its own and on either side those that the window reaches.
+/// Tiles of keys that a tile of queries sees at most: its own and on either side those that the window reaches. At
+/// least one, as kernels divide by it.
 fn key_tiles(a: Attention) -> usize {
-    tiles_of_longest(a.keys, FLASH_TILE).min(2 * window(a).div_ceil(FLASH_TILE) + 1)
+    tiles_of_longest(a.keys, FLASH_TILE).min(2 * window(a).div_ceil(FLASH_TILE) + 1).max(1)
 }
 
 /// The window; where there is none, one that hides nothing in the longest sequence.

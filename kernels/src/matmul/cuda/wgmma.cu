@@ -33,15 +33,12 @@
 #define SHARED (224 * 1024) // bytes of stages and desks; behind them are the barriers
 #define BOX (64 * DEPTH)    // elements of a box of an MN-major operand
 
-// Where a warp of the consumers puts its sums before they leave: SLICE_ROWS rows of DESK_COLS columns of C as the copy
-// engine takes them, boxes of 64 columns, or a slice of f32.
-#ifndef DESK_COLS
-#define DESK_COLS(COLS) ((COLS) == 192 ? 192 : 128)
-#endif
-
 // The ring: where stages are, and which parity a wait at this one has. Producer and consumers count alike.
+//
+// Behind the stages each warp of the consumers has a desk, where its sums lie before they leave: as boxes of 64
+// columns, which the copy engine takes, or as a slice of f32.
 template <int COLS> struct Ring {
-    static constexpr int DESK = SLICE_ROWS * DESK_COLS(COLS); // elements
+    static constexpr int DESK = SLICE_ROWS * (COLS == 192 ? 192 : 128);              // elements
     static constexpr int DESKS = CONSUMERS * WARPGROUP / WARP * DESK * sizeof(bf16); // bytes of all
     static constexpr int STAGE = (ROWS + COLS) * DEPTH; // elements: A, then B
     static constexpr int BYTES = STAGE * sizeof(bf16);
@@ -112,7 +109,8 @@ __device__ __forceinline__ void release(Barrier *empty) {
 // ---- C by the copy engine ----
 
 // The bias of a piece from `col` on; a warp has all of its rows' sums.
-template <int SLICES> __device__ __forceinline__ void add_bias(const float *bias, int col, int n, float (&sums)[SLICES][8][4]) {
+template <int SLICES>
+__device__ __forceinline__ void add_bias(const float *bias, int col, int n, float (&sums)[SLICES][8][4]) {
     col += lane_of_warp() % 4 * 2;
 #pragma unroll
     for (int i = 0; i < SLICES * 8; i++, col += 8) {
@@ -153,8 +151,8 @@ __device__ __forceinline__ void put_gelu(const Product<bf16, Out> &p, int row, i
     }
 }
 
-// Writes the sums of a warp, rows from `row` on of a piece that is a whole tile. The boxes of the desk take turns: each is
-// filled once the engine has read what it held.
+// Writes the sums of a warp, rows from `row` on of a piece that is a whole tile. The boxes of the desk take turns: each
+// is filled once the engine has read what it held.
 template <int COLS, typename Out>
 __device__ __forceinline__ void
 put_boxes(const Product<bf16, Out> &p, const TensorMap &map_c, const Piece &piece, int row,
@@ -237,8 +235,8 @@ product(const TensorMap &map_a, const TensorMap &map_b, const TensorMap &map_c, 
 
 #define WGMMA(NAME, MAJOR_A, MAJOR_B, COLS, OUT) \
     extern "C" __global__ void __launch_bounds__(THREADS, 1) \
-    NAME(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, const __grid_constant__ TensorMap c, \
-         const __grid_constant__ Product<bf16, OUT> p) { \
+    NAME(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, \
+         const __grid_constant__ TensorMap c, const __grid_constant__ Product<bf16, OUT> p) { \
         product<MAJOR_A, MAJOR_B, COLS>(a, b, c, p); \
     }
 
