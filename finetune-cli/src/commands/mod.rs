@@ -3,6 +3,7 @@
 mod answer;
 mod bench;
 mod best;
+mod card;
 mod completions;
 mod ending;
 mod entries;
@@ -11,7 +12,6 @@ mod inputs;
 mod inspect;
 mod interruption;
 mod masked_lm;
-mod model_card;
 mod predict;
 mod select;
 mod session;

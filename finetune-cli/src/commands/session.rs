@@ -10,10 +10,10 @@ use nn::Module;
 use serde_json::{Value, json};
 
 use super::best::{Best, best_metric};
+use super::card;
 use super::ending::{clean_up, rescued};
 use super::entries::{add, shown, step_entry, summary};
 use super::interruption::{Watch, going_on};
-use super::model_card;
 use super::stretch::Stretch;
 use super::train::Job;
 use super::train_report;
@@ -322,7 +322,7 @@ impl<'a> Session<'a> {
         }
         let (state, output) = (self.state(), self.run.destination().to_owned());
         let state = self.run.finish(state)?;
-        model_card::write(self.args, self.job, &state, &output);
+        card::write(self.args, self.job, &state, &output);
         train_report::write(self.args, self.job, &state, self.measured.as_ref(), &output);
         clean_up(self.args, &output)
     }

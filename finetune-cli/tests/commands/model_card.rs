@@ -1,10 +1,12 @@
-//! The model card of a run, against `evaluate`, the log, and the run that its settings give again.
+//! The model card of a run, against `evaluate`, the log, and the run that its settings give again; those of `adapt`,
+//! `pretrain` and of an adapter.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::masked_lm::{Job, sentences};
 use crate::support::*;
 
 /// Labels and a file name that are markup where they are not escaped.
@@ -14,11 +16,11 @@ fn card(folder: &Path) -> String {
     fs::read_to_string(folder.join("README.md")).unwrap()
 }
 
-/// Keys and values of the metadata in their order; what stands in quotes is JSON.
+/// Keys and values of the metadata in their order, and items of lists; what stands in quotes is JSON.
 fn metadata(card: &str) -> Vec<(String, Value)> {
     let (yaml, _) = card.strip_prefix("---\n").unwrap().split_once("---\n").unwrap();
     let pair = |line: &str| {
-        let (key, value) = line.split_once(':').unwrap();
+        let (key, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.trim();
         let parsed = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
         (key.trim_start_matches([' ', '-']).to_owned(), parsed)
@@ -87,8 +89,7 @@ fn the_settings_of_a_model_card_give_the_same_weights() {
     let place = Place::new(reviews(60, 3));
     place.train(&[&LEARN[..], &["--batch-size", "7", "--max-steps", "11", "--seed", "5"]].concat());
     let card = card(&place.output);
-    let (_, toml) = card.split_once("```toml\n").unwrap();
-    let config = place.write("card.toml", toml.split_once("```").unwrap().0);
+    let config = place.write("card.toml", settings(&card));
     let again = place.path("again");
     train(&again, &place.train, &["--config", &config]);
     assert!(weights(&again) == weights(&place.output), "the weights differ");
@@ -103,4 +104,79 @@ fn a_model_card_without_held_out_data_has_no_figures() {
         card.contains("measured on no held-out data") && !card.contains("model-index"),
         "{card}"
     );
+}
+
+#[test]
+fn an_adapter_has_a_card_of_its_own() {
+    let place = Place::new(reviews(120, 3));
+    place.train(&[&LEARN[..], &["--max-steps", "4", "--lora-r", "2"]].concat());
+    let (whole, own) = (card(&place.output), card(&place.output.join("adapter")));
+    let of_adapter = metadata(&own);
+    assert!(of_adapter.contains(&("library_name".to_owned(), json!("peft"))), "{own}");
+    assert!(own.contains("tags:\n- lora\n- transformers\n"), "{own}");
+    for part in ["PeftModel.from_pretrained(base, \"ADAPTER\")", "num_labels=2", "lora-r = 2"] {
+        assert!(own.contains(part), "{part}\n{own}");
+    }
+    // Figures and settings are those of the run.
+    let behind = |card: &str| card.split_once("## Data").unwrap().1.to_owned();
+    assert_eq!(behind(&own), behind(&whole));
+    let accuracy = |card: &str| row(card, "accuracy").join(" ");
+    assert_eq!(accuracy(&own), accuracy(&whole));
+    assert!(!own.contains(place.path("").to_str().unwrap()), "a path in\n{own}");
+}
+
+/// The settings in a card.
+fn settings(card: &str) -> &str {
+    card.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0
+}
+
+#[test]
+fn what_learned_from_text_has_a_card_that_gives_its_weights_again() {
+    let job = Job::new("");
+    let words = job.place.write("words *of* #1.txt", sentences(120, 1));
+    let flags = ["--max-steps", "6", "--batch-size", "8", "--line-by-line", "--seed", "3"];
+    let config = job.place.write("config.json", crate::masked_lm::CONFIG);
+    let output = text(&job.place.output).to_owned();
+    let pretrained =
+        ["pretrain", "--architecture", &config, "--vocab-size", "100", "--text", &words];
+    succeeds(&[&pretrained[..], &["--output", &output], &flags].concat());
+    let adapted = job.place.path("adapted");
+    let adapt = ["adapt", "--model", &output, "--text", &words];
+    succeeds(&[&adapt[..], &["--output", text(&adapted)], &flags].concat());
+
+    for (run, command, files) in [
+        (&job.place.output, "pretrain", vec!["--architecture", &config]),
+        (&adapted, "adapt", vec!["--model", &output]),
+    ] {
+        let card = card(run);
+        assert!(
+            metadata(&card).contains(&("pipeline_tag".to_owned(), json!("fill-mask"))),
+            "{card}"
+        );
+        assert!(card.contains(r"words \*of\* \#1.txt"), "{card}");
+        assert!(!card.contains(job.place.path("").to_str().unwrap()), "a path in\n{card}");
+        let log = metrics(run);
+        let looks: Vec<_> =
+            log.iter().filter(|e| e.get("eval_pseudo_perplexity").is_some()).collect();
+        for (name, key) in [("loss", "eval_loss"), ("pseudo-perplexity", "eval_pseudo_perplexity")]
+        {
+            let want = [looks[0], looks[looks.len() - 1]]
+                .map(|e| format!("{:.4}", e[key].as_f64().unwrap()));
+            assert_eq!(row(&card, name)[1..], want, "{card}");
+        }
+        for entry in log.iter().filter(|entry| entry["train_loss"].is_number()) {
+            let cells = ["train_loss", "eval_loss"]
+                .map(|key| format!("{:.4}", entry[key].as_f64().unwrap()));
+            assert_eq!(row(&card, &entry["step"].to_string())[2..], cells, "{entry}");
+        }
+        let tokens: u64 = row(&card, "text")[3].parse().unwrap();
+        assert!(tokens > 120 * 6, "{card}");
+
+        let toml = job.place.write("card.toml", settings(&card));
+        let again = job.place.path("again");
+        let fixed =
+            [command, "--config", &toml, "--text", &words, "--overwrite", "--output", text(&again)];
+        succeeds(&[&fixed[..], &files].concat());
+        assert!(weights(&again) == weights(run), "{command}: the weights differ");
+    }
 }

@@ -19,13 +19,13 @@ const SETTINGS: &str = "adapt.toml";
 pub fn run(args: &AdaptArgs) -> Result<()> {
     let args = AdaptArgs { model: hub::resolve(&args.model), ..args.clone() };
     let text = settings(&args)?;
-    job(&args).run(Settings { file: SETTINGS, text: &text }, |_| start(&args))
+    job(&args, Settings { file: SETTINGS, text: &text }).run(|_| start(&args))
 }
 
-fn job(args: &AdaptArgs) -> Job<'_> {
+fn job<'a>(args: &'a AdaptArgs, settings: Settings<'a>) -> Job<'a> {
     let AdaptArgs { model, learning: args, epochs, batch_size, learning_rate, .. } = args;
     let (base, epochs, batch_size) = (Some(model.as_path()), *epochs, *batch_size);
-    Job { args, base, epochs, batch_size, learning_rate: *learning_rate }
+    Job { args, settings, base, epochs, batch_size, learning_rate: *learning_rate }
 }
 
 fn start(args: &AdaptArgs) -> Result<Start> {

@@ -13,7 +13,7 @@ use bert::{Checkpoint, Config, MaskedLm, Tokenizer};
 use nn::{Module, to_device};
 use serde::Serialize;
 
-use crate::args::masked_lm::LearningArgs;
+use crate::args::masked_lm::{LearningArgs, MaskedLmArgs};
 use crate::folder::{DEFAULT_LENGTH, Folder};
 use crate::masked_lm::corpus::Layout;
 use crate::masked_lm::masking::Masking;
@@ -32,6 +32,8 @@ const SHORTEST: usize = 3;
 /// What a run is told, by either command: they differ in their defaults.
 struct Job<'a> {
     args: &'a LearningArgs,
+    /// All flags of the command.
+    settings: Settings<'a>,
     /// The folder of the model that goes on learning, if there is one.
     base: Option<&'a Path>,
     epochs: u32,
@@ -49,25 +51,25 @@ struct Start {
 impl Job<'_> {
     /// Goes on with a run that was broken off, or makes a new one from what `start` gives. Files are looked at before
     /// anything long begins.
-    fn run(&self, settings: Settings, start: impl FnOnce(&Texts) -> Result<Start>) -> Result<()> {
+    fn run(&self, start: impl FnOnce(&Texts) -> Result<Start>) -> Result<()> {
         check_flags(&self.args.optimization, self.learning_rate)?;
         let (output, overwrite) = (&self.args.masked_lm.output, self.args.masked_lm.overwrite);
-        match Run::take_up(output, overwrite, settings)? {
-            Earlier::Nothing => self.begin(settings, start),
+        match Run::take_up(output, overwrite, self.settings)? {
+            Earlier::Nothing => self.begin(start),
             Earlier::Unfinished(run, folder) => self.go_on(run, &folder),
             Earlier::Complete(output) => session::clean_up(&output),
         }
     }
 
-    fn begin(&self, settings: Settings, start: impl FnOnce(&Texts) -> Result<Start>) -> Result<()> {
+    fn begin(&self, start: impl FnOnce(&Texts) -> Result<Start>) -> Result<()> {
         let device = self.args.machine.open_device()?;
         let texts = Texts::open(self)?;
         let start = start(&texts)?;
         to_device(&start.model.params(), &device)?;
         let (length, masking) = (self.length(&start.config)?, self.masking(&start)?);
         let layout = Layout { length, line_by_line: self.args.text.line_by_line };
-        let run =
-            Run::create(&self.args.masked_lm.output, self.args.masked_lm.overwrite, settings)?;
+        let MaskedLmArgs { output, overwrite, .. } = &self.args.masked_lm;
+        let run = Run::create(output, *overwrite, self.settings)?;
         self.base.map_or(Ok(()), |base| sentence::copy(base, run.folder()))?;
         let quiet = self.args.machine.quiet;
         let corpora = during("tokenizing the text", quiet, || {

@@ -18,13 +18,13 @@ const SETTINGS: &str = "pretrain.toml";
 /// Pretrains a model.
 pub fn run(args: &PretrainArgs) -> Result<()> {
     let text = settings(args)?;
-    job(args).run(Settings { file: SETTINGS, text: &text }, |texts| start(args, texts))
+    job(args, Settings { file: SETTINGS, text: &text }).run(|texts| start(args, texts))
 }
 
-fn job(args: &PretrainArgs) -> Job<'_> {
+fn job<'a>(args: &'a PretrainArgs, settings: Settings<'a>) -> Job<'a> {
     let PretrainArgs { learning: args, epochs, batch_size, learning_rate, .. } = args;
     let (epochs, batch_size) = (*epochs, *batch_size);
-    Job { args, base: None, epochs, batch_size, learning_rate: *learning_rate }
+    Job { args, settings, base: None, epochs, batch_size, learning_rate: *learning_rate }
 }
 
 fn start(args: &PretrainArgs, texts: &Texts) -> Result<Start> {

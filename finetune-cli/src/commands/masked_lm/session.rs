@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::prepare::Corpora;
 use super::{Job, Start};
 use crate::batches;
+use crate::commands::card;
 use crate::commands::interruption::{Watch, going_on};
 use crate::commands::stretch::Stretch;
 use crate::masked_lm::corpus::Corpus;
@@ -212,8 +213,17 @@ impl<'a> Session<'a> {
         let Start { config, tokenizer, model } = self.start;
         let dtype = self.job.args.masked_lm.save_dtype.into();
         save_pretrained(self.run.folder(), config, &model.params(), tokenizer, dtype)?;
-        let state = self.state(self.plan.steps);
-        self.run.finish(state)?;
+        let (state, output) = (self.state(self.plan.steps), self.run.destination().to_owned());
+        let state = self.run.finish(state)?;
+        let files = &self.job.args.text;
+        let (files, others) = (&files.text[..], &files.validation[..]);
+        let mut texts = vec![card::Text { role: "text", files, corpus: &self.train }];
+        texts.extend(self.held_out.as_ref().map(|HeldOut { corpus, .. }| card::Text {
+            role: "held-out text",
+            files: others,
+            corpus,
+        }));
+        card::write_masked_lm((self.job.settings, self.job.base), &texts, &state, &output);
         clean_up(&self.job.args.masked_lm.output)
     }
 

@@ -1,41 +1,30 @@
-//! The model card of a run: its `README.md`, which the Hugging Face Hub shows above a model.
-//!
-//! ```text
-//! ---
-//! metadata, YAML: library, base model, task, figures      what the Hub filters and compares by
-//! ---
-//! Markdown: task, figures, use, data, settings, course    what people read
-//! ```
-//!
-//! It says what `Trainer.create_model_card` of transformers says of a run. A card is published with its model: of paths it
-//! has the last part alone. What comes from the files of others (labels, columns, names) is escaped. Strings of the YAML
-//! are JSON's, which YAML takes.
-//!
-//! Sources: <https://huggingface.co/docs/hub/model-cards>,
-//! <https://github.com/huggingface/hub-docs/blob/main/modelcard.md>.
+//! The card of a fine-tuned model, and of the adapter that LoRA trained beside it.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::best::best_metric;
-use super::train::Job;
-use super::train_report::{describe, file_name, parts};
+use super::{CARD, MADE_BY, course, history, link, plain, string};
 use crate::args::TrainArgs;
+use crate::commands::best::best_metric;
+use crate::commands::train::Job;
+use crate::commands::train_report::{describe, file_name, parts};
 use crate::data::Task;
 use crate::metrics::are_entities;
 use crate::predictions::metric_names;
 use crate::report::Part;
+use crate::run::checkpoint::ADAPTER;
 use crate::{bundled, hub};
 
-/// The file in the output folder.
-const CARD: &str = "README.md";
-
-/// Writes the card of a training into its output folder, from what `trainer_state.json` holds.
-pub(super) fn write(args: &TrainArgs, job: &Job, state: &Value, output: &Path) {
+/// Writes the card of a training into its output folder, from what `trainer_state.json` holds, and that of the adapter,
+/// if there is one.
+pub(in crate::commands) fn write(args: &TrainArgs, job: &Job, state: &Value, output: &Path) {
     let card = ModelCard { args, job, state, output };
     describe(output, CARD, &card.text());
+    if job.adapter.is_some() {
+        describe(&output.join(ADAPTER), CARD, &card.text_of_adapter());
+    }
 }
 
 /// What is known of a run at its end.
@@ -55,8 +44,14 @@ impl ModelCard<'_> {
         sections.join("\n")
     }
 
+    /// That of the adapter.
+    fn text_of_adapter(&self) -> String {
+        let (metadata, use_it) = (self.metadata_of_adapter(), self.use_adapter());
+        [metadata, self.head(), use_it, self.data(), self.training()].join("\n")
+    }
+
     fn history(&self) -> &[Value] {
-        self.state["log_history"].as_array().map_or(&[], Vec::as_slice)
+        history(self.state)
     }
 
     /// The log entry of the validation data with the weights that are saved.
@@ -77,6 +72,20 @@ impl ModelCard<'_> {
             "---\nlibrary_name: transformers\npipeline_tag: {}\n{}{}---\n",
             self.pipeline(),
             base.unwrap_or_default(),
+            self.model_index()
+        )
+    }
+
+    /// With the tags that the Python package `peft` gives an adapter.
+    fn metadata_of_adapter(&self) -> String {
+        let base = self.base_on_hub();
+        let of_base = base.as_ref().map(|name| format!("base_model: {}\n", string(name)));
+        let tag = base.map(|name| format!("- {}\n", string(&format!("base_model:adapter:{name}"))));
+        format!(
+            "---\nlibrary_name: peft\npipeline_tag: {}\n{}tags:\n{}- lora\n- transformers\n{}---\n",
+            self.pipeline(),
+            of_base.unwrap_or_default(),
+            tag.unwrap_or_default(),
             self.model_index()
         )
     }
@@ -177,6 +186,25 @@ impl ModelCard<'_> {
         )
     }
 
+    fn use_adapter(&self) -> String {
+        let base = self.base();
+        let task = if self.pipeline() == "token-classification" { "Token" } else { "Sequence" };
+        let (class, labels) =
+            (format!("AutoModelFor{task}Classification"), self.job.task.outputs());
+        let named = self.base_on_hub();
+        let (called, name) = match &named {
+            Some(name) => ("", name.as_str()),
+            None => (", BASE here", "BASE"),
+        };
+        format!(
+            "## How to use it\n\nADAPTER is this folder, or its name on the Hub once it is there; it belongs to \
+             {base}{called}.\n\n```python\nfrom peft import PeftModel\nfrom transformers import {class}\n\n\
+             base = {class}.from_pretrained({}, num_labels={labels}, ignore_mismatched_sizes=True)\n\
+             model = PeftModel.from_pretrained(base, \"ADAPTER\")\n```\n",
+            string(name)
+        )
+    }
+
     fn data(&self) -> String {
         let mut text = "## Data\n\n| | | examples |\n|---|---|---:|\n".to_owned();
         for Part { role, name, examples } in self.parts() {
@@ -188,25 +216,16 @@ impl ModelCard<'_> {
     fn training(&self) -> String {
         let metric = best_metric(&self.args.recipe, &self.job.task);
         let figure = Some(metric).filter(|name| *name != "loss");
-        let mut text = format!(
+        let text = format!(
             "## Training\n\nThe settings, as `finetune train --config` takes them:\n\n```toml\n{}```\n\n",
             self.job.recipe
         );
-        let heads = figure.map_or(String::new(), |name| format!(" validation {name} |"));
-        let rule = figure.map_or("", |_| "---:|");
-        let _ = writeln!(text, "| step | epoch | training loss | validation loss |{heads}");
-        let _ = writeln!(text, "|---:|---:|---:|---:|{rule}");
-        for entry in self.history().iter().filter(|entry| entry["train_loss"].is_f64()) {
-            let keys = ["train_loss".to_owned(), "eval_loss".to_owned()];
-            let keys = keys.into_iter().chain(figure.map(|name| format!("eval_{name}")));
-            let number = |key: String| entry[key].as_f64().map(|value| format!("{value:.4}"));
-            let cells: String =
-                keys.map(|key| format!(" {} |", number(key).unwrap_or_default())).collect();
-            let epoch = entry["epoch"].as_f64().unwrap_or(f64::NAN);
-            let _ = writeln!(text, "| {} | {epoch:.2} |{cells}", entry["step"]);
-        }
-        let version = env!("CARGO_PKG_VERSION");
-        text + &format!("\nMade by finetune {version}.\n")
+        let mut columns = vec![
+            ("training loss".to_owned(), "train_loss".to_owned()),
+            ("validation loss".to_owned(), "eval_loss".to_owned()),
+        ];
+        columns.extend(figure.map(|name| (format!("validation {name}"), format!("eval_{name}"))));
+        text + &course(self.history(), &columns) + MADE_BY
     }
 
     /// The name that the Hub and transformers have for the task.
@@ -217,10 +236,10 @@ impl ModelCard<'_> {
         }
     }
 
-    /// The model that it began with, with a link where the Hub has it.
+    /// The model that it began with.
     fn base(&self) -> String {
         match (self.base_on_hub(), &self.args.model) {
-            (Some(name), _) => format!("[{}](https://huggingface.co/{name})", plain(&name)),
+            (Some(name), _) => link(&name),
             (None, Some(_)) => plain(&file_name(&self.job.folder.path)),
             (None, None) => bundled::MODEL.to_owned(),
         }
@@ -234,42 +253,5 @@ impl ModelCard<'_> {
     /// The training data, and what was held out.
     fn parts(&self) -> Vec<Part> {
         parts(self.args, self.job)
-    }
-}
-
-/// Text with nothing that Markdown or HTML would take for more.
-fn plain(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars().map(printable) {
-        if c.is_ascii_punctuation() && !"-./,:;'\"()%?=+@".contains(c) {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
-}
-
-/// A string of the metadata.
-fn string(text: &str) -> String {
-    Value::from(text.chars().map(printable).collect::<String>()).to_string()
-}
-
-/// YAML takes no control characters and no noncharacters, and neither shows.
-fn printable(c: char) -> char {
-    if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{FFFE}' | '\u{FFFF}') {
-        ' '
-    } else {
-        c
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_comes_from_files_is_no_markup() {
-        assert_eq!(plain("a|b\n<b>*c*"), "a\\|b \\<b\\>\\*c\\*");
-        assert_eq!(string("say \"a\": \u{85}b\\"), r#""say \"a\":  b\\""#);
     }
 }
