@@ -9,6 +9,14 @@ struct Tail {
     float cdf, gauss; // P(X > a), and exp(-a^2 / 2)
 };
 
+// c[0] u^(N - 1) + ... + c[N - 1], by Horner's rule.
+template <int N> __device__ __forceinline__ float polynomial(const float (&c)[N], float u) {
+    float sum = c[0];
+#pragma unroll
+    for (int i = 1; i < N; i++) sum = fmaf(sum, u, c[i]);
+    return sum;
+}
+
 // The standard normal distribution to the right of a >= 0, as in kernels/src/simd/math.rs, where the polynomial is
 // explained:
 //     P(X > a) = exp(-a^2 / 2) t poly(1 - 6 t), t = 1 / (a + 3)
@@ -17,13 +25,8 @@ struct Tail {
 // an H200. NaN stays NaN, and of infinity both are 0.
 __device__ __forceinline__ Tail right_tail(float a) {
     float gauss = fast_exp2(a * (-0.5f * LOG2_E) * a), t = fast_reciprocal(a + 3.0f), u = fmaf(t, -6.0f, 1.0f);
-    float poly = 5.526957e-3f;
-    poly = fmaf(poly, u, -9.291214e-3f);
-    poly = fmaf(poly, u, -4.664778e-2f);
-    poly = fmaf(poly, u, 2.2963450e-1f);
-    poly = fmaf(poly, u, -5.0939311e-1f);
-    poly = fmaf(poly, u, 7.2910212e-1f);
-    return {gauss * (t * poly), gauss};
+    const float poly[] = {5.526957e-3f, -9.291214e-3f, -4.664778e-2f, 2.2963450e-1f, -5.0939311e-1f, 7.2910212e-1f};
+    return {gauss * (t * polynomial(poly, u)), gauss};
 }
 #else
 // Within 1e-6 of their values. The rounding error of a^2, which the exponential would blow up, is found by the fused
@@ -34,16 +37,9 @@ __device__ __forceinline__ Tail right_tail(float a) {
     float gauss = expf(-0.5f * square);
     gauss = fmaf(-0.5f * lost, gauss, gauss);
     float t = __fdividef(1.0f, a + 3.0f), u = fmaf(t, -6.0f, 1.0f);
-    float poly = -2.7220394e-4f;
-    poly = fmaf(poly, u, -9.114203e-4f);
-    poly = fmaf(poly, u, 1.0774845e-3f);
-    poly = fmaf(poly, u, 6.9295e-3f);
-    poly = fmaf(poly, u, -1.0479519e-2f);
-    poly = fmaf(poly, u, -4.725722e-2f);
-    poly = fmaf(poly, u, 2.3001926e-1f);
-    poly = fmaf(poly, u, -5.0933224e-1f);
-    poly = fmaf(poly, u, 7.2908366e-1f);
-    return {gauss * (t * poly), gauss};
+    const float poly[] = {-2.7220394e-4f, -9.114203e-4f, 1.0774845e-3f,  6.9295e-3f,   -1.0479519e-2f,
+                          -4.725722e-2f,  2.3001926e-1f, -5.0933224e-1f, 7.2908366e-1f};
+    return {gauss * (t * polynomial(poly, u)), gauss};
 }
 #endif
 

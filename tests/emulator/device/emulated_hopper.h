@@ -120,18 +120,25 @@ EMULATOR_TWIN void barrier_wait(Barrier* barrier, int parity) {
 
 // ---- Tensor copies ----
 
-// For the detector of races: what the box has of its matrix is read, all of its place is written.
-EMULATOR_TWIN void moves(emulator::Agent engine, const PendingBox& box) {
+// Calls with(place in shared memory but for the swizzle, place in the matrix, bytes) for each row of the part of a box
+// that is inside of its matrix.
+template <class With> EMULATOR_TWIN void rows_inside(const PendingBox& box, With&& with) {
   emulator::TensorMap map = map_of(box);
   long long left = box.x, right = left + map.box[0], cols = map.dims[0], rows = map.dims[1];
   left = left < 0 ? 0 : left, right = right > cols ? cols : right;
-  emulator::begins(engine);
-  emulator::writes(engine, box.to, 128 * map.box[1]);
   for (long long y = box.y; y < box.y + map.box[1]; y++) {
     if (y < 0 || y >= rows || left >= right) continue;
-    const u8* row = reinterpret_cast<const u8*>(map.address) + y * (long long)map.strides[0];
-    emulator::reads(engine, row + left * map.element_bytes, (right - left) * map.element_bytes);
+    u8* at = reinterpret_cast<u8*>(map.address) + y * (long long)map.strides[0] + left * map.element_bytes;
+    u32 place = shared_handle(box.to) + (y - box.y) * 128 + (left - box.x) * map.element_bytes;
+    with(place, at, (right - left) * map.element_bytes);
   }
+}
+
+// For the detector of races: what the box has of its matrix is read, all of its place is written.
+EMULATOR_TWIN void moves(emulator::Agent engine, const PendingBox& box) {
+  emulator::begins(engine);
+  emulator::writes(engine, box.to, 128 * map_of(box).box[1]);
+  rows_inside(box, [engine](u32, u8* at, long long bytes) { emulator::reads(engine, at, bytes); });
 }
 
 EMULATOR_TWIN void copy_box(void* to, const TensorMap& map, int x, int y, Barrier* barrier) {
@@ -164,20 +171,6 @@ inline StoresOfThread& emulated_stores() { return emulated_stores_of_threads[emu
 inline void show_to_engine() {
   emulator::Unwatched mine;
   emulated_stores().shown = true;
-}
-
-// Calls do(place in shared memory, place in the matrix, elements) for each row of the part inside of the matrix.
-template <class Do> inline void rows_inside(const PendingBox& box, Do&& with) {
-  emulator::TensorMap map = map_of(box);
-  long long left = box.x < 0 ? 0 : box.x, right = box.x + map.box[0];
-  right = right > (long long)map.dims[0] ? (long long)map.dims[0] : right;
-  for (int row = 0; row < map.box[1]; row++) {
-    long long y = box.y + row;
-    if (y < 0 || y >= (long long)map.dims[1] || left >= right) continue;
-    u8* to = reinterpret_cast<u8*>(map.address) + y * (long long)map.strides[0] + left * map.element_bytes;
-    u32 from = shared_handle(box.to) + row * 128 + (left - box.x) * map.element_bytes;
-    with(from, to, (right - left) * map.element_bytes);
-  }
 }
 
 inline void leave(const PendingBox& box) {

@@ -16,8 +16,11 @@ const PATHS: [&str; 5] = ["model", "architecture", "text", "validation", "output
 
 /// A text of a run: what it is for, its files, and what came of it.
 pub(in crate::commands) struct Text<'a> {
+    /// Its name in the table.
     pub role: &'static str,
+    /// None where it is a part of the text before it.
     pub files: &'a [PathBuf],
+    /// What was made of them.
     pub corpus: &'a Corpus,
 }
 

@@ -264,7 +264,7 @@ impl Start<'_> {
     fn wgmma(&self) -> Result<()> {
         /// The ring of stages, what warps put their sums into, and the barriers.
         const SHARED: usize = (224 + 1) << 10;
-        /// Rows of C that a warp writes at once.
+        /// Rows of C that a warp writes at once, as in product.cuh.
         const SLICE_ROWS: usize = 16;
         let tile = self.cut.tile;
         let name = match (self.linear_layout(), tile.cols) {
