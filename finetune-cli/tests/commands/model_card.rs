@@ -180,3 +180,18 @@ fn what_learned_from_text_has_a_card_that_gives_its_weights_again() {
         assert!(weights(&again) == weights(run), "{command}: the weights differ");
     }
 }
+
+#[test]
+fn the_adapter_of_a_model_for_words_is_opened_as_one() {
+    let place = Place::new("");
+    let words = place.write("words.conll", "hot\tB-warm\nfin\tO\n\n".repeat(40));
+    train(&place.output, Path::new(&words), &["--max-steps", "2", "--lora-r", "2"]);
+    let own = card(&place.output.join("adapter"));
+    let pipeline = ("pipeline_tag".to_owned(), json!("token-classification"));
+    assert!(metadata(&own).contains(&pipeline), "{own}");
+    let labels =
+        read_json(&place.output.join("config.json"))["id2label"].as_object().unwrap().len();
+    let opened =
+        format!("AutoModelForTokenClassification.from_pretrained(\"BASE\", num_labels={labels},");
+    assert!(own.contains(&opened), "{own}");
+}
